@@ -1,0 +1,22 @@
+"""Unsupervised representations by Deep InfoMax, at home in scikit-learn."""
+
+from importlib.metadata import PackageNotFoundError, version
+from warnings import warn
+
+from skdim.about import __version__
+from skdim.estimators import DeepInfoMaxTransformer
+
+__all__ = ["DeepInfoMaxTransformer", "__version__"]
+
+try:
+    version("scikit-dimension")
+except PackageNotFoundError:
+    pass
+else:
+    warn(
+        "scikit-deepinfomax and scikit-dimension are both installed and both are imported as "
+        "'skdim': keep them in separate environments (here: pip uninstall scikit-dimension && "
+        "pip install --force-reinstall --no-deps scikit-deepinfomax).",
+        ImportWarning,
+        stacklevel=2,
+    )

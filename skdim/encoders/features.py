@@ -1,0 +1,37 @@
+"""What an encoder sees in a sample, layer by layer."""
+
+from dataclasses import dataclass, fields
+
+from torch import Tensor
+
+__all__ = ["LAYERS", "Features"]
+
+
+@dataclass(frozen=True)
+class Features:
+    """The layers of an encoder that are trained against each other, kept or probed.
+
+    Parameters
+    ----------
+    local : Tensor of shape (n, c, *grid)
+        Local features: each sees a part of the sample only.
+    conv : Tensor of shape (n, c', *grid')
+        The last map, which the global term compares with the code.
+    hidden : Tensor of shape (n, h)
+        The last layer before the code.
+    code : Tensor of shape (n, d) or (n, d, *grid)
+        The code; with a grid, several globals.
+    """
+
+    local: Tensor
+    conv: Tensor
+    hidden: Tensor
+    code: Tensor
+
+    def split(self, n_looks: int) -> list["Features"]:
+        """Undo the stacking of equally many samples of several looks along the first axis."""
+        parts = [getattr(self, layer).chunk(n_looks) for layer in LAYERS]
+        return [Features(*look) for look in zip(*parts, strict=True)]
+
+
+LAYERS = tuple(field.name for field in fields(Features))

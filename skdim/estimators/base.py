@@ -1,0 +1,248 @@
+"""What all transformers share: reading X, training an encoder, giving its features."""
+
+from abc import ABC, abstractmethod
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils import Tags, check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+from torch import Tensor, nn
+
+from skdim.encoders import Features
+from skdim.estimators.fitting import (
+    Plan,
+    auto_epochs,
+    build_net,
+    forget,
+    forgetting,
+    run,
+    warn_of_collapse,
+)
+from skdim.estimators.parameters import Rule, check_parameters
+from skdim.estimators.parts import find_device
+from skdim.inference import encode_rows, layer_of
+from skdim.inputs import Rows, find_layout, flatten_rows
+from skdim.objectives import AbstractObjective
+
+__all__ = ["AbstractTransformer"]
+
+SCORING_SEED = 0
+
+
+class AbstractTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator, ABC):
+    """Train an encoder by an objective, and give its features.
+
+    A subclass is a constructor, the rules of its parameters, and its objective.
+    """
+
+    @abstractmethod
+    def _rules(self) -> dict[str, Rule]:
+        """Say what each parameter may be."""
+
+    @abstractmethod
+    def _make_objective(
+        self, sizes: Features, looks: tuple[tuple[int, int], ...]
+    ) -> AbstractObjective:
+        """Build what the encoder is trained with.
+
+        Parameters
+        ----------
+        sizes : Features
+            Features of two samples.
+        looks : tuple of (int, int)
+            Which look's code meets which look's local features.
+        """
+
+    def fit(self, X: ArrayLike, y: Any = None) -> Self:
+        """Train an encoder on ``X``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, features), (n, H, W), (n, C, H, W) or (n, H, W, C)
+            At least two samples. uint8 images stay uint8 until a batch is taken; all other
+            numbers are read as float32.
+        y : Ignored
+            Present for consistency with the scikit-learn API.
+
+        Returns
+        -------
+        self : object
+            The fitted transformer.
+
+        Raises
+        ------
+        ValueError
+            If a parameter or ``X`` is not allowed; the text says what is.
+        FloatingPointError
+            If the training diverges. The transformer is then unfitted, as it is after Ctrl-C
+            unless ``warm_start`` had something to go on from.
+        """
+        check_parameters(self, self._rules())
+        going_on = self.warm_start and self.__sklearn_is_fitted__()
+        rows = self._begin(X) if not going_on else self._read(X, at_least=2, hold=True)
+        epochs = self.max_epochs
+        if epochs == "auto":
+            epochs = auto_epochs(len(rows), self.batch_size)
+        self._train(rows, Plan.of(self, epochs), keep_if_interrupted=going_on)
+        if not self.warm_start:
+            self.net_.drop_optimizer()
+        return self
+
+    def partial_fit(self, X: ArrayLike, y: Any = None) -> Self:
+        """Train for one pass over ``X``, at a constant learning rate.
+
+        The first call sets the standardisation and the sizes of all layers; later ones keep
+        them, the weights and the state of the optimizer. Nothing is held out.
+
+        Parameters
+        ----------
+        X : array-like
+            As in ``fit``: as many samples as there are at a time, at least two.
+        y : Ignored
+            Present for consistency with the scikit-learn API.
+
+        Returns
+        -------
+        self : object
+        """
+        check_parameters(self, self._rules())
+        going_on = self.__sklearn_is_fitted__()
+        rows = self._begin(X) if not going_on else self._read(X, at_least=2, hold=True)
+        self._train(rows, Plan.of(self, 1, one_pass=True), keep_if_interrupted=going_on)
+        return self
+
+    def transform(self, X: ArrayLike) -> NDArray[np.float32]:
+        """Encode ``X``.
+
+        Parameters
+        ----------
+        X : array-like
+            Samples of the fitted shape, flat or not.
+
+        Returns
+        -------
+        ndarray of shape (n, n_features_out), float32
+            The layer named by ``output``, maps flattened. A row depends on its own sample only.
+        """
+        check_is_fitted(self)
+        rows = self._read(X)
+        features = np.empty((len(rows), self._n_features_out), np.float32)
+        start = 0
+        for chunk in encode_rows(self.encoder_, rows, self._layer):
+            features[start : start + len(chunk)] = chunk.flatten(1).cpu().numpy()
+            start += len(chunk)
+        return features
+
+    def encode(self, X: ArrayLike) -> Tensor:
+        """Encode ``X`` to a tensor on ``device_``, for torch users.
+
+        Parameters
+        ----------
+        X : array-like
+            As in ``transform``.
+
+        Returns
+        -------
+        Tensor of shape (n, d) or (n, c, *grid)
+            The layer named by ``output``; maps keep their grid.
+        """
+        check_is_fitted(self)
+        return torch.cat(list(encode_rows(self.encoder_, self._read(X), self._layer)))
+
+    def score(self, X: ArrayLike, y: Any = None) -> float:
+        """Bound the information between the code and the local (else the whole last) map.
+
+        Weights are left out, so that scores can be compared over weights. They depend on the
+        bound, the negatives and ``batch_size``, and can only be compared where these are equal.
+
+        Parameters
+        ----------
+        X : array-like
+            At least two samples, as in ``transform``.
+        y : Ignored
+            Present for consistency with the scikit-learn API.
+
+        Returns
+        -------
+        float
+            The bound on samples as they are, without a view: in nats for the bounds "dv", "kl"
+            and "infonce", else in the units of its divergence.
+
+        Raises
+        ------
+        ValueError
+            If neither the local nor the global term was trained.
+        """
+        check_is_fitted(self)
+        score = self.net_.score_rows(self._read(X, at_least=2), SCORING_SEED)
+        if score is None:
+            raise ValueError(
+                f"This {type(self).__name__} has no score: it was trained without a term that "
+                "measures information. Give local_weight or global_weight a value above 0."
+            )
+        return score
+
+    @property
+    def encoder_(self) -> nn.Module:
+        """The trained encoder in evaluation mode: samples as given, arranged, to Features."""
+        encoder: nn.Module = self.net_.module_
+        return encoder
+
+    @property
+    def device_(self) -> torch.device:
+        """Where the encoder is."""
+        return torch.device(self.net_.device)
+
+    def _begin(self, X: ArrayLike) -> Rows:
+        """Start from nothing: read ``X``, draw first weights."""
+        forget(self)
+        with forgetting(self):
+            random_state = check_random_state(self.random_state)
+            self._entropy = int(random_state.randint(np.iinfo(np.int32).max))
+            rows = self._read(X, at_least=2, hold=True, reset=True)
+            self.net_, sizes = build_net(self, rows, self._entropy, self._make_objective)
+            self._layer = self.output
+            self._n_features_out = layer_of(sizes, self._layer)[0].numel()
+        return rows
+
+    def _train(self, rows: Rows, plan: Plan, *, keep_if_interrupted: bool) -> None:
+        """Train, and write down how it went."""
+        with forgetting(self, unless=KeyboardInterrupt if keep_if_interrupted else ()):
+            self.n_iter_ = run(self.net_, rows, plan, self._entropy)
+        history = self.net_.history
+        names = [name for name, value in history[-1].items() if isinstance(value, float)]
+        self.history_ = {name: [epoch.get(name, np.nan) for epoch in history] for name in names}
+        self.loss_curve_ = self.history_["loss"]
+        warn_of_collapse(self.history_["spread"][-1], type(self).__name__)
+
+    def _read(
+        self, X: ArrayLike, *, at_least: int = 1, hold: bool = False, reset: bool = False
+    ) -> Rows:
+        """Check ``X`` and lay it out as rows of numbers."""
+        flat, shape = flatten_rows(X)
+        # Numbers too large for float32 become infinite, and are refused as such.
+        with np.errstate(over="ignore"):
+            array = validate_data(
+                self, flat, reset=reset, dtype=[np.float32, np.uint8], ensure_min_samples=at_least
+            )
+        if reset:
+            self._layout = find_layout(shape or array.shape, self.image_shape, self.channel_axis)
+            self.image_shape_ = self._layout.shape if self._layout.is_image else None
+        elif shape is not None:
+            self._layout.check_same(shape[1:])
+        device = find_device(self.device) if reset else self.device_
+        return Rows(array, self._layout, device, hold=hold)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Whether there is a trained encoder."""
+        return hasattr(self, "net_")
+
+    def __sklearn_tags__(self) -> Tags:
+        """Tell scikit-learn that features are float32 and images are welcome."""
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        tags.input_tags.three_d_array = True
+        return tags

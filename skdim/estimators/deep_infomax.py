@@ -1,0 +1,286 @@
+"""Deep InfoMax as a scikit-learn transformer."""
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from skdim.bounds import BOUNDS
+from skdim.critics import CRITICS, AbstractCritic
+from skdim.encoders import ENCODERS, LAYERS, Features
+from skdim.estimators.base import AbstractTransformer
+from skdim.estimators.parameters import (
+    Rule,
+    any_of,
+    boolean,
+    choice,
+    dict_of,
+    instance,
+    integer,
+    is_callable,
+    list_of_callbacks,
+    none,
+    one_of_numbers,
+    real,
+    sequence_of_sides,
+)
+from skdim.estimators.parts import OPTIMIZERS, find_critics
+from skdim.objectives import AbstractObjective, infomax
+from skdim.priors import PRIORS, Prior
+from skdim.training import SCHEDULES
+from skdim.views import VIEWS
+
+__all__ = ["DeepInfoMaxTransformer"]
+
+
+class DeepInfoMaxTransformer(AbstractTransformer):
+    r"""Learn representations of unlabelled data by Deep InfoMax.
+
+    An encoder is trained so that its code of a sample tells much about the sample's local
+    features (each of which sees a part of the sample), or about its last map as a whole, and so
+    that codes follow a prior. What it is trained with is thrown away; ``transform`` gives the
+    code, or another layer.
+
+    Parameters
+    ----------
+    n_components : int, default=64
+        Size of the code.
+    image_shape : tuple of int, default=None
+        ``(H, W)``, ``(C, H, W)`` or ``(H, W, C)`` of one image, where the rows of a 2-D ``X`` are
+        flattened images. Without it, the rows of a 2-D ``X`` are vectors.
+    channel_axis : {None, 1, -1}, default=None
+        Whether images have their channels first (1) or last (-1). None infers it: an axis of at
+        most four entries at one end, else the odd one out beside two equal sides.
+    encoder : str, Module or callable, default="auto"
+        What is trained and kept. "auto" takes "mlp" for vectors and ENCODER for images; "dcgan"
+        is the paper's. Or a torch module (copied) that maps standardised samples to
+        :class:`~skdim.encoders.Features` or to a pair (local, code) of tensors (n, c, \*grid) and
+        (n, d), whose ``d`` then counts; or a callable ``(input_shape, n_components)`` that gives
+        such a module.
+    output : {"code", "hidden", "conv", "local"}, default="code"
+        Layer that ``transform`` gives; maps are flattened.
+    global_weight, local_weight, prior_weight : float, default=0.0, 1.0, 0.0
+        Weights of the terms: alpha, beta and gamma of the paper. A term of weight 0 is not
+        computed.
+    bound : {"jsd", "infonce", "dv", "kl", "rkl", "h2", "chi2"}, default="infonce"
+        How scores become a number to maximise; see :mod:`skdim.bounds`.
+    critic : {"dot", "concat"}, AbstractCritic, callable or dict, default="dot"
+        What scores pairs of codes and maps; see :mod:`skdim.critics`. Or a critic (copied), or a
+        callable ``(code_features, local_features)`` that gives one, or a dict of these for
+        "local" and "global".
+    critic_units : int or "auto", default="auto"
+        Width of the critics given by name: 256 for "dot", the paper's 512 for "concat".
+    negatives : {"all", "shift"} or int, default="all"
+        False pairs: every location of every other sample of the batch, those of the next sample,
+        or so many a location drawn from other samples.
+    prior : {"uniform", "normal", "sphere"} or Prior, default="uniform"
+        What the codes should follow where ``prior_weight`` is above 0.
+    view : {"auto", "augment"}, None or callable, default="auto"
+        What is done to samples before they are encoded, in training only; see
+        :mod:`skdim.views`. "auto" augments images and leaves vectors as they are; None is the
+        paper's plain form.
+    max_epochs : int or "auto", default="auto"
+        Passes over the data. "auto" makes about 1,500 steps, in 10 to 100 passes.
+    batch_size : int, default=64
+        Most samples in a batch. More samples give more negatives.
+    learning_rate : float, default=1e-3
+        Of the optimizer, at its highest.
+    optimizer : {"adam", "adamw", "sgd"} or callable, default="adam"
+        Or a class of ``torch.optim``, or anything called with parameters and ``lr``.
+    schedule : {"constant", "cosine", "one_cycle"}, default="one_cycle"
+        Of the learning rate over the steps of a ``fit``.
+    validation_fraction : float, default=None
+        Share of the samples that is not trained on and whose score is written to ``history_``
+        after each epoch. None is 0.1 with early stopping, else nothing.
+    early_stopping : bool, default=False
+        Whether to stop when that score no longer grows, and go back to the best epoch.
+    n_iter_no_change : int, default=10
+        Epochs without growth to wait for.
+    tol : float, default=1e-4
+        Growth that counts.
+    warm_start : bool, default=False
+        Whether ``fit`` goes on from the weights of the last one.
+    random_state : int, RandomState or None, default=None
+        Seed of everything that is drawn. The global generators of torch, numpy and python are
+        left as they were.
+    device : str or torch.device, default="auto"
+        "auto" takes a CUDA device where there is one.
+    callbacks : list of skorch callbacks, default=None
+        See :class:`~skdim.training.EncoderNet` for their events.
+    verbose : int, default=0
+        Whether to print a line an epoch.
+
+    Attributes
+    ----------
+    net_ : EncoderNet
+        The skorch net: ``module_`` is the encoder, ``criterion_`` the objective.
+    encoder_ : Module
+        The trained encoder, standardisation included.
+    n_features_in_ : int
+        Numbers in a sample; channels, height and width multiplied.
+    feature_names_in_ : ndarray of str
+        Names of the columns, where ``X`` was a table with names.
+    image_shape_ : tuple of int or None
+        ``(C, H, W)``; None for vectors.
+    n_iter_ : int
+        Epochs behind the weights that are kept.
+    history_ : dict of str to list of float
+        Means an epoch: every term, their sum ``loss``, ``spread`` (standard deviation of the
+        codes over samples, averaged over coordinates), ``learning_rate``, ``seconds``, and
+        ``validation_score`` where samples are held out.
+    loss_curve_ : list of float
+        ``history_["loss"]``.
+    device_ : torch.device
+        Where the encoder is.
+
+    See Also
+    --------
+    sklearn.decomposition.PCA : The linear counterpart, and the first thing to compare with.
+
+    References
+    ----------
+    Hjelm, Fedorov, Lavoie-Marchildon, Grewal, Bachman, Trischler and Bengio (2019). Learning
+    deep representations by mutual information estimation and maximization. ICLR.
+    arXiv:1808.06670.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from skdim import DeepInfoMaxTransformer
+    >>> digits = load_digits()
+    >>> pipe = make_pipeline(
+    ...     DeepInfoMaxTransformer(16, max_epochs=2, random_state=0),
+    ...     LogisticRegression(max_iter=1000),
+    ... )
+    >>> pipe.fit(digits.images[:500], digits.target[:500]).predict(digits.images[500:]).shape
+    (1297,)
+    """
+
+    def __init__(
+        self,
+        n_components: int = 64,
+        *,
+        image_shape: tuple[int, ...] | None = None,
+        channel_axis: int | None = None,
+        encoder: Any = "auto",
+        output: str = "code",
+        global_weight: float = 0.0,
+        local_weight: float = 1.0,
+        prior_weight: float = 0.0,
+        bound: str = "infonce",
+        critic: Any = "dot",
+        critic_units: int | str = "auto",
+        negatives: int | str = "all",
+        prior: str | Prior = "uniform",
+        view: Any = "auto",
+        max_epochs: int | str = "auto",
+        batch_size: int = 64,
+        learning_rate: float = 1e-3,
+        optimizer: Any = "adam",
+        schedule: str = "one_cycle",
+        validation_fraction: float | None = None,
+        early_stopping: bool = False,
+        n_iter_no_change: int = 10,
+        tol: float = 1e-4,
+        warm_start: bool = False,
+        random_state: Any = None,
+        device: Any = "auto",
+        callbacks: list[Any] | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.n_components = n_components
+        self.image_shape = image_shape
+        self.channel_axis = channel_axis
+        self.encoder = encoder
+        self.output = output
+        self.global_weight = global_weight
+        self.local_weight = local_weight
+        self.prior_weight = prior_weight
+        self.bound = bound
+        self.critic = critic
+        self.critic_units = critic_units
+        self.negatives = negatives
+        self.prior = prior
+        self.view = view
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.optimizer = optimizer
+        self.schedule = schedule
+        self.validation_fraction = validation_fraction
+        self.early_stopping = early_stopping
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.device = device
+        self.callbacks = callbacks
+        self.verbose = verbose
+
+    def _rules(self) -> dict[str, Rule]:
+        return RULES
+
+    def _make_objective(
+        self, sizes: Features, looks: tuple[tuple[int, int], ...]
+    ) -> AbstractObjective:
+        if self.global_weight == self.local_weight == self.prior_weight == 0:
+            raise ValueError(
+                "global_weight, local_weight and prior_weight are all 0: there is nothing to "
+                "train for. Give one of them a value above 0."
+            )
+        return infomax(
+            sizes,
+            global_weight=self.global_weight,
+            local_weight=self.local_weight,
+            prior_weight=self.prior_weight,
+            bound=BOUNDS[self.bound],
+            critics=find_critics(self.critic, self.critic_units),
+            negatives=self.negatives,
+            prior=PRIORS[self.prior] if isinstance(self.prior, str) else self.prior,
+            looks=looks,
+        )
+
+
+A_CRITIC = any_of(
+    choice(CRITICS),
+    instance("a critic", AbstractCritic),
+    is_callable("a callable (code_features, local_features) -> critic"),
+)
+
+RULES = {
+    "n_components": integer(1),
+    "image_shape": any_of(sequence_of_sides(), none()),
+    "channel_axis": any_of(one_of_numbers(1, -1), none()),
+    "encoder": any_of(
+        choice(["auto", *ENCODERS]),
+        instance("a torch.nn.Module", nn.Module),
+        is_callable("a callable (input_shape, n_components) -> torch.nn.Module"),
+    ),
+    "output": choice(LAYERS),
+    "global_weight": real(0),
+    "local_weight": real(0),
+    "prior_weight": real(0),
+    "bound": choice(BOUNDS),
+    "critic": any_of(A_CRITIC, dict_of("local", "global", rule=A_CRITIC)),
+    "critic_units": any_of(integer(1), choice(["auto"])),
+    "negatives": any_of(choice(["all", "shift"]), integer(1)),
+    "prior": any_of(choice(PRIORS), instance("a skdim.priors.Prior", Prior)),
+    "view": any_of(
+        choice(["auto", *VIEWS]), none(), is_callable("a callable (x, generator) -> looks")
+    ),
+    "max_epochs": any_of(integer(1), choice(["auto"])),
+    "batch_size": integer(2),
+    "learning_rate": real(0, low_open=True),
+    "optimizer": any_of(choice(OPTIMIZERS), is_callable("a torch.optim.Optimizer class")),
+    "schedule": choice(SCHEDULES),
+    "validation_fraction": any_of(real(0, 1, low_open=True), none()),
+    "early_stopping": boolean(),
+    "n_iter_no_change": integer(1),
+    "tol": real(0),
+    "warm_start": boolean(),
+    "device": any_of(instance("a device name", str), instance("a torch.device", torch.device)),
+    "callbacks": any_of(list_of_callbacks(), none()),
+    "verbose": any_of(integer(0), boolean()),
+}

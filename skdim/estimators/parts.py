@@ -1,0 +1,201 @@
+"""From what the user wrote to the parts of a net: device, encoder, critics, view, optimizer."""
+
+import copy
+import warnings
+from collections.abc import Callable, Mapping
+from functools import partial
+from threading import Lock
+from typing import Any
+
+import torch
+from sklearn.exceptions import ConvergenceWarning
+from torch import Tensor, nn
+
+from skdim.critics import CRITICS, AbstractCritic
+from skdim.encoders import ENCODERS, Adaptable, Features, UserEncoder, check_features
+from skdim.inputs import Layout, Rows, Standardise, channel_statistics
+from skdim.views import VIEWS, Identity, View
+
+__all__ = [
+    "OPTIMIZERS",
+    "SEEDING",
+    "find_critics",
+    "find_device",
+    "find_view",
+    "make_encoder",
+    "make_standardise",
+]
+
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "sgd": partial(torch.optim.SGD, momentum=0.9),
+}
+
+# torch draws the first weights of a layer from its one global generator: threads take turns.
+SEEDING = Lock()
+
+ADAPTING_ROWS = 5000
+
+
+def find_device(name: Any) -> torch.device:
+    """Resolve a device.
+
+    Raises
+    ------
+    ValueError
+        If there is no such device here. There is no silent fallback.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(
+            f"device={name!r} is no device. Use 'auto', 'cpu', 'cuda', 'cuda:0', ..."
+        ) from error
+    if device.type == "cuda":
+        here = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if (device.index or 0) >= here:
+            raise ValueError(
+                f"device={name!r} was asked for, but torch sees {here} CUDA devices here. "
+                "Use device='auto' or 'cpu', or install torch with CUDA."
+            )
+    elif device.type == "mps" and not torch.backends.mps.is_available():
+        raise ValueError("device='mps' was asked for, but torch cannot use it here.")
+    return device
+
+
+def make_standardise(rows: Rows) -> Standardise:
+    """Measure the channels of the training data, and warn where there is nothing to learn."""
+    mean, scale = channel_statistics(rows.array, rows.layout)
+    constant = scale <= 1e-7 * abs(mean)
+    if constant.all():
+        warnings.warn(
+            "All samples of X are equal: zero variance. Nothing can be learnt from them.",
+            ConvergenceWarning,
+            stacklevel=4,
+        )
+    scale[constant] = 1.0
+    return Standardise(mean, scale, n_axes=len(rows.layout.shape) - 1)
+
+
+def make_encoder(
+    encoder: Any, layout: Layout, n_components: int, standardise: Standardise, rows: Rows
+) -> tuple[nn.Module, Features]:
+    """Build an encoder, set it from the data where it asks for that, and measure it.
+
+    Parameters
+    ----------
+    encoder : str, Module or callable
+        As the estimator's parameter; a module is copied.
+    layout : Layout
+    n_components : int
+    standardise : Standardise
+        Put in front.
+    rows : Rows
+        Training samples.
+
+    Returns
+    -------
+    module : Module
+        Samples as given to Features, on the device of the rows.
+    sizes : Features
+        Of two samples.
+    """
+    if encoder == "auto":
+        encoder = "mlp" if not layout.is_image else "dcgan"
+    if isinstance(encoder, str):
+        built = ENCODERS[encoder](layout.shape, n_components)
+        name = repr(encoder)
+    else:
+        made = (
+            copy.deepcopy(encoder)
+            if isinstance(encoder, nn.Module)
+            else encoder(layout.shape, n_components)
+        )
+        if not isinstance(made, nn.Module):
+            raise TypeError(
+                f"encoder={encoder!r} gave an object of type {type(made).__name__}. It must give "
+                "a torch.nn.Module when called with (input_shape, n_components)."
+            )
+        name = type(made).__name__
+        built = made if type(made) in ENCODERS.values() else UserEncoder(made)
+    module = nn.Sequential(standardise, built).to(rows.device)
+    if isinstance(built, Adaptable):
+        built.adapt(standardise(rows[evenly_spaced(rows, ADAPTING_ROWS)]))
+    return module, measure(module, rows, name)
+
+
+def evenly_spaced(rows: Rows, most: int) -> Tensor:
+    """Row numbers of at most so many samples."""
+    n = min(len(rows), most)
+    return torch.arange(n, device=rows.device) * len(rows) // n
+
+
+@torch.no_grad()
+def measure(module: nn.Module, rows: Rows, name: str) -> Features:
+    """Encode two samples to see the sizes of all layers."""
+    module.eval()
+    two = rows[evenly_spaced(rows, 2)]
+    try:
+        features: Features = module(two)
+    except TypeError:
+        raise
+    except (RuntimeError, ValueError) as error:
+        raise ValueError(
+            f"The encoder {name} failed on two samples of shape {rows.layout.shape}: {error}"
+        ) from error
+    check_features(features, len(two), name)
+    return features
+
+
+def find_critics(
+    critic: Any, units: int | str
+) -> Mapping[str, Callable[[int, int], AbstractCritic]]:
+    """Say how the critics of the local and of the global term are built."""
+    each = critic if isinstance(critic, Mapping) else {"local": critic, "global": critic}
+    return {name: critic_factory(each.get(name, "dot"), units) for name in ("local", "global")}
+
+
+def critic_factory(critic: Any, units: int | str) -> Callable[[int, int], AbstractCritic]:
+    """Say how one critic is built from the sizes of code and local features."""
+    if isinstance(critic, str):
+        factory = CRITICS[critic]
+        return factory if units == "auto" else partial(factory, units=units)
+    if isinstance(critic, AbstractCritic):
+        return lambda code_features, local_features: copy.deepcopy(critic)
+    return lambda code_features, local_features: checked_critic(
+        critic(code_features, local_features), critic
+    )
+
+
+def checked_critic(made: Any, critic: Any) -> AbstractCritic:
+    """Refuse what a callable gave in place of a critic."""
+    if not isinstance(made, AbstractCritic):
+        raise TypeError(
+            f"critic={critic!r} gave an object of type {type(made).__name__}. It must give a "
+            "skdim.critics.AbstractCritic when called with (code_features, local_features)."
+        )
+    return made
+
+
+def find_view(view: Any, layout: Layout) -> View:
+    """Resolve a view.
+
+    Raises
+    ------
+    ValueError
+        If a view of images is asked for where samples are vectors.
+    """
+    if view is None or (view == "auto" and not layout.is_image):
+        return Identity()
+    if not isinstance(view, str):
+        found: View = view
+        return found
+    if not layout.is_image:
+        raise ValueError(
+            f"view={view!r} is a view of images, but the samples are vectors of "
+            f"{layout.n_features} features. Use view=None, or give image_shape."
+        )
+    return VIEWS["augment" if view == "auto" else view]

@@ -1,0 +1,50 @@
+"""Features of samples: exact, in chunks of one fixed size."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from skdim.encoders import Features
+from skdim.inputs import Rows
+
+__all__ = ["encode_rows", "layer_of"]
+
+CHUNK = 64
+
+
+def layer_of(features: Features, layer: str) -> Tensor:
+    """Take one layer; several globals are averaged to one code.
+
+    Returns
+    -------
+    Tensor of shape (n, d) or (n, c, *grid)
+    """
+    taken: Tensor = getattr(features, layer)
+    return taken.flatten(2).mean(dim=2) if layer == "code" and taken.ndim > 2 else taken
+
+
+@torch.no_grad()
+def encode_rows(module: nn.Module, rows: Rows, layer: str) -> Iterator[Tensor]:
+    """Encode samples chunk by chunk.
+
+    Matrix products may round differently for different numbers of rows. All chunks have the
+    same number, the last one padded with copies of the last row, so that the features of a row
+    depend on no other row and on no way of cutting up the data.
+
+    Parameters
+    ----------
+    module : Module
+        Samples to Features, in evaluation mode.
+    rows : Rows
+    layer : str
+        A name in :data:`~skdim.encoders.LAYERS`.
+
+    Yields
+    ------
+    Tensor of shape (at most 64, ...)
+    """
+    for start in range(0, len(rows), CHUNK):
+        index = torch.arange(start, start + CHUNK, device=rows.device)
+        features = module(rows[index.clamp(max=len(rows) - 1)])
+        yield layer_of(features, layer)[: len(rows) - start]

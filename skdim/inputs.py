@@ -1,0 +1,355 @@
+"""Arrays, images and tables as rows of numbers, and rows as what an encoder sees."""
+
+import copy
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+__all__ = ["Layout", "Rows", "Standardise", "channel_statistics", "find_layout", "flatten_rows"]
+
+# A third axis of at most four entries is read as colour: grey, grey and alpha, RGB, RGBA.
+MOST_COLOURS = 4
+ROWS_AT_ONCE = 4096
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a flat row of numbers becomes the input of an encoder.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Shape of one sample as the encoder sees it: ``(C, H, W)`` for an image, ``(d,)`` for a
+        vector.
+    channels_last : bool, default=False
+        Whether the row holds an image as ``(H, W, C)``.
+    """
+
+    shape: tuple[int, ...]
+    channels_last: bool = False
+
+    @property
+    def is_image(self) -> bool:
+        """Whether a sample is an image."""
+        return len(self.shape) > 1
+
+    @property
+    def n_features(self) -> int:
+        """Numbers in a row."""
+        return math.prod(self.shape)
+
+    @property
+    def given_shape(self) -> tuple[int, ...]:
+        """Shape of one sample in the order that the user gave."""
+        return (*self.shape[1:], self.shape[0]) if self.channels_last else self.shape
+
+    def check_same(self, sample: tuple[int, ...]) -> None:
+        """Refuse images of another shape than those fitted.
+
+        Raises
+        ------
+        ValueError
+            If ``sample`` is another shape; axes of a single grey channel may come and go.
+        """
+        given, side = self.given_shape, self.shape[1:]
+        same = {given, side, (1, *side), (*side, 1)} if self.shape[0] == 1 else {given}
+        if sample not in same:
+            raise ValueError(
+                f"X holds samples of shape {sample}, but the transformer was fitted on samples of "
+                f"shape {given}."
+            )
+
+    def arrange(self, rows: Tensor) -> Tensor:
+        """Give each row the shape of a sample.
+
+        Parameters
+        ----------
+        rows : Tensor of shape (n, n_features)
+
+        Returns
+        -------
+        Tensor of shape (n, *shape)
+        """
+        samples = rows.reshape(-1, *self.given_shape)
+        return samples.movedim(-1, 1) if self.channels_last else samples
+
+
+def channels_come_last(shape: Sequence[int], channel_axis: int | None) -> bool:
+    """Tell ``(H, W, C)`` from ``(C, H, W)``.
+
+    One axis of at most four entries at an end is the channels; failing that, the odd one out
+    beside two equal sides is.
+
+    Raises
+    ------
+    ValueError
+        If ``channel_axis`` is None and both readings are as good.
+    """
+    if channel_axis is not None:
+        return channel_axis == -1
+    first, middle, last = shape
+    small_first, small_last = first <= MOST_COLOURS, last <= MOST_COLOURS
+    if small_first != small_last:
+        return small_last
+    square_first, square_last = middle == last, first == middle
+    if square_first != square_last:
+        return square_last
+    raise ValueError(
+        f"Images of shape {tuple(shape)} can be read as (C, H, W) and as (H, W, C). "
+        "Say which with channel_axis=1 (channels first) or channel_axis=-1 (channels last)."
+    )
+
+
+def find_layout(
+    shape: Sequence[int],
+    image_shape: Sequence[int] | None = None,
+    channel_axis: int | None = None,
+) -> Layout:
+    """Read off what the samples of an array are.
+
+    Parameters
+    ----------
+    shape : sequence of int
+        Shape of the array: ``(n, d)``, ``(n, H, W)``, ``(n, C, H, W)`` or ``(n, H, W, C)``.
+    image_shape : sequence of int, default=None
+        ``(H, W)``, ``(C, H, W)`` or ``(H, W, C)`` of flat rows.
+    channel_axis : {None, 1, -1}, default=None
+        Where an image has its channels; None infers.
+
+    Returns
+    -------
+    Layout
+
+    Raises
+    ------
+    ValueError
+        If ``image_shape`` contradicts the array, or if the channels cannot be told.
+    """
+    sample = tuple(shape[1:])
+    if len(sample) not in (1, 2, 3):
+        raise ValueError(
+            f"X has shape {tuple(shape)}. Expected (n, features), (n, H, W), (n, C, H, W) or "
+            "(n, H, W, C)."
+        )
+    if image_shape is None:
+        if len(sample) == 1:
+            return Layout(sample)
+        image_shape = sample
+    else:
+        image_shape = tuple(int(side) for side in image_shape)
+        check_agreement(sample, image_shape)
+    if len(image_shape) == 2:
+        return Layout((1, *image_shape))
+    if channels_come_last(image_shape, channel_axis):
+        return Layout((image_shape[2], *image_shape[:2]), channels_last=True)
+    return Layout(tuple(image_shape))
+
+
+def check_agreement(sample: tuple[int, ...], image_shape: tuple[int, ...]) -> None:
+    """Refuse an ``image_shape`` that contradicts the samples."""
+    if len(sample) == 1:
+        if math.prod(image_shape) != sample[0]:
+            raise ValueError(
+                f"image_shape={image_shape} has {math.prod(image_shape)} pixels, but the rows of "
+                f"X have {sample[0]} features. Give the shape of one image."
+            )
+        return
+    grey = {sample, (1, *sample), (*sample, 1)} if len(sample) == 2 else {sample}
+    if image_shape not in grey:
+        hint = ""
+        if sorted(sample) == sorted(image_shape):
+            hint = " The axes stand in another order: transpose X, or leave image_shape out."
+        raise ValueError(
+            f"image_shape={image_shape} contradicts the samples of X, which have shape "
+            f"{sample}.{hint}"
+        )
+
+
+def flatten_rows(X: Any) -> tuple[Any, tuple[int, ...] | None]:
+    """Lay images out as rows, and leave everything else to scikit-learn's own checks.
+
+    Parameters
+    ----------
+    X : array-like
+        Images of any layout, as one array, a torch tensor or a list of arrays; or a table.
+
+    Returns
+    -------
+    rows : array-like
+        Of shape ``(n, features)`` if ``X`` holds images, else ``X`` itself.
+    shape : tuple of int or None
+        Shape that ``X`` had, if it holds images.
+
+    Raises
+    ------
+    ValueError
+        If a list holds arrays of different shapes.
+    """
+    if isinstance(X, Tensor):
+        X = X.detach().cpu().numpy()
+    if isinstance(X, list | tuple) and len(X) > 0 and np.ndim(first_of(X)) >= 1:
+        X = stack_samples(X)
+    if not isinstance(X, np.ndarray) or X.ndim <= 2:
+        return X, None
+    return X.reshape(X.shape[0], math.prod(X.shape[1:])), X.shape
+
+
+def first_of(X: Sequence[Any]) -> Any:
+    """Give the first sample as an array where it is one, else as it stands."""
+    try:
+        return np.asarray(X[0])
+    except ValueError:
+        return X[0]
+
+
+def stack_samples(X: Sequence[Any]) -> NDArray[Any]:
+    """Stack a list of samples, and say which one differs if they do not stack."""
+    shapes = [np.shape(sample) for sample in X if not np.isscalar(sample)]
+    odd = next((shape for shape in shapes if shape != shapes[0]), None)
+    if odd is not None or len(shapes) != len(X):
+        raise ValueError(
+            "X is a list of samples of different shapes: "
+            f"{shapes[0]} and {odd if odd is not None else 'a single number'}. "
+            "All samples must have one shape."
+        )
+    return np.stack([np.asarray(sample) for sample in X])
+
+
+class Rows(torch.utils.data.Dataset[Tensor]):
+    """Samples that are read by whole batches of row numbers.
+
+    Parameters
+    ----------
+    array : ndarray of shape (n, n_features)
+        The user's own array, which may be a read-only memory map and is never written to;
+        uint8 stays uint8 until a batch is taken.
+    layout : Layout
+        Shape of a sample.
+    device : torch.device, default=cpu
+        Where batches are wanted.
+    hold : bool, default=False
+        Whether to move all rows to the device at once and index them there.
+    """
+
+    def __init__(
+        self,
+        array: NDArray[Any],
+        layout: Layout,
+        device: torch.device | None = None,
+        *,
+        hold: bool = False,
+    ) -> None:
+        self.array = array
+        self.layout = layout
+        self.device = device or torch.device("cpu")
+        self.numbers = torch.arange(len(array), device=self.device)
+        self.labels = torch.full((len(array),), -1, device=self.device)
+        self.held: Tensor | None = None
+        if hold and self.device.type != "cpu":
+            self.held = torch.from_numpy(np.array(array)).to(self.device)
+
+    def __len__(self) -> int:
+        """Count the samples."""
+        return len(self.numbers)
+
+    def __getitem__(self, numbers: Tensor) -> Tensor:
+        """Take the samples of the given row numbers.
+
+        Parameters
+        ----------
+        numbers : Tensor of shape (b,)
+            Rows of the array.
+
+        Returns
+        -------
+        Tensor of shape (b, *layout.shape)
+        """
+        if self.held is not None:
+            return self.layout.arrange(self.held.index_select(0, numbers))
+        # Indexing by numbers copies, so that read-only and memory-mapped arrays work alike.
+        taken = torch.from_numpy(self.array[numbers.cpu().numpy()])
+        return self.layout.arrange(taken.to(self.device))
+
+    def part(self, positions: NDArray[np.intp]) -> "Rows":
+        """Share the array, but count only the given rows.
+
+        Parameters
+        ----------
+        positions : ndarray of shape (m,)
+
+        Returns
+        -------
+        Rows
+        """
+        shared = copy.copy(self)
+        shared.numbers = self.numbers[torch.as_tensor(positions, device=self.device)]
+        return shared
+
+
+class Standardise(nn.Module):
+    """Subtract a mean and divide by a scale, channel by channel.
+
+    Parameters
+    ----------
+    mean, scale : ndarray of shape (channels,)
+    n_axes : int
+        Axes that follow the channels: 2 for images, 0 for vectors.
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(
+        self, mean: NDArray[np.float64], scale: NDArray[np.float64], n_axes: int = 0
+    ) -> None:
+        super().__init__()
+        shape = (1, -1, *[1] * n_axes)
+        self.register_buffer("mean", torch.as_tensor(mean, dtype=torch.float32).reshape(shape))
+        self.register_buffer("scale", torch.as_tensor(scale, dtype=torch.float32).reshape(shape))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Standardise samples of any number type to float32, shape unchanged."""
+        return (x.to(self.mean.dtype) - self.mean) / self.scale
+
+
+def channel_statistics(
+    array: NDArray[Any], layout: Layout
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and standard deviation of each channel of images, or column of a table.
+
+    Two passes over blocks of rows in float64: exact also for data far from zero, and no float
+    copy of the whole set.
+
+    Parameters
+    ----------
+    array : ndarray of shape (n, n_features)
+    layout : Layout
+
+    Returns
+    -------
+    mean, scale : ndarray of shape (channels,)
+        The scale of a constant channel is 0.
+    """
+    mean = sum(block.sum(axis=(0, 2)) for block in channel_blocks(array, layout))
+    per_channel = len(array) * layout.n_features // layout.shape[0]
+    mean = np.asarray(mean) / per_channel
+    squares = sum(
+        np.square(block - mean[:, None]).sum(axis=(0, 2)) for block in channel_blocks(array, layout)
+    )
+    return mean, np.sqrt(np.asarray(squares) / per_channel)
+
+
+def channel_blocks(array: NDArray[Any], layout: Layout) -> Iterator[NDArray[np.float64]]:
+    """Yield blocks of rows as float64 of shape (rows, channels, pixels)."""
+    for start in range(0, len(array), ROWS_AT_ONCE):
+        block = np.asarray(array[start : start + ROWS_AT_ONCE], dtype=np.float64)
+        samples = block.reshape(len(block), *layout.given_shape)
+        if layout.channels_last:
+            samples = np.moveaxis(samples, -1, 1)
+        yield samples.reshape(len(block), layout.shape[0], -1)

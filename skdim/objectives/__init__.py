@@ -1,0 +1,16 @@
+"""What an encoder is trained for: an objective maps a batch to named terms."""
+
+from skdim.objectives.base import AbstractObjective, Batch, Together, frozen
+from skdim.objectives.infomax import infomax
+from skdim.objectives.information import Information
+from skdim.objectives.matching import PriorMatching
+
+__all__ = [
+    "AbstractObjective",
+    "Batch",
+    "Information",
+    "PriorMatching",
+    "Together",
+    "frozen",
+    "infomax",
+]

@@ -1,0 +1,131 @@
+"""What an objective is, how several are one, and how a player is asked without being moved."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Generator, Tensor, nn
+
+from skdim.encoders import Features
+
+__all__ = ["AbstractObjective", "Batch", "Together", "frozen"]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What an objective may know of a batch beside its features.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n, *shape)
+        The samples as given, before views and standardisation.
+    index : Tensor of shape (n,)
+        Row of each sample in the fitted set.
+    y : Tensor of shape (n,)
+        Class of each sample, -1 where unknown.
+    generator : Generator
+        Where all random draws come from.
+    """
+
+    x: Tensor
+    index: Tensor
+    y: Tensor
+    generator: Generator
+
+
+class AbstractObjective(nn.Module, ABC):
+    """What an encoder is trained with, and thrown away after."""
+
+    @abstractmethod
+    def forward(self, looks: Sequence[Features], batch: Batch) -> dict[str, Tensor]:
+        """Map a batch to named terms; the loss is their sum.
+
+        Parameters
+        ----------
+        looks : sequence of Features
+            Features of the same samples, one entry a look.
+        batch : Batch
+
+        Returns
+        -------
+        dict of str to Tensor of shape ()
+            To be minimised.
+        """
+
+    @abstractmethod
+    def score(self, features: Features, batch: Batch) -> Tensor | None:
+        """Say how good an encoder is that was trained so, on samples as they are.
+
+        Adversaries make the sum of the terms measure nothing, so that this is what early
+        stopping and ``score`` look at.
+
+        Parameters
+        ----------
+        features : Features
+            Of samples that may be new, in evaluation mode.
+        batch : Batch
+
+        Returns
+        -------
+        Tensor of shape () or None
+            To be maximised, without weights; None if this objective measures nothing.
+        """
+
+
+class Together(AbstractObjective):
+    """Several objectives as one: the union of their terms.
+
+    Parameters
+    ----------
+    objectives : sequence of AbstractObjective
+    """
+
+    def __init__(self, objectives: Sequence[AbstractObjective]) -> None:
+        super().__init__()
+        self.objectives = nn.ModuleList(objectives)
+
+    def __iter__(self) -> Iterator[AbstractObjective]:
+        """Yield the objectives in their order."""
+        for objective in self.objectives:
+            assert isinstance(objective, AbstractObjective)
+            yield objective
+
+    def forward(self, looks: Sequence[Features], batch: Batch) -> dict[str, Tensor]:
+        """Gather the terms of all objectives."""
+        terms: dict[str, Tensor] = {}
+        for objective in self:
+            terms.update(objective(looks, batch))
+        return terms
+
+    def score(self, features: Features, batch: Batch) -> Tensor | None:
+        """Give the score of the first objective that has one."""
+        for objective in self:
+            score = objective.score(features, batch)
+            if score is not None:
+                return score
+        return None
+
+
+def frozen(module: nn.Module, *args: Any) -> Any:
+    """Ask a module without moving it.
+
+    Gradients flow through to the arguments, none reaches the weights, and buffers such as
+    running means stay as they were. One optimizer can so train two players at once, each seeing
+    the other frozen.
+
+    Parameters
+    ----------
+    module : Module
+    *args : Any
+        Arguments of its ``forward``.
+
+    Returns
+    -------
+    Any
+        What ``module(*args)`` gives.
+    """
+    weights = {name: weight.detach() for name, weight in module.named_parameters()}
+    buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}
+    return torch.func.functional_call(module, weights | buffers, args)

@@ -1,0 +1,122 @@
+"""What the code should follow: a prior is a way to squash codes into its range, and to draw."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Generator, Tensor
+from torch.nn.functional import normalize
+
+__all__ = ["PRIORS", "Prior"]
+
+
+class Sample(Protocol):
+    """Draw from a prior."""
+
+    def __call__(
+        self,
+        size: Sequence[int],
+        generator: Generator | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> Tensor:
+        """Draw n points of d dimensions.
+
+        Parameters
+        ----------
+        size : (int, int)
+            Number of points n and of dimensions d.
+        generator : Generator or None, default=None
+            What to draw from. None is torch's global generator.
+        device : device or None, default=None
+            Where the result lives. None is the generator's device, else torch's default.
+        dtype : dtype or None, default=None
+            None is torch's default.
+
+        Returns
+        -------
+        Tensor of shape (n, d)
+        """
+
+
+@dataclass(frozen=True)
+class Prior:
+    """A distribution that codes are to be matched to.
+
+    Parameters
+    ----------
+    squash : callable
+        Maps codes (n, d) into the range of the prior, (n, d). Used where codes meet draws, and
+        nowhere else: what the encoder gives stays as it is.
+    sample : callable
+        ``(size, generator, device, dtype) -> draws (n, d)``.
+
+    Examples
+    --------
+    >>> prior = PRIORS["uniform"]
+    >>> prior.squash(torch.zeros(1, 2))
+    tensor([[0.5000, 0.5000]])
+    >>> prior.sample((3, 2), torch.Generator().manual_seed(0)).shape
+    torch.Size([3, 2])
+    """
+
+    squash: Callable[[Tensor], Tensor]
+    sample: Sample
+
+
+def squash_to_cube(code: Tensor) -> Tensor:
+    """Map each coordinate into (0, 1) by the logistic function."""
+    return code.sigmoid()
+
+
+def leave(code: Tensor) -> Tensor:
+    """Return the code as it is: its range is the whole space."""
+    return code
+
+
+def squash_to_sphere(code: Tensor) -> Tensor:
+    """Scale each code to Euclidean length 1."""
+    return normalize(code, dim=1)
+
+
+def sample_uniform(
+    size: Sequence[int],
+    generator: Generator | None = None,
+    device: torch.device | str | None = None,
+    dtype: torch.dtype | None = None,
+) -> Tensor:
+    """Draw independent coordinates, uniform on [0, 1]; see :class:`Sample`."""
+    drawn_on = device if generator is None else generator.device
+    drawn = torch.rand(tuple(size), generator=generator, device=drawn_on, dtype=dtype)
+    return drawn if device is None else drawn.to(device, non_blocking=True)
+
+
+def sample_normal(
+    size: Sequence[int],
+    generator: Generator | None = None,
+    device: torch.device | str | None = None,
+    dtype: torch.dtype | None = None,
+) -> Tensor:
+    """Draw independent coordinates, standard normal; see :class:`Sample`."""
+    drawn_on = device if generator is None else generator.device
+    drawn = torch.randn(tuple(size), generator=generator, device=drawn_on, dtype=dtype)
+    return drawn if device is None else drawn.to(device, non_blocking=True)
+
+
+def sample_sphere(
+    size: Sequence[int],
+    generator: Generator | None = None,
+    device: torch.device | str | None = None,
+    dtype: torch.dtype | None = None,
+) -> Tensor:
+    """Draw uniformly from the sphere of radius 1; see :class:`Sample`."""
+    # Independent normals have no preferred direction.
+    return squash_to_sphere(sample_normal(size, generator, device, dtype))
+
+
+PRIORS: dict[str, Prior] = {
+    "uniform": Prior(squash_to_cube, sample_uniform),
+    "normal": Prior(leave, sample_normal),
+    "sphere": Prior(squash_to_sphere, sample_sphere),
+}

@@ -1,0 +1,353 @@
+"""The loop: a skorch net whose module is an encoder and whose criterion is an objective."""
+
+import copy
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import torch
+from skorch import NeuralNet
+from skorch.callbacks import Callback, PrintLog
+from torch import Generator, Tensor
+
+from skdim.encoders import Features
+from skdim.inputs import Rows
+from skdim.objectives import Batch
+from skdim.views import View
+
+__all__ = ["SCHEDULES", "Batches", "EarlyStopping", "EncoderNet"]
+
+# A mean term beyond this is no bound on anything: training has left the road.
+DIVERGED = 1e6
+
+
+def constant(progress: float) -> float:
+    """Keep the learning rate."""
+    return 1.0
+
+
+def cosine(progress: float) -> float:
+    """Fall to zero along half a cosine."""
+    return 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def one_cycle(progress: float) -> float:
+    """Rise over the first tenth of the steps, then fall to zero along half a cosine."""
+    warmup = 0.1
+    if progress < warmup:
+        return 0.04 + 0.96 * progress / warmup
+    return cosine((progress - warmup) / (1 - warmup))
+
+
+SCHEDULES: dict[str, Callable[[float], float]] = {
+    "constant": constant,
+    "cosine": cosine,
+    "one_cycle": one_cycle,
+}
+
+
+class StopTraining(Exception):  # noqa: N818 - an event of the loop, not an error
+    """Raised to end training early; never leaves the net."""
+
+
+class Batches:
+    """All samples once, in batches of about equal size.
+
+    No batch is larger than ``batch_size`` nor, unless that is impossible, of a single sample:
+    a sample alone has no negatives, and batch normalisation no variance.
+
+    Parameters
+    ----------
+    rows : Rows
+    batch_size : int
+    generator : Generator
+        Of the batches' random draws.
+    shuffle : bool
+        Whether the order is drawn anew at each iteration.
+    """
+
+    def __init__(self, rows: Rows, batch_size: int, generator: Generator, *, shuffle: bool) -> None:
+        self.rows = rows
+        self.generator = generator
+        self.shuffle = shuffle
+        self.n_batches = max(1, min(math.ceil(len(rows) / batch_size), len(rows) // 2))
+
+    def __len__(self) -> int:
+        """Count the batches."""
+        return self.n_batches
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Yield the batches of one epoch."""
+        numbers = self.rows.numbers
+        if self.shuffle:
+            device = self.rows.device
+            numbers = numbers[torch.randperm(len(numbers), generator=self.generator, device=device)]
+        for index in numbers.tensor_split(self.n_batches):
+            yield Batch(self.rows[index], index, self.rows.labels[index], self.generator)
+
+
+class EarlyStopping(Callback):
+    """Stop when the held-out score has not grown for a while, and go back to the best epoch.
+
+    Parameters
+    ----------
+    patience : int
+        Epochs without growth that are waited for.
+    tol : float
+        Growth that counts.
+    """
+
+    def __init__(self, patience: int, tol: float) -> None:
+        self.patience = patience
+        self.tol = tol
+
+    def on_train_begin(self, net: NeuralNet, **kwargs: Any) -> None:
+        """Forget earlier trainings."""
+        self.best_score_ = -math.inf
+        self.best_epoch_ = 0
+        self.best_state_: dict[str, Any] | None = None
+
+    def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
+        """Keep a copy of the best weights; raise to stop."""
+        score, epoch = net.history[-1, "validation_score"], len(net.history)
+        if score > self.best_score_ + self.tol:
+            self.best_score_, self.best_epoch_ = score, epoch
+            self.best_state_ = copy.deepcopy(net.state())
+        elif epoch - self.best_epoch_ >= self.patience:
+            raise StopTraining
+
+    def on_train_end(self, net: NeuralNet, **kwargs: Any) -> None:
+        """Go back to the best weights, and let the copy go."""
+        if self.best_state_ is not None:
+            net.load_state(self.best_state_)
+            self.best_state_ = None
+
+
+class EncoderNet(NeuralNet):
+    """Train an encoder by an objective.
+
+    The encoder is skorch's module, the objective its criterion: criteria may have weights, and
+    critics train along. Of skorch's loop, what reads a number back from the device in every
+    batch is replaced: terms are kept as detached tensors and read once an epoch.
+
+    Parameters
+    ----------
+    module : Module
+        Samples to :class:`~skdim.encoders.Features`, standardisation included.
+    criterion : AbstractObjective
+    view : View
+        What is done to samples before encoding.
+    **kwargs : Any
+        Of :class:`skorch.NeuralNet`.
+
+    Notes
+    -----
+    Callbacks receive ``on_train_begin``, ``on_train_end``, ``on_epoch_begin``, ``on_epoch_end``,
+    ``on_batch_begin``, ``on_batch_end`` and ``on_grad_computed`` as in skorch. Batches are
+    :class:`~skdim.objectives.Batch`; ``loss`` in ``on_batch_end`` is a tensor on the device;
+    the history has no entries a batch; a closure-driven optimizer (LBFGS) cannot be used.
+    """
+
+    callbacks: Any
+    callbacks_: list[Any]
+    optimizer_: Any
+
+    def __init__(
+        self,
+        module: Any,
+        criterion: Any,
+        *,
+        view: View,
+        **kwargs: Any,
+    ) -> None:
+        self.view = view
+        self.schedule = "constant"
+        super().__init__(module, criterion, train_split=None, **kwargs)
+
+    def get_default_callbacks(self) -> list[tuple[str, Callback]]:
+        """Print a line an epoch where ``verbose`` asks for it; keep no other books."""
+        return [("print_log", PrintLog())]
+
+    def plan(self, schedule: str, callbacks: list[Any], settings: dict[str, Any]) -> None:
+        """Set what may differ from one training to the next.
+
+        Parameters
+        ----------
+        schedule : str
+            A name in ``SCHEDULES``.
+        callbacks : list
+            skorch callbacks of this training.
+        settings : dict
+            ``batch_size``, ``lr``, ``verbose``.
+        """
+        self.schedule = schedule
+        for name, value in settings.items():
+            setattr(self, name, value)
+        self.callbacks = callbacks
+        self.initialize_callbacks()
+        if self.optimizer_ is None:
+            self.initialize_optimizer()
+
+    def clear_callbacks(self) -> None:
+        """Let the callbacks go: they are the user's, and need not be picklable."""
+        self.callbacks = None
+        self.callbacks_ = []
+
+    def drop_optimizer(self) -> None:
+        """Let the optimizer's state go, twice the size of the weights with Adam."""
+        self.optimizer_ = None
+
+    def state(self) -> dict[str, Any]:
+        """Weights and buffers of encoder and objective."""
+        return {"module": self.module_.state_dict(), "criterion": self.criterion_.state_dict()}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Set weights and buffers from what ``state`` gave."""
+        self.module_.load_state_dict(state["module"])
+        self.criterion_.load_state_dict(state["criterion"])
+
+    def train(
+        self, rows: Rows, held_out: Rows | None, *, epochs: int, generator: Generator
+    ) -> None:
+        """Train for some epochs; unlike ``fit``, let Ctrl-C through.
+
+        Parameters
+        ----------
+        rows : Rows
+            Samples to train on.
+        held_out : Rows or None
+            Samples to score after each epoch.
+        epochs : int
+        generator : Generator
+            Of shuffling, views, negatives and priors.
+
+        Raises
+        ------
+        FloatingPointError
+            If a term of the loss is not finite or beyond all bounds.
+        """
+        # Held during the loop only: neither data nor generators belong in a pickle.
+        self.held_out, self.generator = held_out, generator
+        self.step, self.n_steps = 0, epochs * len(self.get_iterator(rows, training=True))
+        self.notify("on_train_begin", X=rows, y=None)
+        try:
+            self.fit_loop(rows, epochs=epochs)
+        except StopTraining:
+            pass
+        finally:
+            del self.held_out, self.generator
+            self._set_training(False)
+        self.notify("on_train_end", X=rows, y=None)
+
+    def get_split_datasets(
+        self, X: Rows, y: Any = None, **fit_params: Any
+    ) -> tuple[Rows, Rows | None]:
+        """Hand skorch the rows to train on and those held out."""
+        return X, self.held_out
+
+    def get_iterator(self, dataset: Rows, training: bool = False) -> Batches:
+        """Index whole tensors instead of loading sample by sample."""
+        return Batches(dataset, self.batch_size, self.generator, shuffle=training)
+
+    def run_single_epoch(
+        self,
+        iterator: Iterable[Batch] | None,
+        training: bool,
+        prefix: str,
+        step_fn: Callable[..., dict[str, Tensor]],
+        **fit_params: Any,
+    ) -> None:
+        """Run an epoch and write its means into the history; see skorch."""
+        if iterator is None:
+            return
+        started = time.perf_counter()
+        self._set_training(training)
+        steps, sizes = [], []
+        for batch in iterator:
+            self.notify("on_batch_begin", batch=batch, training=training)
+            step = step_fn(batch, **fit_params)
+            self.notify("on_batch_end", batch=batch, training=training, **step)
+            steps.append(step)
+            sizes.append(len(batch.index))
+        means = mean_of(steps, sizes)
+        for name, mean in means.items():
+            self.history.record(name, mean)
+        if training:
+            self.history.record("learning_rate", self.optimizer_.param_groups[0]["lr"])
+            self.history.record("seconds", time.perf_counter() - started)
+        self.check_finite(means)
+
+    def check_finite(self, means: dict[str, float]) -> None:
+        """Stop a training that has left the road, before its features are used."""
+        strange = {name: mean for name, mean in means.items() if not abs(mean) < DIVERGED}
+        if strange:
+            raise FloatingPointError(
+                f"Training diverged in epoch {len(self.history)}: "
+                + ", ".join(f"{name} = {value:g}" for name, value in strange.items())
+                + f", at a learning rate of {self.lr:g}. Lower learning_rate, or look for extreme "
+                "values in X."
+            )
+
+    def train_step(self, batch: Batch, **fit_params: Any) -> dict[str, Tensor]:
+        """Take one optimizer step.
+
+        Returns
+        -------
+        dict of str to Tensor of shape ()
+            Each term, their sum ``loss`` and the ``spread`` of the codes, all detached.
+        """
+        factor = SCHEDULES[self.schedule](self.step / self.n_steps)
+        self.step += 1
+        for group in self.optimizer_.param_groups:
+            group["lr"] = self.lr * factor
+        self.optimizer_.zero_grad(set_to_none=True)
+        looks = self.infer(batch)
+        terms = self.criterion_(looks, batch)
+        loss = torch.stack(list(terms.values())).sum()
+        loss.backward()
+        self.notify("on_grad_computed", named_parameters=self.get_all_learnable_params())
+        self.optimizer_.step()
+        spread = looks[0].code.detach().std(dim=0).mean()
+        return {name: term.detach() for name, term in terms.items()} | {
+            "loss": loss.detach(),
+            "spread": spread,
+        }
+
+    def infer(self, batch: Batch, **fit_params: Any) -> list[Features]:
+        """Look at the samples and encode all looks in one pass."""
+        looks = self.view(batch.x.float(), batch.generator)
+        features: Features = self.module_(torch.cat(looks))
+        return features.split(len(looks))
+
+    @torch.no_grad()
+    def validation_step(self, batch: Batch, **fit_params: Any) -> dict[str, Tensor]:
+        """Score held-out samples as they are, without a view."""
+        return {"validation_score": self.criterion_.score(self.module_(batch.x), batch)}
+
+    def score_rows(self, rows: Rows, seed: int) -> float | None:
+        """Score samples, batch by batch; the same number for the same seed.
+
+        Returns
+        -------
+        float or None
+            None if the objective measures nothing.
+        """
+        generator = Generator(device=rows.device).manual_seed(seed)
+        batches = Batches(rows, self.batch_size, generator, shuffle=False)
+        steps, sizes = [], []
+        for batch in batches:
+            steps.append(self.validation_step(batch))
+            sizes.append(len(batch.index))
+        if steps[0]["validation_score"] is None:
+            return None
+        return mean_of(steps, sizes)["validation_score"]
+
+
+def mean_of(steps: list[dict[str, Tensor]], sizes: list[int]) -> dict[str, float]:
+    """Average what the batches of an epoch gave, by their sizes: one read for all."""
+    names = list(steps[0])
+    table = torch.stack([torch.stack([step[name] for name in names]) for step in steps])
+    weights = torch.tensor(sizes, dtype=table.dtype, device=table.device)
+    means = (weights @ table / weights.sum()).tolist()
+    return dict(zip(names, means, strict=True))

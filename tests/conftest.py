@@ -1,0 +1,49 @@
+"""What all tests share: one thread, no window, and a watch over the global random states."""
+
+import os
+import random
+
+import numpy as np
+import pytest
+import torch
+
+# Before matplotlib is first imported, by whichever test.
+os.environ["MPLBACKEND"] = "Agg"
+
+
+def pytest_configure(config):
+    """Use one thread a worker: there is one worker a core already."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def pyplot():
+    """Give ``matplotlib.pyplot``, and close what the test opened."""
+    plt = pytest.importorskip("matplotlib.pyplot")
+    plt.close("all")
+    yield plt
+    plt.close("all")
+
+
+@pytest.fixture
+def global_random_state_untouched():
+    """Fail the test if it moves the global random state of Python, NumPy or torch."""
+    before = global_random_states()
+    yield
+    after = global_random_states()
+    moved = [name for name, state in before.items() if state != after[name]]
+    assert not moved, f"the global random state was moved: {', '.join(moved)}"
+
+
+def global_random_states():
+    """Take the states as values that compare with ``==``."""
+    kind, keys, *position = np.random.get_state()  # noqa: NPY002 (the global one is watched)
+    states = {
+        "python": random.getstate(),
+        "numpy": (kind, keys.tobytes(), *position),
+        "torch": torch.get_rng_state().numpy().tobytes(),
+    }
+    if torch.cuda.is_available():
+        for device, state in enumerate(torch.cuda.get_rng_state_all()):
+            states[f"cuda:{device}"] = state.numpy().tobytes()
+    return states

@@ -1,0 +1,143 @@
+"""The rules of docs/architecture.rst that a machine can hold."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SOURCES = sorted((ROOT / "skdim").rglob("*.py"))
+# Whoever imports from skdim is held to its rules, scripts too.
+IMPORTERS = SOURCES + sorted(
+    path for folder in ("tests", "examples", "benchmarks") for path in (ROOT / folder).rglob("*.py")
+)
+MOST_LINES = 400
+
+
+def relative(path):
+    return str(path.relative_to(ROOT))
+
+
+def run_python(*arguments):
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+
+
+def test_every_file_imports_only_from_floors_below():
+    command = "from importlinter.cli import lint_imports_command; lint_imports_command()"
+
+    result = run_python("-c", command, "--no-logo", "--no-cache")
+
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "0 broken" in result.stdout
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=relative)
+def test_file_is_short(path):
+    n_lines = len(path.read_text(encoding="utf-8").splitlines())
+
+    assert n_lines <= MOST_LINES, f"{n_lines} lines: ask what two subjects this file has"
+
+
+def imported_names(path):
+    """Yield ``(module, name)`` of each ``from skdim... import name`` in a file."""
+    package = path.relative_to(ROOT).with_suffix("").parts[:-1]
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if not isinstance(node, ast.ImportFrom):
+            continue
+        base = package[: len(package) - node.level + 1] if node.level else ()
+        module = ".".join([*base, *([node.module] if node.module else [])])
+        if module.split(".")[0] == "skdim":
+            yield from ((module, alias.name) for alias in node.names)
+
+
+def defined_names(path):
+    """Collect what a file defines itself at its top level, imports left out."""
+    names = set()
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Assign):
+            names |= {
+                leaf.id
+                for target in node.targets
+                for leaf in ast.walk(target)
+                if isinstance(leaf, ast.Name)
+            }
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            names.add(node.target.id)
+    return names
+
+
+@pytest.mark.parametrize("path", IMPORTERS, ids=relative)
+def test_names_are_imported_from_where_they_are_defined(path):
+    """Only ``__init__`` files re-export."""
+    borrowed = []
+    for module, name in imported_names(path):
+        source = ROOT.joinpath(*module.split(".")).with_suffix(".py")
+        if source.is_file() and name not in defined_names(source):
+            borrowed.append(f"{name} from {module}")
+
+    assert not borrowed, "not defined where they are imported from: " + ", ".join(borrowed)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=relative)
+def test_only_init_files_offer_what_they_import(path):
+    if path.name == "__init__.py":
+        return
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    offered = {
+        name
+        for node in tree.body
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", None) == "__all__"
+        for name in ast.literal_eval(node.value)
+    }
+
+    assert offered <= defined_names(path)
+
+
+@pytest.mark.parametrize("path", IMPORTERS, ids=relative)
+def test_no_underscore_name_crosses_a_file(path):
+    crossing = [
+        f"{module}.{name}"
+        for module, name in imported_names(path)
+        if any(
+            part.startswith("_") and not part.endswith("__") for part in [*module.split("."), name]
+        )
+    ]
+
+    assert not crossing, f"underscore names of another file: {', '.join(crossing)}"
+
+
+def test_importing_skdim_loads_no_matplotlib():
+    result = run_python("-c", "import skdim, sys; print('matplotlib' in sys.modules)")
+
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.strip() == "False"
+
+
+def test_skdim_works_without_optional_packages():
+    """scikit-learn loads pandas by itself where it is installed, so look at its absence."""
+    blocked = ["matplotlib", "pandas", "polars", "PIL"]
+    command = f"import sys; sys.modules.update(dict.fromkeys({blocked})); import skdim"
+
+    result = run_python("-c", command)
+
+    assert result.returncode == 0, result.stderr
+
+
+def test_no_module_has_a_name_that_scikit_dimension_uses():
+    """Both packages are imported as skdim: no file of one may hide a file of the other."""
+    theirs = {"_commonfuncs", "_version", "datasets", "embeddings", "id", "tests"}
+
+    ours = {path.stem for path in (ROOT / "skdim").iterdir()}
+
+    assert not ours & theirs
