@@ -8,7 +8,17 @@ divergence between P and Q as the critic improves, and is to be maximised.
 
 No score is clipped. ``"jsd"``, ``"infonce"`` and ``"dv"`` stay finite however large the scores;
 ``"kl"``, ``"rkl"`` and ``"h2"`` hold an exponential of the score and overflow with it, in float32
-beyond a score of about 88.
+beyond a score of about 88. Scores that are not two tables with the same anchors and at least one
+score each raise a ValueError.
+
+References
+----------
+Donsker and Varadhan (1983), Asymptotic evaluation of certain Markov process expectations for large
+time IV. Nguyen, Wainwright and Jordan (2010), Estimating divergence functionals and the likelihood
+ratio by convex risk minimization. Nowozin, Cseke and Tomioka (2016), f-GAN, arXiv:1606.00709.
+van den Oord, Li and Vinyals (2018), Representation learning with contrastive predictive coding,
+arXiv:1807.03748. Hjelm et al. (2019), Learning deep representations by mutual information
+estimation and maximization, arXiv:1808.06670.
 """
 
 import math
@@ -69,9 +79,8 @@ class Bound:
         Parameters
         ----------
         positive : Tensor of shape (n_anchors, n_positives)
-            Scores of the pairs drawn together.
         negative : Tensor of shape (n_anchors, n_negatives)
-            Scores of the pairs drawn apart.
+            Scores of the pairs drawn together, and apart.
 
         Returns
         -------
@@ -102,42 +111,31 @@ class Bound:
         Raises
         ------
         ValueError
-            If there is no block, or a block is not two tables with the same anchors and at least
-            one score each.
+            If there is no block, or the scores of one are not such as a call takes.
         """
-        gains, costs = [], []
+        statistics = []
         for positive, negative in blocks:
             check_scores(positive, negative)
-            gain, cost = self.anchors(positive, negative)
-            gains.append(gain)
-            costs.append(cost)
-        if not gains:
+            statistics.append(self.anchors(positive, negative))
+        if not statistics:
             raise ValueError("no block of scores was given; a bound needs at least one anchor.")
+        gains, costs = zip(*statistics, strict=True)
         return self.total(torch.cat(gains), torch.cat(costs))
 
 
 def check_scores(positive: Tensor, negative: Tensor) -> None:
     """Raise a ValueError unless both are tables of scores with the same anchors."""
     for name, scores in (("positive", positive), ("negative", negative)):
-        shape = tuple(scores.shape)
-        if scores.ndim != 2:
+        if scores.ndim != 2 or scores.numel() == 0:
             raise ValueError(
-                f"{name} scores have shape {shape}; a table (n_anchors, n_{name}s) is needed. "
-                "skdim.pairs.split_pairs makes both tables from the scores of all pairs."
-            )
-        if scores.numel() == 0:
-            raise ValueError(
-                f"{name} scores have shape {shape}; at least one anchor with at least one "
-                f"{name} pair is needed."
+                f"{name} scores have shape {tuple(scores.shape)}; a table (n_anchors, n_{name}s) "
+                "with at least one of each is needed, such as skdim.pairs.split_pairs gives."
             )
     if len(positive) != len(negative):
         raise ValueError(
             f"positive scores have {len(positive)} anchors and negative scores {len(negative)}; "
             "row i of both must belong to the same anchor."
         )
-
-
-# Second steps: from the statistics of all anchors to the bound.
 
 
 def difference_of_means(gain: Tensor, cost: Tensor) -> Tensor:
@@ -148,9 +146,6 @@ def difference_of_means(gain: Tensor, cost: Tensor) -> Tensor:
 def gain_less_log_mean_exp(gain: Tensor, cost: Tensor) -> Tensor:
     """Subtract log mean exp of the costs, themselves log mean exp of scores, from the mean gain."""
     return gain.mean() - (cost.logsumexp(dim=0) - math.log(len(cost)))
-
-
-# First steps: from the scores of each anchor to its gain and its cost.
 
 
 def jensen_shannon_anchors(positive: Tensor, negative: Tensor) -> tuple[Tensor, Tensor]:
@@ -215,30 +210,19 @@ def jensen_shannon(positive: Tensor, negative: Tensor) -> Tensor:
         2 \ln 2 - \mathbb{E}_P[\mathrm{softplus}(-T)] - \mathbb{E}_Q[\mathrm{softplus}(T)]
 
     It is twice the mean of the two Kullback-Leibler divergences to the mixture, at most
-    :math:`2 \ln 2`, and reached by the critic :math:`T = \ln (p / q)`.
+    :math:`2 \ln 2`, and reached by the critic :math:`T = \ln (p / q)`. See Nowozin et al. (2016),
+    equation 4 and table 2; Hjelm et al. (2019), equation 4, leaves out the constant.
 
     Parameters
     ----------
     positive : Tensor of shape (n_anchors, n_positives)
-        Scores of the pairs drawn together.
     negative : Tensor of shape (n_anchors, n_negatives)
-        Scores of the pairs drawn apart.
+        Scores of the pairs drawn together, and apart.
 
     Returns
     -------
     Tensor of shape ()
         The bound, in units of twice the divergence (with natural logarithms).
-
-    Raises
-    ------
-    ValueError
-        If the scores are not two tables with the same anchors and at least one score each.
-
-    References
-    ----------
-    Nowozin, Cseke and Tomioka, f-GAN, 2016, equation 4 and table 2. Hjelm et al., Learning deep
-    representations by mutual information estimation and maximization, 2019, equation 4, leaves
-    out the constant :math:`2 \ln 2`, which makes independence score 0 here.
 
     Examples
     --------
@@ -255,37 +239,23 @@ def info_nce(positive: Tensor, negative: Tensor) -> Tensor:
         + \mathbb{E}_P \left[ T - \ln \left( e^{T} + \sum_{j=1}^{K-1} e^{T_j} \right) \right]
 
     with one positive and :math:`K - 1` negatives of the same anchor as the :math:`K` candidates.
-    Positives of one anchor do not compete with each other. The bound never exceeds
-    :math:`\ln K`, whatever the information. Any critic :math:`\ln (p / q)` plus a function of the
-    anchor is best.
+    Positives of one anchor do not compete. The bound never exceeds :math:`\ln K`, whatever the
+    information. Any critic :math:`\ln (p / q)` plus a function of the anchor is best. See van den
+    Oord et al. (2018), equation 4; Hjelm et al. (2019), equation 5, leaves out :math:`\ln K`.
 
     Parameters
     ----------
     positive : Tensor of shape (n_anchors, n_positives)
-        Scores of the pairs drawn together.
     negative : Tensor of shape (n_anchors, n_negatives)
-        Scores of the pairs drawn apart.
+        Scores of the pairs drawn together, and apart.
 
     Returns
     -------
     Tensor of shape ()
         The bound, in nats, at most ``log(1 + n_negatives)``.
 
-    Raises
-    ------
-    ValueError
-        If the scores are not two tables with the same anchors and at least one score each.
-
-    References
-    ----------
-    van den Oord, Li and Vinyals, Representation learning with contrastive predictive coding,
-    2018, equation 4. Hjelm et al., Learning deep representations by mutual information
-    estimation and maximization, 2019, equation 5, leaves out :math:`\ln K`.
-
     Examples
     --------
-    >>> info_nce(torch.zeros(4, 1), torch.zeros(4, 3))
-    tensor(0.)
     >>> info_nce(torch.full((4, 1), 100.0), torch.zeros(4, 3)).exp()
     tensor(4.)
     """
@@ -299,30 +269,19 @@ def donsker_varadhan(positive: Tensor, negative: Tensor) -> Tensor:
 
     The mean under the logarithm is over the negatives of all anchors. Any critic
     :math:`\ln (p / q)` plus a constant is best. The gradient of a small batch is biased, and the
-    value of a small sample too: upwards.
+    value of a small sample too: upwards. See Donsker and Varadhan (1983); Hjelm et al. (2019),
+    equation 2.
 
     Parameters
     ----------
     positive : Tensor of shape (n_anchors, n_positives)
-        Scores of the pairs drawn together.
     negative : Tensor of shape (n_anchors, n_negatives)
-        Scores of the pairs drawn apart.
+        Scores of the pairs drawn together, and apart.
 
     Returns
     -------
     Tensor of shape ()
         The bound, in nats.
-
-    Raises
-    ------
-    ValueError
-        If the scores are not two tables with the same anchors and at least one score each.
-
-    References
-    ----------
-    Donsker and Varadhan, Asymptotic evaluation of certain Markov process expectations for large
-    time IV, 1983. Hjelm et al., Learning deep representations by mutual information estimation
-    and maximization, 2019, equation 2.
 
     Examples
     --------
@@ -337,31 +296,19 @@ def kullback_leibler(positive: Tensor, negative: Tensor) -> Tensor:
 
     .. math:: I = \mathrm{KL}(P, Q) \geq \mathbb{E}_P[T] - \mathbb{E}_Q[e^{T - 1}]
 
-    Reached by the critic :math:`T = 1 + \ln (p / q)`. Also known as NWJ, after its authors, and as
-    f-MINE.
+    Reached by the critic :math:`T = 1 + \ln (p / q)`. Also known as NWJ, after Nguyen et al.
+    (2010), and as f-MINE. See Nowozin et al. (2016), equation 4 and table 2.
 
     Parameters
     ----------
     positive : Tensor of shape (n_anchors, n_positives)
-        Scores of the pairs drawn together.
     negative : Tensor of shape (n_anchors, n_negatives)
-        Scores of the pairs drawn apart.
+        Scores of the pairs drawn together, and apart.
 
     Returns
     -------
     Tensor of shape ()
         The bound, in nats.
-
-    Raises
-    ------
-    ValueError
-        If the scores are not two tables with the same anchors and at least one score each.
-
-    References
-    ----------
-    Nguyen, Wainwright and Jordan, Estimating divergence functionals and the likelihood ratio by
-    convex risk minimization, 2010. Nowozin, Cseke and Tomioka, f-GAN, 2016, equation 4 and
-    table 2.
 
     Examples
     --------
@@ -376,28 +323,18 @@ def reverse_kullback_leibler(positive: Tensor, negative: Tensor) -> Tensor:
 
     .. math:: \mathrm{KL}(Q, P) \geq \mathbb{E}_P[-e^{-T}] - \mathbb{E}_Q[T - 1]
 
-    Reached by the critic :math:`T = \ln (p / q)`.
+    Reached by the critic :math:`T = \ln (p / q)`. See Nowozin et al. (2016), table 2.
 
     Parameters
     ----------
     positive : Tensor of shape (n_anchors, n_positives)
-        Scores of the pairs drawn together.
     negative : Tensor of shape (n_anchors, n_negatives)
-        Scores of the pairs drawn apart.
+        Scores of the pairs drawn together, and apart.
 
     Returns
     -------
     Tensor of shape ()
         The bound, in nats of the reverse divergence; it does not bound the mutual information.
-
-    Raises
-    ------
-    ValueError
-        If the scores are not two tables with the same anchors and at least one score each.
-
-    References
-    ----------
-    Nowozin, Cseke and Tomioka, f-GAN, 2016, equation 4 and table 2.
 
     Examples
     --------
@@ -413,28 +350,18 @@ def squared_hellinger(positive: Tensor, negative: Tensor) -> Tensor:
     .. math:: \int (\sqrt{p} - \sqrt{q})^2 \geq \mathbb{E}_P[1 - e^{-T}] - \mathbb{E}_Q[e^{T} - 1]
 
     without the factor 1/2 of some definitions, so at most 2. Reached by the critic
-    :math:`T = \frac{1}{2} \ln (p / q)`.
+    :math:`T = \frac{1}{2} \ln (p / q)`. See Nowozin et al. (2016), equation 4 and table 2.
 
     Parameters
     ----------
     positive : Tensor of shape (n_anchors, n_positives)
-        Scores of the pairs drawn together.
     negative : Tensor of shape (n_anchors, n_negatives)
-        Scores of the pairs drawn apart.
+        Scores of the pairs drawn together, and apart.
 
     Returns
     -------
     Tensor of shape ()
         The bound, in units of the squared distance.
-
-    Raises
-    ------
-    ValueError
-        If the scores are not two tables with the same anchors and at least one score each.
-
-    References
-    ----------
-    Nowozin, Cseke and Tomioka, f-GAN, 2016, equation 4 and table 2.
 
     Examples
     --------
@@ -450,30 +377,20 @@ def pearson_chi_squared(positive: Tensor, negative: Tensor) -> Tensor:
     .. math:: \chi^2(P, Q) = \int \frac{(p - q)^2}{q} \geq
         \mathbb{E}_P[T] - \mathbb{E}_Q \left[ \tfrac{1}{4} \max(T, -2)^2 + \max(T, -2) \right]
 
-    Reached by the critic :math:`T = 2 (p / q - 1)`, which is never below -2.
+    Reached by the critic :math:`T = 2 (p / q - 1)`, which is never below -2. See Nowozin et al.
+    (2016), equation 4 and table 2, whose conjugate is continued below -2.
 
     Parameters
     ----------
     positive : Tensor of shape (n_anchors, n_positives)
-        Scores of the pairs drawn together.
     negative : Tensor of shape (n_anchors, n_negatives)
-        Scores of the pairs drawn apart.
+        Scores of the pairs drawn together, and apart.
 
     Returns
     -------
     Tensor of shape ()
         The bound, in units of the divergence; for jointly normal variables the divergence is
         :math:`e^{2I} - 1`.
-
-    Raises
-    ------
-    ValueError
-        If the scores are not two tables with the same anchors and at least one score each.
-
-    References
-    ----------
-    Nowozin, Cseke and Tomioka, f-GAN, 2016, equation 4 and table 2, with the conjugate continued
-    below -2.
 
     Examples
     --------

@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,9 +60,10 @@ class Layout:
         given, side = self.given_shape, self.shape[1:]
         same = {given, side, (1, *side), (*side, 1)} if self.shape[0] == 1 else {given}
         if sample not in same:
+            hint = " Transpose X." if sorted(sample) == sorted(given) else ""
             raise ValueError(
                 f"X holds samples of shape {sample}, but the transformer was fitted on samples of "
-                f"shape {given}."
+                f"shape {given}.{hint}"
             )
 
     def arrange(self, rows: Tensor) -> Tensor:
@@ -77,7 +78,8 @@ class Layout:
         Tensor of shape (n, *shape)
         """
         samples = rows.reshape(-1, *self.given_shape)
-        return samples.movedim(-1, 1) if self.channels_last else samples
+        # Convolutions round differently in another memory layout: the same image, the same code.
+        return samples.movedim(-1, 1).contiguous() if self.channels_last else samples
 
 
 def channels_come_last(shape: Sequence[int], channel_axis: int | None) -> bool:
@@ -188,9 +190,16 @@ def flatten_rows(X: Any) -> tuple[Any, tuple[int, ...] | None]:
 
     Raises
     ------
+    TypeError
+        If ``X`` is nothing that holds samples in an order.
     ValueError
         If a list holds arrays of different shapes.
     """
+    if X is None or isinstance(X, str | bytes | Mapping | Set | Iterator):
+        raise TypeError(
+            f"X is of type {type(X).__name__}. It must be an array, a table, a torch tensor or a "
+            "list of samples."
+        )
     if isinstance(X, Tensor):
         X = X.detach().cpu().numpy()
     if isinstance(X, list | tuple) and len(X) > 0 and np.ndim(first_of(X)) >= 1:

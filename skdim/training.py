@@ -11,7 +11,7 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback, PrintLog
 from torch import Generator, Tensor
 
-from skdim.encoders import Features
+from skdim.encoders import LAYERS, Features
 from skdim.inputs import Rows
 from skdim.objectives import Batch
 from skdim.views import View
@@ -20,6 +20,8 @@ __all__ = ["SCHEDULES", "Batches", "EarlyStopping", "EncoderNet"]
 
 # A mean term beyond this is no bound on anything: training has left the road.
 DIVERGED = 1e6
+
+GIVEN = ("module", "criterion")
 
 
 def constant(progress: float) -> float:
@@ -165,6 +167,24 @@ class EncoderNet(NeuralNet):
         self.schedule = "constant"
         super().__init__(module, criterion, train_split=None, **kwargs)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Give what a pickle holds: each weight once.
+
+        skorch keeps what it was given beside what it trains: here the same two modules.
+        """
+        state: dict[str, Any] = super().__getstate__()
+        if self.initialized_:
+            for name in GIVEN:
+                del state[name]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take back what ``__getstate__`` gave."""
+        super().__setstate__(state)
+        if self.initialized_:
+            for name in GIVEN:
+                setattr(self, name, getattr(self, f"{name}_"))
+
     def get_default_callbacks(self) -> list[tuple[str, Callback]]:
         """Print a line an epoch where ``verbose`` asks for it; keep no other books."""
         return [("print_log", PrintLog())]
@@ -225,7 +245,8 @@ class EncoderNet(NeuralNet):
         Raises
         ------
         FloatingPointError
-            If a term of the loss is not finite or beyond all bounds.
+            If a term of the loss, or what the encoder has come to give, is not finite or beyond
+            all bounds.
         """
         # Held during the loop only: neither data nor generators belong in a pickle.
         self.held_out, self.generator = held_out, generator
@@ -238,7 +259,10 @@ class EncoderNet(NeuralNet):
         finally:
             del self.held_out, self.generator
             self._set_training(False)
+            if len(self.history) and "loss" not in self.history[-1]:
+                self.history.pop()  # an epoch that was interrupted
         self.notify("on_train_end", X=rows, y=None)
+        self.check_encoder(rows)
 
     def get_split_datasets(
         self, X: Rows, y: Any = None, **fit_params: Any
@@ -277,6 +301,14 @@ class EncoderNet(NeuralNet):
             self.history.record("learning_rate", self.optimizer_.param_groups[0]["lr"])
             self.history.record("seconds", time.perf_counter() - started)
         self.check_finite(means)
+
+    @torch.no_grad()
+    def check_encoder(self, rows: Rows) -> None:
+        """Look at what the last step has made of the encoder: no loss was computed after it."""
+        features = self.module_(rows[rows.numbers[: self.batch_size]])
+        finite = torch.stack([getattr(features, layer).isfinite().all() for layer in LAYERS])
+        spread = features.code.std(dim=0).mean()
+        self.check_finite({"spread": spread.where(finite.all(), math.nan).item()})
 
     def check_finite(self, means: dict[str, float]) -> None:
         """Stop a training that has left the road, before its features are used."""

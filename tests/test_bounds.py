@@ -369,8 +369,8 @@ def test_bound_survives_pickling(name):
     [
         ((4,), (4, 3), r"positive scores have shape \(4,\); a table .* is needed"),
         ((4, 1), (4, 1, 4, 1), r"negative scores have shape \(4, 1, 4, 1\).*split_pairs"),
-        ((4, 1), (4, 0), r"negative scores have shape \(4, 0\); at least one"),
-        ((0, 1), (0, 3), r"positive scores have shape \(0, 1\); at least one"),
+        ((4, 1), (4, 0), r"negative scores have shape \(4, 0\); .* at least one of each"),
+        ((0, 1), (0, 3), r"positive scores have shape \(0, 1\); .* at least one of each"),
         ((4, 1), (3, 3), "positive scores have 4 anchors and negative scores 3"),
     ],
 )

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from skdim.encoders.features import LAYERS, Features
 
-__all__ = ["Adaptable", "UserEncoder", "check_features"]
+__all__ = ["Adaptable", "UserEncoder", "check_features", "describe"]
 
 
 @runtime_checkable

@@ -40,8 +40,9 @@ class DCGANEncoder(nn.Module):
         super().__init__()
         if len(input_shape) != 3 or min(input_shape[1:]) < 8:
             raise ValueError(
-                f"encoder='dcgan' encodes images of at least 8x8 pixels, but the samples have "
-                f"shape {input_shape}."
+                "encoder='dcgan' encodes images (C, H, W) of at least 8x8 pixels, but the samples "
+                f"have shape {input_shape}. Enlarge the images, or encode their pixels as "
+                "vectors: flat rows without image_shape, and encoder='mlp'."
             )
         channels, height, width = input_shape
         n_stages = max(3, round(math.log2(min(height, width) / 4)))

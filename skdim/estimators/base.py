@@ -11,7 +11,7 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
 
-from skdim.encoders import Features
+from skdim.encoders import LAYERS, Features
 from skdim.estimators.fitting import (
     Plan,
     auto_epochs,
@@ -136,21 +136,31 @@ class AbstractTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             start += len(chunk)
         return features
 
-    def encode(self, X: ArrayLike) -> Tensor:
-        """Encode ``X`` to a tensor on ``device_``, for torch users.
+    def encode(self, X: ArrayLike, output: str | None = None) -> Tensor:
+        """Encode ``X`` to a tensor on ``device_``, for torch users and for other layers.
 
         Parameters
         ----------
         X : array-like
             As in ``transform``.
+        output : {"code", "hidden", "conv", "local"}, default=None
+            Layer to give; None is the one that ``transform`` gives.
 
         Returns
         -------
         Tensor of shape (n, d) or (n, c, *grid)
-            The layer named by ``output``; maps keep their grid.
+            Maps keep their grid.
+
+        Raises
+        ------
+        ValueError
+            If there is no such layer.
         """
         check_is_fitted(self)
-        return torch.cat(list(encode_rows(self.encoder_, self._read(X), self._layer)))
+        if output is not None and output not in LAYERS:
+            raise ValueError(f"output={output!r} is no layer. Allowed are {', '.join(LAYERS)}.")
+        layer = output or self._layer
+        return torch.cat(list(encode_rows(self.encoder_, self._read(X), layer)))
 
     def score(self, X: ArrayLike, y: Any = None) -> float:
         """Bound the information between the code and the local (else the whole last) map.
@@ -210,13 +220,23 @@ class AbstractTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
     def _train(self, rows: Rows, plan: Plan, *, keep_if_interrupted: bool) -> None:
         """Train, and write down how it went."""
-        with forgetting(self, unless=KeyboardInterrupt if keep_if_interrupted else ()):
-            self.n_iter_ = run(self.net_, rows, plan, self._entropy)
+        try:
+            with forgetting(self, unless=KeyboardInterrupt if keep_if_interrupted else ()):
+                self.n_iter_ = run(self.net_, rows, plan, self._entropy)
+        except KeyboardInterrupt:
+            if keep_if_interrupted:
+                self.n_iter_ = len(self.net_.history)
+                self._write_history()
+            raise
+        self._write_history()
+        warn_of_collapse(self.history_["spread"][-1], type(self).__name__)
+
+    def _write_history(self) -> None:
+        """Give the net's books as plain lists."""
         history = self.net_.history
         names = [name for name, value in history[-1].items() if isinstance(value, float)]
         self.history_ = {name: [epoch.get(name, np.nan) for epoch in history] for name in names}
         self.loss_curve_ = self.history_["loss"]
-        warn_of_collapse(self.history_["spread"][-1], type(self).__name__)
 
     def _read(
         self, X: ArrayLike, *, at_least: int = 1, hold: bool = False, reset: bool = False
@@ -224,7 +244,7 @@ class AbstractTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         """Check ``X`` and lay it out as rows of numbers."""
         flat, shape = flatten_rows(X)
         # Numbers too large for float32 become infinite, and are refused as such.
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             array = validate_data(
                 self, flat, reset=reset, dtype=[np.float32, np.uint8], ensure_min_samples=at_least
             )

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -280,6 +281,11 @@ RULES = {
     "n_iter_no_change": integer(1),
     "tol": real(0),
     "warm_start": boolean(),
+    "random_state": any_of(
+        integer(0, 2**32 - 1),
+        instance("a numpy.random.RandomState", np.random.RandomState),
+        none(),
+    ),
     "device": any_of(instance("a device name", str), instance("a torch.device", torch.device)),
     "callbacks": any_of(list_of_callbacks(), none()),
     "verbose": any_of(integer(0), boolean()),

@@ -10,9 +10,9 @@ from typing import Any, Self
 import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
-from torch import Generator
+from torch import Generator, Tensor
 
-from skdim.encoders import Features
+from skdim.encoders import Features, describe
 from skdim.estimators.parts import OPTIMIZERS, SEEDING, find_view, make_encoder, make_standardise
 from skdim.inputs import Rows
 from skdim.objectives import AbstractObjective
@@ -82,7 +82,8 @@ class Plan:
             callbacks=list(estimator.callbacks or []),
             settings={
                 "batch_size": estimator.batch_size,
-                "lr": estimator.learning_rate,
+                # skorch's history, like ours, keeps plain floats.
+                "lr": float(estimator.learning_rate),
                 "verbose": estimator.verbose,
             },
             foreign=not all(
@@ -119,7 +120,7 @@ def build_net(
         objective,
         view=view,
         optimizer=OPTIMIZERS.get(optimizer) if isinstance(optimizer, str) else optimizer,
-        lr=estimator.learning_rate,
+        lr=float(estimator.learning_rate),
         batch_size=estimator.batch_size,
         device=str(rows.device),
         callbacks=None,
@@ -129,9 +130,25 @@ def build_net(
 
 
 def count_looks(view: Any, rows: Rows) -> int:
-    """Try a view on two samples."""
-    generator = Generator(device=rows.device).manual_seed(0)
-    return len(view(rows[rows.numbers[:2]].float(), generator))
+    """Try a view on two samples.
+
+    Raises
+    ------
+    ValueError
+        If it gives anything but a tuple of tensors shaped like the samples.
+    """
+    x = rows[rows.numbers[:2]].float()
+    looks = view(x, Generator(device=rows.device).manual_seed(0))
+    shapes = [
+        look.shape if isinstance(look, Tensor) else None
+        for look in (looks if isinstance(looks, tuple | list) else ())
+    ]
+    if not shapes or any(shape != x.shape for shape in shapes):
+        raise ValueError(
+            f"view={view!r} gave {describe(looks)} for samples of shape {tuple(x.shape)}. It must "
+            "give a tuple of tensors of that shape, one a look."
+        )
+    return len(shapes)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
 
+import numpy as np
 from torch import nn
 
 __all__ = [
@@ -47,9 +48,13 @@ def is_number(value: Any, kind: type) -> bool:
     return isinstance(value, kind) and not isinstance(value, bool)
 
 
-def integer(low: int) -> Rule:
-    """Allow whole numbers from ``low`` on."""
-    return Rule(f"an int >= {low}", lambda v: is_number(v, Integral) and v >= low)
+def integer(low: int, high: int | None = None) -> Rule:
+    """Allow whole numbers from ``low`` on, to ``high`` if there is one."""
+    text = f"an int >= {low}" if high is None else f"an int in [{low}, {high}]"
+    return Rule(
+        text,
+        lambda v: is_number(v, Integral) and low <= v and (high is None or v <= high),
+    )
 
 
 def real(low: float, high: float = math.inf, *, low_open: bool = False) -> Rule:
@@ -80,7 +85,7 @@ def none() -> Rule:
 
 def boolean() -> Rule:
     """Allow truth values."""
-    return Rule("a bool", lambda v: isinstance(v, bool) or type(v).__name__ == "bool_")
+    return Rule("a bool", lambda v: isinstance(v, bool | np.bool_))
 
 
 def is_callable(text: str) -> Rule:
@@ -113,20 +118,22 @@ def dict_of(*names: str, rule: Rule) -> Rule:
 
 
 def list_of_callbacks() -> Rule:
-    """Allow skorch's callbacks, also as pairs with a name, but for its early stopping.
+    """Allow skorch's callbacks, also as classes or in pairs with a name, but for early stopping.
 
     That one stops by raising KeyboardInterrupt, which cannot be told from Ctrl-C.
     """
 
-    def holds(value: Any) -> bool:
-        return isinstance(value, list | tuple) and not any(
-            type(callback[1] if isinstance(callback, tuple) else callback).__name__
-            == "EarlyStopping"
-            for callback in value
-        )
+    def is_welcome(callback: Any) -> bool:
+        if isinstance(callback, tuple):
+            named = len(callback) == 2 and isinstance(callback[0], str)
+            return named and is_welcome(callback[1])
+        kind = callback if isinstance(callback, type) else type(callback)
+        stops = any(base.__name__ == "EarlyStopping" for base in kind.__mro__)
+        return hasattr(kind, "on_train_begin") and not stops
 
     return Rule(
-        "a list of skorch callbacks (not its EarlyStopping: use early_stopping=True)", holds
+        "a list of skorch callbacks (not its EarlyStopping: use early_stopping=True)",
+        lambda v: isinstance(v, list | tuple) and all(map(is_welcome, v)),
     )
 
 

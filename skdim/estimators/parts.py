@@ -4,7 +4,7 @@ import copy
 import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
-from threading import Lock
+from threading import RLock
 from typing import Any
 
 import torch
@@ -33,7 +33,8 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
 }
 
 # torch draws the first weights of a layer from its one global generator: threads take turns.
-SEEDING = Lock()
+# Reentrant, since a user's encoder may itself fit a transformer.
+SEEDING = RLock()
 
 ADAPTING_ROWS = 5000
 
@@ -47,22 +48,21 @@ def find_device(name: Any) -> torch.device:
         If there is no such device here. There is no silent fallback.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
     except (RuntimeError, TypeError) as error:
         raise ValueError(
             f"device={name!r} is no device. Use 'auto', 'cpu', 'cuda', 'cuda:0', ..."
         ) from error
-    if device.type == "cuda":
-        here = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        if (device.index or 0) >= here:
-            raise ValueError(
-                f"device={name!r} was asked for, but torch sees {here} CUDA devices here. "
-                "Use device='auto' or 'cpu', or install torch with CUDA."
-            )
-    elif device.type == "mps" and not torch.backends.mps.is_available():
-        raise ValueError("device='mps' was asked for, but torch cannot use it here.")
+    try:
+        torch.zeros(1, device=device).item()
+    except (AssertionError, ImportError, RuntimeError) as error:  # each backend in its own way
+        seen = f" torch sees {torch.cuda.device_count()} CUDA devices." * (device.type == "cuda")
+        raise ValueError(
+            f"device={name!r} cannot be used here: {str(error).splitlines()[0]}.{seen} "
+            "Use device='auto' or 'cpu', or a torch that was built for this device."
+        ) from error
     return device
 
 
@@ -74,7 +74,7 @@ def make_standardise(rows: Rows) -> Standardise:
         warnings.warn(
             "All samples of X are equal: zero variance. Nothing can be learnt from them.",
             ConvergenceWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
     scale[constant] = 1.0
     return Standardise(mean, scale, n_axes=len(rows.layout.shape) - 1)

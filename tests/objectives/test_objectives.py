@@ -1,0 +1,604 @@
+"""All objectives under one contract; who moves whom; and what the terms of Deep InfoMax are."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import softplus
+
+from skdim.bounds import BOUNDS
+from skdim.critics import CRITICS, AbstractCritic, ConcatCritic, Discriminator, DotCritic
+from skdim.encoders import Features
+from skdim.objectives import (
+    AbstractObjective,
+    Batch,
+    Information,
+    PriorMatching,
+    Together,
+    frozen,
+    infomax,
+)
+from skdim.priors import PRIORS
+
+N, INPUTS, LOCAL, CODE = 6, 10, 4, 3
+BOTH_WAYS = ((0, 1), (1, 0))
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def normals(*shape, seed=0):
+    return torch.randn(shape, generator=seeded(seed))
+
+
+def made(make, *args, seed=0, **kwargs):
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return make(*args, **kwargs)
+
+
+class Encoder(nn.Module):
+    """A small encoder in two parts, so that it can be seen which one a term moves."""
+
+    def __init__(self, code_grid=()):
+        super().__init__()
+        self.code_grid = code_grid
+        self.to_local = nn.Linear(INPUTS, LOCAL * 5)
+        self.to_code = nn.Linear(LOCAL * 5, CODE * int(np.prod(code_grid)))
+
+    def forward(self, x):
+        flat = self.to_local(x).tanh()
+        local = flat.reshape(len(x), LOCAL, 5)
+        code = self.to_code(flat).reshape(len(x), CODE, *self.code_grid)
+        return Features(local, local, flat, code)
+
+
+def make_batch(seed=5):
+    return Batch(normals(N, INPUTS), torch.arange(N), torch.full((N,), -1), seeded(seed))
+
+
+def look_at(encoder, n_looks=1):
+    return [encoder(normals(N, INPUTS, seed=look)) for look in range(n_looks)]
+
+
+def leaves(n_looks=1, code_grid=(), dtype=torch.float64):
+    """Features that no encoder gave, and that keep their own gradients."""
+    shapes = (N, LOCAL, 2, 2), (N, LOCAL, 3), (N, 7), (N, CODE, *code_grid)
+    return [
+        Features(
+            *(
+                normals(*shape, seed=10 * look + i).to(dtype).requires_grad_()
+                for i, shape in enumerate(shapes)
+            )
+        )
+        for look in range(n_looks)
+    ]
+
+
+def make_objective(global_weight=0.0, local_weight=0.0, prior_weight=0.0, sizes=None, **kwargs):
+    settings = {
+        "bound": BOUNDS["infonce"],
+        "critics": {"local": DotCritic, "global": DotCritic},
+        "negatives": "all",
+        "prior": PRIORS["uniform"],
+    }
+    return made(
+        infomax,
+        made(Encoder)(normals(2, INPUTS)) if sizes is None else sizes,
+        global_weight=global_weight,
+        local_weight=local_weight,
+        prior_weight=prior_weight,
+        **settings | kwargs,
+    )
+
+
+# ---------------------------------------------------------------------------------------------
+# One contract for all objectives
+
+
+OBJECTIVES = {
+    "local": {"local_weight": 1.0},
+    "global": {"global_weight": 1.0},
+    "prior": {"prior_weight": 0.5},
+    "all three": {"local_weight": 1.0, "global_weight": 0.5, "prior_weight": 0.1},
+    "concat": {"local_weight": 1.0, "global_weight": 1.0}
+    | {"critics": {"local": ConcatCritic, "global": ConcatCritic}},
+    "shift": {"local_weight": 1.0, "negatives": "shift"},
+    "draws": {"local_weight": 1.0, "negatives": 3},
+    "two looks": {"local_weight": 1.0, "prior_weight": 0.1, "looks": BOTH_WAYS},
+    **{f"local {name}": {"local_weight": 1.0, "bound": bound} for name, bound in BOUNDS.items()},
+    **{
+        f"prior {name}": {"prior_weight": 1.0, "prior": prior}
+        for name, prior in PRIORS.items()
+    },
+}
+N_LOOKS = {"two looks": 2}
+
+each_objective = pytest.mark.parametrize("name", OBJECTIVES)
+each_code_grid = pytest.mark.parametrize("code_grid", [(), (2,)], ids=["one global", "two"])
+
+
+@pytest.mark.usefixtures("global_random_state_untouched")
+@each_code_grid
+@each_objective
+def test_terms_are_finite_numbers_whose_sum_moves_everything(name, code_grid):
+    objective, encoder = make_objective(**OBJECTIVES[name]), made(Encoder, code_grid)
+    assert isinstance(objective, AbstractObjective)
+    terms = objective(look_at(encoder, N_LOOKS.get(name, 1)), make_batch())
+    torch.stack(list(terms.values())).sum().backward()
+
+    assert terms
+    for term in terms.values():
+        assert term.shape == ()
+        assert term.isfinite()
+        assert term.requires_grad
+    still = [
+        name
+        for name, weight in [*encoder.named_parameters(), *objective.named_parameters()]
+        if weight.grad is None or not weight.grad.isfinite().all() or not weight.grad.any()
+    ]
+    assert not still
+
+
+@each_objective
+def test_terms_are_the_same_for_the_same_seed(name):
+    objective, looks = make_objective(**OBJECTIVES[name]), look_at(made(Encoder), 2)
+    once, again = objective(looks, make_batch()), objective(looks, make_batch())
+
+    assert once == again
+
+
+@each_objective
+def test_copies_and_pickles_give_the_same_terms(name):
+    objective, looks = make_objective(**OBJECTIVES[name]), look_at(made(Encoder), 2)
+    expected = objective(looks, make_batch())
+
+    for other in (copy.deepcopy(objective), pickle.loads(pickle.dumps(objective))):
+        assert other(looks, make_batch()) == expected
+
+
+@each_objective
+def test_score_is_a_number_or_none_and_leaves_weights_alone(name):
+    objective = make_objective(**OBJECTIVES[name]).eval()
+    (features,) = look_at(made(Encoder))
+    score = objective.score(features, make_batch())
+
+    assert (score is None) == name.startswith("prior")
+    assert score is None or (score.shape == () and score.isfinite())
+
+
+@each_objective
+def test_state_can_be_loaded_into_a_new_one(name):
+    objective, other = (make_objective(**OBJECTIVES[name]) for _ in range(2))
+    with torch.no_grad():
+        for weight in other.parameters():
+            weight.add_(1)
+    other.load_state_dict(objective.state_dict())
+    looks = look_at(made(Encoder), 2)
+
+    assert other(looks, make_batch()) == objective(looks, make_batch())
+
+
+# ---------------------------------------------------------------------------------------------
+# Who moves whom
+
+
+def moved_by(term, **modules):
+    """Name the modules in which a term alone would move a weight."""
+    term.backward(retain_graph=True)
+    moved = {
+        name
+        for name, module in modules.items()
+        if any(weight.grad is not None and weight.grad.any() for weight in module.parameters())
+    }
+    for module in modules.values():
+        module.zero_grad(set_to_none=True)
+    return moved
+
+
+@pytest.mark.parametrize("critic", sorted(CRITICS))
+def test_each_term_moves_the_networks_it_should_and_no_other(critic):
+    encoder = made(Encoder)
+    objective = make_objective(
+        1.0, 1.0, 1.0, critics={"local": CRITICS[critic], "global": CRITICS[critic]}
+    )
+    of_local, of_global, matching = objective
+    terms = objective(look_at(encoder), make_batch())
+    modules = {
+        "to local": encoder.to_local,
+        "to code": encoder.to_code,
+        "local critic": of_local.critic,
+        "global critic": of_global.critic,
+        "discriminator": matching.discriminator,
+    }
+    moved = {name: moved_by(term, **modules) for name, term in terms.items()}
+
+    assert moved == {
+        "local": {"to local", "to code", "local critic"},
+        "global": {"to local", "to code", "global critic"},
+        "prior": {"to local", "to code"},
+        "discriminator": {"discriminator"},
+    }
+
+
+def layers_moved_by(term, features):
+    layers = ("local", "conv", "hidden", "code")
+    gradients = torch.autograd.grad(
+        term, [getattr(features, layer) for layer in layers], allow_unused=True, retain_graph=True
+    )
+    return {
+        layer for layer, gradient in zip(layers, gradients, strict=True) if gradient is not None
+    }
+
+
+def test_each_term_looks_at_its_own_layers():
+    (features,) = leaves()
+    objective = make_objective(1.0, 1.0, 1.0, sizes=features).double()
+    terms = objective([features], make_batch())
+
+    assert layers_moved_by(terms["local"], features) == {"local", "code"}
+    assert layers_moved_by(terms["global"], features) == {"conv", "code"}
+    assert layers_moved_by(terms["prior"], features) == {"code"}
+
+
+# ---------------------------------------------------------------------------------------------
+# Asking a module without moving it
+
+
+def make_network():
+    return made(
+        nn.Sequential, made(nn.Linear, 4, 5), nn.BatchNorm1d(5), nn.ReLU(), made(nn.Linear, 5, 2)
+    )
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_frozen_module_answers_as_ever_but_stays_as_it_was(training):
+    network = make_network().train(training)
+    before, x = copy.deepcopy(network.state_dict()), normals(7, 4).requires_grad_()
+    answer = frozen(network, x)
+    answer.square().sum().backward()
+
+    assert x.grad.abs().max() > 0
+    assert all(weight.grad is None for weight in network.parameters())
+    after = network.state_dict()
+    assert all(torch.equal(after[name], before[name]) for name in before)
+    assert network.training is training
+    assert torch.equal(answer, network(x))
+
+
+def test_gradient_through_a_frozen_module_is_the_true_one():
+    network, x, y = make_network(), normals(7, 4).requires_grad_(), normals(7, 4).requires_grad_()
+    frozen(network, x).square().sum().backward()
+    network(y).square().sum().backward()
+
+    assert torch.equal(x.grad, y.grad)
+
+
+def test_module_asked_frozen_still_learns_from_its_own_pass():
+    network, x = make_network(), normals(7, 4)
+    (network(x).sum() + frozen(network, x).square().sum()).backward()
+    alone = make_network()
+    alone(x).sum().backward()
+
+    for weight, expected in zip(network.parameters(), alone.parameters(), strict=True):
+        assert torch.equal(weight.grad, expected.grad)
+
+
+def test_frozen_module_may_share_weights():
+    shared = made(nn.Linear, 4, 4)
+    network, x = nn.Sequential(shared, nn.Tanh(), shared), normals(3, 4).requires_grad_()
+
+    assert torch.equal(frozen(network, x), network(x))
+
+
+# ---------------------------------------------------------------------------------------------
+# Two players, one optimizer
+
+
+def play(n_steps, take_step):
+    """Train an encoder, its critic and a discriminator; give all weights at the end."""
+    encoder, objective = made(Encoder), make_objective(local_weight=1.0, prior_weight=0.3)
+    of_local, matching = objective
+    step = take_step([*encoder.parameters(), *of_local.parameters()], list(matching.parameters()))
+    for i in range(n_steps):
+        batch = make_batch(seed=i)
+        step(objective([encoder(normals(N, INPUTS, seed=i))], batch))
+    return [weight.detach() for weight in [*encoder.parameters(), *objective.parameters()]]
+
+
+def together(of_encoder, of_discriminator):
+    optimizer = torch.optim.Adam([*of_encoder, *of_discriminator], lr=1e-2)
+
+    def step(terms):
+        optimizer.zero_grad()
+        torch.stack(list(terms.values())).sum().backward()
+        optimizer.step()
+
+    return step
+
+
+def apart(of_encoder, of_discriminator):
+    """Each player has an optimizer, and sees the loss that is its own."""
+    players = [torch.optim.Adam(weights, lr=1e-2) for weights in (of_encoder, of_discriminator)]
+
+    def step(terms):
+        losses = [torch.stack([terms["local"], terms["prior"]]).sum(), terms["discriminator"]]
+        gradients = [
+            torch.autograd.grad(loss, weights, retain_graph=True)
+            for loss, weights in zip(losses, (of_encoder, of_discriminator), strict=True)
+        ]
+        for player, weights, of_player in zip(
+            players, (of_encoder, of_discriminator), gradients, strict=True
+        ):
+            for weight, gradient in zip(weights, of_player, strict=True):
+                weight.grad = gradient
+            player.step()
+
+    return step
+
+
+def test_one_optimizer_on_the_sum_equals_two_to_the_last_bit():
+    by_one, by_two, at_start = play(200, together), play(200, apart), play(0, together)
+
+    for one, two, start in zip(by_one, by_two, at_start, strict=True):
+        assert torch.equal(one, two)
+        assert not torch.equal(one, start)
+
+
+def make_matching(prior="uniform", weight=0.7):
+    return PriorMatching(PRIORS[prior], made(Discriminator, CODE), weight=weight)
+
+
+def confidence(matching, code):
+    """How sure the discriminator is that codes are not from the prior; at most 0."""
+    logits = matching.discriminator(matching.prior.squash(code))
+    return -softplus(logits).mean()
+
+
+def train_discriminator(matching, codes, n_steps=60):
+    optimizer = torch.optim.Adam(matching.parameters(), lr=1e-3)
+    for i in range(n_steps):
+        optimizer.zero_grad()
+        matching([codes], make_batch(seed=i))["discriminator"].backward()
+        optimizer.step()
+
+
+@pytest.mark.parametrize("prior", sorted(PRIORS))
+def test_prior_term_makes_codes_harder_to_tell_from_the_prior(prior):
+    """Public ports train the encoder with the discriminator's loss: to be told more easily."""
+    matching = make_matching(prior)
+    code = (0.2 * normals(N, CODE) + 2.0).requires_grad_()
+    codes = Features(code, code, code, code)
+    train_discriminator(matching, codes)
+    sure = confidence(matching, code)
+    (gradient,) = torch.autograd.grad(matching([codes], make_batch())["prior"], code)
+    less_sure = confidence(matching, code - 0.1 * gradient / gradient.norm())
+
+    assert less_sure < sure - 1e-4
+
+
+def test_discriminator_term_makes_the_discriminator_surer():
+    matching = make_matching()
+    code = 0.2 * normals(N, CODE) + 2.0
+    before = confidence(matching, code)
+    train_discriminator(matching, Features(code, code, code, code))
+
+    # Low logits for codes: high means drawn from the prior.
+    assert confidence(matching, code) > before + 0.1
+    assert matching.discriminator(matching.prior.squash(code)).mean() < -1
+    assert matching.discriminator(torch.rand(99, CODE, generator=seeded())).mean() > 0
+
+
+def test_terms_of_a_discriminator_that_cannot_tell():
+    """At logits of 0: ln 2 for the encoder, 2 ln 2 for the discriminator."""
+    matching = make_matching(weight=0.7)
+    for weight in matching.parameters():
+        nn.init.zeros_(weight)
+    terms = matching(leaves(dtype=torch.float32), make_batch())
+
+    assert terms["prior"].item() == pytest.approx(0.7 * np.log(2))
+    assert terms["discriminator"].item() == pytest.approx(2 * np.log(2))
+
+
+@each_code_grid
+def test_terms_of_prior_matching_equal_a_slow_loop(code_grid):
+    looks, matching = leaves(2, code_grid), make_matching(weight=0.7).double()
+    terms = matching(looks, make_batch(seed=4))
+    n_codes = 2 * N * int(np.prod(code_grid))
+    drawn = PRIORS["uniform"].sample((n_codes, CODE), seeded(4), dtype=torch.float64)
+    codes = [
+        look.code[i].reshape(CODE, -1)[:, a].sigmoid()
+        for look in looks
+        for i in range(N)
+        for a in range(int(np.prod(code_grid)))
+    ]
+    fake = [matching.discriminator(code).sigmoid().item() for code in codes]
+    real = [matching.discriminator(point).sigmoid().item() for point in drawn]
+
+    assert len(codes) == n_codes
+    assert terms["prior"].item() == pytest.approx(-0.7 * np.mean(np.log(fake)))
+    assert terms["discriminator"].item() == pytest.approx(
+        -np.mean(np.log(real)) - np.mean(np.log1p(-np.array(fake)))
+    )
+
+
+# ---------------------------------------------------------------------------------------------
+# Terms are weights times bounds
+
+
+class Plain(AbstractCritic):
+    """Inner products of the vectors themselves."""
+
+    def project_code(self, code):
+        return code.reshape(len(code), CODE, -1).mT
+
+    def project_local(self, local):
+        return local.reshape(len(local), local.shape[1], -1)[:, :CODE].mT
+
+    def join(self, code, local):
+        return code @ local.mT
+
+
+def numpy_scores(code, layer):
+    """Score a pair at a time: anchors' positives and negatives, a list for each anchor."""
+    code = code.detach().numpy().reshape(N, CODE, -1)
+    layer = layer.detach().numpy().reshape(N, layer.shape[1], -1)[:, :CODE]
+    positive, negative = [], []
+    for i in range(N):
+        for a in range(code.shape[2]):
+            scores = [
+                [float(np.dot(code[i, :, a], layer[j, :, k])) for k in range(layer.shape[2])]
+                for j in range(N)
+            ]
+            positive.append(scores[i])
+            negative.append([s for j in range(N) if j != i for s in scores[j]])
+    return np.array(positive), np.array(negative)
+
+
+def numpy_bound(name, positive, negative):
+    match name:
+        case "jsd":
+            gain = np.log(2) - np.log1p(np.exp(-positive))
+            return gain.mean() - (np.log1p(np.exp(negative)) - np.log(2)).mean()
+        case "infonce":
+            own = np.exp(positive)
+            share = own / (own + np.exp(negative).sum(axis=1, keepdims=True))
+            return np.log(1 + negative.shape[1]) + np.log(share).mean()
+        case "dv":
+            return positive.mean() - np.log(np.exp(negative).mean())
+
+
+@each_code_grid
+@pytest.mark.parametrize("bound", ["jsd", "infonce", "dv"])
+def test_loss_of_infomax_equals_a_slow_reference_in_numpy(bound, code_grid):
+    looks = leaves(2, code_grid)
+    objective = make_objective(
+        0.5,
+        2.0,
+        sizes=looks[0],
+        bound=BOUNDS[bound],
+        critics=dict.fromkeys(("local", "global"), lambda code_features, features: Plain()),
+        looks=BOTH_WAYS,
+    )
+    terms = objective(looks, make_batch())
+
+    for name, weight in (("local", 2.0), ("global", 0.5)):
+        bounds = []
+        for code, at in BOTH_WAYS:
+            layer = looks[at].local if name == "local" else looks[at].conv.flatten(1)[:, :, None]
+            bounds.append(numpy_bound(bound, *numpy_scores(looks[code].code, layer)))
+        assert terms[name].item() == pytest.approx(-weight * np.mean(bounds), rel=1e-10)
+
+
+@pytest.mark.parametrize("name", sorted(BOUNDS))
+def test_terms_are_minus_the_weighted_bound(name):
+    (features,) = leaves()
+    critic = made(DotCritic, CODE, LOCAL, 5).double()
+    term = Information("local", critic, BOUNDS[name], weight=0.3)
+
+    bound = term.score(features, make_batch())
+    assert term([features], make_batch())["local"].item() == pytest.approx(-0.3 * bound.item())
+
+
+@pytest.mark.parametrize("looks", [((0, 0),), ((0, 1),), ((1, 0),), BOTH_WAYS, ((0, 1), (0, 2))])
+def test_codes_meet_the_layers_of_the_looks_named(looks):
+    given = leaves(3)
+    term = Information("local", Plain(), BOUNDS["jsd"], looks=looks)
+    loss = term(given, make_batch())["local"]
+    expected = [term.estimate(given[code], given[at], seeded()).item() for code, at in looks]
+
+    assert loss.item() == pytest.approx(-np.mean(expected))
+    for layer, used in (("code", {c for c, _ in looks}), ("local", {at for _, at in looks})):
+        gradients = torch.autograd.grad(
+            loss, [getattr(look, layer) for look in given], retain_graph=True, allow_unused=True
+        )
+        assert {i for i, gradient in enumerate(gradients) if gradient is not None} == used
+
+
+def test_global_term_compares_with_the_last_map_as_a_whole():
+    (features,) = leaves()
+    objective = make_objective(1.0, 1.0, sizes=features)
+    of_local, of_global = objective
+
+    assert of_local.critic.local_projection.shortcut.in_features == LOCAL
+    assert of_global.critic.local_projection.shortcut.in_features == LOCAL * 3
+
+
+@pytest.mark.parametrize(
+    ("weights", "names"),
+    [
+        ((1.0, 0.0, 0.0), ["global"]),
+        ((0.0, 1.0, 0.0), ["local"]),
+        ((0.0, 1.0, 0.1), ["local", "prior", "discriminator"]),
+        ((0.5, 1.0, 0.1), ["local", "global", "prior", "discriminator"]),
+        ((0.0, 0.0, 0.1), ["prior", "discriminator"]),
+    ],
+)
+def test_terms_of_weight_zero_are_not_built(weights, names):
+    objective = make_objective(*weights)
+
+    assert list(objective(look_at(made(Encoder)), make_batch())) == names
+
+
+def test_draws_of_negatives_come_from_the_batch():
+    looks, objective = leaves(), make_objective(local_weight=1.0, negatives=2).double()
+    first, again, other = (objective(looks, make_batch(seed))["local"] for seed in (1, 1, 2))
+
+    assert first == again
+    assert first != other
+
+
+# ---------------------------------------------------------------------------------------------
+# Several objectives as one
+
+
+class Constant(AbstractObjective):
+    def __init__(self, name, score):
+        super().__init__()
+        self.name, self.worth = name, score
+
+    def forward(self, looks, batch):
+        return {self.name: torch.tensor(1.0)}
+
+    def score(self, features, batch):
+        return self.worth
+
+
+def test_together_gathers_all_terms_in_order():
+    objective = Together([Constant("b", None), Constant("a", None), Constant("c", None)])
+
+    assert list(objective(leaves(), make_batch())) == ["b", "a", "c"]
+
+
+@pytest.mark.parametrize(
+    ("scores", "expected"), [((None, 2.0, 3.0), 2.0), ((1.0, None), 1.0), ((None, None), None)]
+)
+def test_together_has_the_score_of_the_first_that_has_one(scores, expected):
+    objective = Together([Constant(str(i), score) for i, score in enumerate(scores)])
+
+    assert objective.score(leaves()[0], make_batch()) == expected
+
+
+def test_score_of_infomax_is_the_local_bound_without_weight():
+    (features,) = leaves()
+    objective = make_objective(3.0, 2.0, 1.0, sizes=features).double().eval()
+    local = next(iter(objective))
+
+    assert local.name == "local"
+    assert objective.score(features, make_batch()) == local.score(features, make_batch())
+    assert objective.score(features, make_batch()).item() == pytest.approx(
+        -objective([features], make_batch())["local"].item() / 2
+    )
+
+
+def test_score_of_infomax_is_the_global_bound_where_there_is_no_local_term():
+    (features,) = leaves()
+    objective = make_objective(3.0, 0.0, 1.0, sizes=features).double().eval()
+
+    assert objective.score(features, make_batch()).item() == pytest.approx(
+        -objective([features], make_batch())["global"].item() / 3
+    )
