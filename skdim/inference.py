@@ -46,5 +46,5 @@ def encode_rows(module: nn.Module, rows: Rows, layer: str) -> Iterator[Tensor]:
     """
     for start in range(0, len(rows), CHUNK):
         index = torch.arange(start, start + CHUNK, device=rows.device)
-        features = module(rows[index.clamp(max=len(rows) - 1)])
+        features = module(rows[rows.numbers[index.clamp(max=len(rows) - 1)]])
         yield layer_of(features, layer)[: len(rows) - start]

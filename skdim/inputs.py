@@ -78,8 +78,11 @@ class Layout:
         Tensor of shape (n, *shape)
         """
         samples = rows.reshape(-1, *self.given_shape)
+        if not self.channels_last:
+            return samples
         # Convolutions round differently in another memory layout: the same image, the same code.
-        return samples.movedim(-1, 1).contiguous() if self.channels_last else samples
+        # contiguous() would pass over the strides of a single channel.
+        return samples.movedim(-1, 1).clone(memory_format=torch.contiguous_format)
 
 
 def channels_come_last(shape: Sequence[int], channel_axis: int | None) -> bool:

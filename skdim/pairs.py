@@ -198,7 +198,15 @@ def bound_of_pairs(
     gains, costs = [], []
     for block in consecutive(n, block_samples):
         gain, cost = checkpoint(
-            summarise_block, bound, join, code, local, false_rows, block, use_reentrant=False
+            summarise_block,
+            bound,
+            join,
+            code,
+            local,
+            false_rows,
+            block,
+            use_reentrant=False,
+            preserve_rng_state=False,
         )
         gains.append(gain)
         costs.append(cost)

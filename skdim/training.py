@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from skorch import NeuralNet
 from skorch.callbacks import Callback, PrintLog
+from skorch.utils import TeeGenerator
 from torch import Generator, Tensor
 
 from skdim.encoders import LAYERS, Features
@@ -307,8 +308,8 @@ class EncoderNet(NeuralNet):
         """Look at what the last step has made of the encoder: no loss was computed after it."""
         features = self.module_(rows[rows.numbers[: self.batch_size]])
         finite = torch.stack([getattr(features, layer).isfinite().all() for layer in LAYERS])
-        spread = features.code.std(dim=0).mean()
-        self.check_finite({"spread": spread.where(finite.all(), math.nan).item()})
+        largest = features.code.abs().amax()
+        self.check_finite({"largest code": largest.where(finite.all(), math.nan).item()})
 
     def check_finite(self, means: dict[str, float]) -> None:
         """Stop a training that has left the road, before its features are used."""
@@ -338,7 +339,9 @@ class EncoderNet(NeuralNet):
         terms = self.criterion_(looks, batch)
         loss = torch.stack(list(terms.values())).sum()
         loss.backward()
-        self.notify("on_grad_computed", named_parameters=self.get_all_learnable_params())
+        # A plain generator would be empty for the second callback that reads it.
+        named = TeeGenerator(self.get_all_learnable_params())
+        self.notify("on_grad_computed", named_parameters=named, batch=batch, training=True)
         self.optimizer_.step()
         spread = looks[0].code.detach().std(dim=0).mean()
         return {name: term.detach() for name, term in terms.items()} | {

@@ -296,6 +296,14 @@ def test_jensen_shannon_ends_at_two_log_two():
     )
 
 
+@pytest.mark.parametrize("score", [-2.0, -3.0, -1e4])
+def test_pearson_is_best_where_pairs_never_occur_together_at_any_score_from_minus_two_down(score):
+    # Half of the product's pairs occur, twice as often: p / q is 2 or 0.
+    negative = torch.tensor([[2.0, score]])
+
+    assert bounds.pearson_chi_squared(torch.tensor([[2.0]]), negative).item() == 1
+
+
 @pytest.mark.parametrize(("batch", "locations"), [(32, 64), (64, 64), (64, 16)])
 def test_info_nce_ends_at_the_log_of_the_candidates(batch, locations):
     negatives = (batch - 1) * locations

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from torch import nn
 
-from skdim.encoders.adapter import Adaptable, UserEncoder, check_features, describe
+from skdim.encoders.adapter import Adaptable, UserEncoder, check_features
 from skdim.encoders.dcgan import DCGANEncoder
 from skdim.encoders.features import LAYERS, Features
 from skdim.encoders.mlp import MLPEncoder
@@ -18,7 +18,6 @@ __all__ = [
     "MLPEncoder",
     "UserEncoder",
     "check_features",
-    "describe",
 ]
 
 ENCODERS: dict[str, Callable[..., nn.Module]] = {

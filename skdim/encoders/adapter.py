@@ -5,7 +5,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from skdim.encoders.features import LAYERS, Features
+from skdim.encoders.features import Features
 
 __all__ = ["Adaptable", "UserEncoder", "check_features", "describe"]
 
@@ -78,7 +78,8 @@ def check_features(features: Features, n: int, name: str) -> None:
     ValueError
         If a layer has another number of rows, too few axes, no numbers, or is not finite.
     """
-    for layer in LAYERS:
+    # What a pair (local, code) consists of is named first.
+    for layer in ("local", "code", "conv", "hidden"):
         values = getattr(features, layer)
         if values.ndim < 2 or len(values) != n or values.numel() == 0:
             raise ValueError(

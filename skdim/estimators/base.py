@@ -210,7 +210,12 @@ class AbstractTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         """Start from nothing: read ``X``, draw first weights."""
         forget(self)
         with forgetting(self):
-            random_state = check_random_state(self.random_state)
+            # scikit-learn reads None as numpy's global state, which fitting would move.
+            random_state = (
+                np.random.RandomState()
+                if self.random_state is None
+                else check_random_state(self.random_state)
+            )
             self._entropy = int(random_state.randint(np.iinfo(np.int32).max))
             rows = self._read(X, at_least=2, hold=True, reset=True)
             self.net_, sizes = build_net(self, rows, self._entropy, self._make_objective)

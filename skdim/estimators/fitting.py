@@ -12,7 +12,8 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 from torch import Generator, Tensor
 
-from skdim.encoders import Features, describe
+from skdim.encoders import Features
+from skdim.encoders.adapter import describe
 from skdim.estimators.parts import OPTIMIZERS, SEEDING, find_view, make_encoder, make_standardise
 from skdim.inputs import Rows
 from skdim.objectives import AbstractObjective

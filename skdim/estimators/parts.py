@@ -58,9 +58,10 @@ def find_device(name: Any) -> torch.device:
     try:
         torch.zeros(1, device=device).item()
     except (AssertionError, ImportError, RuntimeError) as error:  # each backend in its own way
+        reason = str(error).splitlines()[0].rstrip(".")
         seen = f" torch sees {torch.cuda.device_count()} CUDA devices." * (device.type == "cuda")
         raise ValueError(
-            f"device={name!r} cannot be used here: {str(error).splitlines()[0]}.{seen} "
+            f"device={name!r} cannot be used here: {reason}.{seen} "
             "Use device='auto' or 'cpu', or a torch that was built for this device."
         ) from error
     return device

@@ -37,7 +37,7 @@ class Information(AbstractObjective):
 
     References
     ----------
-    Hjelm et al. (2019), equations 4 to 6 (bounds) and 8. arXiv:1808.06670.
+    Hjelm et al. (2019), equations 4 and 5 (bounds) and 6 (local). arXiv:1808.06670.
     """
 
     def __init__(
