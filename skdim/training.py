@@ -57,8 +57,9 @@ class StopTraining(Exception):  # noqa: N818 - an event of the loop, not an erro
 class Batches:
     """All samples once, in batches of about equal size.
 
-    No batch is larger than ``batch_size`` nor, unless that is impossible, of a single sample:
-    a sample alone has no negatives, and batch normalisation no variance.
+    No batch is of a single sample, unless there is only one: a sample alone has no negatives, and
+    batch normalisation no variance. None is larger than ``batch_size``, but that an odd number of
+    samples in twos makes one batch of three.
 
     Parameters
     ----------

@@ -193,13 +193,29 @@ def test_empty_array_of_images_has_rows_of_the_right_length():
 
 
 @pytest.mark.parametrize(
-    "table", [np.ones((3, 2)), np.ones(3), [1.0, 2.0], ["a", "b"], [], None, "text"], ids=repr
+    "table", [np.ones((3, 2)), np.ones(3), [1.0, 2.0], ["a", "b"], []], ids=repr
 )
 def test_what_is_no_image_is_left_to_scikit_learn(table):
     rows, shape = flatten_rows(table)
 
     assert rows is table
     assert shape is None
+
+
+@pytest.mark.parametrize(
+    ("thing", "kind"),
+    [
+        (None, "NoneType"),
+        ("text", "str"),
+        (b"bytes", "bytes"),
+        ({"a": [1.0]}, "dict"),
+        ({1.0, 2.0}, "set"),
+        (iter([[1.0]]), "list_iterator"),
+    ],
+)
+def test_what_holds_no_samples_in_an_order_is_refused(thing, kind):
+    with pytest.raises(TypeError, match=f"X is of type {kind}. It must be an array, a table"):
+        flatten_rows(thing)
 
 
 def test_list_of_rows_is_a_table():

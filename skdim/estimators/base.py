@@ -234,7 +234,7 @@ class AbstractTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
                 self._write_history()
             raise
         self._write_history()
-        warn_of_collapse(self.history_["spread"][-1], type(self).__name__)
+        warn_of_collapse(self.history_["spread"][self.n_iter_ - 1], type(self).__name__)
 
     def _write_history(self) -> None:
         """Give the net's books as plain lists."""

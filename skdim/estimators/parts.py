@@ -105,7 +105,7 @@ def make_encoder(
         Of two samples.
     """
     if encoder == "auto":
-        encoder = "mlp" if not layout.is_image else "dcgan"
+        encoder = "patches" if layout.is_image else "mlp"
     if isinstance(encoder, str):
         built = ENCODERS[encoder](layout.shape, n_components)
         name = repr(encoder)

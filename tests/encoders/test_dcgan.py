@@ -136,6 +136,6 @@ def test_local_features_see_a_part_of_the_image_each():
 
 @pytest.mark.parametrize("sample", [(3, 7, 32), (3, 32, 7), (1, 1, 1), (64,), (8, 8), (3, 3, 8, 8)])
 def test_samples_that_are_no_image_or_too_small_are_refused(sample):
-    with pytest.raises(ValueError, match="images of at least 8x8 pixels") as raised:
+    with pytest.raises(ValueError, match=r"images \(C, H, W\) of at least 8x8 pixels") as raised:
         DCGANEncoder(sample, 16)
     assert str(sample) in str(raised.value)

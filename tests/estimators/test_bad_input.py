@@ -204,12 +204,13 @@ def test_channel_axis_says_how_to_read_an_ambiguous_image(channel_axis, read):
     assert make(channel_axis=channel_axis).fit(X).image_shape_ == read
 
 
+@pytest.mark.parametrize("encoder", ["auto", "dcgan"])
 @pytest.mark.parametrize("sample", [(3, 3), (3, 16, 7), (7, 16, 3)])
-def test_images_too_small_for_the_encoder_are_refused_with_the_least_size(sample):
+def test_images_too_small_for_the_encoder_are_refused_with_the_least_size(encoder, sample):
     with pytest.raises(
         ValueError, match=r"images \(C, H, W\) of at least 8x8 pixels, but .* shape"
     ):
-        make(encoder="dcgan").fit(draw.normal(size=(N, *sample)))
+        make(encoder=encoder).fit(draw.normal(size=(N, *sample)))
 
 
 def test_an_encoder_of_the_other_kind_is_refused():

@@ -8,6 +8,7 @@ from scipy.stats import pearsonr
 from skdim import DeepInfoMaxTransformer
 from skdim.bounds import BOUNDS
 from skdim.pairs import split_pairs
+from tests.estimators.helpers import weights_of
 
 # Six columns that come from two: there is something to learn.
 DRAWS = np.random.default_rng(0)
@@ -15,18 +16,14 @@ ROWS = (DRAWS.normal(size=(90, 2)) @ DRAWS.normal(size=(2, 6))).astype(np.float3
 
 
 def brief(**parameters):
-    defaults = {"n_components": 4, "max_epochs": 2, "batch_size": 32, "random_state": 0}
-    return DeepInfoMaxTransformer(**defaults | parameters)
-
-
-def weights_of(fitted):
-    """Everything trained, as numbers that compare with ``==``."""
-    state = fitted.net_.state()
-    return {
-        f"{part}.{name}": tensor.numpy().tobytes()
-        for part in state
-        for name, tensor in state[part].items()
+    defaults = {
+        "n_components": 4,
+        "max_epochs": 2,
+        "batch_size": 32,
+        "learning_rate": 1e-3,
+        "random_state": 0,
     }
+    return DeepInfoMaxTransformer(**defaults | parameters)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -91,9 +88,9 @@ def test_score_tells_related_columns_from_shuffled_ones():
 @pytest.mark.parametrize(
     ("weights", "terms"),
     [
-        ((0, 1, 0), {"local"}),
-        ((1, 0, 0), {"global"}),
-        ((0.5, 1, 0.1), {"local", "global", "prior", "discriminator"}),
+        ((0, 1, 0), ["local"]),
+        ((1, 0, 0), ["global"]),
+        ((0.5, 1, 0.1), ["local", "global", "prior", "discriminator"]),
     ],
     ids=str,
 )
@@ -107,7 +104,7 @@ def test_history_has_every_term_once_an_epoch_and_the_loss_is_their_sum(weights,
     ).fit(ROWS)
     history = dim.history_
 
-    assert set(history) == terms | {"loss", "spread", "learning_rate", "seconds"}
+    assert set(history) == {*terms, "loss", "spread", "learning_rate", "seconds"}
     assert {len(values) for values in history.values()} == {3}
     assert all(type(value) is float for values in history.values() for value in values)
     np.testing.assert_allclose(np.sum([history[t] for t in terms], axis=0), history["loss"], 1e-5)
@@ -176,6 +173,15 @@ def test_early_stopping_says_which_epoch_was_best():
 
     assert dim.n_iter_ == 1 + np.argmax(scores)
     assert len(scores) == min(60, dim.n_iter_ + 3)
+
+
+def test_early_stopping_goes_back_to_the_best_epoch():
+    parameters = {"validation_fraction": 0.1, "schedule": "constant", "learning_rate": 0.01}
+    dim = brief(early_stopping=True, max_epochs=60, n_iter_no_change=3, **parameters).fit(ROWS)
+    no_further = brief(max_epochs=dim.n_iter_, **parameters).fit(ROWS)
+
+    assert len(dim.loss_curve_) > dim.n_iter_
+    assert weights_of(dim) == weights_of(no_further)
 
 
 # ---------------------------------------------------------------------------------------------

@@ -111,10 +111,7 @@ OBJECTIVES = {
     "draws": {"local_weight": 1.0, "negatives": 3},
     "two looks": {"local_weight": 1.0, "prior_weight": 0.1, "looks": BOTH_WAYS},
     **{f"local {name}": {"local_weight": 1.0, "bound": bound} for name, bound in BOUNDS.items()},
-    **{
-        f"prior {name}": {"prior_weight": 1.0, "prior": prior}
-        for name, prior in PRIORS.items()
-    },
+    **{f"prior {name}": {"prior_weight": 1.0, "prior": prior} for name, prior in PRIORS.items()},
 }
 N_LOOKS = {"two looks": 2}
 
@@ -301,8 +298,11 @@ def test_frozen_module_may_share_weights():
 
 def play(n_steps, take_step):
     """Train an encoder, its critic and a discriminator; give all weights at the end."""
-    encoder, objective = made(Encoder), make_objective(local_weight=1.0, prior_weight=0.3)
-    of_local, matching = objective
+    encoder = made(Encoder)
+    of_local = Information("local", made(DotCritic, CODE, LOCAL, 8), BOUNDS["infonce"])
+    small = made(nn.Sequential, made(nn.Linear, CODE, 16), nn.ReLU(), made(nn.Linear, 16, 1))
+    matching = PriorMatching(PRIORS["uniform"], small, weight=0.3)
+    objective = Together([of_local, matching])
     step = take_step([*encoder.parameters(), *of_local.parameters()], list(matching.parameters()))
     for i in range(n_steps):
         batch = make_batch(seed=i)
