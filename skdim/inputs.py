@@ -198,7 +198,9 @@ def flatten_rows(X: Any) -> tuple[Any, tuple[int, ...] | None]:
     ValueError
         If a list holds arrays of different shapes.
     """
-    if X is None or isinstance(X, str | bytes | Mapping | Set | Iterator):
+    # Some sparse matrices are mappings too; scikit-learn says better what is wrong with them.
+    shapeless = not hasattr(X, "shape")
+    if X is None or (shapeless and isinstance(X, str | bytes | Mapping | Set | Iterator)):
         raise TypeError(
             f"X is of type {type(X).__name__}. It must be an array, a table, a torch tensor or a "
             "list of samples."
