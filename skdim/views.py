@@ -60,11 +60,11 @@ class Augment:
 
     Parameters
     ----------
-    shift : float, default=0.125
+    shift : float, default=0.0625
         Largest shift, as a share of the side; borders are reflected. At least one pixel unless 0.
-    brightness : float, default=0.4
+    brightness : float, default=0.2
         Pixel values are multiplied by a factor from ``[1 - brightness, 1 + brightness]``.
-    contrast : float, default=0.4
+    contrast : float, default=0.2
         Differences from the image's mean are multiplied by a factor likewise.
     flip : bool, default=False
         Whether half of the looks are mirrored left to right. Off, since digits and letters
@@ -76,9 +76,9 @@ class Augment:
     information across views. NeurIPS. arXiv:1906.00910.
     """
 
-    shift: float = 0.125
-    brightness: float = 0.4
-    contrast: float = 0.4
+    shift: float = 0.0625
+    brightness: float = 0.2
+    contrast: float = 0.2
     flip: bool = False
     pairs: Pairs = ((0, 1), (1, 0))
 

@@ -1,6 +1,7 @@
 """Critics score the pairs they say, as a slow loop over pairs does."""
 
 import copy
+from functools import partial
 
 import pytest
 import torch
@@ -11,7 +12,11 @@ from skdim.pairs import pair_blocks, split_pairs
 
 N, CODE, LOCAL, UNITS = 5, 6, 4, 8
 
-each_critic = pytest.mark.parametrize("name", sorted(CRITICS))
+# As in the paper: a network beside each linear projection.
+PAPERS_DOT = partial(DotCritic, network=True)
+KINDS = CRITICS | {"dot with network": PAPERS_DOT}
+
+each_critic = pytest.mark.parametrize("name", sorted(KINDS))
 each_grid = pytest.mark.parametrize(
     ("code_grid", "local_grid"),
     [((), ()), ((), (3,)), ((), (2, 3)), ((2,), (3,)), ((2, 1), (2, 2))],
@@ -32,7 +37,7 @@ def made(make, *args, seed=0):
 
 def make_critic(name):
     """Build one in float64, whose batch normalisation has seen some data."""
-    critic = made(CRITICS[name], CODE, LOCAL, UNITS).double()
+    critic = made(KINDS[name], CODE, LOCAL, UNITS).double()
     critic(normals(50, CODE, seed=8), normals(50, LOCAL, 3, seed=9))
     return critic.eval()
 
@@ -68,12 +73,13 @@ def slow_scores(score, code, local):
 def dot_score(critic):
     def projected(projection, vector):
         # Layer by layer, as the paper's figure has it: network beside shortcut, then the norm.
-        linear, batch_norm, relu, last = projection.network
-        hidden = linear.weight @ vector
-        hidden = (hidden - batch_norm.running_mean) / (batch_norm.running_var + 1e-5).sqrt()
-        hidden = relu(hidden * batch_norm.weight + batch_norm.bias)
-        both = last.weight @ hidden + last.bias
-        both = both + projection.shortcut.weight @ vector + projection.shortcut.bias
+        both = projection.shortcut.weight @ vector + projection.shortcut.bias
+        if projection.network is not None:
+            linear, batch_norm, relu, last = projection.network
+            hidden = linear.weight @ vector
+            hidden = (hidden - batch_norm.running_mean) / (batch_norm.running_var + 1e-5).sqrt()
+            hidden = relu(hidden * batch_norm.weight + batch_norm.bias)
+            both = both + last.weight @ hidden + last.bias
         centred = both - both.mean()
         normed = centred / (centred.square().mean() + 1e-5).sqrt()
         return normed * projection.norm.weight + projection.norm.bias
@@ -100,7 +106,7 @@ def concat_score(critic):
     return lambda y, c: network(torch.cat([y, c]))
 
 
-SLOW = {"dot": dot_score, "concat": concat_score}
+SLOW = {"dot": dot_score, "dot with network": dot_score, "concat": concat_score}
 
 
 @each_grid
@@ -164,9 +170,9 @@ def test_projections_have_one_row_a_position(name):
 @each_critic
 def test_pair_floats_is_what_the_join_holds_for_a_pair(name):
     """Of what a pair alone needs, at the widest point: two hidden layers, or the score."""
-    critic = CRITICS[name](CODE, LOCAL, UNITS)
+    critic = KINDS[name](CODE, LOCAL, UNITS)
 
-    assert critic.pair_floats == {"dot": 1, "concat": 2 * UNITS}[name]
+    assert critic.pair_floats == (2 * UNITS if name == "concat" else 1)
 
 
 def test_a_critic_of_ones_own_needs_three_methods():
@@ -201,14 +207,14 @@ def test_dot_scores_start_with_a_spread_of_about_one_whatever_the_units(units):
 
 @pytest.mark.parametrize("scale", [0.01, 100.0])
 def test_dot_scores_start_with_a_spread_of_about_one_whatever_the_scale_of_features(scale):
-    critic = made(DotCritic, 64, 128, 64).double()
+    critic = made(PAPERS_DOT, 64, 128, 64).double()
     scores = critic(scale * normals(64, 64, seed=1), scale * normals(64, 128, 2, 2, seed=2))
 
     assert 0.5 < scores.std().item() < 2
 
 
 def test_shortcut_starts_as_a_noisy_copy_where_units_allow():
-    critic = made(DotCritic, CODE, LOCAL, UNITS)
+    critic = made(PAPERS_DOT, CODE, LOCAL, UNITS)
 
     for projection, features in ((critic.code_projection, CODE), (critic.local_projection, LOCAL)):
         noise = projection.shortcut.weight.detach() - torch.eye(UNITS, features)
@@ -217,7 +223,7 @@ def test_shortcut_starts_as_a_noisy_copy_where_units_allow():
 
 
 def test_shortcut_is_not_a_copy_where_units_are_too_few():
-    critic = made(DotCritic, CODE, LOCAL, 3)
+    critic = made(PAPERS_DOT, CODE, LOCAL, 3)
 
     assert critic(torch.randn(N, CODE, generator=torch.Generator()), torch.ones(N, LOCAL)).shape
     assert not torch.equal(critic.code_projection.shortcut.weight.diagonal(), torch.ones(3))
@@ -247,7 +253,7 @@ def test_dot_critic_has_the_parameters_of_the_reference(units):
     """Two heads: a layer without bias, batch norm, a layer; a shortcut; a layer norm."""
     heads = [f * units + 2 * units + units**2 + units + f * units + 3 * units for f in (64, 128)]
 
-    assert n_parameters(DotCritic(64, 128, units)) == sum(heads)
+    assert n_parameters(PAPERS_DOT(64, 128, units)) == sum(heads)
     assert {2048: 9.20, 512: 0.73, 256: 0.23, 64: 0.03}[units] == round(sum(heads) / 1e6, 2)
 
 
@@ -266,9 +272,9 @@ def test_discriminator_is_the_one_of_the_paper():
     assert [type(m) for m in discriminator.network[1::2]] == [nn.ReLU, nn.ReLU]
 
 
-@pytest.mark.parametrize("name", sorted(CRITICS))
+@each_critic
 def test_every_weight_moves_the_scores(name):
-    critic = made(CRITICS[name], CODE, LOCAL, UNITS).double()
+    critic = made(KINDS[name], CODE, LOCAL, UNITS).double()
     scores = critic(normals(N, CODE, seed=1), normals(N, LOCAL, 3, seed=2))
     weights = normals(*scores.shape, seed=3)
     (weights * scores).sum().backward()

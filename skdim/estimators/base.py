@@ -85,7 +85,7 @@ class AbstractTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         rows = self._begin(X) if not going_on else self._read(X, at_least=2, hold=True)
         epochs = self.max_epochs
         if epochs == "auto":
-            epochs = auto_epochs(len(rows), self.batch_size)
+            epochs = auto_epochs(len(rows))
         self._train(rows, Plan.of(self, epochs), keep_if_interrupted=going_on)
         if not self.warm_start:
             self.net_.drop_optimizer()
