@@ -217,7 +217,8 @@ class EncoderNet(NeuralNet):
         self.callbacks_ = []
 
     def drop_optimizer(self) -> None:
-        """Let the optimizer's state go, twice the size of the weights with Adam."""
+        """Let gradients and the optimizer's state go, three times the weights with Adam."""
+        self.optimizer_.zero_grad(set_to_none=True)
         self.optimizer_ = None
 
     def state(self) -> dict[str, Any]:

@@ -53,8 +53,8 @@ class DeepInfoMaxTransformer(AbstractTransformer):
         Whether images have their channels first (1) or last (-1). None infers it: an axis of at
         most four entries at one end, else the odd one out beside two equal sides.
     encoder : str, Module or callable, default="auto"
-        What is trained and kept. "auto" takes "mlp" for vectors and ENCODER for images; "dcgan"
-        is the paper's. Or a torch module (copied) that maps standardised samples to
+        What is trained and kept. "auto" takes "mlp" for vectors and "patches" for images; "dcgan"
+        is the paper's. See :mod:`skdim.encoders`. Or a torch module (copied) that maps standardised samples to
         :class:`~skdim.encoders.Features` or to a pair (local, code) of tensors (n, c, \*grid) and
         (n, d), whose ``d`` then counts; or a callable ``(input_shape, n_components)`` that gives
         such a module.
@@ -81,7 +81,8 @@ class DeepInfoMaxTransformer(AbstractTransformer):
         :mod:`skdim.views`. "auto" augments images and leaves vectors as they are; None is the
         paper's plain form.
     max_epochs : int or "auto", default="auto"
-        Passes over the data. "auto" makes about 1,500 steps, in 10 to 100 passes.
+        Passes over the n samples. "auto" makes 800 / sqrt(n), at most 100: 24 for 1,200 samples,
+        8 for 10,000.
     batch_size : int, default=64
         Most samples in a batch. More samples give more negatives.
     learning_rate : float, default=1e-3

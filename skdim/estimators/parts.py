@@ -131,7 +131,7 @@ def make_encoder(
 def evenly_spaced(rows: Rows, most: int) -> Tensor:
     """Row numbers of at most so many samples."""
     n = min(len(rows), most)
-    return torch.arange(n, device=rows.device) * len(rows) // n
+    return rows.numbers[torch.arange(n, device=rows.device) * len(rows) // n]
 
 
 @torch.no_grad()

@@ -80,6 +80,7 @@ class Together(AbstractObjective):
     Parameters
     ----------
     objectives : sequence of AbstractObjective
+        Whose terms have different names.
     """
 
     def __init__(self, objectives: Sequence[AbstractObjective]) -> None:
@@ -96,7 +97,10 @@ class Together(AbstractObjective):
         """Gather the terms of all objectives."""
         terms: dict[str, Tensor] = {}
         for objective in self:
-            terms.update(objective(looks, batch))
+            added = objective(looks, batch)
+            if twice := terms.keys() & added.keys():
+                raise ValueError(f"Two objectives have a term named {', '.join(sorted(twice))!r}.")
+            terms |= added
         return terms
 
     def score(self, features: Features, batch: Batch) -> Tensor | None:

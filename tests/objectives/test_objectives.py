@@ -574,6 +574,13 @@ def test_together_gathers_all_terms_in_order():
     assert list(objective(leaves(), make_batch())) == ["b", "a", "c"]
 
 
+def test_together_refuses_two_terms_of_one_name():
+    objective = Together([Constant("a", None), Constant("b", None), Constant("a", None)])
+
+    with pytest.raises(ValueError, match="Two objectives have a term named 'a'"):
+        objective(leaves(), make_batch())
+
+
 @pytest.mark.parametrize(
     ("scores", "expected"), [((None, 2.0, 3.0), 2.0), ((1.0, None), 1.0), ((None, None), None)]
 )
