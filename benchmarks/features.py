@@ -4,7 +4,8 @@
 
 Every method is fitted on the same samples without labels; the same logistic regression then judges
 all features (standardised; its C is chosen on a fifth of the samples to fit, and it is fitted on
-all of them). Writes ``benchmarks/results/features-SIZE.json`` and prints one table a data set.
+all of them). Prints one table a data set, and writes them all to
+``benchmarks/results/features-SIZE.json`` and ``.txt``.
 """
 
 import argparse
@@ -135,14 +136,33 @@ def run(name: str, n_fit: int, seeds: int) -> list[dict]:
                 row["accuracy"].append(round(accuracy, 4))
                 row["seconds"].append(round(seconds, 2))
                 print(f"    seed {seed}  {label:<32} {accuracy:.3f}  {seconds:6.1f} s", flush=True)
-    print(f"\n{name}: {len(data.X)} to fit, {len(data.X_test)} to test, {seeds} seed(s)")
-    print(f"{'features':<34}{'accuracy':>8}{'spread':>8}{'seconds':>9}")
-    for label, row in table.items():
-        mean, spread = np.mean(row["accuracy"]), np.std(row["accuracy"])
-        print(f"{label:<34}{mean:>8.3f}{spread:>8.3f}{np.median(row['seconds']):>9.1f}")
-    print(flush=True)
     sizes = {"data": name, "n_fit": len(data.X), "n_test": len(data.X_test)}
     return [sizes | {"features": label} | row for label, row in table.items()]
+
+
+def tabulate(rows: list[dict]) -> str:
+    """Lay the rows of one data set out as a table: mean and spread over seeds."""
+    first = rows[0]
+    lines = [
+        f"{first['data']}: {first['n_fit']} to fit, {first['n_test']} to test, "
+        f"{len(first['accuracy'])} seed(s)",
+        f"{'features':<32}{'accuracy':>9}{'spread':>8}{'seconds':>9}",
+    ]
+    for row in rows:
+        mean, spread = np.mean(row["accuracy"]), np.std(row["accuracy"])
+        seconds = np.median(row["seconds"])
+        lines.append(f"{row['features']:<32}{mean:>9.3f}{spread:>8.3f}{seconds:>9.1f}")
+    return "\n".join(lines)
+
+
+def write(about: dict, tables: list[list[dict]], size: str) -> None:
+    """Write all rows as JSON, and the tables as the documentation shows them."""
+    folder = Path(__file__).parent / "results"
+    folder.mkdir(exist_ok=True)
+    everything = {"about": about, "results": [row for rows in tables for row in rows]}
+    (folder / f"features-{size}.json").write_text(json.dumps(everything, indent=1) + "\n")
+    text = "\n\n".join(tabulate(rows) for rows in tables)
+    (folder / f"features-{size}.txt").write_text(text + "\n")
 
 
 def main() -> None:
@@ -164,16 +184,15 @@ def main() -> None:
         "scikit-learn": sklearn.__version__,
         "machine": f"{platform.machine()}, {options.threads} threads",
     }
-    target = Path(__file__).parent / "results" / f"features-{options.size}.json"
-    target.parent.mkdir(exist_ok=True)
-    results = []
+    tables = []
     for name in options.data:
         try:
-            results += run(name, n_fit, options.seeds or seeds)
+            tables.append(run(name, n_fit, options.seeds or seeds))
         except FileNotFoundError as error:
             print(f"{name}: left out, {error}\n", flush=True)
-        target.write_text(json.dumps({"about": about, "results": results}, indent=1) + "\n")
-    print(f"written: {target.relative_to(Path(__file__).parents[1])}")
+            continue
+        print(f"\n{tabulate(tables[-1])}\n", flush=True)
+        write(about, tables, options.size)
 
 
 if __name__ == "__main__":

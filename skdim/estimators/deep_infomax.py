@@ -54,10 +54,10 @@ class DeepInfoMaxTransformer(AbstractTransformer):
         most four entries at one end, else the odd one out beside two equal sides.
     encoder : str, Module or callable, default="auto"
         What is trained and kept. "auto" takes "mlp" for vectors and "patches" for images; "dcgan"
-        is the paper's. See :mod:`skdim.encoders`. Or a torch module (copied) that maps standardised samples to
-        :class:`~skdim.encoders.Features` or to a pair (local, code) of tensors (n, c, \*grid) and
-        (n, d), whose ``d`` then counts; or a callable ``(input_shape, n_components)`` that gives
-        such a module.
+        is the paper's. See :mod:`skdim.encoders`. Or a torch module (copied) that maps
+        standardised samples to :class:`~skdim.encoders.Features` or to a pair (local, code) of
+        tensors (n, c, \*grid) and (n, d), whose ``d`` then counts; or a callable
+        ``(input_shape, n_components)`` that gives such a module.
     output : {"code", "hidden", "conv", "local"}, default="code"
         Layer that ``transform`` gives; maps are flattened.
     global_weight, local_weight, prior_weight : float, default=0.0, 1.0, 0.0
