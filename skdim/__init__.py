@@ -17,6 +17,5 @@ else:
         "scikit-deepinfomax and scikit-dimension are both installed and both are imported as "
         "'skdim': keep them in separate environments (here: pip uninstall scikit-dimension && "
         "pip install --force-reinstall --no-deps scikit-deepinfomax).",
-        ImportWarning,
         stacklevel=2,
     )
