@@ -334,7 +334,7 @@ def test_statistics_equal_those_of_numpy_far_from_zero(
     layout = Layout(sample, channels_last and len(sample) > 1)
     table = rng(seed).normal(centre, scale, (n, layout.n_features)).astype(np.float32)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("skdim.inputs.ROWS_AT_ONCE", block)
+        patch.setattr("skdim.inputs.standardise.ROWS_AT_ONCE", block)
         mean, deviation = channel_statistics(table, layout)
     exact = layout.arrange(torch.from_numpy(table)).numpy().astype(np.float64)
     others = (0, *range(2, exact.ndim))
@@ -355,7 +355,7 @@ def test_scale_of_a_constant_channel_is_zero():
 def test_statistics_make_no_float_copy_of_the_whole_set(monkeypatch):
     n, features, block = 4000, 300, 50
     table = np.ones((n, features), np.uint8)
-    monkeypatch.setattr("skdim.inputs.ROWS_AT_ONCE", block)
+    monkeypatch.setattr("skdim.inputs.standardise.ROWS_AT_ONCE", block)
     tracemalloc.start()
     channel_statistics(table, Layout((3, 10, 10), channels_last=True))
     _, most = tracemalloc.get_traced_memory()

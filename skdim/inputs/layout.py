@@ -1,6 +1,5 @@
-"""Arrays, images and tables as rows of numbers, and rows as what an encoder sees."""
+"""What the samples of an array are, and how a flat row becomes one."""
 
-import copy
 import math
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
@@ -9,13 +8,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
-__all__ = ["Layout", "Rows", "Standardise", "channel_statistics", "find_layout", "flatten_rows"]
+__all__ = ["Layout", "find_layout", "flatten_rows"]
 
 # A third axis of at most four entries is read as colour: grey, grey and alpha, RGB, RGBA.
 MOST_COLOURS = 4
-ROWS_AT_ONCE = 4096
 
 
 @dataclass(frozen=True)
@@ -233,137 +231,3 @@ def stack_samples(X: Sequence[Any]) -> NDArray[Any]:
             "All samples must have one shape."
         )
     return np.stack([np.asarray(sample) for sample in X])
-
-
-class Rows(torch.utils.data.Dataset[Tensor]):
-    """Samples that are read by whole batches of row numbers.
-
-    Parameters
-    ----------
-    array : ndarray of shape (n, n_features)
-        The user's own array, which may be a read-only memory map and is never written to;
-        uint8 stays uint8 until a batch is taken.
-    layout : Layout
-        Shape of a sample.
-    device : torch.device, default=cpu
-        Where batches are wanted.
-    hold : bool, default=False
-        Whether to move all rows to the device at once and index them there.
-    """
-
-    def __init__(
-        self,
-        array: NDArray[Any],
-        layout: Layout,
-        device: torch.device | None = None,
-        *,
-        hold: bool = False,
-    ) -> None:
-        self.array = array
-        self.layout = layout
-        self.device = device or torch.device("cpu")
-        self.numbers = torch.arange(len(array), device=self.device)
-        self.labels = torch.full((len(array),), -1, device=self.device)
-        self.held: Tensor | None = None
-        if hold and self.device.type != "cpu":
-            self.held = torch.from_numpy(np.array(array)).to(self.device)
-
-    def __len__(self) -> int:
-        """Count the samples."""
-        return len(self.numbers)
-
-    def __getitem__(self, numbers: Tensor) -> Tensor:
-        """Take the samples of the given row numbers.
-
-        Parameters
-        ----------
-        numbers : Tensor of shape (b,)
-            Rows of the array.
-
-        Returns
-        -------
-        Tensor of shape (b, *layout.shape)
-        """
-        if self.held is not None:
-            return self.layout.arrange(self.held.index_select(0, numbers))
-        # Indexing by numbers copies, so that read-only and memory-mapped arrays work alike.
-        taken = torch.from_numpy(self.array[numbers.cpu().numpy()])
-        return self.layout.arrange(taken.to(self.device))
-
-    def part(self, positions: NDArray[np.intp]) -> "Rows":
-        """Share the array, but count only the given rows.
-
-        Parameters
-        ----------
-        positions : ndarray of shape (m,)
-
-        Returns
-        -------
-        Rows
-        """
-        shared = copy.copy(self)
-        shared.numbers = self.numbers[torch.as_tensor(positions, device=self.device)]
-        return shared
-
-
-class Standardise(nn.Module):
-    """Subtract a mean and divide by a scale, channel by channel.
-
-    Parameters
-    ----------
-    mean, scale : ndarray of shape (channels,)
-    n_axes : int
-        Axes that follow the channels: 2 for images, 0 for vectors.
-    """
-
-    mean: Tensor
-    scale: Tensor
-
-    def __init__(
-        self, mean: NDArray[np.float64], scale: NDArray[np.float64], n_axes: int = 0
-    ) -> None:
-        super().__init__()
-        shape = (1, -1, *[1] * n_axes)
-        self.register_buffer("mean", torch.as_tensor(mean, dtype=torch.float32).reshape(shape))
-        self.register_buffer("scale", torch.as_tensor(scale, dtype=torch.float32).reshape(shape))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Standardise samples of any number type to float32, shape unchanged."""
-        return (x.to(self.mean.dtype) - self.mean) / self.scale
-
-
-def channel_statistics(
-    array: NDArray[Any], layout: Layout
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and standard deviation of each channel of images, or column of a table.
-
-    Two passes over blocks of rows in float64: exact also for data far from zero, and no float
-    copy of the whole set.
-
-    Parameters
-    ----------
-    array : ndarray of shape (n, n_features)
-    layout : Layout
-
-    Returns
-    -------
-    mean, scale : ndarray of shape (channels,)
-        The scale of a constant channel is 0.
-    """
-    mean = sum(block.sum(axis=(0, 2)) for block in channel_blocks(array, layout))
-    per_channel = len(array) * layout.n_features // layout.shape[0]
-    mean = np.asarray(mean) / per_channel
-    squares = sum(
-        np.square(block - mean[:, None]).sum(axis=(0, 2)) for block in channel_blocks(array, layout)
-    )
-    return mean, np.sqrt(np.asarray(squares) / per_channel)
-
-
-def channel_blocks(array: NDArray[Any], layout: Layout) -> Iterator[NDArray[np.float64]]:
-    """Yield blocks of rows as float64 of shape (rows, channels, pixels)."""
-    for start in range(0, len(array), ROWS_AT_ONCE):
-        block = np.asarray(array[start : start + ROWS_AT_ONCE], dtype=np.float64)
-        samples = block.reshape(len(block), *layout.given_shape)
-        if layout.channels_last:
-            samples = np.moveaxis(samples, -1, 1)
-        yield samples.reshape(len(block), layout.shape[0], -1)

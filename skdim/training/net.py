@@ -1,9 +1,8 @@
-"""The loop: a skorch net whose module is an encoder and whose criterion is an objective."""
+"""A skorch net whose module is an encoder and whose criterion is an objective."""
 
-import copy
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -15,117 +14,17 @@ from torch import Generator, Tensor
 from skdim.encoders import LAYERS, Features
 from skdim.inputs import Rows
 from skdim.objectives import Batch
+from skdim.training.batches import Batches
+from skdim.training.schedules import SCHEDULES
+from skdim.training.stopping import StopTraining
 from skdim.views import View
 
-__all__ = ["SCHEDULES", "Batches", "EarlyStopping", "EncoderNet"]
+__all__ = ["EncoderNet"]
 
 # A mean term beyond this is no bound on anything: training has left the road.
 DIVERGED = 1e6
 
 GIVEN = ("module", "criterion")
-
-
-def constant(progress: float) -> float:
-    """Keep the learning rate."""
-    return 1.0
-
-
-def cosine(progress: float) -> float:
-    """Fall to zero along half a cosine."""
-    return 0.5 * (1 + math.cos(math.pi * progress))
-
-
-def one_cycle(progress: float) -> float:
-    """Rise over the first tenth of the steps, then fall to zero along half a cosine."""
-    warmup = 0.1
-    if progress < warmup:
-        return 0.04 + 0.96 * progress / warmup
-    return cosine((progress - warmup) / (1 - warmup))
-
-
-SCHEDULES: dict[str, Callable[[float], float]] = {
-    "constant": constant,
-    "cosine": cosine,
-    "one_cycle": one_cycle,
-}
-
-
-class StopTraining(Exception):  # noqa: N818 - an event of the loop, not an error
-    """Raised to end training early; never leaves the net."""
-
-
-class Batches:
-    """All samples once, in batches of about equal size.
-
-    No batch is of a single sample, unless there is only one: a sample alone has no negatives, and
-    batch normalisation no variance. None is larger than ``batch_size``, but that an odd number of
-    samples in twos makes one batch of three.
-
-    Parameters
-    ----------
-    rows : Rows
-    batch_size : int
-    generator : Generator
-        Of the batches' random draws.
-    shuffle : bool
-        Whether the order is drawn anew at each iteration.
-    """
-
-    def __init__(self, rows: Rows, batch_size: int, generator: Generator, *, shuffle: bool) -> None:
-        self.rows = rows
-        self.generator = generator
-        self.shuffle = shuffle
-        self.n_batches = max(1, min(math.ceil(len(rows) / batch_size), len(rows) // 2))
-
-    def __len__(self) -> int:
-        """Count the batches."""
-        return self.n_batches
-
-    def __iter__(self) -> Iterator[Batch]:
-        """Yield the batches of one epoch."""
-        numbers = self.rows.numbers
-        if self.shuffle:
-            device = self.rows.device
-            numbers = numbers[torch.randperm(len(numbers), generator=self.generator, device=device)]
-        for index in numbers.tensor_split(self.n_batches):
-            yield Batch(self.rows[index], index, self.rows.labels[index], self.generator)
-
-
-class EarlyStopping(Callback):
-    """Stop when the held-out score has not grown for a while, and go back to the best epoch.
-
-    Parameters
-    ----------
-    patience : int
-        Epochs without growth that are waited for.
-    tol : float
-        Growth that counts.
-    """
-
-    def __init__(self, patience: int, tol: float) -> None:
-        self.patience = patience
-        self.tol = tol
-
-    def on_train_begin(self, net: NeuralNet, **kwargs: Any) -> None:
-        """Forget earlier trainings."""
-        self.best_score_ = -math.inf
-        self.best_epoch_ = 0
-        self.best_state_: dict[str, Any] | None = None
-
-    def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
-        """Keep a copy of the best weights; raise to stop."""
-        score, epoch = net.history[-1, "validation_score"], len(net.history)
-        if score > self.best_score_ + self.tol:
-            self.best_score_, self.best_epoch_ = score, epoch
-            self.best_state_ = copy.deepcopy(net.state())
-        elif epoch - self.best_epoch_ >= self.patience:
-            raise StopTraining
-
-    def on_train_end(self, net: NeuralNet, **kwargs: Any) -> None:
-        """Go back to the best weights, and let the copy go."""
-        if self.best_state_ is not None:
-            net.load_state(self.best_state_)
-            self.best_state_ = None
 
 
 class EncoderNet(NeuralNet):
@@ -337,7 +236,7 @@ class EncoderNet(NeuralNet):
         for group in self.optimizer_.param_groups:
             group["lr"] = self.lr * factor
         self.optimizer_.zero_grad(set_to_none=True)
-        looks = self.infer(batch)
+        looks, batch = self.gather(self.infer(batch), batch)
         terms = self.criterion_(looks, batch)
         loss = torch.stack(list(terms.values())).sum()
         loss.backward()
@@ -356,6 +255,10 @@ class EncoderNet(NeuralNet):
         looks = self.view(batch.x.float(), batch.generator)
         features: Features = self.module_(torch.cat(looks))
         return features.split(len(looks))
+
+    def gather(self, looks: list[Features], batch: Batch) -> tuple[list[Features], Batch]:
+        """Give what the objective sees of a batch: here all there is, as one process trains."""
+        return looks, batch
 
     @torch.no_grad()
     def validation_step(self, batch: Batch, **fit_params: Any) -> dict[str, Tensor]:

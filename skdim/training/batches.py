@@ -1,0 +1,54 @@
+"""An epoch as a sequence of batches."""
+
+import math
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Generator, Tensor
+
+from skdim.inputs import Rows
+from skdim.objectives import Batch
+
+__all__ = ["Batches"]
+
+
+class Batches:
+    """All samples once, in batches of about equal size.
+
+    No batch is of a single sample, unless there is only one: a sample alone has no negatives, and
+    batch normalisation no variance. None is larger than ``batch_size``, but that an odd number of
+    samples in twos makes one batch of three.
+
+    Parameters
+    ----------
+    rows : Rows
+    batch_size : int
+    generator : Generator
+        Of the batches' random draws.
+    shuffle : bool
+        Whether the order is drawn anew at each iteration.
+    """
+
+    def __init__(self, rows: Rows, batch_size: int, generator: Generator, *, shuffle: bool) -> None:
+        self.rows = rows
+        self.generator = generator
+        self.shuffle = shuffle
+        self.n_batches = max(1, min(math.ceil(len(rows) / batch_size), len(rows) // 2))
+
+    def __len__(self) -> int:
+        """Count the batches."""
+        return self.n_batches
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Yield the batches of one epoch."""
+        indices = self.indices()
+        for index, x in zip(indices, self.rows.read(indices, self.generator), strict=True):
+            yield Batch(x, index, self.rows.labels[index], self.generator)
+
+    def indices(self) -> Sequence[Tensor]:
+        """Give the row numbers of each batch of one epoch, in the order they are taken."""
+        numbers = self.rows.numbers
+        if self.shuffle:
+            device = self.rows.device
+            numbers = numbers[torch.randperm(len(numbers), generator=self.generator, device=device)]
+        return numbers.tensor_split(self.n_batches)
