@@ -1,9 +1,10 @@
 """Features of samples: exact, in chunks of one fixed size."""
 
 from collections.abc import Iterator
+from contextlib import closing
 
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
 from skdim.encoders import Features
 from skdim.inputs import Rows
@@ -11,6 +12,9 @@ from skdim.inputs import Rows
 __all__ = ["encode_rows", "layer_of"]
 
 CHUNK = 64
+
+# Of what reading a data set draws: its features are the same each time.
+SEED = 0
 
 
 def layer_of(features: Features, layer: str) -> Tensor:
@@ -44,7 +48,9 @@ def encode_rows(module: nn.Module, rows: Rows, layer: str) -> Iterator[Tensor]:
     ------
     Tensor of shape (at most 64, ...)
     """
-    for start in range(0, len(rows), CHUNK):
-        index = torch.arange(start, start + CHUNK, device=rows.device)
-        features = module(rows[rows.numbers[index.clamp(max=len(rows) - 1)]])
-        yield layer_of(features, layer)[: len(rows) - start]
+    padding = torch.arange(CHUNK, device=rows.device)
+    generator = Generator(device=rows.device).manual_seed(SEED)
+    with closing(rows.read(rows.chunks(CHUNK), generator)) as chunks:
+        for x in chunks:
+            features = module(x.index_select(0, padding.clamp(max=len(x) - 1)))
+            yield layer_of(features, layer)[: len(x)]

@@ -1,5 +1,6 @@
 """What all tests share: one thread, no window, and a watch over the global random states."""
 
+import multiprocessing
 import os
 import random
 
@@ -23,6 +24,17 @@ def pyplot():
     plt.close("all")
     yield plt
     plt.close("all")
+
+
+@pytest.fixture
+def forked_workers():
+    """Let workers inherit data sets that tests make on the spot and that no pickle would hold."""
+    if "fork" not in multiprocessing.get_all_start_methods():
+        pytest.skip("this system forks no processes")
+    before = multiprocessing.get_start_method(allow_none=True)
+    multiprocessing.set_start_method("fork", force=True)
+    yield
+    multiprocessing.set_start_method(before, force=True)
 
 
 @pytest.fixture

@@ -23,10 +23,10 @@ class Layout:
     Parameters
     ----------
     shape : tuple of int
-        Shape of one sample as the encoder sees it: ``(C, H, W)`` for an image, ``(d,)`` for a
-        vector.
+        Shape of one sample as the encoder sees it: ``(C, H, W)`` for an image, ``(C, L)`` for a
+        signal, ``(d,)`` for a vector.
     channels_last : bool, default=False
-        Whether the row holds an image as ``(H, W, C)``.
+        Whether the row holds an image as ``(H, W, C)``, or a signal as ``(L, C)``.
     """
 
     shape: tuple[int, ...]
@@ -35,7 +35,7 @@ class Layout:
     @property
     def is_image(self) -> bool:
         """Whether a sample is an image."""
-        return len(self.shape) > 1
+        return len(self.shape) == 3
 
     @property
     def n_features(self) -> int:
@@ -48,7 +48,7 @@ class Layout:
         return (*self.shape[1:], self.shape[0]) if self.channels_last else self.shape
 
     def check_same(self, sample: tuple[int, ...]) -> None:
-        """Refuse images of another shape than those fitted.
+        """Refuse images or signals of another shape than those fitted.
 
         Raises
         ------
@@ -113,6 +113,8 @@ def find_layout(
     shape: Sequence[int],
     image_shape: Sequence[int] | None = None,
     channel_axis: int | None = None,
+    *,
+    signals: bool = False,
 ) -> Layout:
     """Read off what the samples of an array are.
 
@@ -123,7 +125,10 @@ def find_layout(
     image_shape : sequence of int, default=None
         ``(H, W)``, ``(C, H, W)`` or ``(H, W, C)`` of flat rows.
     channel_axis : {None, 1, -1}, default=None
-        Where an image has its channels; None infers.
+        Where a sample has its channels; None infers it of images, and takes 1 of signals.
+    signals : bool, default=False
+        Whether samples are signals: ``(n, C, L)``, or flat rows of one channel, or of the
+        ``image_shape`` ``(C, L)``. With ``channel_axis=-1``, they are ``(n, L, C)``.
 
     Returns
     -------
@@ -135,6 +140,8 @@ def find_layout(
         If ``image_shape`` contradicts the array, or if the channels cannot be told.
     """
     sample = tuple(shape[1:])
+    if signals:
+        return signal_layout(sample, image_shape, channel_axis)
     if len(sample) not in (1, 2, 3):
         raise ValueError(
             f"X has shape {tuple(shape)}. Expected (n, features), (n, H, W), (n, C, H, W) or "
@@ -152,6 +159,27 @@ def find_layout(
     if channels_come_last(image_shape, channel_axis):
         return Layout((image_shape[2], *image_shape[:2]), channels_last=True)
     return Layout(tuple(image_shape))
+
+
+def signal_layout(
+    sample: tuple[int, ...], given: Sequence[int] | None, channel_axis: int | None
+) -> Layout:
+    """Read off what the samples of an array of signals are; see ``find_layout``."""
+    if given is not None:
+        given = tuple(int(side) for side in given)
+        check_agreement(sample, given)
+        sample = given
+    if len(sample) == 1:
+        return Layout((1, *sample))
+    if len(sample) != 2:
+        raise ValueError(
+            f"the samples have shape {sample}, but this encoder takes signals: X of shape "
+            "(n, C, L), or (n, L, C) with channel_axis=-1, or (n, L). Reshape X, or take an "
+            "encoder of images."
+        )
+    if channel_axis == -1:
+        return Layout((sample[1], sample[0]), channels_last=True)
+    return Layout(sample)
 
 
 def check_agreement(sample: tuple[int, ...], image_shape: tuple[int, ...]) -> None:

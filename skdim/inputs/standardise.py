@@ -1,18 +1,23 @@
 """Channels measured, then brought to mean 0 and spread 1."""
 
-from collections.abc import Iterator
-from typing import Any
+from contextlib import closing
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
-from skdim.inputs.layout import Layout
+from skdim.inputs.rows import Rows
 
 __all__ = ["Standardise", "channel_statistics"]
 
-ROWS_AT_ONCE = 4096
+# Of a block of samples: its float64 copy stays in the processor's cache.
+NUMBERS_AT_ONCE = 2**18
+# So that a stream of small samples, too, is cut into several blocks that workers share.
+SAMPLES_AT_ONCE = 512
+
+# How many numbers each channel has, their mean, and the sum of their squared distances from it.
+Moments = tuple[int, NDArray[np.float64], NDArray[np.float64]]
 
 
 class Standardise(nn.Module):
@@ -41,38 +46,50 @@ class Standardise(nn.Module):
         return (x.to(self.mean.dtype) - self.mean) / self.scale
 
 
-def channel_statistics(
-    array: NDArray[Any], layout: Layout
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def channel_statistics(rows: Rows) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean and standard deviation of each channel of images, or column of a table.
 
-    Two passes over blocks of rows in float64: exact also for data far from zero, and no float
-    copy of the whole set.
+    One pass over blocks of samples in float64, whose moments are merged (Chan, Golub and LeVeque
+    1983). Each channel is first shifted by a value of its own, so that the moments are exact also
+    for data far from zero.
 
     Parameters
     ----------
-    array : ndarray of shape (n, n_features)
-    layout : Layout
+    rows : Rows
+        Read block by block, on the CPU: not every device knows float64.
 
     Returns
     -------
     mean, scale : ndarray of shape (channels,)
         The scale of a constant channel is 0.
     """
-    mean = sum(block.sum(axis=(0, 2)) for block in channel_blocks(array, layout))
-    per_channel = len(array) * layout.n_features // layout.shape[0]
-    mean = np.asarray(mean) / per_channel
-    squares = sum(
-        np.square(block - mean[:, None]).sum(axis=(0, 2)) for block in channel_blocks(array, layout)
-    )
-    return mean, np.sqrt(np.asarray(squares) / per_channel)
+    size = max(1, min(NUMBERS_AT_ONCE // rows.layout.n_features, SAMPLES_AT_ONCE))
+    on_cpu = rows.on_cpu()
+    moments, shift = None, np.zeros(())
+    with closing(on_cpu.read(on_cpu.chunks(size), Generator().manual_seed(0))) as batches:
+        for batch in batches:
+            # (samples, channels, pixels); contiguous, or sums would be slow.
+            block = batch.flatten(2).numpy() if batch.ndim > 2 else batch.numpy()[:, :, None]
+            if moments is None:
+                shift = block[0, :, 0].astype(np.float64)
+            block_moments = moments_of(block - shift[:, None])
+            moments = block_moments if moments is None else merged(moments, block_moments)
+    if moments is None:
+        raise ValueError("There are no samples to measure.")
+    count, mean, squares = moments
+    return shift + mean, np.sqrt(squares / count)
 
 
-def channel_blocks(array: NDArray[Any], layout: Layout) -> Iterator[NDArray[np.float64]]:
-    """Yield blocks of rows as float64 of shape (rows, channels, pixels)."""
-    for start in range(0, len(array), ROWS_AT_ONCE):
-        block = np.asarray(array[start : start + ROWS_AT_ONCE], dtype=np.float64)
-        samples = block.reshape(len(block), *layout.given_shape)
-        if layout.channels_last:
-            samples = np.moveaxis(samples, -1, 1)
-        yield samples.reshape(len(block), layout.shape[0], -1)
+def moments_of(block: NDArray[np.float64]) -> Moments:
+    """Measure a block of shape (samples, channels, pixels), which is changed."""
+    mean = block.mean(axis=(0, 2))
+    block -= mean[:, None]
+    return block.size // len(mean), mean, np.einsum("ncp,ncp->c", block, block)
+
+
+def merged(one: Moments, other: Moments) -> Moments:
+    """Give the moments of two blocks together."""
+    count = one[0] + other[0]
+    apart = other[1] - one[1]
+    mean = one[1] + apart * (other[0] / count)
+    return count, mean, one[2] + other[2] + apart**2 * (one[0] * other[0] / count)

@@ -1,8 +1,22 @@
 """The loop: a skorch net whose module is an encoder and whose criterion is an objective."""
 
 from skdim.training.batches import Batches
+from skdim.training.choice import agree_on_seed, choose_net
 from skdim.training.net import EncoderNet
+from skdim.training.precision import PRECISIONS, check_precision
+from skdim.training.processes import find_own_device
 from skdim.training.schedules import SCHEDULES
 from skdim.training.stopping import EarlyStopping, StopTraining
 
-__all__ = ["SCHEDULES", "Batches", "EarlyStopping", "EncoderNet", "StopTraining"]
+__all__ = [
+    "PRECISIONS",
+    "SCHEDULES",
+    "Batches",
+    "EarlyStopping",
+    "EncoderNet",
+    "StopTraining",
+    "agree_on_seed",
+    "check_precision",
+    "choose_net",
+    "find_own_device",
+]

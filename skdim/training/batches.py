@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 
 import torch
 from torch import Generator, Tensor
@@ -42,8 +43,9 @@ class Batches:
     def __iter__(self) -> Iterator[Batch]:
         """Yield the batches of one epoch."""
         indices = self.indices()
-        for index, x in zip(indices, self.rows.read(indices, self.generator), strict=True):
-            yield Batch(x, index, self.rows.labels[index], self.generator)
+        with closing(self.rows.read(indices, self.generator)) as samples:
+            for index, x in zip(indices, samples, strict=True):
+                yield Batch(x, index, self.rows.labels[index], self.generator)
 
     def indices(self) -> Sequence[Tensor]:
         """Give the row numbers of each batch of one epoch, in the order they are taken."""

@@ -15,6 +15,7 @@ from skdim.encoders import LAYERS, Features
 from skdim.inputs import Rows
 from skdim.objectives import Batch
 from skdim.training.batches import Batches
+from skdim.training.precision import computing_in
 from skdim.training.schedules import SCHEDULES
 from skdim.training.stopping import StopTraining
 from skdim.views import View
@@ -66,6 +67,8 @@ class EncoderNet(NeuralNet):
     ) -> None:
         self.view = view
         self.schedule = "constant"
+        self.precision = "float32"
+        self.compiling: bool | str = False
         super().__init__(module, criterion, train_split=None, **kwargs)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -100,7 +103,7 @@ class EncoderNet(NeuralNet):
         callbacks : list
             skorch callbacks of this training.
         settings : dict
-            ``batch_size``, ``lr``, ``verbose``.
+            ``batch_size``, ``lr``, ``verbose``, ``precision``, ``compiling``.
         """
         self.schedule = schedule
         for name, value in settings.items():
@@ -153,18 +156,31 @@ class EncoderNet(NeuralNet):
         # Held during the loop only: neither data nor generators belong in a pickle.
         self.held_out, self.generator = held_out, generator
         self.step, self.n_steps = 0, epochs * len(self.get_iterator(rows, training=True))
+        self.weigh = self.compiled(self.terms, rows.device)
         self.notify("on_train_begin", X=rows, y=None)
         try:
             self.fit_loop(rows, epochs=epochs)
         except StopTraining:
             pass
         finally:
-            del self.held_out, self.generator
+            del self.held_out, self.generator, self.weigh
             self._set_training(False)
             if len(self.history) and "loss" not in self.history[-1]:
                 self.history.pop()  # an epoch that was interrupted
         self.notify("on_train_end", X=rows, y=None)
         self.check_encoder(rows)
+
+    def compiled(self, run: Callable[..., Any], device: torch.device) -> Callable[..., Any]:
+        """Give a function as it is, or compiled if that was asked for."""
+        mode = self.compiling
+        if not mode:
+            return run
+        if not isinstance(mode, str):
+            # Small networks are bound by the launches of their kernels: CUDA graphs launch them
+            # all at once.
+            mode = "reduce-overhead" if device.type == "cuda" else "default"
+        # Batches have one of two sizes; a step for each is faster than one for any.
+        return torch.compile(run, dynamic=False, mode=mode)
 
     def get_split_datasets(
         self, X: Rows, y: Any = None, **fit_params: Any
@@ -196,13 +212,19 @@ class EncoderNet(NeuralNet):
             self.notify("on_batch_end", batch=batch, training=training, **step)
             steps.append(step)
             sizes.append(len(batch.index))
-        means = mean_of(steps, sizes)
+        means = self.agree(mean_of(steps, sizes))
+        ratios = {name for name, value in steps[0].items() if value.ndim}
         for name, mean in means.items():
             self.history.record(name, mean)
         if training:
             self.history.record("learning_rate", self.optimizer_.param_groups[0]["lr"])
             self.history.record("seconds", time.perf_counter() - started)
-        self.check_finite(means)
+        # A ratio may have no number: nothing was counted.
+        self.check_finite({name: mean for name, mean in means.items() if name not in ratios})
+
+    def agree(self, means: dict[str, float]) -> dict[str, float]:
+        """Give the means to decide by: here those of the one process that trains."""
+        return means
 
     @torch.no_grad()
     def check_encoder(self, rows: Rows) -> None:
@@ -228,33 +250,43 @@ class EncoderNet(NeuralNet):
 
         Returns
         -------
-        dict of str to Tensor of shape ()
-            Each term, their sum ``loss`` and the ``spread`` of the codes, all detached.
+        dict of str to Tensor of shape () or (2,)
+            Each term, what objectives noted, the sum ``loss`` of the terms and the ``spread`` of
+            the codes, all detached.
         """
         factor = SCHEDULES[self.schedule](self.step / self.n_steps)
         self.step += 1
         for group in self.optimizer_.param_groups:
             group["lr"] = self.lr * factor
         self.optimizer_.zero_grad(set_to_none=True)
-        looks, batch = self.gather(self.infer(batch), batch)
-        terms = self.criterion_(looks, batch)
+        looks = self.look(batch)
+        with computing_in(self.precision, batch.x.device):
+            terms, code = self.weigh(torch.cat(looks), len(looks), batch)
         loss = torch.stack(list(terms.values())).sum()
         loss.backward()
         # A plain generator would be empty for the second callback that reads it.
         named = TeeGenerator(self.get_all_learnable_params())
         self.notify("on_grad_computed", named_parameters=named, batch=batch, training=True)
         self.optimizer_.step()
-        spread = looks[0].code.detach().std(dim=0).mean()
-        return {name: term.detach() for name, term in terms.items()} | {
-            "loss": loss.detach(),
-            "spread": spread,
+        spread = code.detach().float().std(dim=0).mean()
+        recorded = {**terms, **batch.notes, "loss": loss, "spread": spread}
+        # One new tensor for all: what a compiled step gives is overwritten by the next one.
+        values = torch.cat([value.detach().reshape(-1) for value in recorded.values()])
+        parts = values.split([value.numel() for value in recorded.values()])
+        return {
+            name: part.reshape(value.shape)
+            for (name, value), part in zip(recorded.items(), parts, strict=True)
         }
 
-    def infer(self, batch: Batch, **fit_params: Any) -> list[Features]:
-        """Look at the samples and encode all looks in one pass."""
-        looks = self.view(batch.x.float(), batch.generator)
-        features: Features = self.module_(torch.cat(looks))
-        return features.split(len(looks))
+    def look(self, batch: Batch) -> tuple[Tensor, ...]:
+        """Look at the samples of a batch."""
+        return self.view(batch.x.float(), batch.generator)
+
+    def terms(self, x: Tensor, n_looks: int, batch: Batch) -> tuple[dict[str, Tensor], Tensor]:
+        """Encode all looks in one pass; give the terms, and the codes of the first look."""
+        features: Features = self.module_(x)
+        looks, batch = self.gather(features.split(n_looks), batch)
+        return self.criterion_(looks, batch), looks[0].code
 
     def gather(self, looks: list[Features], batch: Batch) -> tuple[list[Features], Batch]:
         """Give what the objective sees of a batch: here all there is, as one process trains."""
@@ -285,9 +317,14 @@ class EncoderNet(NeuralNet):
 
 
 def mean_of(steps: list[dict[str, Tensor]], sizes: list[int]) -> dict[str, float]:
-    """Average what the batches of an epoch gave, by their sizes: one read for all."""
-    names = list(steps[0])
-    table = torch.stack([torch.stack([step[name] for name in names]) for step in steps])
-    weights = torch.tensor(sizes, dtype=table.dtype, device=table.device)
-    means = (weights @ table / weights.sum()).tolist()
-    return dict(zip(names, means, strict=True))
+    """Average what the batches of an epoch gave, numbers by batch sizes: one read for all."""
+    columns = {name: torch.stack([step[name] for step in steps]) for name in steps[0]}
+    first = next(iter(columns.values()))
+    weights = torch.tensor(sizes, dtype=first.dtype, device=first.device)
+    ratios = [
+        # What has two entries brings its own weights: a sum and a count.
+        column.sum(dim=0) if column.ndim == 2 else torch.stack([weights @ column, weights.sum()])
+        for column in columns.values()
+    ]
+    sums, counts = torch.stack(ratios).unbind(dim=1)
+    return dict(zip(columns, (sums / counts).tolist(), strict=True))

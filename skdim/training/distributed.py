@@ -1,0 +1,287 @@
+"""One model on several processes: each encodes its share of a batch, all see the whole of it."""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from skorch.hf import AccelerateMixin
+from torch import Generator, Tensor
+
+from skdim.encoders import LAYERS, Features
+from skdim.inputs import Rows
+from skdim.inputs.sources import ArraySource
+from skdim.objectives import Batch
+from skdim.training.batches import Batches
+from skdim.training.net import EncoderNet
+from skdim.training.processes import (
+    GatherFeatures,
+    ask_all,
+    gather_rows,
+    sizes_of_parts,
+    start_accelerate,
+    tell_all,
+)
+
+__all__ = ["AcceleratedNet", "Shares"]
+
+# Rows that are compared, to see that all processes were given the same samples.
+COMPARED_ROWS = 64
+
+
+class Shares(Batches):
+    """The batches of an epoch, of which this process reads its own share.
+
+    All processes draw the same order. Each batch is cut into shares that differ in size by one at
+    most; no sample is left out and none is read twice. ``x`` of a batch is the share; ``index``
+    and ``y`` are those of the whole batch.
+
+    No share is of a single sample: a sample alone has no variance for batch normalisation. So a
+    batch may be larger than ``batch_size``, but only where that is below four samples a process.
+
+    Parameters
+    ----------
+    rows : Rows
+        The same on all processes.
+    batch_size : int
+        Most samples in a whole batch.
+    generator : Generator
+        In the same state on all processes.
+    own_generator : Generator
+        Of what reading draws: it sees other samples on each process.
+    shuffle : bool
+    rank : int
+        Number of this process.
+    n_processes : int
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two samples a process, in ``rows`` or in ``batch_size``.
+    """
+
+    def __init__(
+        self,
+        rows: Rows,
+        batch_size: int,
+        generator: Generator,
+        own_generator: Generator,
+        *,
+        shuffle: bool,
+        rank: int,
+        n_processes: int,
+    ) -> None:
+        super().__init__(rows, batch_size, generator, shuffle=shuffle)
+        self.own_generator = own_generator
+        self.rank = rank
+        self.n_processes = n_processes
+        least = 2 * n_processes
+        if min(batch_size, len(rows)) < least:
+            raise ValueError(
+                f"batch_size={batch_size} and {len(rows)} samples to train on are shared out among "
+                f"{n_processes} processes. Both must be at least {least}, two a process: raise "
+                "batch_size, which counts the samples of all processes, or launch fewer."
+            )
+        self.n_batches = min(self.n_batches, len(rows) // least)
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Yield the batches of one epoch."""
+        indices = self.indices()
+        shares = [index.tensor_split(self.n_processes)[self.rank] for index in indices]
+        # What reading draws follows from where a generator stands: elsewhere in each epoch.
+        torch.empty(1, device=self.own_generator.device).uniform_(generator=self.own_generator)
+        with closing(self.rows.read(shares, self.own_generator)) as samples:
+            for index, x in zip(indices, samples, strict=True):
+                yield Batch(x, index, self.rows.labels[index], self.generator)
+
+
+class AcceleratedNet(AccelerateMixin, EncoderNet):
+    """Train an encoder on several processes, as one process would with the whole batch.
+
+    Each process encodes its share of each batch. Features are gathered, so that all processes
+    compute the same loss from the whole batch, and the gradients of the weights are averaged.
+    Outside of ``train`` the net is like any other, on each process for itself.
+
+    Parameters
+    ----------
+    *args, **kwargs : Any
+        Of :class:`~skdim.training.EncoderNet`.
+    """
+
+    accelerator: Any
+    criterion_: Any
+    module_: Any
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(
+            *args,
+            accelerator=start_accelerate(),
+            # Early stopping goes back to its best weights after the net's own on_train_end.
+            unwrap_after_train=False,
+            # skorch's mixin would print whatever ``verbose`` is.
+            callbacks__print_log__sink=print,
+            **kwargs,
+        )
+
+    def initialize(self) -> "AcceleratedNet":
+        """Initialise as one process does: only training wraps modules."""
+        self._wrapped_with_accelerator = True  # So that skorch's mixin thinks it done.
+        super().initialize()
+        self._wrapped_with_accelerator = False
+        self.accelerator = None  # It belongs in no pickle.
+        return self
+
+    def plan(self, schedule: str, callbacks: list[Any], settings: dict[str, Any]) -> None:
+        """Set what may differ from one training to the next; only the first process prints."""
+        quiet = {} if start_accelerate().is_main_process else {"verbose": 0}
+        super().plan(schedule, callbacks, settings | quiet)
+
+    def train(
+        self, rows: Rows, held_out: Rows | None, *, epochs: int, generator: Generator
+    ) -> None:
+        """Train together with the other processes; see :meth:`EncoderNet.train`.
+
+        Raises
+        ------
+        ValueError
+            If the processes were not given the same samples, or if a weight takes no part in the
+            loss.
+        """
+        self.accelerator = start_accelerate()
+        self.own_generator = make_own_generator(generator, self.accelerator.process_index)
+        try:
+            check_same_rows(rows)
+            if self.accelerator.num_processes > 1:
+                self._initialize_accelerator()
+            with warnings.catch_warnings():
+                # A 1x1 kernel is the same in memory by either strides.
+                warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
+                super().train(rows, held_out, epochs=epochs, generator=generator)
+        finally:
+            self._unwrap_accelerator()
+            self.optimizer_ = getattr(self.optimizer_, "optimizer", self.optimizer_)
+            self.accelerator = None
+            del self.own_generator
+
+    def get_iterator(self, dataset: Rows, training: bool = False) -> Batches:
+        """Share out what is trained on; each process scores all samples that are held out."""
+        if not training:
+            return EncoderNet.get_iterator(self, dataset)
+        return Shares(
+            dataset,
+            self.batch_size,
+            self.generator,
+            self.own_generator,
+            shuffle=True,
+            rank=self.accelerator.process_index,
+            n_processes=self.accelerator.num_processes,
+        )
+
+    def run_single_epoch(self, iterator: Any, training: bool, *args: Any, **kwargs: Any) -> None:
+        """Run an epoch; then take over the first process's running statistics."""
+        super().run_single_epoch(iterator, training, *args, **kwargs)
+        if training and self.accelerator.num_processes > 1:
+            for buffer in [*self.module_.buffers(), *self.criterion_.buffers()]:
+                torch.distributed.broadcast(buffer, src=0)
+
+    def agree(self, means: dict[str, float]) -> dict[str, float]:
+        """Take the first process's means: rounding must not make processes decide differently."""
+        agreed: dict[str, float] = tell_all(means)
+        return agreed
+
+    def look(self, batch: Batch) -> tuple[Tensor, ...]:
+        """Look at this process's share, by draws of its own."""
+        return super().look(replace(batch, generator=self.own_generator))
+
+    def gather(self, looks: list[Features], batch: Batch) -> tuple[list[Features], Batch]:
+        """Give the features and the samples of all processes, in the order of the batch."""
+        sizes = sizes_of_parts(len(batch.index), self.accelerator.num_processes)
+        layers = [getattr(look, layer) for look in looks for layer in LAYERS]
+        rank = self.accelerator.process_index
+        gathered = iter(GatherFeatures.apply(sizes, rank, *layers))
+        whole = [Features(*[next(gathered) for _ in LAYERS]) for _ in looks]
+        return whole, replace(batch, x=gather_rows(batch.x, sizes))
+
+    def on_grad_computed(self, net: Any, named_parameters: Any, **kwargs: Any) -> None:
+        """Refuse, in the first step, weights that have no gradient to average."""
+        super().on_grad_computed(net, named_parameters, **kwargs)
+        if self.step > 1 or self.accelerator.num_processes == 1:
+            return
+        with self.bare():
+            idle = [
+                name
+                for name, weight in self.get_all_learnable_params()
+                if weight.requires_grad and weight.grad is None
+            ]
+        if idle:
+            raise ValueError(
+                f"These weights take no part in the loss: {', '.join(idle)}. On several processes "
+                "all must, or be marked: call requires_grad_(False) on them, or remove them."
+            )
+
+    @torch.no_grad()
+    def validation_step(self, batch: Batch, **fit_params: Any) -> dict[str, Tensor]:
+        """Score held-out samples on this process alone."""
+        with self.bare():
+            return super().validation_step(batch, **fit_params)
+
+    def state(self) -> dict[str, Any]:
+        """Weights and buffers under the names that they have on one process."""
+        with self.bare():
+            return super().state()
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Set weights and buffers from what ``state`` gave."""
+        with self.bare():
+            super().load_state(state)
+
+    @contextmanager
+    def bare(self) -> Iterator[None]:
+        """Take the modules out of their wrapping for a while."""
+        wrapped = self.module_, self.criterion_
+        kind = torch.nn.parallel.DistributedDataParallel
+        self.module_, self.criterion_ = (
+            part.module if isinstance(part, kind) else part for part in wrapped
+        )
+        try:
+            yield
+        finally:
+            self.module_, self.criterion_ = wrapped
+
+
+def make_own_generator(generator: Generator, rank: int) -> Generator:
+    """Derive a generator for one process from the one that all have in the same state.
+
+    Processes look at other samples: drawn from the common generator, views would leave it in
+    different states, and no draw afterwards would be the same on all.
+    """
+    seed = np.random.SeedSequence([generator.initial_seed(), rank]).generate_state(1, np.uint64)[0]
+    return Generator(device=generator.device).manual_seed(int(seed >> np.uint64(1)))
+
+
+def check_same_rows(rows: Rows) -> None:
+    """Refuse processes that were given different samples, such as a shard each.
+
+    What a stream gives may be drawn anew each time: of that, only the number is compared.
+
+    Raises
+    ------
+    ValueError
+        On all processes alike.
+    """
+    size = 0.0
+    if isinstance(rows.source, ArraySource):
+        spread = torch.arange(COMPARED_ROWS, device=rows.device) * len(rows) // COMPARED_ROWS
+        size = rows[rows.numbers[spread]].double().abs().mean().item()
+    given = ask_all((len(rows), size))
+    counts, sizes = zip(*given, strict=True)
+    # Steps before this one may have rounded differently on each process.
+    if len(set(counts)) > 1 or not np.allclose(sizes, sizes[0], rtol=1e-4):
+        listed = ", ".join(f"{count} samples of mean size {size:.6g}" for count, size in given)
+        raise ValueError(
+            f"The processes were given different X: {listed}. Give all of X to each of them: fit "
+            "shares it out itself."
+        )

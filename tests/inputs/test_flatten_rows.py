@@ -1,0 +1,96 @@
+"""Images of any kind become rows; what is no image is left to scikit-learn."""
+
+import numpy as np
+import pytest
+import torch
+
+from skdim.inputs import flatten_rows
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (6, 4, 5, 3)).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    "given_as",
+    [np.asarray, torch.from_numpy, list, tuple, np.asfortranarray, np.ndarray.tolist],
+    ids=["array", "tensor", "list", "tuple", "columns first", "nested lists"],
+)
+@pytest.mark.parametrize("images", [IMAGES, IMAGES[..., 0]], ids=["colour", "grey"])
+def test_images_are_laid_out_as_rows(given_as, images):
+    rows, shape = flatten_rows(given_as(images))
+
+    assert shape == images.shape
+    assert np.array_equal(rows, images.reshape(6, -1))
+
+
+def test_flattening_an_array_shares_its_memory_and_type():
+    rows, _ = flatten_rows(IMAGES)
+
+    assert np.shares_memory(rows, IMAGES)
+    assert rows.dtype == np.uint8
+
+
+def test_tensors_with_gradients_are_taken_as_numbers():
+    rows, shape = flatten_rows(torch.ones(2, 3, 4, requires_grad=True))
+
+    assert shape == (2, 3, 4)
+    assert rows.sum() == 24
+
+
+def test_lists_of_tensors_are_stacked():
+    rows, shape = flatten_rows([torch.zeros(3, 4), torch.ones(3, 4)])
+
+    assert shape == (2, 3, 4)
+    assert rows.sum(axis=1).tolist() == [0, 12]
+
+
+def test_empty_array_of_images_has_rows_of_the_right_length():
+    rows, shape = flatten_rows(np.zeros((0, 4, 5)))
+
+    assert rows.shape == (0, 20)
+    assert shape == (0, 4, 5)
+
+
+@pytest.mark.parametrize(
+    "table", [np.ones((3, 2)), np.ones(3), [1.0, 2.0], ["a", "b"], []], ids=repr
+)
+def test_what_is_no_image_is_left_to_scikit_learn(table):
+    rows, shape = flatten_rows(table)
+
+    assert rows is table
+    assert shape is None
+
+
+@pytest.mark.parametrize(
+    ("thing", "kind"),
+    [
+        (None, "NoneType"),
+        ("text", "str"),
+        (b"bytes", "bytes"),
+        ({"a": [1.0]}, "dict"),
+        ({1.0, 2.0}, "set"),
+        (iter([[1.0]]), "list_iterator"),
+    ],
+)
+def test_what_holds_no_samples_in_an_order_is_refused(thing, kind):
+    with pytest.raises(TypeError, match=f"X is of type {kind}. It must be an array, a table"):
+        flatten_rows(thing)
+
+
+def test_list_of_rows_is_a_table():
+    rows, shape = flatten_rows([[1, 2], [3, 4], [5, 6]])
+
+    assert np.array_equal(rows, [[1, 2], [3, 4], [5, 6]])
+    assert shape is None
+
+
+@pytest.mark.parametrize(
+    ("samples", "text"),
+    [
+        ([np.zeros((4, 4)), np.zeros((4, 4)), np.zeros((4, 5))], r"\(4, 4\) and \(4, 5\)"),
+        ([[1, 2], [1, 2, 3]], r"\(2,\) and \(3,\)"),
+        ([np.zeros((4, 4)), 1.0], r"\(4, 4\) and a single number"),
+    ],
+)
+def test_lists_of_different_shapes_are_refused(samples, text):
+    with pytest.raises(ValueError, match=f"different shapes: {text}"):
+        flatten_rows(samples)

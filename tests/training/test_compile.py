@@ -1,0 +1,108 @@
+"""Compiled steps: the same terms as without."""
+
+import pickle
+import shutil
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+
+from skdim import DeepInfoMaxTransformer
+from skdim.critics import DotCritic
+from skdim.priors import PRIORS
+
+# Said by torch of what its own compiler does.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:torch"),
+    pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning"),
+]
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (22, 8, 8), dtype=np.uint8)
+VECTORS = np.random.default_rng(0).normal(size=(22, 9)).astype(np.float32)
+PENALISED = replace(PRIORS["uniform"], gradient_penalty=1.0)
+
+
+def make(**settings):
+    return DeepInfoMaxTransformer(
+        4, **{"max_epochs": 2, "batch_size": 8, "device": "cpu", "random_state": 0} | settings
+    )
+
+
+@pytest.fixture
+def captured(monkeypatch):
+    """Capture the graphs and run them as they are: what needs no compiler of C++."""
+    calls = []
+    original = torch.compile
+
+    def compile_as_is(part, *, dynamic, mode):
+        calls.append((part.__name__, dynamic, mode))
+        return original(part, dynamic=dynamic, backend="eager")
+
+    monkeypatch.setattr(torch, "compile", compile_as_is)
+    yield calls
+    torch.compiler.reset()
+
+
+@pytest.mark.parametrize(
+    ("X", "settings"),
+    [
+        (VECTORS, {}),
+        (VECTORS, {"global_weight": 0.5, "prior_weight": 0.1, "bound": "dv", "negatives": 3}),
+        (VECTORS, {"critic": "concat", "negatives": "shift", "bound": "jsd"}),
+        (IMAGES, {"encoder": "dcgan"}),
+        (IMAGES, {"encoder": "patches"}),
+        (VECTORS, {"coordinate_weight": 0.5, "relative_coordinate_weight": 0.5}),
+        (VECTORS, {"prior_weight": 0.5, "prior": PENALISED}),
+        (VECTORS, {"critic": partial(DotCritic, samples=2, activation_penalty=0.1)}),
+    ],
+)
+def test_captured_steps_give_what_plain_steps_give(captured, X, settings):
+    plain = make(**settings).fit(X)
+    assert not captured
+    compiled = make(compile=True, **settings).fit(X)
+
+    assert captured == [("terms", False, "default")]
+    assert compiled.history_["loss"] == pytest.approx(plain.history_["loss"], rel=1e-5)
+    np.testing.assert_allclose(compiled.transform(X), plain.transform(X), rtol=1e-4, atol=1e-5)
+
+
+def test_what_is_fitted_holds_nothing_compiled(captured):
+    model = make(compile=True, warm_start=True).fit(VECTORS)
+    again = pickle.loads(pickle.dumps(model))
+
+    assert captured
+    assert type(model.encoder_) is torch.nn.Sequential
+    np.testing.assert_array_equal(again.transform(VECTORS), model.transform(VECTORS))
+    again.fit(VECTORS)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler")
+def test_compiled_steps_give_what_plain_steps_give():
+    X = VECTORS[:16]
+    try:
+        plain, compiled = (make(compile=c).fit(X) for c in (False, True))
+    finally:
+        torch.compiler.reset()
+
+    assert compiled.history_["loss"] == pytest.approx(plain.history_["loss"], rel=1e-4)
+
+
+def test_a_failure_to_compile_is_told(monkeypatch):
+    def fails(graph, inputs):
+        raise OSError("no such compiler")
+
+    monkeypatch.setattr(torch, "compile", partial(compile_with, torch.compile, fails))
+    model = make(compile=True)
+    with pytest.raises(RuntimeError, match=r"compile=True failed(?s:.*)no such compiler"):
+        model.fit(VECTORS)
+
+    assert not hasattr(model, "net_")
+    torch.compiler.reset()
+
+
+def compile_with(original, backend, part, *, dynamic, mode):
+    return original(part, dynamic=dynamic, backend=backend)
