@@ -3,10 +3,11 @@
 from importlib.metadata import PackageNotFoundError, version
 from warnings import warn
 
+from skdim import presets
 from skdim.about import __version__
 from skdim.estimators import DeepInfoMaxTransformer
 
-__all__ = ["DeepInfoMaxTransformer", "__version__"]
+__all__ = ["DeepInfoMaxTransformer", "__version__", "presets"]
 
 try:
     version("scikit-dimension")

@@ -73,8 +73,13 @@ class Bound:
     anchors: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
     total: Callable[[Tensor, Tensor], Tensor]
 
+    @property
+    def additive(self) -> bool:
+        """Whether the bound is a mean over anchors, so that each adds its share by itself."""
+        return self.total is difference_of_means
+
     def __call__(self, positive: Tensor, negative: Tensor) -> Tensor:
-        """Evaluate the bound at once.
+        """Evaluate the bound at once; raises what ``from_blocks`` does.
 
         Parameters
         ----------
@@ -86,11 +91,6 @@ class Bound:
         -------
         Tensor of shape ()
             The bound, to be maximised.
-
-        Raises
-        ------
-        ValueError
-            If the scores are not two tables with the same anchors and at least one score each.
         """
         return self.from_blocks([(positive, negative)])
 
@@ -111,7 +111,7 @@ class Bound:
         Raises
         ------
         ValueError
-            If there is no block, or the scores of one are not such as a call takes.
+            If there is no block, or the scores of one are not two tables with the same anchors.
         """
         statistics = []
         for positive, negative in blocks:

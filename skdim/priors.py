@@ -1,11 +1,12 @@
 """What the code should follow: a prior is a way to squash codes into its range, and to draw."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 from torch.nn.functional import normalize
 
 __all__ = ["PRIORS", "Prior"]
@@ -51,18 +52,45 @@ class Prior:
         nowhere else: what the encoder gives stays as it is.
     sample : callable
         ``(size, generator, device, dtype) -> draws (n, d)``.
+    gradient_penalty : float, default=0.0
+        Weight of a penalty in the discriminator's loss: half the sum of the mean squared length
+        of its gradient in draws and that in codes. It steadies the game of the two players at
+        high weights of the prior; the reference has 1.0. Each step costs a second derivative.
+    discriminator : Module or callable, default=None
+        What tells codes from draws: a module (copied) that maps points (n, d) to logits (n, 1), or
+        a callable ``d -> Module``. None takes :class:`skdim.critics.Discriminator`, the paper's.
+
+    Raises
+    ------
+    ValueError
+        If the penalty is negative or infinite.
+
+    References
+    ----------
+    Mescheder, Geiger and Nowozin (2018). Which training methods for GANs do actually converge?
+    ICML. arXiv:1801.04406 (the penalties R1 and R2).
 
     Examples
     --------
+    >>> from dataclasses import replace
     >>> prior = PRIORS["uniform"]
     >>> prior.squash(torch.zeros(1, 2))
     tensor([[0.5000, 0.5000]])
     >>> prior.sample((3, 2), torch.Generator().manual_seed(0)).shape
     torch.Size([3, 2])
+    >>> replace(prior, gradient_penalty=1.0).gradient_penalty
+    1.0
     """
 
     squash: Callable[[Tensor], Tensor]
     sample: Sample
+    gradient_penalty: float = 0.0
+    discriminator: nn.Module | Callable[[int], nn.Module] | None = None
+
+    def __post_init__(self) -> None:
+        """Check the penalty."""
+        if not 0 <= self.gradient_penalty < math.inf:
+            raise ValueError(f"gradient_penalty={self.gradient_penalty}; it must be 0 or more.")
 
 
 def squash_to_cube(code: Tensor) -> Tensor:

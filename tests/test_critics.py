@@ -7,14 +7,25 @@ import pytest
 import torch
 from torch import nn
 
-from skdim.critics import CRITICS, AbstractCritic, ConcatCritic, Discriminator, DotCritic
-from skdim.pairs import pair_blocks, split_pairs
+from skdim.bounds import BOUNDS
+from skdim.critics import (
+    CRITICS,
+    AbstractCritic,
+    ConcatCritic,
+    Discriminator,
+    DotCritic,
+    MapCritic,
+    takes_map,
+)
+from skdim.critics.positions import at_positions
+from skdim.pairs import bound_of_pairs, pair_blocks, split_pairs
 
 N, CODE, LOCAL, UNITS = 5, 6, 4, 8
 
 # As in the paper: a network beside each linear projection.
 PAPERS_DOT = partial(DotCritic, network=True)
-KINDS = CRITICS | {"dot with network": PAPERS_DOT}
+# Those that compare codes with each location; one compares with the whole map.
+KINDS = {"dot": DotCritic, "concat": ConcatCritic, "dot with network": PAPERS_DOT}
 
 each_critic = pytest.mark.parametrize("name", sorted(KINDS))
 each_grid = pytest.mark.parametrize(
@@ -46,6 +57,10 @@ def features(code_grid, local_grid):
     return normals(N, CODE, *code_grid, seed=1), normals(N, LOCAL, *local_grid, seed=2)
 
 
+def n_parameters(module):
+    return sum(weight.numel() for weight in module.parameters())
+
+
 def vectors_of(sample):
     """List the vectors (channels,) of one sample's map, in the order of its flattened grid."""
     flat = sample.reshape(len(sample), -1)
@@ -75,10 +90,11 @@ def dot_score(critic):
         # Layer by layer, as the paper's figure has it: network beside shortcut, then the norm.
         both = projection.shortcut.weight @ vector + projection.shortcut.bias
         if projection.network is not None:
-            linear, batch_norm, relu, last = projection.network
+            network = projection.network
+            linear, batch_norm, last = network.first, network.norm, network.last
             hidden = linear.weight @ vector
             hidden = (hidden - batch_norm.running_mean) / (batch_norm.running_var + 1e-5).sqrt()
-            hidden = relu(hidden * batch_norm.weight + batch_norm.bias)
+            hidden = (hidden * batch_norm.weight + batch_norm.bias).relu()
             both = both + last.weight @ hidden + last.bias
         centred = both - both.mean()
         normed = centred / (centred.square().mean() + 1e-5).sqrt()
@@ -98,7 +114,8 @@ def concat_network(critic):
     with torch.no_grad():
         first.weight.copy_(torch.cat([critic.from_code.weight, critic.from_local.weight], dim=1))
         first.bias.copy_(critic.from_code.bias)
-    return nn.Sequential(first, *copy.deepcopy(critic.rest))
+    rest = nn.ReLU(), *critic.hidden, nn.ReLU(), critic.last
+    return nn.Sequential(first, *copy.deepcopy(rest))
 
 
 def concat_score(critic):
@@ -193,6 +210,184 @@ def test_a_critic_of_ones_own_needs_three_methods():
     assert scores[1, 0, 3, 1].item() == pytest.approx(-(code[1] - local[3, :, 1]).norm().item())
 
 
+def single(name):
+    """Build a critic in single precision: where layers may be computed as convolutions."""
+    critic = make_critic(name).float()
+    code, local = (each.float() for each in features((2,), (4, 5)))
+    return critic, code.requires_grad_(), local.requires_grad_()
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=str)
+@each_critic
+def test_scores_and_gradients_in_single_precision_are_those_in_double(name, layout):
+    critic, code, local = single(name)
+    exact = copy.deepcopy(critic).double()
+    given = [code, local.contiguous(memory_format=layout)]
+    expected = [each.detach().double().requires_grad_() for each in given]
+    weights = normals(N, 2, N, 20, seed=3)
+    single_scores, scores = critic(*given), exact(*expected)
+
+    torch.testing.assert_close(single_scores.double(), scores, rtol=1e-4, atol=1e-5)
+    gradients = torch.autograd.grad(
+        (weights.float() * single_scores).sum(), [*given, *critic.parameters()]
+    )
+    exact_gradients = torch.autograd.grad(
+        (weights * scores).sum(), [*expected, *exact.parameters()]
+    )
+    for found, right in zip(gradients, exact_gradients, strict=True):
+        torch.testing.assert_close(found.double(), right, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("relu", [False, True])
+@pytest.mark.parametrize("batch", [(), (1,), (20,), (3, 20)], ids=str)
+@pytest.mark.parametrize("positions", [1, 9])
+def test_layers_at_positions_are_linear_layers(relu, batch, positions):
+    """On a CPU they are convolutions, by oneDNN from 16 on in a batch; the sums are the same."""
+    layer = made(nn.Linear, CODE, UNITS)
+    features = normals(*batch, CODE, positions).float().mT.requires_grad_()
+    expected = layer(features)
+    expected = expected.relu() if relu else expected
+    found = at_positions(layer, features, relu=relu)
+
+    torch.testing.assert_close(found, expected)
+    weights = normals(*found.shape, seed=1).float()
+    given = [features, *layer.parameters()]
+    gradients, right = (
+        torch.autograd.grad((weights * each).sum(), given) for each in (found, expected)
+    )
+    torch.testing.assert_close(gradients, right, rtol=1e-4, atol=1e-4)
+
+
+@each_critic
+def test_scores_are_the_same_without_gradients(name):
+    critic, code, local = single(name)
+    with torch.no_grad():
+        untrained = critic(code, local)
+
+    torch.testing.assert_close(untrained, critic(code, local))
+    assert not untrained.requires_grad
+
+
+@pytest.mark.parametrize("max_floats", [2**10, 2**24])
+def test_one_false_pair_a_location_is_two_joins_and_no_more(max_floats):
+    """Every location meets its own code and that of one other sample, and is projected once."""
+    critic = make_critic("concat")
+    code, local = features((), (3, 3))
+    seen = {"first": 0, "second": 0}
+
+    def count(name):
+        def hook(module, given, out):
+            seen[name] += out.shape[:-1].numel()
+
+        return hook
+
+    critic.from_local.register_forward_hook(count("first"))
+    critic.hidden[0].register_forward_hook(count("second"))
+    code.requires_grad_()
+    bound_of_pairs(
+        BOUNDS["jsd"],
+        critic.join,
+        critic.project_code(code),
+        critic.project_local(local),
+        "shift",
+        pair_floats=critic.pair_floats,
+        max_floats=max_floats,
+    ).backward()
+
+    in_blocks = max_floats < 2**20
+    assert seen == {"first": N * 9, "second": 2 * N * 9 + in_blocks}
+
+
+# ---------------------------------------------------------------------------------------------
+# Whole maps
+
+MAP = (LOCAL, 6, 7)
+
+
+def make_map_critic(units=UNITS):
+    return made(MapCritic, CODE, MAP, units).double()
+
+
+def map_score(critic):
+    """Score one pair as the tutorial does: everything again for every pair."""
+    first, second = (m for m in critic.summarise if isinstance(m, nn.Conv2d))
+    compare = critic.compare
+    undivided = torch.cat([compare.from_code.weight, compare.from_local.weight], dim=1)
+
+    def score(y, local):
+        rest = second(first(local[None]).relu()).flatten()
+        hidden = (undivided @ torch.cat([y, rest]) + compare.from_code.bias).relu()
+        return compare.last(compare.hidden[0](hidden).relu())
+
+    return score
+
+
+@pytest.mark.parametrize("code_grid", [(), (2,)])
+def test_scores_of_whole_maps_equal_a_slow_loop_over_pairs(code_grid):
+    critic = make_map_critic()
+    code, local = normals(N, CODE, *code_grid, seed=1), normals(N, *MAP, seed=2)
+    score = map_score(critic)
+    expected = [[[score(y, m).item() for m in local] for y in vectors_of(c)] for c in code]
+
+    scores = critic(code, local)
+    assert scores.shape == (N, max(1, sum(code_grid)), N, 1)
+    torch.testing.assert_close(scores[..., 0], torch.tensor(expected, dtype=torch.float64))
+
+
+def test_a_map_is_summarised_once_however_many_pairs_it_is_in():
+    critic = make_map_critic()
+    code, local = normals(N, CODE, seed=1).requires_grad_(), normals(N, *MAP, seed=2)
+    summarised = []
+    critic.summarise.register_forward_hook(lambda module, given, out: summarised.append(len(out)))
+    projections = critic.project_code(code), critic.project_local(local)
+
+    assert projections[1].shape == (N, 1, UNITS)
+    for negatives in ("all", "shift", 3):
+        bound_of_pairs(BOUNDS["jsd"], critic.join, *projections, negatives)
+    assert summarised == [N]
+
+
+def test_map_critic_has_the_parameters_of_the_tutorial():
+    critic = MapCritic(64, (128, 26, 26))
+    convolutions = 128 * 64 * 9 + 64 + 64 * 32 * 9 + 32
+    network = (64 + 32 * 22 * 22) * 512 + 512 + 512 * 512 + 512 + 512 + 1
+
+    assert n_parameters(critic) == convolutions + network
+    assert critic.pair_floats == 1024
+    assert [type(m) for m in critic.summarise] == [nn.Conv2d, nn.ReLU, nn.Conv2d, nn.Flatten]
+
+
+def test_map_critic_starts_as_torch_starts_one_layer():
+    compare = make_map_critic(units=50).compare
+    largest = 1 / (CODE + 32 * 2 * 3) ** 0.5
+
+    for half in (compare.from_code, compare.from_local):
+        assert 0.9 * largest < half.weight.abs().max() <= largest
+    assert compare.from_code.bias.abs().max() <= largest
+
+
+@pytest.mark.parametrize("channels", [1, 3, 128])
+def test_map_critic_takes_any_number_of_channels_from_5x5_on(channels):
+    critic = made(MapCritic, CODE, (channels, 5, 5), UNITS)
+
+    assert critic(torch.zeros(N, CODE), torch.zeros(N, channels, 5, 5)).shape == (N, 1, N, 1)
+
+
+@pytest.mark.parametrize("shape", [128, (128,), (128, 4, 9), (128, 9, 4), (3, 9, 9, 9), (64, 676)])
+def test_what_is_no_map_of_that_size_is_refused(shape):
+    with pytest.raises(ValueError, match=r"critic='map'.*at least 5x5.*'valid_cnn'") as raised:
+        MapCritic(CODE, shape)
+    assert f"given {shape!r}" in str(raised.value)
+
+
+def test_who_takes_maps():
+    assert takes_map(MapCritic)
+    assert takes_map(make_map_critic())
+    assert takes_map(partial(partial(MapCritic, units=3), units=4))
+    assert not any(takes_map(other) for other in (None, DotCritic, PAPERS_DOT, print))
+    assert [name for name, critic in CRITICS.items() if takes_map(critic)] == ["map"]
+
+
 # ---------------------------------------------------------------------------------------------
 # How they start
 
@@ -244,10 +439,6 @@ def test_concat_critic_starts_as_torch_starts_one_layer():
 # The paper's sizes
 
 
-def n_parameters(module):
-    return sum(weight.numel() for weight in module.parameters())
-
-
 @pytest.mark.parametrize("units", [2048, 512, 256, 64])
 def test_dot_critic_has_the_parameters_of_the_reference(units):
     """Two heads: a layer without bias, batch norm, a layer; a shortcut; a layer norm."""
@@ -259,7 +450,8 @@ def test_dot_critic_has_the_parameters_of_the_reference(units):
 
 def test_concat_critic_has_the_parameters_of_the_paper():
     assert n_parameters(ConcatCritic(64, 128)) == 361_985
-    assert [layer.out_features for layer in ConcatCritic(64, 128).rest[1::2]] == [512, 1]
+    layers = [layer for layer in ConcatCritic(64, 128).modules() if isinstance(layer, nn.Linear)]
+    assert [layer.out_features for layer in layers] == [512, 512, 512, 1]
 
 
 def test_discriminator_is_the_one_of_the_paper():

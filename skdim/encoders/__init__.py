@@ -1,29 +1,61 @@
 """Encoders: what is kept of a training."""
 
 from collections.abc import Callable
+from functools import partial
 
 from torch import nn
 
-from skdim.encoders.adapter import Adaptable, UserEncoder, check_features
+from skdim.encoders.adapter import Adaptable, UserEncoder, check_features, takes_signals
+from skdim.encoders.alexnet import AlexNetEncoder
+from skdim.encoders.conv1d import Conv1dEncoder
 from skdim.encoders.dcgan import DCGANEncoder
 from skdim.encoders.features import LAYERS, Features
+from skdim.encoders.folded import (
+    FoldedAlexNetEncoder,
+    FoldedAlexNetMultiEncoder,
+    FoldedResNetEncoder,
+)
+from skdim.encoders.hooked import HookedEncoder
 from skdim.encoders.mlp import MLPEncoder
 from skdim.encoders.patches import PatchEncoder
+from skdim.encoders.resnet import RESNET34, ResNetEncoder
+from skdim.encoders.stride5_cnn import Stride5CNNEncoder
+from skdim.encoders.valid_cnn import ValidCNNEncoder
 
 __all__ = [
     "ENCODERS",
     "LAYERS",
     "Adaptable",
+    "AlexNetEncoder",
+    "Conv1dEncoder",
     "DCGANEncoder",
     "Features",
+    "FoldedAlexNetEncoder",
+    "FoldedAlexNetMultiEncoder",
+    "FoldedResNetEncoder",
+    "HookedEncoder",
     "MLPEncoder",
     "PatchEncoder",
+    "ResNetEncoder",
+    "Stride5CNNEncoder",
     "UserEncoder",
+    "ValidCNNEncoder",
     "check_features",
+    "takes_signals",
 ]
 
 ENCODERS: dict[str, Callable[..., nn.Module]] = {
     "mlp": MLPEncoder,
     "patches": PatchEncoder,
     "dcgan": DCGANEncoder,
+    "alexnet": AlexNetEncoder,
+    "resnet19": ResNetEncoder,
+    "resnet34": partial(ResNetEncoder, blocks=RESNET34),
+    "folded_alexnet": FoldedAlexNetEncoder,
+    "folded_alexnet_multi": FoldedAlexNetMultiEncoder,
+    "folded_resnet19": FoldedResNetEncoder,
+    "folded_resnet34": partial(FoldedResNetEncoder, blocks=RESNET34),
+    "stride5_cnn": Stride5CNNEncoder,
+    "conv1d": Conv1dEncoder,
+    "valid_cnn": ValidCNNEncoder,
 }

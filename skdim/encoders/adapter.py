@@ -1,5 +1,6 @@
 """Any module as an encoder, and what an encoder must give."""
 
+from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -7,7 +8,7 @@ from torch import Tensor, nn
 
 from skdim.encoders.features import Features
 
-__all__ = ["Adaptable", "UserEncoder", "check_features", "describe"]
+__all__ = ["Adaptable", "UserEncoder", "check_features", "describe", "takes_signals"]
 
 
 @runtime_checkable
@@ -51,6 +52,25 @@ class UserEncoder(nn.Module):
             "skdim.encoders.Features, or a pair (local, code) of tensors of shape "
             "(n, channels, *grid) and (n, n_components)."
         )
+
+
+def takes_signals(encoder: Any) -> bool:
+    """Say whether an encoder takes signals (C, L), and not images.
+
+    Parameters
+    ----------
+    encoder : Module, class or callable
+        Says so by an attribute ``takes_signals``; a ``functools.partial``, also by that of what it
+        calls.
+
+    Returns
+    -------
+    bool
+        False where nothing is said.
+    """
+    while not hasattr(encoder, "takes_signals") and isinstance(encoder, partial):
+        encoder = encoder.func
+    return bool(getattr(encoder, "takes_signals", False))
 
 
 def describe(given: Any) -> str:

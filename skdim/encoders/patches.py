@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, conv2d, pad, relu, softshrink
 
 from skdim.encoders.features import Features
+from skdim.encoders.layers import check_images, convolution, hidden_layer
 
 __all__ = ["PatchEncoder"]
 
@@ -64,12 +65,7 @@ class PatchEncoder(nn.Module):
         hidden_units: int = 1024,
     ) -> None:
         super().__init__()
-        if len(input_shape) != 3 or min(input_shape[1:]) < 8:
-            raise ValueError(
-                "encoder='patches' encodes images (C, H, W) of at least 8x8 pixels, but the "
-                f"samples have shape {input_shape}. Enlarge the images, or encode their pixels as "
-                "vectors: flat rows without image_shape, and encoder='mlp'."
-            )
+        check_images("patches", input_shape, 8)
         channels, side = input_shape[0], min(input_shape[1:])
         self.stride = max(1, round(side / 16))
         self.side = max(4, 3 * self.stride)
@@ -81,17 +77,8 @@ class PatchEncoder(nn.Module):
             nn.BatchNorm2d(local_units),
             nn.ReLU(),
         )
-        self.to_conv = nn.Sequential(
-            nn.Conv2d(local_units, map_units, 2, stride=2, bias=False),
-            nn.BatchNorm2d(map_units),
-            nn.ReLU(),
-        )
-        self.to_hidden = nn.Sequential(
-            nn.Flatten(),
-            nn.Linear(map_units * (GRID // 2) ** 2, hidden_units, bias=False),
-            nn.BatchNorm1d(hidden_units),
-            nn.ReLU(),
-        )
+        self.to_conv = convolution(local_units, map_units, 2, stride=2)
+        self.to_hidden = hidden_layer(map_units * (GRID // 2) ** 2, hidden_units)
         self.to_code = nn.Linear(hidden_units, n_components)
 
     @torch.no_grad()

@@ -1,6 +1,7 @@
 """What all transformers share: reading X, training an encoder, giving its features."""
 
 from abc import ABC, abstractmethod
+from contextlib import nullcontext
 from typing import Any, Self
 
 import numpy as np
@@ -8,24 +9,28 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import Tags, check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from skdim.encoders import LAYERS, Features
+from skdim.encoders import ENCODERS, LAYERS, Features, takes_signals
 from skdim.estimators.fitting import (
     Plan,
     auto_epochs,
     build_net,
+    check_plan,
     forget,
     forgetting,
     run,
     warn_of_collapse,
 )
+from skdim.estimators.labels import read_labels
 from skdim.estimators.parameters import Rule, check_parameters
 from skdim.estimators.parts import find_device
+from skdim.estimators.reading import open_source
 from skdim.inference import encode_rows, layer_of
-from skdim.inputs import Rows, find_layout, flatten_rows
+from skdim.inputs import Rows, find_layout
 from skdim.objectives import AbstractObjective
+from skdim.training import agree_on_seed
 
 __all__ = ["AbstractTransformer"]
 
@@ -61,11 +66,15 @@ class AbstractTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
         Parameters
         ----------
-        X : array-like of shape (n, features), (n, H, W), (n, C, H, W) or (n, H, W, C)
-            At least two samples. uint8 images stay uint8 until a batch is taken; all other
-            numbers are read as float32.
-        y : Ignored
-            Present for consistency with the scikit-learn API.
+        X : array-like of shape (n, features), (n, H, W), (n, C, H, W) or (n, H, W, C), or a \
+                map-style Dataset of torch, or a Stream
+            At least two samples; (n, C, L) for an encoder of signals. uint8 images stay uint8 until
+            a batch is taken; all other numbers are read as float32. An item of a data set is a
+            sample, or a tuple that begins with one; :class:`~skdim.inputs.Stream` reads it by
+            worker processes.
+        y : array-like of shape (n,), default=None
+            Not looked at, unless there is a term for labels and its weight is above 0: then classes
+            of any type, and -1 for rows without one.
 
         Returns
         -------
@@ -75,18 +84,19 @@ class AbstractTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         Raises
         ------
         ValueError
-            If a parameter or ``X`` is not allowed; the text says what is.
+            If a parameter, ``X`` or ``y`` is not allowed; the text says what is.
         FloatingPointError
             If the training diverges. The transformer is then unfitted, as it is after Ctrl-C
             unless ``warm_start`` had something to go on from.
         """
         check_parameters(self, self._rules())
         going_on = self.warm_start and self.__sklearn_is_fitted__()
-        rows = self._begin(X) if not going_on else self._read(X, at_least=2, hold=True)
+        rows = self._go_on(X, y) if going_on else self._begin(X, y)
         epochs = self.max_epochs
         if epochs == "auto":
             epochs = auto_epochs(len(rows))
-        self._train(rows, Plan.of(self, epochs), keep_if_interrupted=going_on)
+        with rows:
+            self._train(rows, Plan.of(self, epochs), going_on=going_on)
         if not self.warm_start:
             self.net_.drop_optimizer()
         return self
@@ -94,15 +104,16 @@ class AbstractTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     def partial_fit(self, X: ArrayLike, y: Any = None) -> Self:
         """Train for one pass over ``X``, at a constant learning rate.
 
-        The first call sets the standardisation and the sizes of all layers; later ones keep
-        them, the weights and the state of the optimizer. Nothing is held out.
+        The first call sets the standardisation, the classes and the sizes of all layers; later ones
+        keep them, the weights and the state of the optimizer. Nothing is held out.
 
         Parameters
         ----------
-        X : array-like
+        X : array-like, Dataset or Stream
             As in ``fit``: as many samples as there are at a time, at least two.
-        y : Ignored
-            Present for consistency with the scikit-learn API.
+        y : array-like of shape (n,), default=None
+            As in ``fit``. Where it is looked at, the first call must hold all classes that there
+            will be; a later one may be without any label, all -1.
 
         Returns
         -------
@@ -110,8 +121,9 @@ class AbstractTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         """
         check_parameters(self, self._rules())
         going_on = self.__sklearn_is_fitted__()
-        rows = self._begin(X) if not going_on else self._read(X, at_least=2, hold=True)
-        self._train(rows, Plan.of(self, 1, one_pass=True), keep_if_interrupted=going_on)
+        rows = self._go_on(X, y) if going_on else self._begin(X, y)
+        with rows:
+            self._train(rows, Plan.of(self, 1, one_pass=True), going_on=going_on)
         return self
 
     def transform(self, X: ArrayLike) -> NDArray[np.float32]:
@@ -119,7 +131,7 @@ class AbstractTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
         Parameters
         ----------
-        X : array-like
+        X : array-like, Dataset or Stream
             Samples of the fitted shape, flat or not.
 
         Returns
@@ -128,12 +140,12 @@ class AbstractTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             The layer named by ``output``, maps flattened. A row depends on its own sample only.
         """
         check_is_fitted(self)
-        rows = self._read(X)
-        features = np.empty((len(rows), self._n_features_out), np.float32)
-        start = 0
-        for chunk in encode_rows(self.encoder_, rows, self._layer):
-            features[start : start + len(chunk)] = chunk.flatten(1).cpu().numpy()
-            start += len(chunk)
+        with self._read(X) as rows:
+            features = np.empty((len(rows), self._n_features_out), np.float32)
+            start = 0
+            for chunk in encode_rows(self.encoder_, rows, self._layer):
+                features[start : start + len(chunk)] = chunk.flatten(1).cpu().numpy()
+                start += len(chunk)
         return features
 
     def encode(self, X: ArrayLike, output: str | None = None) -> Tensor:
@@ -141,7 +153,7 @@ class AbstractTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
         Parameters
         ----------
-        X : array-like
+        X : array-like, Dataset or Stream
             As in ``transform``.
         output : {"code", "hidden", "conv", "local"}, default=None
             Layer to give; None is the one that ``transform`` gives.
@@ -160,7 +172,8 @@ class AbstractTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         if output is not None and output not in LAYERS:
             raise ValueError(f"output={output!r} is no layer. Allowed are {', '.join(LAYERS)}.")
         layer = output or self._layer
-        return torch.cat(list(encode_rows(self.encoder_, self._read(X), layer)))
+        with self._read(X) as rows:
+            return torch.cat(list(encode_rows(self.encoder_, rows, layer)))
 
     def score(self, X: ArrayLike, y: Any = None) -> float:
         """Bound the information between the code and the local (else the whole last) map.
@@ -170,7 +183,7 @@ class AbstractTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
         Parameters
         ----------
-        X : array-like
+        X : array-like, Dataset or Stream
             At least two samples, as in ``transform``.
         y : Ignored
             Present for consistency with the scikit-learn API.
@@ -187,7 +200,8 @@ class AbstractTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             If neither the local nor the global term was trained.
         """
         check_is_fitted(self)
-        score = self.net_.score_rows(self._read(X, at_least=2), SCORING_SEED)
+        with self._read(X, at_least=2) as rows:
+            score = self.net_.score_rows(rows, SCORING_SEED)
         if score is None:
             raise ValueError(
                 f"This {type(self).__name__} has no score: it was trained without a term that "
@@ -206,7 +220,11 @@ class AbstractTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         """Where the encoder is."""
         return torch.device(self.net_.device)
 
-    def _begin(self, X: ArrayLike) -> Rows:
+    def _takes_labels(self) -> bool:
+        """Say whether ``y`` is looked at: by default it is not."""
+        return False
+
+    def _begin(self, X: ArrayLike, y: Any) -> Rows:
         """Start from nothing: read ``X``, draw first weights."""
         forget(self)
         with forgetting(self):
@@ -216,20 +234,33 @@ class AbstractTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
                 if self.random_state is None
                 else check_random_state(self.random_state)
             )
-            self._entropy = int(random_state.randint(np.iinfo(np.int32).max))
+            seed = int(random_state.randint(np.iinfo(np.int32).max))
+            self._entropy = agree_on_seed(self.device, seed)
             rows = self._read(X, at_least=2, hold=True, reset=True)
-            self.net_, sizes = build_net(self, rows, self._entropy, self._make_objective)
+            if self._takes_labels():
+                rows.labels, self.classes_ = read_labels(y, rows, type(self).__name__)
+            with rows:
+                self.net_, sizes = build_net(self, rows, self._entropy, self._make_objective)
             self._layer = self.output
             self._n_features_out = layer_of(sizes, self._layer)[0].numel()
         return rows
 
-    def _train(self, rows: Rows, plan: Plan, *, keep_if_interrupted: bool) -> None:
+    def _go_on(self, X: ArrayLike, y: Any) -> Rows:
+        """Read ``X`` for more training of what there is."""
+        rows = self._read(X, at_least=2, hold=True)
+        if hasattr(self, "classes_"):
+            rows.labels, _ = read_labels(y, rows, type(self).__name__, self.classes_)
+        return rows
+
+    def _train(self, rows: Rows, plan: Plan, *, going_on: bool) -> None:
         """Train, and write down how it went."""
+        with nullcontext() if going_on else forgetting(self):
+            check_plan(self.net_, rows, plan)
         try:
-            with forgetting(self, unless=KeyboardInterrupt if keep_if_interrupted else ()):
+            with forgetting(self, unless=KeyboardInterrupt if going_on else ()):
                 self.n_iter_ = run(self.net_, rows, plan, self._entropy)
         except KeyboardInterrupt:
-            if keep_if_interrupted:
+            if going_on:
                 self.n_iter_ = len(self.net_.history)
                 self._write_history()
             raise
@@ -247,19 +278,19 @@ class AbstractTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         self, X: ArrayLike, *, at_least: int = 1, hold: bool = False, reset: bool = False
     ) -> Rows:
         """Check ``X`` and lay it out as rows of numbers."""
-        flat, shape = flatten_rows(X)
-        # Numbers too large for float32 become infinite, and are refused as such.
-        with np.errstate(over="ignore", invalid="ignore"):
-            array = validate_data(
-                self, flat, reset=reset, dtype=[np.float32, np.uint8], ensure_min_samples=at_least
-            )
-        if reset:
-            self._layout = find_layout(shape or array.shape, self.image_shape, self.channel_axis)
-            self.image_shape_ = self._layout.shape if self._layout.is_image else None
-        elif shape is not None:
-            self._layout.check_same(shape[1:])
         device = find_device(self.device) if reset else self.device_
-        return Rows(array, self._layout, device, hold=hold)
+        source, shape = open_source(
+            self, X, at_least=at_least, reset=reset, pin=device.type == "cuda"
+        )
+        if reset:
+            encoder = ENCODERS.get(self.encoder) if isinstance(self.encoder, str) else self.encoder
+            self._layout = find_layout(
+                shape, self.image_shape, self.channel_axis, signals=takes_signals(encoder)
+            )
+            self.image_shape_ = self._layout.shape if self._layout.is_image else None
+        elif len(shape) > 2:
+            self._layout.check_same(shape[1:])
+        return Rows(source, self._layout, device, hold=hold)
 
     def __sklearn_is_fitted__(self) -> bool:
         """Whether there is a trained encoder."""
@@ -268,6 +299,7 @@ class AbstractTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     def __sklearn_tags__(self) -> Tags:
         """Tell scikit-learn that features are float32 and images are welcome."""
         tags = super().__sklearn_tags__()
+        tags.target_tags.required = self._takes_labels()
         tags.transformer_tags.preserves_dtype = ["float32"]
         tags.input_tags.three_d_array = True
         return tags

@@ -26,9 +26,9 @@ from skdim.estimators.parameters import (
     sequence_of_sides,
 )
 from skdim.estimators.parts import OPTIMIZERS, find_critics
-from skdim.objectives import AbstractObjective, infomax
+from skdim.objectives import AbstractObjective, Classification, Together, infomax
 from skdim.priors import PRIORS, Prior
-from skdim.training import SCHEDULES
+from skdim.training import PRECISIONS, SCHEDULES
 from skdim.views import VIEWS
 
 __all__ = ["DeepInfoMaxTransformer"]
@@ -48,38 +48,54 @@ class DeepInfoMaxTransformer(AbstractTransformer):
         Size of the code.
     image_shape : tuple of int, default=None
         ``(H, W)``, ``(C, H, W)`` or ``(H, W, C)`` of one image, where the rows of a 2-D ``X`` are
-        flattened images. Without it, the rows of a 2-D ``X`` are vectors.
+        flattened images. Without it, the rows of a 2-D ``X`` are vectors (for an encoder of
+        signals: signals of one channel, or of the ``image_shape`` ``(C, L)``).
     channel_axis : {None, 1, -1}, default=None
-        Whether images have their channels first (1) or last (-1). None infers it: an axis of at
-        most four entries at one end, else the odd one out beside two equal sides.
+        Whether samples have their channels first (1) or last (-1). None infers it of images: an
+        axis of at most four entries at one end, else the odd one out beside two equal sides.
     encoder : str, Module or callable, default="auto"
         What is trained and kept. "auto" takes "mlp" for vectors and "patches" for images; "dcgan"
-        is the paper's. See :mod:`skdim.encoders`. Or a torch module (copied) that maps
-        standardised samples to :class:`~skdim.encoders.Features` or to a pair (local, code) of
-        tensors (n, c, \*grid) and (n, d), whose ``d`` then counts; or a callable
-        ``(input_shape, n_components)`` that gives such a module.
+        is the paper's; "conv1d" reads a 3-D ``X`` as signals. See :mod:`skdim.encoders`. Or a
+        torch module (copied) that maps standardised samples to :class:`~skdim.encoders.Features`
+        or to a pair (local, code) of tensors (n, c, \*grid) and (n, d), whose ``d`` then counts;
+        or a callable ``(input_shape, n_components)`` that gives such a module, such as a
+        :class:`~skdim.encoders.HookedEncoder` of any backbone.
     output : {"code", "hidden", "conv", "local"}, default="code"
         Layer that ``transform`` gives; maps are flattened.
     global_weight, local_weight, prior_weight : float, default=0.0, 1.0, 0.0
         Weights of the terms: alpha, beta and gamma of the paper. A term of weight 0 is not
         computed.
+    coordinate_weight, relative_coordinate_weight : float, default=0.0
+        Weights of two tasks that need a map of several locations: each location tells its place
+        from its local feature and the code; two locations tell how far apart they are.
+    classifier_weight : float, default=0.0
+        Weight of a classifier of the labelled samples. Above 0, ``fit`` needs ``y``, with -1 where
+        there is no label; at 0, ``y`` is not looked at.
+    classifier_layer : {"code", "hidden", "conv", "local"}, default="code"
+        Layer that it classifies; maps are flattened.
     bound : {"jsd", "infonce", "dv", "kl", "rkl", "h2", "chi2"}, default="infonce"
         How scores become a number to maximise; see :mod:`skdim.bounds`.
-    critic : {"dot", "concat"}, AbstractCritic, callable or dict, default="dot"
-        What scores pairs of codes and maps; see :mod:`skdim.critics`. Or a critic (copied), or a
-        callable ``(code_features, local_features)`` that gives one, or a dict of these for
-        "local" and "global".
+    critic : {"dot", "concat", "map"}, AbstractCritic, callable or dict, default="dot"
+        What scores pairs of codes and maps; see :mod:`skdim.critics`. "map" compares with whole
+        local maps, in the global term only. Or a critic (copied), or a callable
+        ``(code_features, local_features)`` that gives one, or a dict of these for "local" and
+        "global".
     critic_units : int or "auto", default="auto"
-        Width of the critics given by name: 256 for "dot", the paper's 512 for "concat".
+        Width of the critics given by name: 256 for "dot", the paper's 512 for "concat" and "map".
     negatives : {"all", "shift"} or int, default="all"
         False pairs: every location of every other sample of the batch, those of the next sample,
         or so many a location drawn from other samples.
     prior : {"uniform", "normal", "sphere"} or Prior, default="uniform"
-        What the codes should follow where ``prior_weight`` is above 0.
-    view : {"auto", "augment"}, None or callable, default="auto"
+        What the codes should follow where ``prior_weight`` is above 0. A
+        :class:`~skdim.priors.Prior` may have a discriminator of its own and a gradient penalty,
+        which steadies weights of 1 and more.
+    view : {"auto", "augment", "occlude"}, None or callable, default="auto"
         What is done to samples before they are encoded, in training only; see
-        :mod:`skdim.views`. "auto" augments images and leaves vectors as they are; None is the
-        paper's plain form.
+        :mod:`skdim.views`. "auto" and "augment" look twice at images, shifted and lit differently,
+        and "auto" leaves vectors as they are; "occlude" hides a part of each image from its code;
+        None is the paper's plain form. Or a view with strengths of its own, such as
+        :meth:`Augment.amdim() <skdim.views.Augment.amdim>` for photographs; or any callable
+        ``(x, generator) -> looks``.
     max_epochs : int or "auto", default="auto"
         Passes over the n samples. "auto" makes 800 / sqrt(n), at most 100: 24 for 1,200 samples,
         8 for 10,000.
@@ -106,7 +122,16 @@ class DeepInfoMaxTransformer(AbstractTransformer):
         Seed of everything that is drawn. The global generators of torch, numpy and python are
         left as they were.
     device : str or torch.device, default="auto"
-        "auto" takes a CUDA device where there is one.
+        "auto" takes a CUDA device where there is one. "accelerate" trains one model on all the
+        processes that ``accelerate launch`` has started: see :doc:`/guide/several_processes`.
+    precision : {"float32", "bfloat16"}, default="float32"
+        Numbers in which training computes; weights, bounds and the optimizer stay in float32, and
+        so does ``transform``. "bfloat16" about doubles the speed where the device has
+        instructions for it.
+    compile : bool or str, default=False
+        Whether to compile the training step with :func:`torch.compile`, or in which of its modes;
+        True takes CUDA graphs ("reduce-overhead") on CUDA. Takes half a minute or more before the
+        first step, and needs a C++ compiler on the CPU, Triton on CUDA.
     callbacks : list of skorch callbacks, default=None
         See :class:`~skdim.training.EncoderNet` for their events.
     verbose : int, default=0
@@ -123,17 +148,22 @@ class DeepInfoMaxTransformer(AbstractTransformer):
     feature_names_in_ : ndarray of str
         Names of the columns, where ``X`` was a table with names.
     image_shape_ : tuple of int or None
-        ``(C, H, W)``; None for vectors.
+        ``(C, H, W)``; None for vectors and signals.
     n_iter_ : int
         Epochs behind the weights that are kept.
     history_ : dict of str to list of float
         Means an epoch: every term, their sum ``loss``, ``spread`` (standard deviation of the
         codes over samples, averaged over coordinates), ``learning_rate``, ``seconds``, and
-        ``validation_score`` where samples are held out.
+        ``validation_score`` where samples are held out. Beside the terms of coordinates,
+        ``coordinate_accuracy`` and ``relative_coordinate_accuracy``, averaged over the axes;
+        beside the classifier's, ``classifier_accuracy``, the share of right answers among the
+        labelled samples as they were trained on (nan where there were none).
     loss_curve_ : list of float
         ``history_["loss"]``.
     device_ : torch.device
         Where the encoder is.
+    classes_ : ndarray of shape (n_classes,)
+        The classes in order, where ``classifier_weight`` was above 0.
 
     See Also
     --------
@@ -171,6 +201,10 @@ class DeepInfoMaxTransformer(AbstractTransformer):
         global_weight: float = 0.0,
         local_weight: float = 1.0,
         prior_weight: float = 0.0,
+        coordinate_weight: float = 0.0,
+        relative_coordinate_weight: float = 0.0,
+        classifier_weight: float = 0.0,
+        classifier_layer: str = "code",
         bound: str = "infonce",
         critic: Any = "dot",
         critic_units: int | str = "auto",
@@ -189,6 +223,8 @@ class DeepInfoMaxTransformer(AbstractTransformer):
         warm_start: bool = False,
         random_state: Any = None,
         device: Any = "auto",
+        precision: str = "float32",
+        compile: bool | str = False,
         callbacks: list[Any] | None = None,
         verbose: int = 0,
     ) -> None:
@@ -200,6 +236,10 @@ class DeepInfoMaxTransformer(AbstractTransformer):
         self.global_weight = global_weight
         self.local_weight = local_weight
         self.prior_weight = prior_weight
+        self.coordinate_weight = coordinate_weight
+        self.relative_coordinate_weight = relative_coordinate_weight
+        self.classifier_weight = classifier_weight
+        self.classifier_layer = classifier_layer
         self.bound = bound
         self.critic = critic
         self.critic_units = critic_units
@@ -218,6 +258,8 @@ class DeepInfoMaxTransformer(AbstractTransformer):
         self.warm_start = warm_start
         self.random_state = random_state
         self.device = device
+        self.precision = precision
+        self.compile = compile
         self.callbacks = callbacks
         self.verbose = verbose
 
@@ -227,12 +269,13 @@ class DeepInfoMaxTransformer(AbstractTransformer):
     def _make_objective(
         self, sizes: Features, looks: tuple[tuple[int, int], ...]
     ) -> AbstractObjective:
-        if self.global_weight == self.local_weight == self.prior_weight == 0:
+        if not any(getattr(self, name) for name in WEIGHTS):
+            *first, last = WEIGHTS
             raise ValueError(
-                "global_weight, local_weight and prior_weight are all 0: there is nothing to "
-                "train for. Give one of them a value above 0."
+                f"{', '.join(first)} and {last} are all 0: there is nothing to train for. Give one "
+                "of them a value above 0."
             )
-        return infomax(
+        terms = infomax(
             sizes,
             global_weight=self.global_weight,
             local_weight=self.local_weight,
@@ -241,8 +284,29 @@ class DeepInfoMaxTransformer(AbstractTransformer):
             critics=find_critics(self.critic, self.critic_units),
             negatives=self.negatives,
             prior=PRIORS[self.prior] if isinstance(self.prior, str) else self.prior,
+            coordinate_weight=self.coordinate_weight,
+            relative_coordinate_weight=self.relative_coordinate_weight,
             looks=looks,
         )
+        if not self._takes_labels():
+            return terms
+        classifier = Classification(
+            self.classifier_layer, sizes, len(self.classes_), weight=self.classifier_weight
+        )
+        return Together([*terms, classifier])
+
+    def _takes_labels(self) -> bool:
+        return bool(self.classifier_weight != 0)
+
+
+WEIGHTS = (
+    "global_weight",
+    "local_weight",
+    "prior_weight",
+    "coordinate_weight",
+    "relative_coordinate_weight",
+    "classifier_weight",
+)
 
 
 A_CRITIC = any_of(
@@ -261,9 +325,8 @@ RULES = {
         is_callable("a callable (input_shape, n_components) -> torch.nn.Module"),
     ),
     "output": choice(LAYERS),
-    "global_weight": real(0),
-    "local_weight": real(0),
-    "prior_weight": real(0),
+    **dict.fromkeys(WEIGHTS, real(0)),
+    "classifier_layer": choice(LAYERS),
     "bound": choice(BOUNDS),
     "critic": any_of(A_CRITIC, dict_of("local", "global", rule=A_CRITIC)),
     "critic_units": any_of(integer(1), choice(["auto"])),
@@ -288,6 +351,8 @@ RULES = {
         none(),
     ),
     "device": any_of(instance("a device name", str), instance("a torch.device", torch.device)),
+    "precision": choice(PRECISIONS),
+    "compile": any_of(boolean(), choice(["default", "reduce-overhead", "max-autotune"])),
     "callbacks": any_of(list_of_callbacks(), none()),
     "verbose": any_of(integer(0), boolean()),
 }

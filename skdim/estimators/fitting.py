@@ -10,17 +10,18 @@ from typing import Any, Self
 import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
 from skdim.encoders import Features
 from skdim.encoders.adapter import describe
-from skdim.estimators.parts import OPTIMIZERS, SEEDING, find_view, make_encoder, make_standardise
+from skdim.estimators.parts import OPTIMIZERS, find_view, make_encoder, make_standardise
 from skdim.inputs import Rows
+from skdim.inputs.draws import SEEDING
 from skdim.objectives import AbstractObjective
-from skdim.training import EarlyStopping, EncoderNet
+from skdim.training import EarlyStopping, EncoderNet, check_precision, choose_net
 from skdim.views import find_pairs
 
-__all__ = ["Plan", "auto_epochs", "build_net", "forget", "forgetting", "run"]
+__all__ = ["Plan", "auto_epochs", "build_net", "check_plan", "forget", "forgetting", "run"]
 
 MOST_EPOCHS = 100
 
@@ -89,9 +90,12 @@ class Plan:
                 # skorch's history, like ours, keeps plain floats.
                 "lr": float(estimator.learning_rate),
                 "verbose": estimator.verbose,
+                "precision": estimator.precision,
+                "compiling": estimator.compile,
             },
             foreign=not all(
-                isinstance(getattr(estimator, part, ""), str) for part in ("encoder", "critic")
+                isinstance(getattr(estimator, part, ""), str)
+                for part in ("encoder", "critic", "prior")
             ),
         )
 
@@ -114,12 +118,10 @@ def build_net(
     view = find_view(estimator.view, rows.layout)
     standardise = make_standardise(rows)
     with seeded(entropy, rows.device):
-        encoder, sizes = make_encoder(
-            estimator.encoder, rows.layout, estimator.n_components, standardise, rows
-        )
+        encoder, sizes = make_encoder(estimator.encoder, estimator.n_components, standardise, rows)
         objective = make_objective(sizes, find_pairs(view, count_looks(view, rows)))
     optimizer = estimator.optimizer
-    net = EncoderNet(
+    net = choose_net(estimator.device)(
         encoder,
         objective,
         view=view,
@@ -167,6 +169,24 @@ def seeded(entropy: int, device: torch.device) -> Iterator[None]:
         yield
 
 
+def check_plan(net: EncoderNet, rows: Rows, plan: Plan) -> None:
+    """Refuse, before anything is changed, a training that cannot be gone through with.
+
+    Raises
+    ------
+    ValueError
+        If early stopping has nothing to look at, or too few samples to hold out, or the device
+        cannot compute in the precision.
+    """
+    check_precision(plan.settings["precision"], rows.device)
+    _, held_out = split(rows, plan.held_out, np.random.default_rng(0))
+    if held_out is not None and net.score_rows(held_out.part(np.arange(2)), seed=0) is None:
+        raise ValueError(
+            "early_stopping and validation_fraction need a term that measures information. Give "
+            "local_weight or global_weight a value above 0, or hold nothing out."
+        )
+
+
 def run(net: EncoderNet, rows: Rows, plan: Plan, entropy: int) -> int:
     """Train a net as planned.
 
@@ -174,24 +194,15 @@ def run(net: EncoderNet, rows: Rows, plan: Plan, entropy: int) -> int:
     -------
     int
         Epochs behind the weights that are kept.
-
-    Raises
-    ------
-    ValueError
-        If early stopping has nothing to look at, or too few samples to hold out.
     """
     done = len(net.history)
     draws = np.random.default_rng([entropy, done])
     part, held_out = split(rows, plan.held_out, draws)
-    if held_out is not None and net.score_rows(held_out, seed=0) is None:
-        raise ValueError(
-            "early_stopping and validation_fraction need a term that measures information. Give "
-            "local_weight or global_weight a value above 0, or hold nothing out."
-        )
     stopping = None if plan.patience is None else EarlyStopping(plan.patience, plan.tol)
     net.plan(plan.schedule, [*plan.callbacks, *([stopping] if stopping else [])], plan.settings)
     generator = Generator(device=rows.device).manual_seed(int(draws.integers(2**63)))
-    guard = seeded(entropy + done, rows.device) if plan.foreign else nullcontext()
+    alone = not plan.foreign and not has_dropout(net.module_)
+    guard = nullcontext() if alone else seeded(entropy + done, rows.device)
     try:
         with guard:
             net.train(part, held_out, epochs=plan.epochs, generator=generator)
@@ -200,9 +211,22 @@ def run(net: EncoderNet, rows: Rows, plan: Plan, entropy: int) -> int:
             f"{rows.device} ran out of memory at batch_size={net.batch_size}. Try a smaller "
             f"batch_size, fewer critic_units, or another device. ({error})"
         ) from error
+    except RuntimeError as error:
+        # Named, since importing the class would take as long as all of torch.
+        if type(error).__name__ != "BackendCompilerFailed":
+            raise
+        raise RuntimeError(
+            "compile=True failed: torch.compile needs a C++ compiler on the CPU, and Triton on "
+            f"CUDA. Install them, or use compile=False. ({error})"
+        ) from error
     finally:
         net.clear_callbacks()
     return stopping.best_epoch_ if stopping else len(net.history)
+
+
+def has_dropout(module: nn.Module) -> bool:
+    """Say whether a module draws from torch's global generators when it trains."""
+    return any(isinstance(part, nn.Dropout | nn.Dropout2d) for part in module.modules())
 
 
 def split(rows: Rows, held_out: float, draws: np.random.Generator) -> tuple[Rows, Rows | None]:

@@ -4,21 +4,20 @@ import copy
 import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
-from threading import RLock
 from typing import Any
 
 import torch
 from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor, nn
 
-from skdim.critics import CRITICS, AbstractCritic
+from skdim.critics import CRITICS, AbstractCritic, takes_map
 from skdim.encoders import ENCODERS, Adaptable, Features, UserEncoder, check_features
 from skdim.inputs import Layout, Rows, Standardise, channel_statistics
+from skdim.training import find_own_device
 from skdim.views import VIEWS, Identity, View
 
 __all__ = [
     "OPTIMIZERS",
-    "SEEDING",
     "find_critics",
     "find_device",
     "find_view",
@@ -32,11 +31,9 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "sgd": partial(torch.optim.SGD, momentum=0.9),
 }
 
-# torch draws the first weights of a layer from its one global generator: threads take turns.
-# Reentrant, since a user's encoder may itself fit a transformer.
-SEEDING = RLock()
-
 ADAPTING_ROWS = 5000
+
+IMAGE_HINT = ", or give image_shape"
 
 
 def find_device(name: Any) -> torch.device:
@@ -49,11 +46,13 @@ def find_device(name: Any) -> torch.device:
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
+    elif name == "accelerate":
+        name = find_own_device()
     try:
         device = torch.device(name)
     except (RuntimeError, TypeError) as error:
         raise ValueError(
-            f"device={name!r} is no device. Use 'auto', 'cpu', 'cuda', 'cuda:0', ..."
+            f"device={name!r} is no device. Use 'auto', 'cpu', 'cuda', 'cuda:0', 'accelerate', ..."
         ) from error
     try:
         torch.zeros(1, device=device).item()
@@ -69,7 +68,7 @@ def find_device(name: Any) -> torch.device:
 
 def make_standardise(rows: Rows) -> Standardise:
     """Measure the channels of the training data, and warn where there is nothing to learn."""
-    mean, scale = channel_statistics(rows.array, rows.layout)
+    mean, scale = channel_statistics(rows)
     constant = scale <= 1e-7 * abs(mean)
     if constant.all():
         warnings.warn(
@@ -82,7 +81,7 @@ def make_standardise(rows: Rows) -> Standardise:
 
 
 def make_encoder(
-    encoder: Any, layout: Layout, n_components: int, standardise: Standardise, rows: Rows
+    encoder: Any, n_components: int, standardise: Standardise, rows: Rows
 ) -> tuple[nn.Module, Features]:
     """Build an encoder, set it from the data where it asks for that, and measure it.
 
@@ -90,7 +89,6 @@ def make_encoder(
     ----------
     encoder : str, Module or callable
         As the estimator's parameter; a module is copied.
-    layout : Layout
     n_components : int
     standardise : Standardise
         Put in front.
@@ -104,27 +102,25 @@ def make_encoder(
     sizes : Features
         Of two samples.
     """
+    layout = rows.layout
     if encoder == "auto":
         encoder = "patches" if layout.is_image else "mlp"
     if isinstance(encoder, str):
-        built = ENCODERS[encoder](layout.shape, n_components)
-        name = repr(encoder)
+        made, name = ENCODERS[encoder](layout.shape, n_components), repr(encoder)
+    elif isinstance(encoder, nn.Module):
+        made, name = copy.deepcopy(encoder), type(encoder).__name__
     else:
-        made = (
-            copy.deepcopy(encoder)
-            if isinstance(encoder, nn.Module)
-            else encoder(layout.shape, n_components)
-        )
-        if not isinstance(made, nn.Module):
-            raise TypeError(
-                f"encoder={encoder!r} gave an object of type {type(made).__name__}. It must give "
-                "a torch.nn.Module when called with (input_shape, n_components)."
-            )
+        made = encoder(layout.shape, n_components)
         name = type(made).__name__
-        built = made if type(made) in ENCODERS.values() else UserEncoder(made)
+    if not isinstance(made, nn.Module):
+        raise TypeError(
+            f"encoder={encoder!r} gave an object of type {name}. It must give a torch.nn.Module "
+            "when called with (input_shape, n_components)."
+        )
+    built = made if type(made) in ENCODERS.values() else UserEncoder(made)
     module = nn.Sequential(standardise, built).to(rows.device)
-    if isinstance(built, Adaptable):
-        built.adapt(standardise(rows[evenly_spaced(rows, ADAPTING_ROWS)]))
+    if isinstance(made, Adaptable):
+        made.adapt(standardise(rows[evenly_spaced(rows, ADAPTING_ROWS)]))
     return module, measure(module, rows, name)
 
 
@@ -153,32 +149,49 @@ def measure(module: nn.Module, rows: Rows, name: str) -> Features:
 
 def find_critics(
     critic: Any, units: int | str
-) -> Mapping[str, Callable[[int, int], AbstractCritic]]:
+) -> Mapping[str, Callable[[int, Any], AbstractCritic]]:
     """Say how the critics of the local and of the global term are built."""
     each = critic if isinstance(critic, Mapping) else {"local": critic, "global": critic}
     return {name: critic_factory(each.get(name, "dot"), units) for name in ("local", "global")}
 
 
-def critic_factory(critic: Any, units: int | str) -> Callable[[int, int], AbstractCritic]:
+def critic_factory(critic: Any, units: int | str) -> Callable[[int, Any], AbstractCritic]:
     """Say how one critic is built from the sizes of code and local features."""
-    if isinstance(critic, str):
-        factory = CRITICS[critic]
-        return factory if units == "auto" else partial(factory, units=units)
-    if isinstance(critic, AbstractCritic):
-        return lambda code_features, local_features: copy.deepcopy(critic)
-    return lambda code_features, local_features: checked_critic(
-        critic(code_features, local_features), critic
-    )
+    if not isinstance(critic, str):
+        return UserCritic(critic)
+    factory = CRITICS[critic]
+    return factory if units == "auto" else partial(factory, units=units)
 
 
-def checked_critic(made: Any, critic: Any) -> AbstractCritic:
-    """Refuse what a callable gave in place of a critic."""
-    if not isinstance(made, AbstractCritic):
-        raise TypeError(
-            f"critic={critic!r} gave an object of type {type(made).__name__}. It must give a "
-            "skdim.critics.AbstractCritic when called with (code_features, local_features)."
-        )
-    return made
+class UserCritic:
+    """Build a user's own critic: a copy of the one given, or what a callable gives.
+
+    Parameters
+    ----------
+    given : AbstractCritic or callable
+    """
+
+    def __init__(self, given: Any) -> None:
+        self.given = given
+        self.whole_map = takes_map(given)
+
+    def __call__(self, code_features: int, local_features: Any) -> AbstractCritic:
+        """Build it.
+
+        Raises
+        ------
+        TypeError
+            If the callable gives anything but a critic.
+        """
+        if isinstance(self.given, AbstractCritic):
+            return copy.deepcopy(self.given)
+        made = self.given(code_features, local_features)
+        if not isinstance(made, AbstractCritic):
+            raise TypeError(
+                f"critic={self.given!r} gave an object of type {type(made).__name__}. It must give "
+                "a skdim.critics.AbstractCritic when called with (code_features, local_features)."
+            )
+        return made
 
 
 def find_view(view: Any, layout: Layout) -> View:
@@ -187,7 +200,7 @@ def find_view(view: Any, layout: Layout) -> View:
     Raises
     ------
     ValueError
-        If a view of images is asked for where samples are vectors.
+        If a view of images is asked for where samples are vectors or signals.
     """
     if view is None or (view == "auto" and not layout.is_image):
         return Identity()
@@ -195,8 +208,9 @@ def find_view(view: Any, layout: Layout) -> View:
         found: View = view
         return found
     if not layout.is_image:
+        kind, hint = ("signals", "") if len(layout.shape) == 2 else ("vectors", IMAGE_HINT)
         raise ValueError(
-            f"view={view!r} is a view of images, but the samples are vectors of "
-            f"{layout.n_features} features. Use view=None, or give image_shape."
+            f"view={view!r} is a view of images, but the samples are {kind} of "
+            f"{layout.n_features} features. Use view=None{hint}."
         )
     return VIEWS["augment" if view == "auto" else view]

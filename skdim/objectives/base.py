@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -27,12 +27,17 @@ class Batch:
         Class of each sample, -1 where unknown.
     generator : Generator
         Where all random draws come from.
+    notes : dict of str to Tensor of shape () or (2,)
+        What objectives write down beside their terms, detached: such as how often a task was
+        solved. It goes to the history: a number as its mean over samples; a sum and a count, of
+        what is not known of every sample, as their ratio over the epoch.
     """
 
     x: Tensor
     index: Tensor
     y: Tensor
     generator: Generator
+    notes: dict[str, Tensor] = field(default_factory=dict)
 
 
 class AbstractObjective(nn.Module, ABC):

@@ -1,13 +1,15 @@
-"""The objective of Deep InfoMax: its local, global and prior terms together."""
+"""The objective of Deep InfoMax: all its terms together."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from skdim.bounds import Bound
-from skdim.critics import AbstractCritic, Discriminator
+from skdim.critics import AbstractCritic, takes_map
 from skdim.encoders import Features
-from skdim.objectives.base import Together
+from skdim.objectives.base import AbstractObjective, Together
+from skdim.objectives.coordinates import AbsoluteCoordinates, RelativeCoordinates
 from skdim.objectives.information import Information
-from skdim.objectives.matching import PriorMatching
+from skdim.objectives.matching import PriorMatching, make_discriminator
 from skdim.priors import Prior
 
 __all__ = ["infomax"]
@@ -20,9 +22,11 @@ def infomax(
     local_weight: float,
     prior_weight: float,
     bound: Bound,
-    critics: Mapping[str, Callable[[int, int], AbstractCritic]],
+    critics: Mapping[str, Callable[[int, Any], AbstractCritic]],
     negatives: str | int,
     prior: Prior,
+    coordinate_weight: float = 0.0,
+    relative_coordinate_weight: float = 0.0,
     looks: Sequence[tuple[int, int]] = ((0, 0),),
 ) -> Together:
     """Build the terms of Deep InfoMax whose weight is not zero.
@@ -36,11 +40,15 @@ def infomax(
     bound : Bound
         Scores to a number to maximise.
     critics : mapping of {"local", "global"} to callable
-        ``(code_features, local_features) -> AbstractCritic``.
+        ``(code_features, local_features) -> AbstractCritic``. The global one is called with the
+        size of the last map; or, where its ``whole_map`` says so, with the shape ``(c, *grid)`` of
+        the local map, which it then compares codes with.
     negatives : {"all", "shift"} or int
         Which false pairs are compared.
     prior : Prior
         What the codes should follow.
+    coordinate_weight, relative_coordinate_weight : float, default=0.0
+        Of the tasks in which a location tells its place, and two their distance.
     looks : sequence of (int, int), default=((0, 0),)
         Which look's code meets which look's map.
 
@@ -49,14 +57,24 @@ def infomax(
     Together
         The local term first, whose bound is then the score.
 
+    Raises
+    ------
+    ValueError
+        If there are coordinates to be told, but only one location.
+
     References
     ----------
     Hjelm et al. (2019), equation 8. arXiv:1808.06670.
     """
     code_features = sizes.code.shape[1]
-    widths = {"local": sizes.local.shape[1], "global": sizes.conv[0].numel()}
+    local_shape = tuple(sizes.local.shape[1:])
+    whole_maps = takes_map(critics.get("global"))
+    widths = {
+        "local": local_shape[0],
+        "global": local_shape if whole_maps else sizes.conv[0].numel(),
+    }
     weights = {"local": local_weight, "global": global_weight}
-    terms = [
+    terms: list[AbstractObjective] = [
         Information(
             name,
             critics[name](code_features, widths[name]),
@@ -69,9 +87,16 @@ def infomax(
         for name, weight in weights.items()
         if weight > 0
     ]
-    matching = (
-        [PriorMatching(prior, Discriminator(code_features), weight=prior_weight)]
-        if prior_weight > 0
-        else []
-    )
-    return Together([*terms, *matching])
+    if prior_weight > 0:
+        discriminator = make_discriminator(prior, code_features)
+        terms.append(PriorMatching(prior, discriminator, weight=prior_weight))
+    channels, *grid = local_shape
+    tasks = [
+        task(code_features, channels, tuple(grid), weight=weight, looks=looks)
+        for task, weight in (
+            (AbsoluteCoordinates, coordinate_weight),
+            (RelativeCoordinates, relative_coordinate_weight),
+        )
+        if weight > 0
+    ]
+    return Together([*terms, *tasks])

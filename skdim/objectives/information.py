@@ -17,6 +17,9 @@ __all__ = ["Information"]
 class Information(AbstractObjective):
     """Maximise a bound on the information between a code and a layer.
 
+    Where the critic asks for them, training compares with some locations only, drawn anew in each
+    step, and the length of its projections of codes is penalised, in a term NAME_activation.
+
     Parameters
     ----------
     name : str
@@ -33,7 +36,12 @@ class Information(AbstractObjective):
         ``(look of the code, look of the layer)``; the bounds of all entries are averaged.
     whole : bool, default=False
         False compares with each location of ``Features.local``, True with the whole of
-        ``Features.conv``, flattened.
+        ``Features.conv``, flattened, or of ``Features.local`` where the critic takes maps.
+
+    Raises
+    ------
+    ValueError
+        If a critic of whole maps is to compare with each location.
 
     References
     ----------
@@ -52,6 +60,12 @@ class Information(AbstractObjective):
         whole: bool = False,
     ) -> None:
         super().__init__()
+        if critic.whole_map and not whole:
+            raise ValueError(
+                f"the {name} term compares codes with one location at a time, but "
+                f"{type(critic).__name__} scores whole maps. It serves the global term: "
+                "critic={'global': ...}."
+            )
         self.name = name
         self.critic = critic
         self.bound = bound
@@ -61,12 +75,18 @@ class Information(AbstractObjective):
         self.whole = whole
 
     def forward(self, looks: Sequence[Features], batch: Batch) -> dict[str, Tensor]:
-        """Give the one term, minus the weighted bound; see ``AbstractObjective.forward``."""
-        bounds = torch.stack(
-            [self.estimate(looks[code], looks[at], batch.generator) for code, at in self.looks]
-        )
+        """Give minus the weighted bound, and what it costs; see ``AbstractObjective.forward``."""
+        bounds, lengths = [], []
+        for code, at in self.looks:
+            projected = self.critic.project_code(looks[code].code)
+            layer = self.sampled(self.layer_of(looks[at]), batch.generator)
+            bounds.append(self.compare(projected, layer, batch.generator))
+            lengths.append(projected.square().sum(dim=2).mean())
         # Bounds grow, terms shrink: the one minus sign.
-        return {self.name: -self.weight * bounds.mean()}
+        terms = {self.name: -self.weight * torch.stack(bounds).mean()}
+        if penalty := self.critic.activation_penalty:
+            terms[f"{self.name}_activation"] = penalty * torch.stack(lengths).mean()
+        return terms
 
     def score(self, features: Features, batch: Batch) -> Tensor:
         """Bound the information between code and layer; see ``AbstractObjective.score``."""
@@ -80,11 +100,35 @@ class Information(AbstractObjective):
         Tensor of shape ()
             Without the weight; in nats for DV, KL and InfoNCE.
         """
-        layer = of_layer.conv.flatten(1) if self.whole else of_layer.local
+        codes = self.critic.project_code(of_code.code)
+        return self.compare(codes, self.layer_of(of_layer), generator)
+
+    def layer_of(self, features: Features) -> Tensor:
+        """Take what codes are compared with: (n, c, *grid)."""
+        if self.whole and not self.critic.whole_map:
+            return features.conv.flatten(1)
+        return features.local
+
+    def sampled(self, layer: Tensor, generator: Generator) -> Tensor:
+        """Draw locations for each sample, where the critic asks for it: (n, c, samples)."""
+        if self.critic.samples is None or self.whole:
+            return layer
+        n, channels = layer.shape[:2]
+        locations = layer.reshape(n, channels, -1)
+        drawn = torch.randint(
+            locations.shape[2],
+            (n, 1, self.critic.samples),
+            generator=generator,
+            device=layer.device,
+        )
+        return locations.gather(2, drawn.expand(-1, channels, -1))
+
+    def compare(self, codes: Tensor, layer: Tensor, generator: Generator) -> Tensor:
+        """Bound the information between projected codes (n, g, u) and a layer (n, c, *grid)."""
         return bound_of_pairs(
             self.bound,
             self.critic.join,
-            self.critic.project_code(of_code.code),
+            codes,
             self.critic.project_local(layer),
             self.negatives,
             generator=generator,

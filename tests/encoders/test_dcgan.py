@@ -1,6 +1,6 @@
 """The paper's encoder: its figures at 32x32, and any other image."""
 
-from math import prod
+from functools import partial
 
 import pytest
 import torch
@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from skdim.encoders import DCGANEncoder, check_features
+from tests.encoders.helpers import on_paper
 
 patient = settings(deadline=None, max_examples=25)  # The machine may be busy.
 
@@ -42,19 +43,26 @@ def test_parameters_of_the_paper():
 
 
 def test_multiplications_of_the_paper():
-    """21.82 million an image, counted layer by layer as the image passes."""
-    encoder, counted = DCGANEncoder((3, 32, 32), 64).eval(), []
+    _, n_parameters, multiplications = on_paper("dcgan", (3, 32, 32))
 
-    def count(module, given, out):
-        counted.append(out[0].numel() * prod(module.weight.shape[1:]))
+    assert n_parameters == 4_921_280
+    assert round(multiplications / 1e6, 2) == 21.82
 
-    for module in encoder.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            module.register_forward_hook(count)
-    encoder(torch.zeros(1, 3, 32, 32))
 
-    assert len(counted) == 5
-    assert round(sum(counted) / 1e6, 2) == 21.82
+def test_28x28_images_of_the_reference():
+    """Two 5x5 convolutions; the local features are the last map."""
+    basic28x28 = partial(DCGANEncoder, kernel_size=5, n_stages=2, local_is_conv=True)
+    layers, n_parameters, _ = on_paper(basic28x28, (1, 28, 28))
+
+    assert layers == ((128, 7, 7), (128, 7, 7), (1024,), (64,))
+    assert n_parameters == 6_696_960
+
+
+def test_64x64_images_of_the_reference():
+    layers, n_parameters, _ = on_paper("dcgan", (3, 64, 64))
+
+    assert layers == ((256, 8, 8), (512, 4, 4), (1024,), (64,))
+    assert n_parameters == 11_213_760
 
 
 @pytest.mark.parametrize(
@@ -65,6 +73,7 @@ def test_multiplications_of_the_paper():
         ((3, 32, 32), (128, 8, 8), (256, 4, 4)),
         ((3, 64, 64), (256, 8, 8), (512, 4, 4)),
         ((3, 32, 64), (128, 8, 16), (256, 4, 8)),
+        ((2, 28, 17), (128, 7, 4), (256, 3, 2)),
         ((1, 128, 128), (512, 8, 8), (512, 4, 4)),
     ],
 )

@@ -337,6 +337,10 @@ WRONG = {
     "global_weight": NO_FLOAT,
     "local_weight": NO_FLOAT,
     "prior_weight": NO_FLOAT,
+    "coordinate_weight": NO_FLOAT,
+    "relative_coordinate_weight": NO_FLOAT,
+    "classifier_weight": NO_FLOAT,
+    "classifier_layer": [*NO_NAME, None],
     "bound": [*NO_NAME, None, len],
     "critic": [*NO_NAME, None, {"local": "x"}, {"else": "dot"}, nn.Linear(2, 2)],
     "critic_units": NO_INT,
@@ -355,6 +359,8 @@ WRONG = {
     "warm_start": NO_BOOL,
     "random_state": [-1, 2**32, 1.5, "x", NAN, INF, True, np.random.default_rng(0), *ARRAYS],
     "device": [-1, 0, NAN, INF, None, True, *ARRAYS],
+    "precision": [*NO_NAME, None, "float64", "half"],
+    "compile": [-1, 0, 1.5, "x", NAN, INF, None, *ARRAYS],
     "callbacks": [-1, 0, "x", NAN, True, [1], ["x"], [None], [("name", 1)], [(1, 2, 3)], len],
     "verbose": [-1, 1.5, "x", NAN, INF, None, *ARRAYS],
 }
@@ -424,7 +430,8 @@ def test_numpy_scalars_do_as_sides_of_an_image():
 
 
 def test_no_term_at_all_is_refused():
-    with pytest.raises(ValueError, match=r"global_weight, local_weight and prior_weight are all 0"):
+    said = r"global_weight, local_weight, prior_weight, .* and classifier_weight are all 0"
+    with pytest.raises(ValueError, match=said):
         make(global_weight=0, local_weight=0.0, prior_weight=0).fit(VECTORS)
 
 

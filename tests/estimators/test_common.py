@@ -18,9 +18,10 @@ from sklearn.utils.estimator_checks import (
 
 from skdim import DeepInfoMaxTransformer
 from skdim.bounds import BOUNDS
-from skdim.critics import CRITICS
+from skdim.critics import CRITICS, takes_map
 from skdim.inputs import Layout, Rows
 from skdim.priors import PRIORS
+from skdim.views import VIEWS
 
 SIDE = 8
 
@@ -32,7 +33,7 @@ class DeepInfoMaxOfTiles(DeepInfoMaxTransformer):
         rows = super()._read(X, **how)
         pixels = np.arange(SIDE * SIDE) % rows.layout.n_features
         tiles = Layout((1, SIDE, SIDE))
-        return Rows(rows.array[:, pixels], tiles, rows.device, hold=how.get("hold", False))
+        return Rows(rows.source.array[:, pixels], tiles, rows.device, hold=how.get("hold", False))
 
 
 def small(estimator=DeepInfoMaxTransformer, **parameters):
@@ -47,13 +48,16 @@ def weighted(global_weight, local_weight, prior_weight):
 EVERY_CHOICE = [
     DeepInfoMaxTransformer(),
     *(small(bound=bound) for bound in BOUNDS),
-    *(small(critic=critic, global_weight=0.5) for critic in CRITICS),
+    # Vectors have no maps.
+    *(small(critic=name, global_weight=0.5) for name in CRITICS if not takes_map(CRITICS[name])),
     *(small(prior=prior, prior_weight=0.1) for prior in PRIORS),
     *(small(negatives=negatives) for negatives in ("all", "shift", 2)),
     weighted(1, 0, 0),
     weighted(0, 1, 0.1),
     weighted(0.5, 1, 0.1),
-    small(DeepInfoMaxOfTiles, view="augment"),
+    small(coordinate_weight=0.5, relative_coordinate_weight=0.5),
+    small(classifier_weight=0.5, classifier_layer="hidden"),
+    *(small(DeepInfoMaxOfTiles, view=view) for view in VIEWS),
 ]
 
 # Further ones that scikit-learn holds its own transformers to.

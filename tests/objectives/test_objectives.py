@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,7 +11,13 @@ from torch import nn
 from torch.nn.functional import softplus
 
 from skdim.bounds import BOUNDS
-from skdim.critics import CRITICS, AbstractCritic, ConcatCritic, Discriminator, DotCritic
+from skdim.critics import (
+    AbstractCritic,
+    ConcatCritic,
+    Discriminator,
+    DotCritic,
+    MapCritic,
+)
 from skdim.encoders import Features
 from skdim.objectives import (
     AbstractObjective,
@@ -44,15 +51,16 @@ def made(make, *args, seed=0, **kwargs):
 class Encoder(nn.Module):
     """A small encoder in two parts, so that it can be seen which one a term moves."""
 
-    def __init__(self, code_grid=()):
+    def __init__(self, code_grid=(), local_grid=(5,)):
         super().__init__()
-        self.code_grid = code_grid
-        self.to_local = nn.Linear(INPUTS, LOCAL * 5)
-        self.to_code = nn.Linear(LOCAL * 5, CODE * int(np.prod(code_grid)))
+        self.code_grid, self.local_grid = code_grid, local_grid
+        n_local = LOCAL * int(np.prod(local_grid))
+        self.to_local = nn.Linear(INPUTS, n_local)
+        self.to_code = nn.Linear(n_local, CODE * int(np.prod(code_grid)))
 
     def forward(self, x):
         flat = self.to_local(x).tanh()
-        local = flat.reshape(len(x), LOCAL, 5)
+        local = flat.reshape(len(x), LOCAL, *self.local_grid)
         code = self.to_code(flat).reshape(len(x), CODE, *self.code_grid)
         return Features(local, local, flat, code)
 
@@ -197,11 +205,15 @@ def moved_by(term, **modules):
     return moved
 
 
-@pytest.mark.parametrize("critic", sorted(CRITICS))
-def test_each_term_moves_the_networks_it_should_and_no_other(critic):
-    encoder = made(Encoder)
+@pytest.mark.parametrize(
+    ("of_local", "of_global"),
+    [(DotCritic, DotCritic), (ConcatCritic, ConcatCritic), (ConcatCritic, MapCritic)],
+)
+def test_each_term_moves_the_networks_it_should_and_no_other(of_local, of_global):
+    encoder = made(Encoder, local_grid=(5, 6))
+    (sizes,) = look_at(encoder)
     objective = make_objective(
-        1.0, 1.0, 1.0, critics={"local": CRITICS[critic], "global": CRITICS[critic]}
+        1.0, 1.0, 1.0, sizes=sizes, critics={"local": of_local, "global": of_global}
     )
     of_local, of_global, matching = objective
     terms = objective(look_at(encoder), make_batch())
@@ -526,6 +538,40 @@ def test_global_term_compares_with_the_last_map_as_a_whole():
 
     assert of_local.critic.local_projection.shortcut.in_features == LOCAL
     assert of_global.critic.local_projection.shortcut.in_features == LOCAL * 3
+
+
+@pytest.mark.parametrize("make", [MapCritic, partial(MapCritic, units=7)])
+def test_global_term_compares_with_the_whole_local_map_where_its_critic_takes_maps(make):
+    local, conv, hidden, code = (
+        normals(N, *shape, seed=i).double().requires_grad_()
+        for i, shape in enumerate([(LOCAL, 5, 6), (7, 3), (8,), (CODE,)])
+    )
+    features = Features(local, conv, hidden, code)
+    critics = {"local": DotCritic, "global": make}
+    objective = make_objective(
+        0.0, 1.0, sizes=features, bound=BOUNDS["jsd"], critics=critics
+    ).double()
+    assert [term.name for term in objective] == ["local"]
+    objective = make_objective(
+        0.5, 0.0, sizes=features, bound=BOUNDS["jsd"], critics=critics
+    ).double()
+    (of_global,) = objective
+    terms = objective([features], make_batch())
+
+    assert layers_moved_by(terms["global"], features) == {"local", "code"}
+    scores = of_global.critic(code, local)[:, 0, :, 0].detach().numpy()
+    others = ~np.eye(N, dtype=bool)
+    expected = numpy_bound("jsd", np.diag(scores), scores[others])
+    assert terms["global"].item() == pytest.approx(-0.5 * expected)
+
+
+def test_critics_of_whole_maps_are_refused_for_the_local_term():
+    critic = made(MapCritic, CODE, (LOCAL, 5, 5))
+
+    with pytest.raises(ValueError, match=r"local term.*MapCritic scores whole maps.*global"):
+        Information("local", critic, BOUNDS["jsd"])
+    with pytest.raises(ValueError, match=r"critic='map'.*serves the global term"):
+        make_objective(local_weight=1.0, critics={"local": MapCritic, "global": MapCritic})
 
 
 @pytest.mark.parametrize(

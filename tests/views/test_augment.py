@@ -1,23 +1,13 @@
-"""What augmentation does to pixels, against slow loops; and which looks are compared."""
+"""What augmentation moves and lights, against slow loops."""
 
-import pickle
 from collections import Counter
 
 import numpy as np
 import pytest
 import torch
 
-from skdim.views import VIEWS, Augment, Identity, find_pairs
-
-PLAIN = {"shift": 0.0, "brightness": 0.0, "contrast": 0.0}
-
-
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
-
-
-def images(n=6, channels=2, height=5, width=7, seed=1):
-    return torch.rand(n, channels, height, width, generator=seeded(seed)) + 0.5
+from skdim.views import VIEWS, Augment
+from tests.views.helpers import PLAIN, assert_spread_over, images, seeded, slopes_of
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -150,22 +140,6 @@ def test_nothing_is_mirrored_unless_asked_for():
 # Light
 
 
-def slopes_of(x, look):
-    """Fit ``look = slope * x + constant`` for each image, and give the slopes."""
-    x, look = x.flatten(1).double(), look.flatten(1).double()
-    x_centred, look_centred = x - x.mean(1, keepdim=True), look - look.mean(1, keepdim=True)
-    slope = (x_centred * look_centred).sum(1) / x_centred.square().sum(1)
-    torch.testing.assert_close(look_centred, slope[:, None] * x_centred, atol=1e-5, rtol=0)
-    return slope
-
-
-def assert_spread_over(slopes, strength):
-    """About uniform on ``[1 - strength, 1 + strength]``, one an image."""
-    assert 1 - strength - 1e-5 <= slopes.min() < 1 - 0.9 * strength
-    assert 1 + 0.9 * strength < slopes.max() <= 1 + strength + 1e-5
-    assert slopes.mean() == pytest.approx(1, abs=4 * strength / (3 * len(slopes)) ** 0.5)
-
-
 def test_brightness_multiplies_each_image_by_its_own_factor():
     x = images(400)
     look, _ = Augment(**PLAIN | {"brightness": 0.3})(x, seeded())
@@ -190,48 +164,3 @@ def test_contrast_and_brightness_are_drawn_apart():
     contrast = slopes_of(x, look) / brightness
 
     assert abs(np.corrcoef(brightness, contrast)[0, 1]) < 0.3
-
-
-# ---------------------------------------------------------------------------------------------
-# Which looks are compared
-
-
-def test_identity_looks_once_at_the_samples_themselves():
-    x = images()
-    (look,) = Identity()(x, seeded())
-
-    assert look is x
-    assert find_pairs(Identity(), 1) == ((0, 0),)
-
-
-def test_augmented_looks_are_compared_both_ways_round():
-    assert find_pairs(Augment(), 2) == ((0, 1), (1, 0))
-
-
-@pytest.mark.parametrize(
-    ("n_looks", "pairs"),
-    [
-        (1, {(0, 0)}),
-        (2, {(0, 1), (1, 0)}),
-        (3, {(0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1)}),
-    ],
-)
-def test_looks_of_a_plain_callable_meet_all_others(n_looks, pairs):
-    found = find_pairs(lambda x, generator: (x,) * n_looks, n_looks)
-
-    assert set(found) == pairs
-    assert len(found) == len(pairs)
-
-
-def test_a_callable_may_say_which_looks_meet():
-    def view(x, generator):
-        return x, x, x
-
-    view.pairs = ((0, 2),)
-
-    assert find_pairs(view, 3) == ((0, 2),)
-
-
-@pytest.mark.parametrize("view", [Identity(), Augment(flip=True), *VIEWS.values()], ids=repr)
-def test_views_survive_pickling(view):
-    assert pickle.loads(pickle.dumps(view)) == view

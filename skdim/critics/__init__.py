@@ -1,0 +1,29 @@
+"""Critics score pairs of a code and a local feature; a discriminator scores one code.
+
+A critic is two projections and a join. Each sample is projected once; only the join is done a
+pair, so that :mod:`skdim.pairs` can score all pairs of a batch block by block.
+"""
+
+from collections.abc import Callable
+
+from skdim.critics.abstract import AbstractCritic, takes_map
+from skdim.critics.concat import ConcatCritic
+from skdim.critics.discriminator import Discriminator
+from skdim.critics.dot import DotCritic
+from skdim.critics.map import MapCritic
+
+__all__ = [
+    "CRITICS",
+    "AbstractCritic",
+    "ConcatCritic",
+    "Discriminator",
+    "DotCritic",
+    "MapCritic",
+    "takes_map",
+]
+
+CRITICS: dict[str, Callable[..., AbstractCritic]] = {
+    "dot": DotCritic,
+    "concat": ConcatCritic,
+    "map": MapCritic,
+}

@@ -1,0 +1,80 @@
+"""Pairs scored by a network on both sides put side by side."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from skdim.critics.abstract import AbstractCritic
+from skdim.critics.positions import as_sequence, at_positions
+
+__all__ = ["ConcatCritic"]
+
+
+class ConcatCritic(AbstractCritic):
+    """Score pairs by a network on the code and the local feature put side by side.
+
+    Two hidden layers of ReLUs: 512-512-1 in the paper, for the global term ("Table 6") and, as
+    1x1 convolutions, for the local one ("concat-and-convolve", "Table 7"). The first layer of a
+    concatenation is the sum of two projections, so nothing is ever tiled over a map. Every pair
+    passes through the further layers: with ``negatives="all"`` this is slow on large maps.
+
+    Parameters
+    ----------
+    code_features : int
+        Size of a code.
+    local_features : int
+        Channels of the local features.
+    units : int or sequence of int, default=512
+        Size of both hidden layers, or of each of any number of them.
+    samples : int, default=None
+        Locations that a training step compares with; see :class:`AbstractCritic`.
+    activation_penalty : float, default=0.0
+        See :class:`AbstractCritic`.
+
+    References
+    ----------
+    Hjelm et al. (2019), appendix. arXiv:1808.06670.
+    """
+
+    def __init__(
+        self,
+        code_features: int,
+        local_features: int,
+        units: int | Sequence[int] = 512,
+        *,
+        samples: int | None = None,
+        activation_penalty: float = 0.0,
+    ) -> None:
+        super().__init__(samples=samples, activation_penalty=activation_penalty)
+        widths = tuple(units) if isinstance(units, Sequence) else (units, units)
+        self.pair_floats = sum(widths)
+        first = nn.Linear(code_features + local_features, widths[0])
+        self.from_code = nn.Linear(code_features, widths[0])
+        self.from_local = nn.Linear(local_features, widths[0], bias=False)
+        # Start as the one layer of which the two are halves.
+        with torch.no_grad():
+            self.from_code.weight.copy_(first.weight[:, :code_features])
+            self.from_code.bias.copy_(first.bias)
+            self.from_local.weight.copy_(first.weight[:, code_features:])
+        self.hidden = nn.ModuleList(nn.Linear(*sizes) for sizes in pairwise(widths))
+        self.last = nn.Linear(widths[-1], 1)
+
+    def project_code(self, code: Tensor) -> Tensor:
+        """Project codes (n, d, *grid) to (n, g, units)."""
+        return at_positions(self.from_code, as_sequence(code))
+
+    def project_local(self, local: Tensor) -> Tensor:
+        """Project local features (n, c, *grid) to (n, l, units)."""
+        return at_positions(self.from_local, as_sequence(local))
+
+    def join(self, code: Tensor, local: Tensor) -> Tensor:
+        """Score (*batch, g, u) with (*batch, l, u): (*batch, g, l)."""
+        # In place: large maps make these the largest tensors of a step, and fresh memory is dear.
+        hidden = (code.unsqueeze(-2) + local.unsqueeze(-3)).relu_()
+        for layer in self.hidden:
+            assert isinstance(layer, nn.Linear)
+            hidden = at_positions(layer, hidden, relu=True)
+        scores: Tensor = self.last(hidden)
+        return scores.squeeze(-1)

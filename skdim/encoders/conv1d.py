@@ -1,0 +1,95 @@
+"""An encoder of signals: several channels over one axis, such as time."""
+
+import math
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from skdim.encoders.features import Features
+from skdim.encoders.layers import hidden_layer
+
+__all__ = ["Conv1dEncoder"]
+
+LEAST_LENGTH = 8
+MOST_CHANNELS = 512
+# Of the last map, where the signal is long enough: the local features are twice as many.
+POSITIONS = 16
+
+
+class Conv1dEncoder(nn.Module):
+    """Encode signals by strided convolutions along their length.
+
+    The paper's encoder flattened to one axis: convolutions of size 4 and stride 2, with 64, 128,
+    256 and then 512 channels, a hidden layer of 1,024 and a linear code. There are three of them,
+    and one more for each doubling of the length beyond 128. The local features come before the last
+    one: 32 positions, about, of which each sees its own stretch of the signal.
+
+    With ``encoder="conv1d"``, a 3-D ``X`` is read as signals (n, C, L), and a flat one as signals
+    of one channel; with ``channel_axis=-1``, a 3-D ``X`` is (n, L, C).
+
+    Parameters
+    ----------
+    input_shape : tuple of two int
+        ``(C, L)``, with a length of at least 8.
+    n_components : int
+        Size of the code.
+    hidden_units : int, default=1024
+        Size of the hidden layer.
+
+    Raises
+    ------
+    ValueError
+        If the samples are no signals, or shorter.
+
+    References
+    ----------
+    Hjelm et al. (2019), arXiv:1808.06670, for the two-dimensional form. Donahue, McAuley and
+    Puckette (2019). Adversarial audio synthesis. ICLR. arXiv:1802.04208 (DCGAN flattened to one
+    dimension).
+    """
+
+    takes_signals: ClassVar[bool] = True
+
+    def __init__(
+        self, input_shape: tuple[int, ...], n_components: int, *, hidden_units: int = 1024
+    ) -> None:
+        super().__init__()
+        if len(input_shape) != 2 or input_shape[1] < LEAST_LENGTH:
+            raise ValueError(
+                f"encoder='conv1d' encodes signals (C, L) of at least {LEAST_LENGTH} values a "
+                f"channel, but the samples have shape {input_shape}. Give X as (n, C, L), or take "
+                "encoder='mlp' for short vectors and 'dcgan' or 'patches' for images."
+            )
+        channels, length = input_shape
+        stages: list[nn.Module] = []
+        for i in range(max(3, round(math.log2(length / POSITIONS)))):
+            wider = min(64 * 2**i, MOST_CHANNELS)
+            stages.append(
+                nn.Sequential(
+                    nn.Conv1d(channels, wider, 4, stride=2, padding=1, bias=False),
+                    nn.BatchNorm1d(wider),
+                    nn.ReLU(inplace=True),
+                )
+            )
+            channels, length = wider, length // 2
+        self.to_local = nn.Sequential(*stages[:-1])
+        self.to_conv = stages[-1]
+        self.to_hidden = hidden_layer(channels * length, hidden_units)
+        self.to_code = nn.Linear(hidden_units, n_components)
+
+    def forward(self, x: Tensor) -> Features:
+        """Encode.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n, C, L)
+
+        Returns
+        -------
+        Features
+            With maps of shape (n, channels, positions).
+        """
+        local = self.to_local(x)
+        conv = self.to_conv(local)
+        hidden = self.to_hidden(conv)
+        return Features(local, conv, hidden, self.to_code(hidden))

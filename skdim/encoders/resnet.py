@@ -1,0 +1,165 @@
+"""The residual encoders of the reference code."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from skdim.encoders.features import Features
+from skdim.encoders.layers import check_images, convolution, hidden_layer
+
+__all__ = ["RESNET19", "RESNET34", "ResNetEncoder", "residual_layers"]
+
+# Blocks of each of three widths. With three convolutions a block and one in front these are 19 and
+# 37 convolutions.
+RESNET19 = (2, 2, 2)
+RESNET34 = (3, 6, 3)
+
+FIRST_WIDTH = 64
+# A block gives four times as many channels as its 3x3 convolution has.
+EXPANSION = 4
+MAP_UNITS = 4 * FIRST_WIDTH * EXPANSION
+
+
+class ResNetEncoder(nn.Module):
+    """Encode images by residual blocks of three convolutions ("bottlenecks").
+
+    For 32x32 images: a 3x3 convolution of 64 channels at stride 2 (64x16x16); blocks of width 64
+    (256x16x16); blocks of width 128, of which the first has stride 2 and gives the local features
+    (512x8x8); blocks of width 256, of which the first has stride 2, up to the last map (1024x4x4);
+    a hidden layer of 1,024 and a linear code.
+
+    ``"resnet19"`` has 2, 2 and 2 blocks: 19 convolutions, 20,281,216 parameters for three channels
+    and 64 components. ``"resnet34"`` has 3, 6 and 3: 37 convolutions in fact, 22,589,056
+    parameters. The name is the reference's, whose own code calls that network 37 in one place and
+    34 in another.
+
+    Images of other sizes from 8x8 on are encoded by the same layers, whose maps then have about a
+    quarter (local) and an eighth (last) of the image's sides. The hidden layer sees the whole last
+    map, so its weights grow with the number of pixels: 67 million for 64x64.
+
+    Parameters
+    ----------
+    input_shape : tuple of three int
+        ``(C, H, W)``, with sides of at least 8.
+    n_components : int
+        Size of the code.
+    blocks : sequence of three int, default=(2, 2, 2)
+        Number of blocks of width 64, 128 and 256, at least one each.
+    hidden_units : int, default=1024
+        Size of the hidden layer.
+
+    Raises
+    ------
+    ValueError
+        If the samples are no images, or smaller.
+
+    References
+    ----------
+    Hjelm et al. (2019), arXiv:1808.06670: public code, configurations ``resnet19_32x32`` and
+    ``resnet34_32x32``.
+
+    He, Zhang, Ren and Sun (2016). Deep residual learning for image recognition. CVPR.
+    arXiv:1512.03385.
+    """
+
+    def __init__(
+        self,
+        input_shape: tuple[int, ...],
+        n_components: int,
+        *,
+        blocks: Sequence[int] = RESNET19,
+        hidden_units: int = 1024,
+    ) -> None:
+        super().__init__()
+        check_images("resnet34" if tuple(blocks) == RESNET34 else "resnet19", input_shape, 8)
+        channels, *sides = input_shape
+        layers = residual_layers(channels, blocks)
+        # The first convolution, the blocks of the first width, and the first strided block.
+        n_local = 1 + blocks[0] + 1
+        self.to_local = nn.Sequential(*layers[:n_local])
+        self.to_conv = nn.Sequential(*layers[n_local:])
+        height, width = (-(-side // 8) for side in sides)  # each of three strides rounds up
+        self.to_hidden = hidden_layer(MAP_UNITS * height * width, hidden_units)
+        self.to_code = nn.Linear(hidden_units, n_components)
+
+    def forward(self, x: Tensor) -> Features:
+        """Encode.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n, C, H, W)
+
+        Returns
+        -------
+        Features
+        """
+        # Channels-last maps convolve faster, and their locations are rows for the critics.
+        local = self.to_local(x.contiguous(memory_format=torch.channels_last))
+        conv = self.to_conv(local)
+        hidden = self.to_hidden(conv)
+        return Features(local, conv, hidden, self.to_code(hidden))
+
+
+class Bottleneck(nn.Module):
+    """Add to a map what three convolutions make of it: 1x1, 3x3 and 1x1.
+
+    Parameters
+    ----------
+    channels : int
+        Of the given map.
+    width : int
+        Channels between the convolutions; the new map has four times as many.
+    stride : int, default=1
+        Of the 3x3 convolution.
+    """
+
+    def __init__(self, channels: int, width: int, stride: int = 1) -> None:
+        super().__init__()
+        wider = EXPANSION * width
+        self.change = nn.Sequential(
+            convolution(channels, width, 1),
+            convolution(width, width, 3, stride=stride, padding=1),
+            projection(width, wider),
+        )
+        same = channels == wider and stride == 1
+        self.shortcut = nn.Identity() if same else projection(channels, wider, stride)
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Change maps (n, channels, h, w)."""
+        changed: Tensor = self.relu(self.change(x) + self.shortcut(x))
+        return changed
+
+
+def projection(channels: int, wider: int, stride: int = 1) -> nn.Sequential:
+    """Change the channels of a map linearly, and normalise over the batch."""
+    return nn.Sequential(
+        nn.Conv2d(channels, wider, 1, stride=stride, bias=False), nn.BatchNorm2d(wider)
+    )
+
+
+def residual_layers(channels: int, blocks: Sequence[int]) -> list[nn.Module]:
+    """Build the convolutions.
+
+    Parameters
+    ----------
+    channels : int
+        Of the images.
+    blocks : sequence of three int
+        Number of blocks of each width.
+
+    Returns
+    -------
+    list of Module
+        One convolution, then the blocks: together from images (n, channels, h, w) to maps
+        (n, 1024, h / 8, w / 8), rounded up.
+    """
+    layers: list[nn.Module] = [convolution(channels, FIRST_WIDTH, 3, stride=2, padding=1)]
+    channels = FIRST_WIDTH
+    for i, count in enumerate(blocks):
+        width = FIRST_WIDTH * 2**i
+        for j in range(count):
+            layers.append(Bottleneck(channels, width, stride=2 if i > 0 and j == 0 else 1))
+            channels = EXPANSION * width
+    return layers

@@ -1,0 +1,142 @@
+"""The trainings of widely read tutorials."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from skdim.presets.pieces import keras_global_critic, keras_local_critic, keras_prior
+
+__all__ = ["KERAS_WEIGHTS", "keras_tutorial", "pytorch_tutorial"]
+
+#: The weightings that the Keras tutorial trains: global, local, prior.
+KERAS_WEIGHTS: Mapping[str, tuple[float, float, float]] = MappingProxyType(
+    {
+        "global": (1.0, 0.0, 1.0),
+        "local": (0.0, 1.0, 0.1),
+        "mixed": (0.6, 0.4, 0.0),
+        "mixed with prior": (0.6, 0.4, 0.2),
+    }
+)
+
+
+def pytorch_tutorial() -> dict[str, Any]:
+    """Give the settings of a widely read PyTorch tutorial on Deep InfoMax.
+
+    Four unpadded convolutions, concatenating critics on a local map of 26x26 (for 32x32 images),
+    the maps of the next sample as false pairs, Jensen-Shannon bounds weighted 0.5 (global), 1.0
+    (local) and 0.1 (prior), Adam at 1e-4, batches of 64, no augmentation.
+
+    With the same weights, the local and the global term equal the tutorial's, less the constant
+    2 ln 2 of the bound. They are computed otherwise: codes are never copied over the map, and what
+    a sample's true and false pairs share is computed once. On purpose, these differ:
+
+    - The prior term. The tutorial adds the discriminator's loss to the one that the encoder
+      minimises too, so that codes learn to be told from the prior. Here the encoder plays against
+      the discriminator, on codes squashed into the prior's range.
+    - Images are standardised with the statistics of the training data, and batches are of about
+      equal size; the tutorial takes pixels in [0, 1] and drops what does not fill a batch.
+    - The convolutions have no biases where batch normalisation would cancel them.
+
+    The tutorial names no number of epochs: ``max_epochs`` is left as it is.
+
+    Returns
+    -------
+    dict of str to object
+        Arguments of :class:`~skdim.DeepInfoMaxTransformer`; a new dict at every call.
+
+    References
+    ----------
+    The tutorial follows the code of D. Nielsen, DeepInfomaxPytorch (2018), after Hjelm et al.
+    (2019), arXiv:1808.06670.
+
+    Examples
+    --------
+    >>> from skdim import DeepInfoMaxTransformer
+    >>> from skdim.presets import pytorch_tutorial
+    >>> settings = pytorch_tutorial() | {"batch_size": 128}
+    >>> DeepInfoMaxTransformer(**settings, max_epochs=1, random_state=0).encoder
+    'valid_cnn'
+    """
+    return {
+        "n_components": 64,
+        "encoder": "valid_cnn",
+        "global_weight": 0.5,
+        "local_weight": 1.0,
+        "prior_weight": 0.1,
+        "bound": "jsd",
+        "critic": {"local": "concat", "global": "map"},
+        "negatives": "shift",
+        "prior": "uniform",
+        "view": None,
+        "batch_size": 64,
+        "learning_rate": 1e-4,
+        "optimizer": "adam",
+        "schedule": "constant",
+    }
+
+
+def keras_tutorial(weights: str = "local") -> dict[str, Any]:
+    """Give the settings of a widely read Keras tutorial on Deep InfoMax for MNIST.
+
+    One 6x6 convolution of stride 5 and 1x1 convolutions, a code of 32, concatenating critics of the
+    tutorial's own sizes, the maps of the next sample as false pairs, Jensen-Shannon bounds, Adam at
+    1e-4, batches of 128, 5 epochs, no augmentation. The tutorial trains four weightings and
+    compares a classifier with and without each encoder in front.
+
+    With the same weights, the local and the global term equal the tutorial's, less the constant
+    2 ln 2 of the bound. On purpose, these differ:
+
+    - The prior term. The tutorial's "prior" is the encoder's own output on one constant image, and
+      its loss for the encoder is the divergence of absolute scores, which is none. Here codes meet
+      draws of a uniform prior, judged by the tutorial's discriminator with its batch normalisation,
+      and the encoder plays against it.
+    - Images are standardised with the statistics of the training data; the tutorial takes pixels in
+      [0, 1].
+
+    Parameters
+    ----------
+    weights : {"global", "local", "mixed", "mixed with prior"}, default="local"
+        Which weighting, in the order global, local, prior: 1, 0, 1; or 0, 1, 0.1; or 0.6, 0.4, 0;
+        or 0.6, 0.4, 0.2.
+
+    Returns
+    -------
+    dict of str to object
+        Arguments of :class:`~skdim.DeepInfoMaxTransformer`; a new dict at every call.
+
+    Raises
+    ------
+    ValueError
+        If there is no such weighting.
+
+    References
+    ----------
+    The method is that of Hjelm et al. (2019), arXiv:1808.06670; the networks are the tutorial's.
+
+    Examples
+    --------
+    >>> from skdim.presets import KERAS_WEIGHTS, keras_tutorial
+    >>> [keras_tutorial(weights)["global_weight"] for weights in KERAS_WEIGHTS]
+    [1.0, 0.0, 0.6, 0.6]
+    """
+    if weights not in KERAS_WEIGHTS:
+        listed = ", ".join(map(repr, KERAS_WEIGHTS))
+        raise ValueError(f"weights={weights!r} is no weighting. Allowed are {listed}.")
+    global_weight, local_weight, prior_weight = KERAS_WEIGHTS[weights]
+    return {
+        "n_components": 32,
+        "encoder": "stride5_cnn",
+        "global_weight": global_weight,
+        "local_weight": local_weight,
+        "prior_weight": prior_weight,
+        "bound": "jsd",
+        "critic": {"local": keras_local_critic, "global": keras_global_critic},
+        "negatives": "shift",
+        "prior": keras_prior(),
+        "view": None,
+        "max_epochs": 5,
+        "batch_size": 128,
+        "learning_rate": 1e-4,
+        "optimizer": "adam",
+        "schedule": "constant",
+    }

@@ -1,0 +1,64 @@
+"""What a view is, which of its looks are compared, and the view that changes nothing."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any
+
+from torch import Generator, Tensor
+
+__all__ = ["Identity", "Pairs", "View", "check_images", "check_share", "find_pairs"]
+
+View = Callable[[Tensor, Generator], "tuple[Tensor, ...]"]
+Pairs = tuple[tuple[int, int], ...]
+
+
+def find_pairs(view: Any, n_looks: int) -> Pairs:
+    """Say which looks are compared.
+
+    Parameters
+    ----------
+    view : View
+    n_looks : int
+        How many looks the view gives.
+
+    Returns
+    -------
+    tuple of (int, int)
+        ``(look of the code, look of the local features)``.
+    """
+    declared: Pairs | None = getattr(view, "pairs", None)
+    if declared is not None:
+        return declared
+    if n_looks == 1:
+        return ((0, 0),)
+    return tuple((i, j) for i in range(n_looks) for j in range(n_looks) if i != j)
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Look at each sample as it is: the paper's plain form."""
+
+    pairs: Pairs = ((0, 0),)
+
+    def __call__(self, x: Tensor, generator: Generator) -> tuple[Tensor, ...]:
+        """Give the samples themselves as the only look."""
+        return (x,)
+
+
+def check_share(view: Any, name: str, most: float = 1.0) -> None:
+    """Refuse a parameter of a view that is no number from 0 to ``most``."""
+    value = getattr(view, name)
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) <= most:
+        raise ValueError(
+            f"{type(view).__name__}({name}={value!r}): {name} must be a number from 0 to {most:g}."
+        )
+
+
+def check_images(view: Any, x: Tensor) -> None:
+    """Refuse samples that are no images."""
+    if x.ndim != 4:
+        raise ValueError(
+            f"{type(view).__name__} is a view of images, but each sample has the shape "
+            f"{tuple(x.shape[1:])}. Give image_shape, or use view=None."
+        )
