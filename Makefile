@@ -4,7 +4,7 @@
 PYTHON ?= python3
 # Passed on to pytest, as in: make test ARGS="-k bounds"
 ARGS ?=
-# Which data the benchmark takes, as in: make bench SIZE=full
+# Which data the benchmark of features takes, as in: make bench-features SIZE=full
 SIZE ?= small
 
 VENV := .venv
@@ -16,14 +16,16 @@ PYTEST := $(ONE_THREAD) $(BIN)/python -m pytest -n auto --maxprocesses 8
 # Two pips at once would break the environment they share.
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo test check docs bench clean
+.PHONY: help demo test check docs bench bench-features bench-tutorial clean
 
 help:
 	@echo "make demo    digits, end to end: a grid search, a table, two pictures in demo/"
 	@echo "make test    the tests"
 	@echo "make check   all that CI checks: style, types, floors, tests"
 	@echo "make docs    the documentation, in docs/_build/html"
-	@echo "make bench   the measurements behind the defaults (SIZE=small)"
+	@echo "make bench   the measurements of speed, in about a quarter of an hour, and one table"
+	@echo "make bench-features   the measurements behind the defaults (SIZE=small)"
+	@echo "make bench-tutorial   the time of our defaults to the accuracy of the PyTorch tutorial"
 	@echo "make clean   remove all that the other targets made, .venv too"
 
 demo: $(VENV)/installed-plot
@@ -55,7 +57,14 @@ docs: $(VENV)/installed-docs
 	@echo "==> Open docs/_build/html/index.html"
 
 bench: $(VENV)/installed-plot
+	@$(BIN)/python benchmarks/speed.py
+
+bench-features: $(VENV)/installed-plot
 	@$(BIN)/python benchmarks/features.py $(SIZE)
+
+# Needs CIFAR-10: make bench-tutorial CIFAR10=cifar10.npz
+bench-tutorial: $(VENV)/installed-plot
+	@CIFAR10=$(CIFAR10) $(BIN)/python benchmarks/tutorial_time.py
 
 clean:
 	rm -rf $(VENV) demo build dist *.egg-info docs/_build docs/api docs/auto_examples \
