@@ -26,7 +26,7 @@ def table() -> str:
     for name in SCRIPTS:
         for row in json.loads((RESULTS / f"{name}.json").read_text())["rows"]:
             sign = "<=" if row["at_most"] else ">="
-            asked = f"{sign} {row['limit']:g}" if row["limit"] else ""
+            asked = f"{sign} {row['limit']:.3g}" if row["limit"] else ""
             reached = ("yes" if row["reached"] else "no") if row["limit"] else ""
             what = f"{row['what']} ({row['unit']})"
             lines.append(f"{what:<66}{row['value']:>9.3g}{asked:>11}  {reached}")
