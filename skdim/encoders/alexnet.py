@@ -1,10 +1,8 @@
 """The paper's encoder of larger images, after AlexNet."""
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
-from skdim.encoders.features import Features
-from skdim.encoders.layers import check_images, convolution, hidden_layer
+from skdim.encoders.layers import Stages, check_images, convolution, hidden_layer
 
 __all__ = ["AlexNetEncoder", "alexnet_layers", "pooled"]
 
@@ -12,7 +10,7 @@ MAP_UNITS = 192
 LEAST_SIDE = 15
 
 
-class AlexNetEncoder(nn.Module):
+class AlexNetEncoder(Stages):
     """Encode images by five convolutions and two wide layers, after AlexNet.
 
     The paper's encoder of Tiny ImageNet and STL-10 at 64x64: 3x3 convolutions of 96, 192, 384, 384
@@ -61,23 +59,6 @@ class AlexNetEncoder(nn.Module):
             hidden_layer(n_inputs, hidden_units), hidden_layer(hidden_units, hidden_units)
         )
         self.to_code = nn.Linear(hidden_units, n_components)
-
-    def forward(self, x: Tensor) -> Features:
-        """Encode.
-
-        Parameters
-        ----------
-        x : Tensor of shape (n, C, H, W)
-
-        Returns
-        -------
-        Features
-        """
-        # Channels-last maps convolve faster, and their locations are rows for the critics.
-        local = self.to_local(x.contiguous(memory_format=torch.channels_last))
-        conv = self.to_conv(local)
-        hidden = self.to_hidden(conv)
-        return Features(local, conv, hidden, self.to_code(hidden))
 
 
 def alexnet_layers(channels: int) -> list[nn.Module]:

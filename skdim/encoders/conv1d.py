@@ -3,10 +3,9 @@
 import math
 from typing import ClassVar
 
-from torch import Tensor, nn
+from torch import nn
 
-from skdim.encoders.features import Features
-from skdim.encoders.layers import hidden_layer
+from skdim.encoders.layers import Stages, hidden_layer
 
 __all__ = ["Conv1dEncoder"]
 
@@ -16,7 +15,7 @@ MOST_CHANNELS = 512
 POSITIONS = 16
 
 
-class Conv1dEncoder(nn.Module):
+class Conv1dEncoder(Stages):
     """Encode signals by strided convolutions along their length.
 
     The paper's encoder flattened to one axis: convolutions of size 4 and stride 2, with 64, 128,
@@ -76,20 +75,3 @@ class Conv1dEncoder(nn.Module):
         self.to_conv = stages[-1]
         self.to_hidden = hidden_layer(channels * length, hidden_units)
         self.to_code = nn.Linear(hidden_units, n_components)
-
-    def forward(self, x: Tensor) -> Features:
-        """Encode.
-
-        Parameters
-        ----------
-        x : Tensor of shape (n, C, L)
-
-        Returns
-        -------
-        Features
-            With maps of shape (n, channels, positions).
-        """
-        local = self.to_local(x)
-        conv = self.to_conv(local)
-        hidden = self.to_hidden(conv)
-        return Features(local, conv, hidden, self.to_code(hidden))

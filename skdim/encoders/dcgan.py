@@ -3,17 +3,16 @@
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from skdim.encoders.features import Features
-from skdim.encoders.layers import check_images, convolution, hidden_layer
+from skdim.encoders.layers import Stages, check_images, convolution, hidden_layer
 
 __all__ = ["DCGANEncoder"]
 
 MOST_CHANNELS = 512
 
 
-class DCGANEncoder(nn.Module):
+class DCGANEncoder(Stages):
     """Encode images by strided 4x4 convolutions, after DCGAN's discriminator.
 
     For 32x32 images this is the encoder of the paper's Table 1: 64, 128 and 256 channels,
@@ -80,20 +79,3 @@ class DCGANEncoder(nn.Module):
         self.to_hidden = hidden_layer(channels * height * width, hidden_units)
         self.to_code = nn.Linear(hidden_units, n_components)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in its stubs
-
-    def forward(self, x: Tensor) -> Features:
-        """Encode.
-
-        Parameters
-        ----------
-        x : Tensor of shape (n, C, H, W)
-
-        Returns
-        -------
-        Features
-        """
-        # Strided convolutions of channels-last maps are faster, most of all in bfloat16.
-        local = self.to_local(x.contiguous(memory_format=torch.channels_last))
-        conv = self.to_conv(local)
-        hidden = self.to_hidden(conv)
-        return Features(local, conv, hidden, self.to_code(hidden))

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from skdim.encoders.alexnet import MAP_UNITS as ALEXNET_UNITS
 from skdim.encoders.alexnet import alexnet_layers
 from skdim.encoders.features import Features
-from skdim.encoders.layers import check_images, convolution, hidden_layer
+from skdim.encoders.layers import Stages, check_images, convolution, hidden_layer
 from skdim.encoders.resnet import MAP_UNITS as RESNET_UNITS
 from skdim.encoders.resnet import RESNET19, RESNET34, residual_layers
 
@@ -62,7 +62,7 @@ def crops_along(side: int, crop: int) -> int:
     return (side - crop) // (crop // 2) + 1
 
 
-class FoldedAlexNetEncoder(nn.Module):
+class FoldedAlexNetEncoder(Stages):
     """Encode images by 16x16 crops, each put through AlexNet's convolutions alone.
 
     Made for comparison with contrastive predictive coding, which sees an image so. Of 64x64
@@ -110,22 +110,6 @@ class FoldedAlexNetEncoder(nn.Module):
         height, width = ((crops_along(side, ALEXNET_CROP) - 3) // 2 + 1 for side in sides)
         self.to_hidden = hidden_layer(wider * height * width, hidden_units, dropout=dropout)
         self.to_code = nn.Linear(hidden_units, n_components)
-
-    def forward(self, x: Tensor) -> Features:
-        """Encode.
-
-        Parameters
-        ----------
-        x : Tensor of shape (n, C, H, W)
-
-        Returns
-        -------
-        Features
-        """
-        local = self.to_local(x)
-        conv = self.to_conv(local)
-        hidden = self.to_hidden(conv)
-        return Features(local, conv, hidden, self.to_code(hidden))
 
 
 class FoldedAlexNetMultiEncoder(nn.Module):
@@ -183,7 +167,7 @@ class FoldedAlexNetMultiEncoder(nn.Module):
         return Features(local, conv, conv.flatten(1), self.to_code(conv))
 
 
-class FoldedResNetEncoder(nn.Module):
+class FoldedResNetEncoder(Stages):
     """Encode images by 8x8 crops, each put through residual blocks alone.
 
     Of 32x32 images, 7x7 crops at stride 4 go through the convolutions of ``"resnet19"`` or
@@ -234,21 +218,6 @@ class FoldedResNetEncoder(nn.Module):
         channels, *sides = input_shape
         self.to_local = Crops(nn.Sequential(*residual_layers(channels, blocks)), RESNET_CROP)
         height, width = (crops_along(side, RESNET_CROP) for side in sides)
+        self.to_conv = nn.Identity()
         self.to_hidden = hidden_layer(RESNET_UNITS * height * width, hidden_units)
         self.to_code = nn.Linear(hidden_units, n_components)
-
-    def forward(self, x: Tensor) -> Features:
-        """Encode.
-
-        Parameters
-        ----------
-        x : Tensor of shape (n, C, H, W)
-
-        Returns
-        -------
-        Features
-            With ``conv`` equal to ``local``.
-        """
-        local = self.to_local(x)
-        hidden = self.to_hidden(local)
-        return Features(local, local, hidden, self.to_code(hidden))

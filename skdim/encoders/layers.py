@@ -1,10 +1,50 @@
 """Blocks that several encoders are made of."""
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
-__all__ = ["check_images", "convolution", "hidden_layer"]
+from skdim.encoders.features import Features
+
+__all__ = ["Stages", "check_images", "convolution", "hidden_layer"]
 
 VECTORS = "encode their pixels as vectors: flat rows without image_shape, and encoder='mlp'"
+
+
+class Stages(nn.Module):
+    """An encoder whose layers follow one another: what most encoders are.
+
+    A subclass sets the four stages, each a module from one layer to the next. Where two layers are
+    the same, the stage between them is an ``Identity``, or a ``Flatten``.
+    """
+
+    to_local: nn.Module
+    to_conv: nn.Module
+    to_hidden: nn.Module
+    to_code: nn.Module
+
+    def prepare(self, x: Tensor) -> Tensor:
+        """Give what the first stage takes: images with their channels last in memory.
+
+        Such maps convolve faster, most of all in bfloat16, and their locations are rows for the
+        critics.
+        """
+        return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
+
+    def forward(self, x: Tensor) -> Features:
+        """Encode.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n, C, H, W) or (n, C, L)
+
+        Returns
+        -------
+        Features
+        """
+        local = self.to_local(self.prepare(x))
+        conv = self.to_conv(local)
+        hidden = self.to_hidden(conv)
+        return Features(local, conv, hidden, self.to_code(hidden))
 
 
 def convolution(

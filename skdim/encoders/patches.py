@@ -4,20 +4,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, conv2d, pad, relu, softshrink
 
-from skdim.encoders.features import Features
-from skdim.encoders.layers import check_images, convolution, hidden_layer
+from skdim.encoders.layers import Stages, check_images, convolution, hidden_layer
 
 __all__ = ["PatchEncoder"]
 
 GRID = 4
 DRAWN = 20_000
 IN_CACHE = 32
+# torch 2.6 has no word for exporting alone.
+is_exporting = getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)
 # Threshold of the filters' responses, and share of the patches' variance added before whitening.
 THRESHOLD = 0.5
 DAMPING = 1e-3
 
 
-class PatchEncoder(nn.Module):
+class PatchEncoder(Stages):
     """Encode images by whitened patches, then a small trained network.
 
     The first layer is fixed. Its filters are random patches of the training images, whitened and
@@ -129,21 +130,10 @@ class PatchEncoder(nn.Module):
         positive, signed = (adaptive_avg_pool2d(r, GRID) for r in (relu(passed), passed))
         return torch.cat([positive, positive - signed], dim=1)
 
-    def forward(self, x: Tensor) -> Features:
-        """Encode.
-
-        Parameters
-        ----------
-        x : Tensor of shape (n, C, H, W)
-
-        Returns
-        -------
-        Features
-        """
+    def prepare(self, x: Tensor) -> Tensor:
+        """Give the responses of all images; see ``respond``."""
         # On a CPU the responses of a few images stay in its cache: seven times as fast.
-        at_once = IN_CACHE if x.device.type == "cpu" else len(x)
-        parts = [self.respond(part) for part in torch.split(x, at_once)]
-        local = self.to_local(torch.cat(parts))
-        conv = self.to_conv(local)
-        hidden = self.to_hidden(conv)
-        return Features(local, conv, hidden, self.to_code(hidden))
+        # An exported model has no fixed number of images, nor of parts.
+        if x.device.type != "cpu" or is_exporting():
+            return self.respond(x)
+        return torch.cat([self.respond(part) for part in torch.split(x, IN_CACHE)])

@@ -2,11 +2,9 @@
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
-from skdim.encoders.features import Features
-from skdim.encoders.layers import check_images, convolution, hidden_layer
+from skdim.encoders.layers import Stages, check_images, convolution, hidden_layer
 
 __all__ = ["RESNET19", "RESNET34", "ResNetEncoder", "residual_layers"]
 
@@ -21,7 +19,7 @@ EXPANSION = 4
 MAP_UNITS = 4 * FIRST_WIDTH * EXPANSION
 
 
-class ResNetEncoder(nn.Module):
+class ResNetEncoder(Stages):
     """Encode images by residual blocks of three convolutions ("bottlenecks").
 
     For 32x32 images: a 3x3 convolution of 64 channels at stride 2 (64x16x16); blocks of width 64
@@ -82,23 +80,6 @@ class ResNetEncoder(nn.Module):
         height, width = (-(-side // 8) for side in sides)  # each of three strides rounds up
         self.to_hidden = hidden_layer(MAP_UNITS * height * width, hidden_units)
         self.to_code = nn.Linear(hidden_units, n_components)
-
-    def forward(self, x: Tensor) -> Features:
-        """Encode.
-
-        Parameters
-        ----------
-        x : Tensor of shape (n, C, H, W)
-
-        Returns
-        -------
-        Features
-        """
-        # Channels-last maps convolve faster, and their locations are rows for the critics.
-        local = self.to_local(x.contiguous(memory_format=torch.channels_last))
-        conv = self.to_conv(local)
-        hidden = self.to_hidden(conv)
-        return Features(local, conv, hidden, self.to_code(hidden))
 
 
 class Bottleneck(nn.Module):

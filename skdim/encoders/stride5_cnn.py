@@ -1,9 +1,8 @@
 """An encoder of small images by one strided convolution and networks on each location."""
 
-from torch import Tensor, nn
+from torch import nn
 
-from skdim.encoders.features import Features
-from skdim.encoders.layers import check_images
+from skdim.encoders.layers import Stages, check_images
 
 __all__ = ["Stride5CNNEncoder"]
 
@@ -11,7 +10,7 @@ SIDE, STRIDE = 6, 5
 LEAST_SIDE = SIDE + STRIDE
 
 
-class Stride5CNNEncoder(nn.Module):
+class Stride5CNNEncoder(Stages):
     """Encode images by a 6x6 convolution of stride 5, and by 1x1 convolutions behind it.
 
     The encoder of a widely read Keras tutorial on Deep InfoMax for MNIST: 32 channels, then 64, 128
@@ -58,23 +57,8 @@ class Stride5CNNEncoder(nn.Module):
             nn.Conv2d(128, 256, 1),
             nn.ReLU(inplace=True),
         )
+        self.to_conv = nn.Identity()
         self.to_hidden = nn.Sequential(
             nn.Flatten(), nn.Linear(256 * height * width, hidden_units), nn.ReLU()
         )
         self.to_code = nn.Linear(hidden_units, n_components)
-
-    def forward(self, x: Tensor) -> Features:
-        """Encode.
-
-        Parameters
-        ----------
-        x : Tensor of shape (n, C, H, W)
-
-        Returns
-        -------
-        Features
-            With ``conv`` equal to ``local``.
-        """
-        local = self.to_local(x)
-        hidden = self.to_hidden(local)
-        return Features(local, local, hidden, self.to_code(hidden))

@@ -1,16 +1,15 @@
 """An encoder of images by convolutions without padding or strides."""
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
-from skdim.encoders.features import Features
+from skdim.encoders.layers import Stages
 
 __all__ = ["ValidCNNEncoder"]
 
 LEAST_SIDE = 13
 
 
-class ValidCNNEncoder(nn.Module):
+class ValidCNNEncoder(Stages):
     """Encode images by four 4x4 convolutions that neither pad nor stride.
 
     The encoder of a widely read PyTorch tutorial on Deep InfoMax, with 64, 128, 256 and 512
@@ -48,25 +47,8 @@ class ValidCNNEncoder(nn.Module):
             nn.Conv2d(channels, 64, 4), nn.ReLU(inplace=True), convolution(64, 128)
         )
         self.to_conv = nn.Sequential(convolution(128, 256), convolution(256, 512))
+        self.to_hidden = nn.Flatten()
         self.to_code = nn.Linear(512 * (height - 12) * (width - 12), n_components)
-
-    def forward(self, x: Tensor) -> Features:
-        """Encode.
-
-        Parameters
-        ----------
-        x : Tensor of shape (n, C, H, W)
-
-        Returns
-        -------
-        Features
-            With ``hidden`` the flattened ``conv``.
-        """
-        # Channels-last maps convolve faster, and their locations are rows for the critics.
-        local = self.to_local(x.contiguous(memory_format=torch.channels_last))
-        conv = self.to_conv(local)
-        hidden = conv.flatten(1)
-        return Features(local, conv, hidden, self.to_code(hidden))
 
 
 def convolution(channels: int, wider: int) -> nn.Sequential:

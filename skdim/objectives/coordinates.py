@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Generator, Tensor, nn
@@ -72,27 +73,39 @@ class AbstractCoordinates(AbstractObjective):
 
     Parameters
     ----------
-    name : str
-        Name of the term.
-    classifier : AxisClassifier
+    code_features, local_features : int
+        Sizes of a code and of a local feature.
     grid : tuple of int
-        Sides of the map of local features.
-    weight : float
-    looks : sequence of (int, int)
+        Sides of the map.
+    weight : float, default=1.0
+    looks : sequence of (int, int), default=((0, 0),)
         ``(look of the code, look of the local features)``; the terms of all entries are averaged.
+    units : int, default=256
+        Size of the hidden layer.
+
+    Raises
+    ------
+    ValueError
+        If the map is of a single location.
     """
+
+    name: ClassVar[str]
+    n_locations: ClassVar[int]
 
     def __init__(
         self,
-        name: str,
-        classifier: AxisClassifier,
+        code_features: int,
+        local_features: int,
         grid: tuple[int, ...],
-        weight: float,
-        looks: Sequence[tuple[int, int]],
+        *,
+        weight: float = 1.0,
+        looks: Sequence[tuple[int, int]] = ((0, 0),),
+        units: int = 256,
     ) -> None:
         super().__init__()
-        self.name = name
-        self.classifier = classifier
+        inputs = (code_features, *[local_features] * self.n_locations)
+        laws = [self.law(side) for side in check_grid(grid)]
+        self.classifier = AxisClassifier(inputs, laws, units)
         self.grid = grid
         self.weight = weight
         self.looks = tuple(looks)
@@ -109,6 +122,11 @@ class AbstractCoordinates(AbstractObjective):
         losses, hits = zip(*(judge(*task) for task in tasks), strict=True)
         batch.notes[f"{self.name}_accuracy"] = torch.stack(hits).mean()
         return {self.name: self.weight * torch.stack(losses).mean()}
+
+    @staticmethod
+    @abstractmethod
+    def law(side: int) -> Tensor:
+        """Give the probabilities of the classes of an axis of so many places."""
 
     @abstractmethod
     def task(
@@ -143,19 +161,13 @@ class AbsoluteCoordinates(AbstractCoordinates):
     Hjelm et al. (2019), section on coordinates: "absolute". arXiv:1808.06670.
     """
 
-    def __init__(
-        self,
-        code_features: int,
-        local_features: int,
-        grid: tuple[int, ...],
-        *,
-        weight: float = 1.0,
-        looks: Sequence[tuple[int, int]] = ((0, 0),),
-        units: int = 256,
-    ) -> None:
-        laws = [torch.full((side,), 1 / side) for side in check_grid(grid)]
-        classifier = AxisClassifier((code_features, local_features), laws, units)
-        super().__init__("coordinate", classifier, grid, weight, looks)
+    name = "coordinate"
+    n_locations = 1
+
+    @staticmethod
+    def law(side: int) -> Tensor:
+        """Give the law of a uniform place."""
+        return torch.full((side,), 1 / side)
 
     def task(
         self, of_code: Features, local: Tensor, generator: Generator
@@ -190,19 +202,13 @@ class RelativeCoordinates(AbstractCoordinates):
     Hjelm et al. (2019), section on coordinates: "relative". arXiv:1808.06670.
     """
 
-    def __init__(
-        self,
-        code_features: int,
-        local_features: int,
-        grid: tuple[int, ...],
-        *,
-        weight: float = 1.0,
-        looks: Sequence[tuple[int, int]] = ((0, 0),),
-        units: int = 256,
-    ) -> None:
-        laws = [(side - torch.arange(1 - side, side).abs()) / side**2 for side in check_grid(grid)]
-        classifier = AxisClassifier((code_features, local_features, local_features), laws, units)
-        super().__init__("relative_coordinate", classifier, grid, weight, looks)
+    name = "relative_coordinate"
+    n_locations = 2
+
+    @staticmethod
+    def law(side: int) -> Tensor:
+        """Give the law of the difference of two uniform places."""
+        return (side - torch.arange(1 - side, side).abs()) / side**2
 
     def task(
         self, of_code: Features, local: Tensor, generator: Generator

@@ -1,6 +1,7 @@
 """An epoch as a sequence of batches."""
 
 import math
+from collections.abc import Generator as Reading
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 
@@ -43,9 +44,13 @@ class Batches:
     def __iter__(self) -> Iterator[Batch]:
         """Yield the batches of one epoch."""
         indices = self.indices()
-        with closing(self.rows.read(indices, self.generator)) as samples:
+        with closing(self.read(indices)) as samples:
             for index, x in zip(indices, samples, strict=True):
                 yield Batch(x, index, self.rows.labels[index], self.generator)
+
+    def read(self, indices: Sequence[Tensor]) -> Reading[Tensor, None, None]:
+        """Read the samples of each batch, one batch after the other."""
+        return self.rows.read(indices, self.generator)
 
     def indices(self) -> Sequence[Tensor]:
         """Give the row numbers of each batch of one epoch, in the order they are taken."""

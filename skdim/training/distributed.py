@@ -1,8 +1,9 @@
 """One model on several processes: each encodes its share of a batch, all see the whole of it."""
 
 import warnings
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Generator as Reading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -87,15 +88,12 @@ class Shares(Batches):
             )
         self.n_batches = min(self.n_batches, len(rows) // least)
 
-    def __iter__(self) -> Iterator[Batch]:
-        """Yield the batches of one epoch."""
-        indices = self.indices()
+    def read(self, indices: Sequence[Tensor]) -> Reading[Tensor, None, None]:
+        """Read this process's share of each batch."""
         shares = [index.tensor_split(self.n_processes)[self.rank] for index in indices]
         # What reading draws follows from where a generator stands: elsewhere in each epoch.
         torch.empty(1, device=self.own_generator.device).uniform_(generator=self.own_generator)
-        with closing(self.rows.read(shares, self.own_generator)) as samples:
-            for index, x in zip(indices, samples, strict=True):
-                yield Batch(x, index, self.rows.labels[index], self.generator)
+        return self.rows.read(shares, self.own_generator)
 
 
 class AcceleratedNet(AccelerateMixin, EncoderNet):

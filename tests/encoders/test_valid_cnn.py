@@ -71,7 +71,7 @@ def test_layers_are_those_of_the_tutorial():
     convolutions = [m for m in layers if isinstance(m, nn.Conv2d)]
 
     block = [nn.Conv2d, nn.BatchNorm2d, nn.ReLU]
-    assert [type(m) for m in layers] == [nn.Conv2d, nn.ReLU, *3 * block, nn.Linear]
+    assert [type(m) for m in layers] == [nn.Conv2d, nn.ReLU, *3 * block, nn.Flatten, nn.Linear]
     assert [(c.kernel_size, c.stride, c.padding) for c in convolutions] == [
         ((4, 4), (1, 1), (0, 0))
     ] * 4
