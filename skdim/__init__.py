@@ -5,9 +5,29 @@ from warnings import warn
 
 from skdim import presets
 from skdim.about import __version__
-from skdim.estimators import DeepInfoMaxTransformer
+from skdim.estimators import (
+    AAETransformer,
+    AutoencoderTransformer,
+    BiGANTransformer,
+    CPCTransformer,
+    DeepInfoMaxTransformer,
+    NATTransformer,
+    VAETransformer,
+    load,
+)
 
-__all__ = ["DeepInfoMaxTransformer", "__version__", "presets"]
+__all__ = [
+    "AAETransformer",
+    "AutoencoderTransformer",
+    "BiGANTransformer",
+    "CPCTransformer",
+    "DeepInfoMaxTransformer",
+    "NATTransformer",
+    "VAETransformer",
+    "__version__",
+    "load",
+    "presets",
+]
 
 try:
     version("scikit-dimension")

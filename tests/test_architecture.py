@@ -126,7 +126,7 @@ def test_importing_skdim_loads_no_matplotlib():
 
 def test_skdim_works_without_optional_packages():
     """scikit-learn loads pandas by itself where it is installed, so look at its absence."""
-    blocked = ["PIL", "accelerate", "matplotlib", "pandas", "polars"]
+    blocked = ["PIL", "accelerate", "matplotlib", "onnx", "pandas", "polars", "torchmetrics"]
     command = f"import sys; sys.modules.update(dict.fromkeys({blocked})); import skdim"
 
     result = run_python("-c", command)

@@ -10,6 +10,7 @@ from skdim.critics.abstract import AbstractCritic, takes_map
 from skdim.critics.concat import ConcatCritic
 from skdim.critics.discriminator import Discriminator
 from skdim.critics.dot import DotCritic
+from skdim.critics.joint import JointDiscriminator
 from skdim.critics.map import MapCritic
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "ConcatCritic",
     "Discriminator",
     "DotCritic",
+    "JointDiscriminator",
     "MapCritic",
     "takes_map",
 ]

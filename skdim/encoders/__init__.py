@@ -7,6 +7,7 @@ from torch import nn
 
 from skdim.encoders.adapter import Adaptable, UserEncoder, check_features, takes_signals
 from skdim.encoders.alexnet import AlexNetEncoder
+from skdim.encoders.context import ContextEncoder
 from skdim.encoders.conv1d import Conv1dEncoder
 from skdim.encoders.dcgan import DCGANEncoder
 from skdim.encoders.features import LAYERS, Features
@@ -27,6 +28,7 @@ __all__ = [
     "LAYERS",
     "Adaptable",
     "AlexNetEncoder",
+    "ContextEncoder",
     "Conv1dEncoder",
     "DCGANEncoder",
     "Features",

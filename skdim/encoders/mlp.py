@@ -81,9 +81,10 @@ class MLPEncoder(nn.Module):
         Features
             With ``local`` and ``conv`` of shape (n, local_units, n_groups).
         """
-        padded = x.new_zeros(len(x), self.n_groups * self.group_size)
+        # Not len(x), which an exporter would take for a fixed number.
+        padded = x.new_zeros(x.shape[0], self.n_groups * self.group_size)
         padded = padded.index_copy(1, self.column, x)
         flat = self.to_local(padded[:, :, None])  # (n, n_groups * local_units, 1)
-        local = flat.reshape(len(x), self.n_groups, -1).mT
+        local = flat.reshape(x.shape[0], self.n_groups, -1).mT
         hidden = self.to_hidden(flat.flatten(1))
         return Features(local, local, hidden, self.to_code(hidden))

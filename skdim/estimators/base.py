@@ -2,12 +2,13 @@
 
 from abc import ABC, abstractmethod
 from contextlib import nullcontext
-from typing import Any, Self
+from os import PathLike
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
@@ -15,9 +16,9 @@ from torch import Tensor, nn
 from skdim.encoders import ENCODERS, LAYERS, Features, takes_signals
 from skdim.estimators.fitting import (
     Plan,
-    auto_epochs,
     build_net,
     check_plan,
+    count_epochs,
     forget,
     forgetting,
     run,
@@ -25,11 +26,15 @@ from skdim.estimators.fitting import (
 )
 from skdim.estimators.labels import read_labels
 from skdim.estimators.parameters import Rule, check_parameters
-from skdim.estimators.parts import find_device
+from skdim.estimators.parts import find_device, make_encoder
+from skdim.estimators.persistent import PersistentMixin
 from skdim.estimators.reading import open_source
+from skdim.estimators.rebuilding import columns_of, describe_build
+from skdim.estimators.resuming import Run, check_checkpoints
+from skdim.estimators.rules import COMMON_RULES
 from skdim.inference import encode_rows, layer_of
-from skdim.inputs import Rows, find_layout
-from skdim.objectives import AbstractObjective
+from skdim.inputs import Rows, Standardise, find_layout
+from skdim.objectives import AbstractObjective, Setting
 from skdim.training import agree_on_seed
 
 __all__ = ["AbstractTransformer"]
@@ -37,29 +42,79 @@ __all__ = ["AbstractTransformer"]
 SCORING_SEED = 0
 
 
-class AbstractTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator, ABC):
+class AbstractTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, PersistentMixin, ABC):
     """Train an encoder by an objective, and give its features.
 
-    A subclass is a constructor, the rules of its parameters, and its objective.
+    A subclass is its objective, with the constructor and the rules of what is its own.
     """
 
-    @abstractmethod
+    # What to do where there is no score.
+    _score_hint: ClassVar[str] = "Compare probes of its codes instead"
+
+    def __init__(
+        self,
+        n_components: int = 64,
+        *,
+        image_shape: tuple[int, ...] | None = None,
+        channel_axis: int | None = None,
+        encoder: Any = "auto",
+        output: str = "code",
+        view: Any = "auto",
+        max_epochs: int | str = "auto",
+        batch_size: int = 64,
+        learning_rate: float = 1e-3,
+        optimizer: Any = "adam",
+        schedule: str = "one_cycle",
+        validation_fraction: float | None = None,
+        early_stopping: bool = False,
+        n_iter_no_change: int = 10,
+        tol: float = 1e-4,
+        warm_start: bool = False,
+        random_state: Any = None,
+        device: Any = "auto",
+        precision: str = "float32",
+        compile: bool | str = False,
+        callbacks: list[Any] | None = None,
+        verbose: int = 0,
+        checkpoint_dir: str | PathLike[str] | None = None,
+        checkpoint_every: int = 1,
+    ) -> None:
+        self.n_components = n_components
+        self.image_shape = image_shape
+        self.channel_axis = channel_axis
+        self.encoder = encoder
+        self.output = output
+        self.view = view
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.optimizer = optimizer
+        self.schedule = schedule
+        self.validation_fraction = validation_fraction
+        self.early_stopping = early_stopping
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.device = device
+        self.precision = precision
+        self.compile = compile
+        self.callbacks = callbacks
+        self.verbose = verbose
+        self.checkpoint_dir = checkpoint_dir
+        self.checkpoint_every = checkpoint_every
+
     def _rules(self) -> dict[str, Rule]:
         """Say what each parameter may be."""
+        return COMMON_RULES
+
+    def _make_encoder(self, standardise: Standardise, rows: Rows) -> tuple[nn.Sequential, Features]:
+        """Build what is trained and kept, as ``skdim.estimators.parts.make_encoder`` does."""
+        return make_encoder(self.encoder, self.n_components, standardise, rows)
 
     @abstractmethod
-    def _make_objective(
-        self, sizes: Features, looks: tuple[tuple[int, int], ...]
-    ) -> AbstractObjective:
-        """Build what the encoder is trained with.
-
-        Parameters
-        ----------
-        sizes : Features
-            Features of two samples.
-        looks : tuple of (int, int)
-            Which look's code meets which look's local features.
-        """
+    def _make_objective(self, setting: Setting) -> AbstractObjective:
+        """Build what the encoder is trained with."""
 
     def fit(self, X: ArrayLike, y: Any = None) -> Self:
         """Train an encoder on ``X``.
@@ -88,15 +143,17 @@ class AbstractTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         FloatingPointError
             If the training diverges. The transformer is then unfitted, as it is after Ctrl-C
             unless ``warm_start`` had something to go on from.
+        RuntimeError
+            If another training uses the ``checkpoint_dir``.
         """
         check_parameters(self, self._rules())
+        check_checkpoints(self)
         going_on = self.warm_start and self.__sklearn_is_fitted__()
-        rows = self._go_on(X, y) if going_on else self._begin(X, y)
-        epochs = self.max_epochs
-        if epochs == "auto":
-            epochs = auto_epochs(len(rows))
-        with rows:
-            self._train(rows, Plan.of(self, epochs), going_on=going_on)
+        with Run() as written:
+            rows = self._go_on(X, y) if going_on else self._begin(X, y, written)
+            plan = Plan.of(self, count_epochs(self, rows), checkpoints=written.checkpoints)
+            with rows:
+                self._train(rows, plan, going_on=going_on)
         if not self.warm_start:
             self.net_.drop_optimizer()
         return self
@@ -175,11 +232,34 @@ class AbstractTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         with self._read(X) as rows:
             return torch.cat(list(encode_rows(self.encoder_, rows, layer)))
 
-    def score(self, X: ArrayLike, y: Any = None) -> float:
-        """Bound the information between the code and the local (else the whole last) map.
+    def read_samples(self, X: ArrayLike, rows: ArrayLike | None = None) -> Tensor:
+        """Give samples as the encoder is shown them: in its layout, before standardisation.
 
-        Weights are left out, so that scores can be compared over weights. They depend on the
-        bound, the negatives and ``batch_size``, and can only be compared where these are equal.
+        Parameters
+        ----------
+        X : array-like, Dataset or Stream
+            As in ``transform``.
+        rows : array-like of shape (m,), default=None
+            Numbers of the samples to give; None gives all.
+
+        Returns
+        -------
+        Tensor of shape (m, C, H, W), (m, C, L) or (m, d), uint8 or float32
+            On ``device_``; ``encoder_`` takes it as it is.
+        """
+        check_is_fitted(self)
+        with self._read(X) as read:
+            chosen = np.arange(len(read)) if rows is None else np.asarray(rows)
+            return read[torch.as_tensor(chosen, device=read.device)]
+
+    def score(self, X: ArrayLike, y: Any = None) -> float:
+        """Measure on ``X`` what the encoder was trained for; the more the better.
+
+        Deep InfoMax: a bound on the information between the code and the local (else the whole
+        last) map, in nats for the bounds "dv", "kl" and "infonce", else in the units of its
+        divergence. Weights are left out, so that scores can be compared over weights. They depend
+        on the bound, the negatives and ``batch_size``, and can only be compared where these are
+        equal. What the other transformers measure stands in their documentation.
 
         Parameters
         ----------
@@ -191,13 +271,13 @@ class AbstractTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         Returns
         -------
         float
-            The bound on samples as they are, without a view: in nats for the bounds "dv", "kl"
-            and "infonce", else in the units of its divergence.
+            Of samples as they are, without a view.
 
         Raises
         ------
         ValueError
-            If neither the local nor the global term was trained.
+            If nothing that was trained measures anything: Deep InfoMax without the local and the
+            global term.
         """
         check_is_fitted(self)
         with self._read(X, at_least=2) as rows:
@@ -205,7 +285,7 @@ class AbstractTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         if score is None:
             raise ValueError(
                 f"This {type(self).__name__} has no score: it was trained without a term that "
-                "measures information. Give local_weight or global_weight a value above 0."
+                f"measures information. {self._score_hint}."
             )
         return score
 
@@ -224,8 +304,8 @@ class AbstractTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         """Say whether ``y`` is looked at: by default it is not."""
         return False
 
-    def _begin(self, X: ArrayLike, y: Any) -> Rows:
-        """Start from nothing: read ``X``, draw first weights."""
+    def _begin(self, X: ArrayLike, y: Any, written: Run | None = None) -> Rows:
+        """Start from nothing: read ``X``, look for checkpoints, draw first weights."""
         forget(self)
         with forgetting(self):
             # scikit-learn reads None as numpy's global state, which fitting would move.
@@ -240,9 +320,16 @@ class AbstractTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             if self._takes_labels():
                 rows.labels, self.classes_ = read_labels(y, rows, type(self).__name__)
             with rows:
-                self.net_, sizes = build_net(self, rows, self._entropy, self._make_objective)
+                if written is not None:
+                    epochs, seed = count_epochs(self, rows), self._entropy
+                    apart = getattr(self, "_is_clone", False)
+                    self._entropy = written.start(self, rows, epochs, seed, apart=apart)
+                self.net_, setting = build_net(
+                    self, rows, self._entropy, self._make_encoder, self._make_objective
+                )
+            self._built = describe_build(self.get_params(deep=False), setting)
             self._layer = self.output
-            self._n_features_out = layer_of(sizes, self._layer)[0].numel()
+            self._n_features_out = layer_of(setting.sizes, self._layer)[0].numel()
         return rows
 
     def _go_on(self, X: ArrayLike, y: Any) -> Rows:
@@ -255,7 +342,7 @@ class AbstractTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     def _train(self, rows: Rows, plan: Plan, *, going_on: bool) -> None:
         """Train, and write down how it went."""
         with nullcontext() if going_on else forgetting(self):
-            check_plan(self.net_, rows, plan)
+            check_plan(self.net_, rows, plan, self._score_hint)
         try:
             with forgetting(self, unless=KeyboardInterrupt if going_on else ()):
                 self.n_iter_ = run(self.net_, rows, plan, self._entropy)
@@ -269,9 +356,7 @@ class AbstractTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
     def _write_history(self) -> None:
         """Give the net's books as plain lists."""
-        history = self.net_.history
-        names = [name for name, value in history[-1].items() if isinstance(value, float)]
-        self.history_ = {name: [epoch.get(name, np.nan) for epoch in history] for name in names}
+        self.history_ = columns_of(self.net_.history)
         self.loss_curve_ = self.history_["loss"]
 
     def _read(
@@ -291,6 +376,13 @@ class AbstractTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         elif len(shape) > 2:
             self._layout.check_same(shape[1:])
         return Rows(source, self._layout, device, hold=hold)
+
+    def __sklearn_clone__(self) -> Self:
+        """Clone, and remember it: of clones a search makes many, whose checkpoints go apart."""
+        clone: Self = super().__sklearn_clone__()
+        if self.checkpoint_dir is not None:
+            clone._is_clone = True
+        return clone
 
     def __sklearn_is_fitted__(self) -> bool:
         """Whether there is a trained encoder."""

@@ -1,35 +1,26 @@
 """Deep InfoMax as a scikit-learn transformer."""
 
+from os import PathLike
 from typing import Any
-
-import numpy as np
-import torch
-from torch import nn
 
 from skdim.bounds import BOUNDS
 from skdim.critics import CRITICS, AbstractCritic
-from skdim.encoders import ENCODERS, LAYERS, Features
+from skdim.encoders import LAYERS
 from skdim.estimators.base import AbstractTransformer
 from skdim.estimators.parameters import (
     Rule,
     any_of,
-    boolean,
     choice,
     dict_of,
     instance,
     integer,
     is_callable,
-    list_of_callbacks,
-    none,
-    one_of_numbers,
     real,
-    sequence_of_sides,
 )
-from skdim.estimators.parts import OPTIMIZERS, find_critics
-from skdim.objectives import AbstractObjective, Classification, Together, infomax
+from skdim.estimators.parts import find_critics
+from skdim.estimators.rules import COMMON_RULES
+from skdim.objectives import AbstractObjective, Classification, Setting, Together, infomax
 from skdim.priors import PRIORS, Prior
-from skdim.training import PRECISIONS, SCHEDULES
-from skdim.views import VIEWS
 
 __all__ = ["DeepInfoMaxTransformer"]
 
@@ -103,8 +94,9 @@ class DeepInfoMaxTransformer(AbstractTransformer):
         Most samples in a batch. More samples give more negatives.
     learning_rate : float, default=1e-3
         Of the optimizer, at its highest.
-    optimizer : {"adam", "adamw", "sgd"} or callable, default="adam"
-        Or a class of ``torch.optim``, or anything called with parameters and ``lr``.
+    optimizer : {"adam", "adamw", "adam_gan", "sgd"} or callable, default="adam"
+        "adam_gan" is Adam with betas (0.5, 0.999), as GANs are trained. Or a class of
+        ``torch.optim``, or anything called with parameters and ``lr``.
     schedule : {"constant", "cosine", "one_cycle"}, default="one_cycle"
         Of the learning rate over the steps of a ``fit``.
     validation_fraction : float, default=None
@@ -136,6 +128,12 @@ class DeepInfoMaxTransformer(AbstractTransformer):
         See :class:`~skdim.training.EncoderNet` for their events.
     verbose : int, default=0
         Whether to print a line an epoch.
+    checkpoint_dir : str or path, default=None
+        Folder to write checkpoints to. A ``fit`` that was cut off goes on from there when it is
+        called again with the same data and parameters, to the same result: see
+        :doc:`/guide/checkpoints`.
+    checkpoint_every : int, default=1
+        Epochs from one checkpoint to the next. The best epoch of early stopping always has one.
 
     Attributes
     ----------
@@ -165,6 +163,12 @@ class DeepInfoMaxTransformer(AbstractTransformer):
     classes_ : ndarray of shape (n_classes,)
         The classes in order, where ``classifier_weight`` was above 0.
 
+    Notes
+    -----
+    ``score`` is the bound of the local term, or of the global one where only that was trained: in
+    nats for the bounds "dv", "kl" and "infonce", else in the units of its divergence. It depends on
+    the bound, the negatives and ``batch_size``, and can only be compared where these are equal.
+
     See Also
     --------
     sklearn.decomposition.PCA : The linear counterpart, and the first thing to compare with.
@@ -189,6 +193,8 @@ class DeepInfoMaxTransformer(AbstractTransformer):
     >>> pipe.fit(digits.images[:500], digits.target[:500]).predict(digits.images[500:]).shape
     (1297,)
     """
+
+    _score_hint = "Give local_weight or global_weight a value above 0"
 
     def __init__(
         self,
@@ -227,12 +233,35 @@ class DeepInfoMaxTransformer(AbstractTransformer):
         compile: bool | str = False,
         callbacks: list[Any] | None = None,
         verbose: int = 0,
+        checkpoint_dir: str | PathLike[str] | None = None,
+        checkpoint_every: int = 1,
     ) -> None:
-        self.n_components = n_components
-        self.image_shape = image_shape
-        self.channel_axis = channel_axis
-        self.encoder = encoder
-        self.output = output
+        super().__init__(
+            n_components,
+            image_shape=image_shape,
+            channel_axis=channel_axis,
+            encoder=encoder,
+            output=output,
+            view=view,
+            max_epochs=max_epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            optimizer=optimizer,
+            schedule=schedule,
+            validation_fraction=validation_fraction,
+            early_stopping=early_stopping,
+            n_iter_no_change=n_iter_no_change,
+            tol=tol,
+            warm_start=warm_start,
+            random_state=random_state,
+            device=device,
+            precision=precision,
+            compile=compile,
+            callbacks=callbacks,
+            verbose=verbose,
+            checkpoint_dir=checkpoint_dir,
+            checkpoint_every=checkpoint_every,
+        )
         self.global_weight = global_weight
         self.local_weight = local_weight
         self.prior_weight = prior_weight
@@ -245,30 +274,11 @@ class DeepInfoMaxTransformer(AbstractTransformer):
         self.critic_units = critic_units
         self.negatives = negatives
         self.prior = prior
-        self.view = view
-        self.max_epochs = max_epochs
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.optimizer = optimizer
-        self.schedule = schedule
-        self.validation_fraction = validation_fraction
-        self.early_stopping = early_stopping
-        self.n_iter_no_change = n_iter_no_change
-        self.tol = tol
-        self.warm_start = warm_start
-        self.random_state = random_state
-        self.device = device
-        self.precision = precision
-        self.compile = compile
-        self.callbacks = callbacks
-        self.verbose = verbose
 
     def _rules(self) -> dict[str, Rule]:
         return RULES
 
-    def _make_objective(
-        self, sizes: Features, looks: tuple[tuple[int, int], ...]
-    ) -> AbstractObjective:
+    def _make_objective(self, setting: Setting) -> AbstractObjective:
         if not any(getattr(self, name) for name in WEIGHTS):
             *first, last = WEIGHTS
             raise ValueError(
@@ -276,7 +286,7 @@ class DeepInfoMaxTransformer(AbstractTransformer):
                 "of them a value above 0."
             )
         terms = infomax(
-            sizes,
+            setting.sizes,
             global_weight=self.global_weight,
             local_weight=self.local_weight,
             prior_weight=self.prior_weight,
@@ -286,12 +296,15 @@ class DeepInfoMaxTransformer(AbstractTransformer):
             prior=PRIORS[self.prior] if isinstance(self.prior, str) else self.prior,
             coordinate_weight=self.coordinate_weight,
             relative_coordinate_weight=self.relative_coordinate_weight,
-            looks=looks,
+            looks=setting.looks,
         )
         if not self._takes_labels():
             return terms
         classifier = Classification(
-            self.classifier_layer, sizes, len(self.classes_), weight=self.classifier_weight
+            self.classifier_layer,
+            setting.sizes,
+            len(self.classes_),
+            weight=self.classifier_weight,
         )
         return Together([*terms, classifier])
 
@@ -315,16 +328,7 @@ A_CRITIC = any_of(
     is_callable("a callable (code_features, local_features) -> critic"),
 )
 
-RULES = {
-    "n_components": integer(1),
-    "image_shape": any_of(sequence_of_sides(), none()),
-    "channel_axis": any_of(one_of_numbers(1, -1), none()),
-    "encoder": any_of(
-        choice(["auto", *ENCODERS]),
-        instance("a torch.nn.Module", nn.Module),
-        is_callable("a callable (input_shape, n_components) -> torch.nn.Module"),
-    ),
-    "output": choice(LAYERS),
+RULES = COMMON_RULES | {
     **dict.fromkeys(WEIGHTS, real(0)),
     "classifier_layer": choice(LAYERS),
     "bound": choice(BOUNDS),
@@ -332,27 +336,4 @@ RULES = {
     "critic_units": any_of(integer(1), choice(["auto"])),
     "negatives": any_of(choice(["all", "shift"]), integer(1)),
     "prior": any_of(choice(PRIORS), instance("a skdim.priors.Prior", Prior)),
-    "view": any_of(
-        choice(["auto", *VIEWS]), none(), is_callable("a callable (x, generator) -> looks")
-    ),
-    "max_epochs": any_of(integer(1), choice(["auto"])),
-    "batch_size": integer(2),
-    "learning_rate": real(0, low_open=True),
-    "optimizer": any_of(choice(OPTIMIZERS), is_callable("a torch.optim.Optimizer class")),
-    "schedule": choice(SCHEDULES),
-    "validation_fraction": any_of(real(0, 1, low_open=True), none()),
-    "early_stopping": boolean(),
-    "n_iter_no_change": integer(1),
-    "tol": real(0),
-    "warm_start": boolean(),
-    "random_state": any_of(
-        integer(0, 2**32 - 1),
-        instance("a numpy.random.RandomState", np.random.RandomState),
-        none(),
-    ),
-    "device": any_of(instance("a device name", str), instance("a torch.device", torch.device)),
-    "precision": choice(PRECISIONS),
-    "compile": any_of(boolean(), choice(["default", "reduce-overhead", "max-autotune"])),
-    "callbacks": any_of(list_of_callbacks(), none()),
-    "verbose": any_of(integer(0), boolean()),
 }

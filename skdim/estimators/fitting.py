@@ -14,21 +14,30 @@ from torch import Generator, Tensor, nn
 
 from skdim.encoders import Features
 from skdim.encoders.adapter import describe
-from skdim.estimators.parts import OPTIMIZERS, find_view, make_encoder, make_standardise
-from skdim.inputs import Rows
-from skdim.inputs.draws import SEEDING
-from skdim.objectives import AbstractObjective
-from skdim.training import EarlyStopping, EncoderNet, check_precision, choose_net
+from skdim.estimators.parts import OPTIMIZERS, find_view, make_standardise
+from skdim.inputs import Rows, Standardise
+from skdim.inputs.draws import seeded
+from skdim.objectives import AbstractObjective, Setting
+from skdim.training import Checkpoints, EarlyStopping, EncoderNet, check_precision, choose_net
 from skdim.views import find_pairs
 
-__all__ = ["Plan", "auto_epochs", "build_net", "check_plan", "forget", "forgetting", "run"]
+__all__ = [
+    "Plan",
+    "auto_epochs",
+    "build_net",
+    "check_plan",
+    "count_epochs",
+    "forget",
+    "forgetting",
+    "run",
+]
 
 MOST_EPOCHS = 100
 
 COLLAPSED = 1e-5
 
 # What fitting keeps beside its public attributes.
-PRIVATE = ("_entropy", "_layer", "_layout", "_n_features_out")
+PRIVATE = ("_built", "_entropy", "_layer", "_layout", "_n_features_out")
 
 
 def auto_epochs(n: int) -> int:
@@ -39,6 +48,12 @@ def auto_epochs(n: int) -> int:
     (benchmarks/features.py).
     """
     return min(math.ceil(800 / math.sqrt(n)), MOST_EPOCHS)
+
+
+def count_epochs(estimator: Any, rows: Rows) -> int:
+    """Say how often ``max_epochs`` wants the samples to be gone through."""
+    automatic = isinstance(estimator.max_epochs, str)
+    return auto_epochs(len(rows)) if automatic else int(estimator.max_epochs)
 
 
 @dataclass(frozen=True)
@@ -62,6 +77,8 @@ class Plan:
         Of the net: batch size, learning rate, verbosity.
     foreign : bool
         Whether a part is the user's own, which may draw from torch's global generators.
+    checkpoints : Checkpoints or None
+        What writes the training down.
     """
 
     epochs: int
@@ -72,9 +89,17 @@ class Plan:
     callbacks: list[Any]
     settings: dict[str, Any]
     foreign: bool
+    checkpoints: Checkpoints | None = None
 
     @classmethod
-    def of(cls, estimator: Any, epochs: int, *, one_pass: bool = False) -> Self:
+    def of(
+        cls,
+        estimator: Any,
+        epochs: int,
+        *,
+        one_pass: bool = False,
+        checkpoints: Checkpoints | None = None,
+    ) -> Self:
         """Read the plan off the parameters; ``one_pass`` holds nothing out."""
         stopping = estimator.early_stopping and not one_pass
         share = estimator.validation_fraction or (0.1 if stopping else 0.0)
@@ -97,6 +122,7 @@ class Plan:
                 isinstance(getattr(estimator, part, ""), str)
                 for part in ("encoder", "critic", "prior")
             ),
+            checkpoints=checkpoints,
         )
 
 
@@ -104,22 +130,32 @@ def build_net(
     estimator: Any,
     rows: Rows,
     entropy: int,
-    make_objective: Callable[[Features, Any], AbstractObjective],
-) -> tuple[EncoderNet, Features]:
+    make_encoder: Callable[[Standardise, Rows], tuple[nn.Sequential, Features]],
+    make_objective: Callable[[Setting], AbstractObjective],
+) -> tuple[EncoderNet, Setting]:
     """Draw first weights for everything that is trained.
 
     Returns
     -------
     net : EncoderNet
         Initialised.
-    sizes : Features
-        Features of two samples.
+    setting : Setting
+        What the objective was built from.
     """
     view = find_view(estimator.view, rows.layout)
     standardise = make_standardise(rows)
     with seeded(entropy, rows.device):
-        encoder, sizes = make_encoder(estimator.encoder, estimator.n_components, standardise, rows)
-        objective = make_objective(sizes, find_pairs(view, count_looks(view, rows)))
+        encoder, sizes = make_encoder(standardise, rows)
+        looks = find_pairs(view, count_looks(view, rows))
+        setting = Setting(
+            sizes,
+            looks,
+            standardise=encoder[0],
+            encoder=encoder[1],
+            shape=rows.layout.shape,
+            n_samples=len(rows),
+        )
+        objective = make_objective(setting)
     optimizer = estimator.optimizer
     net = choose_net(estimator.device)(
         encoder,
@@ -132,7 +168,7 @@ def build_net(
         callbacks=None,
         verbose=0,
     )
-    return net.initialize(), sizes
+    return net.initialize(), setting
 
 
 def count_looks(view: Any, rows: Rows) -> int:
@@ -157,20 +193,10 @@ def count_looks(view: Any, rows: Rows) -> int:
     return len(shapes)
 
 
-@contextmanager
-def seeded(entropy: int, device: torch.device) -> Iterator[None]:
-    """Seed torch's global generators for a while, one thread at a time, and put them back."""
-    devices = [device] if device.type == "cuda" else []
-    with SEEDING, torch.random.fork_rng(devices=devices):
-        torch.default_generator.manual_seed(entropy)
-        if devices:
-            with torch.cuda.device(device):
-                torch.cuda.manual_seed(entropy)
-        yield
-
-
-def check_plan(net: EncoderNet, rows: Rows, plan: Plan) -> None:
+def check_plan(net: EncoderNet, rows: Rows, plan: Plan, hint: str) -> None:
     """Refuse, before anything is changed, a training that cannot be gone through with.
+
+    ``hint`` says what to do where there is no score.
 
     Raises
     ------
@@ -180,10 +206,14 @@ def check_plan(net: EncoderNet, rows: Rows, plan: Plan) -> None:
     """
     check_precision(plan.settings["precision"], rows.device)
     _, held_out = split(rows, plan.held_out, np.random.default_rng(0))
-    if held_out is not None and net.score_rows(held_out.part(np.arange(2)), seed=0) is None:
+    if held_out is None:
+        return
+    # What is normalised over the batch would else keep the statistics of these two samples.
+    net.criterion_.eval()
+    if net.score_rows(held_out.part(np.arange(2)), seed=0) is None:
         raise ValueError(
-            "early_stopping and validation_fraction need a term that measures information. Give "
-            "local_weight or global_weight a value above 0, or hold nothing out."
+            "early_stopping and validation_fraction need a term that measures information. "
+            f"{hint}, or hold nothing out."
         )
 
 
@@ -199,9 +229,12 @@ def run(net: EncoderNet, rows: Rows, plan: Plan, entropy: int) -> int:
     draws = np.random.default_rng([entropy, done])
     part, held_out = split(rows, plan.held_out, draws)
     stopping = None if plan.patience is None else EarlyStopping(plan.patience, plan.tol)
-    net.plan(plan.schedule, [*plan.callbacks, *([stopping] if stopping else [])], plan.settings)
-    generator = Generator(device=rows.device).manual_seed(int(draws.integers(2**63)))
     alone = not plan.foreign and not has_dropout(net.module_)
+    if plan.checkpoints is not None:
+        plan.checkpoints.watch(stopping, draws_globally=not alone)
+    own = [callback for callback in (stopping, plan.checkpoints) if callback is not None]
+    net.plan(plan.schedule, [*plan.callbacks, *own], plan.settings)
+    generator = Generator(device=rows.device).manual_seed(int(draws.integers(2**63)))
     guard = nullcontext() if alone else seeded(entropy + done, rows.device)
     try:
         with guard:

@@ -93,9 +93,9 @@ def is_callable(text: str) -> Rule:
     return Rule(text, lambda v: callable(v) and not isinstance(v, nn.Module))
 
 
-def instance(text: str, kind: type) -> Rule:
-    """Allow instances of a class."""
-    return Rule(text, lambda v: isinstance(v, kind))
+def instance(text: str, *kinds: type) -> Rule:
+    """Allow instances of some classes."""
+    return Rule(text, lambda v: isinstance(v, kinds))
 
 
 def one_of_numbers(*numbers: int) -> Rule:

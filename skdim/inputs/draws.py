@@ -5,17 +5,56 @@ import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from threading import RLock
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.utils import check_random_state
 from torch import Generator
 
-__all__ = ["SEEDING", "drawing", "seeds_of"]
+__all__ = ["SEEDING", "draw_seed", "drawing", "seeded", "seeds_of"]
 
 # Python, NumPy and torch have one global generator each: threads take turns at seeding them.
 # Reentrant, since what is built or read meanwhile may itself ask for a turn.
 SEEDING = RLock()
+
+
+def draw_seed(random_state: Any) -> int:
+    """Draw the one number that all others follow from.
+
+    Parameters
+    ----------
+    random_state : int, RandomState or None
+        scikit-learn reads None as NumPy's global state, which would be moved: here it is fresh.
+
+    Returns
+    -------
+    int
+        Non-negative, below 2**31.
+    """
+    source = np.random.RandomState() if random_state is None else check_random_state(random_state)
+    return int(source.randint(np.iinfo(np.int32).max))
+
+
+@contextmanager
+def seeded(entropy: int, device: torch.device) -> Iterator[None]:
+    """Seed torch's global generators for a while, one thread at a time, and put them back.
+
+    Parameters
+    ----------
+    entropy : int
+        Non-negative, below 2**63.
+    device : torch.device
+        Its generator is seeded beside that of the CPU.
+    """
+    devices = [device] if device.type == "cuda" else []
+    with SEEDING, torch.random.fork_rng(devices=devices):
+        torch.default_generator.manual_seed(entropy)
+        if devices:
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(entropy)
+        yield
 
 
 @contextmanager

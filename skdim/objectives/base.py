@@ -10,7 +10,35 @@ from torch import Generator, Tensor, nn
 
 from skdim.encoders import Features
 
-__all__ = ["AbstractObjective", "Batch", "Together", "frozen"]
+__all__ = ["AbstractObjective", "Batch", "Setting", "Together", "frozen", "one_code"]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is known when an objective is built: the encoder's sizes, and the data's.
+
+    Parameters
+    ----------
+    sizes : Features
+        Features of two samples.
+    looks : tuple of (int, int)
+        Which look's code meets which look's local features.
+    standardise : Module
+        Samples as given to the standardised ones that the encoder begins with; shared with it.
+    encoder : Module
+        Standardised samples to features: to be looked at, never kept.
+    shape : tuple of int
+        Of one sample: ``(C, H, W)``, ``(C, L)`` or ``(d,)``.
+    n_samples : int
+        Samples in the fitted set: each has its ``Batch.index`` below that.
+    """
+
+    sizes: Features
+    looks: tuple[tuple[int, int], ...]
+    standardise: nn.Module
+    encoder: nn.Module
+    shape: tuple[int, ...]
+    n_samples: int
 
 
 @dataclass(frozen=True)
@@ -138,3 +166,13 @@ def frozen(module: nn.Module, *args: Any) -> Any:
     weights = {name: weight.detach() for name, weight in module.named_parameters()}
     buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}
     return torch.func.functional_call(module, weights | buffers, args)
+
+
+def one_code(features: Features) -> Tensor:
+    """Give one code a sample, as ``transform`` does: several globals are averaged.
+
+    Returns
+    -------
+    Tensor of shape (n, d)
+    """
+    return features.code.flatten(2).mean(dim=2) if features.code.ndim > 2 else features.code

@@ -1,7 +1,9 @@
 """The loop: a skorch net whose module is an encoder and whose criterion is an objective."""
 
 from skdim.training.batches import Batches
+from skdim.training.checkpoints import Checkpoints, find_checkpoint
 from skdim.training.choice import agree_on_seed, choose_net
+from skdim.training.keeping import SETTINGS, Weights, give_back, take_out
 from skdim.training.net import EncoderNet
 from skdim.training.precision import PRECISIONS, check_precision
 from skdim.training.processes import find_own_device
@@ -11,12 +13,18 @@ from skdim.training.stopping import EarlyStopping, StopTraining
 __all__ = [
     "PRECISIONS",
     "SCHEDULES",
+    "SETTINGS",
     "Batches",
+    "Checkpoints",
     "EarlyStopping",
     "EncoderNet",
     "StopTraining",
+    "Weights",
     "agree_on_seed",
     "check_precision",
     "choose_net",
+    "find_checkpoint",
     "find_own_device",
+    "give_back",
+    "take_out",
 ]

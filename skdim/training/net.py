@@ -1,5 +1,6 @@
 """A skorch net whose module is an encoder and whose criterion is an objective."""
 
+import copy
 import math
 import time
 from collections.abc import Callable, Iterable
@@ -14,6 +15,7 @@ from torch import Generator, Tensor
 from skdim.encoders import LAYERS, Features
 from skdim.inputs import Rows
 from skdim.objectives import Batch
+from skdim.training.arrays import mapped
 from skdim.training.batches import Batches
 from skdim.training.precision import computing_in
 from skdim.training.schedules import SCHEDULES
@@ -55,6 +57,7 @@ class EncoderNet(NeuralNet):
 
     callbacks: Any
     callbacks_: list[Any]
+    device: str
     optimizer_: Any
 
     def __init__(
@@ -72,22 +75,40 @@ class EncoderNet(NeuralNet):
         super().__init__(module, criterion, train_split=None, **kwargs)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Give what a pickle holds: each weight once.
+        """Give what a pickle holds: each weight once, on the CPU.
 
-        skorch keeps what it was given beside what it trains: here the same two modules.
+        skorch keeps what it was given beside what it trains: here the same two modules. And it
+        pickles what it trains by itself, which no other pickler then sees: cloudpickle could not
+        take in classes that stand in no file.
         """
-        state: dict[str, Any] = super().__getstate__()
-        if self.initialized_:
-            for name in GIVEN:
-                del state[name]
+        if not self.initialized_:
+            state: dict[str, Any] = super().__getstate__()
+            return state
+        state = {name: value for name, value in vars(self).items() if name not in GIVEN}
+        if torch.device(self.device).type != "cpu":
+            # At once, since the criterion may share modules with the encoder.
+            copies = copy.deepcopy((self.module_, self.criterion_))
+            state["module_"], state["criterion_"] = (part.cpu() for part in copies)
+        if self.optimizer_ is not None:
+            state["optimizer_"] = mapped(self.optimizer_.state_dict(), on_cpu)
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take back what ``__getstate__`` gave."""
-        super().__setstate__(state)
-        if self.initialized_:
-            for name in GIVEN:
-                setattr(self, name, getattr(self, f"{name}_"))
+        """Take back what ``__getstate__`` gave, on the CPU where the device is not here."""
+        if not state["initialized_"]:
+            super().__setstate__(state)
+            return
+        self.__dict__.update(state)
+        for name in GIVEN:
+            setattr(self, name, getattr(self, f"{name}_"))
+        if torch.device(self.device).type != "cpu":
+            self.device = str(device_or_cpu(self.device))
+            self.module_.to(self.device)
+            self.criterion_.to(self.device)
+        if self.optimizer_ is not None:
+            optimizer = self.optimizer_
+            self.initialize_optimizer()
+            self.optimizer_.load_state_dict(optimizer)
 
     def get_default_callbacks(self) -> list[tuple[str, Callback]]:
         """Print a line an epoch where ``verbose`` asks for it; keep no other books."""
@@ -155,11 +176,13 @@ class EncoderNet(NeuralNet):
         """
         # Held during the loop only: neither data nor generators belong in a pickle.
         self.held_out, self.generator = held_out, generator
-        self.step, self.n_steps = 0, epochs * len(self.get_iterator(rows, training=True))
+        n_batches = len(self.get_iterator(rows, training=True))
+        self.step, self.n_steps = 0, epochs * n_batches
         self.weigh = self.compiled(self.terms, rows.device)
         self.notify("on_train_begin", X=rows, y=None)
         try:
-            self.fit_loop(rows, epochs=epochs)
+            # Less, where a checkpoint was taken up.
+            self.fit_loop(rows, epochs=(self.n_steps - self.step) // n_batches)
         except StopTraining:
             pass
         finally:
@@ -229,6 +252,7 @@ class EncoderNet(NeuralNet):
     @torch.no_grad()
     def check_encoder(self, rows: Rows) -> None:
         """Look at what the last step has made of the encoder: no loss was computed after it."""
+        self._set_training(False)
         features = self.module_(rows[rows.numbers[: self.batch_size]])
         finite = torch.stack([getattr(features, layer).isfinite().all() for layer in LAYERS])
         largest = features.code.abs().amax()
@@ -314,6 +338,20 @@ class EncoderNet(NeuralNet):
         if steps[0]["validation_score"] is None:
             return None
         return mean_of(steps, sizes)["validation_score"]
+
+
+def on_cpu(value: Any) -> Any:
+    """Give tensors on the CPU, all else as it is."""
+    return value.detach().cpu() if isinstance(value, Tensor) else value
+
+
+def device_or_cpu(name: str) -> torch.device:
+    """Give a device, or the CPU where it is not here."""
+    try:
+        torch.zeros(1, device=name)
+    except (AssertionError, ImportError, RuntimeError):  # each backend in its own way
+        return torch.device("cpu")
+    return torch.device(name)
 
 
 def mean_of(steps: list[dict[str, Tensor]], sizes: list[int]) -> dict[str, float]:

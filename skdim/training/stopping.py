@@ -44,6 +44,20 @@ class EarlyStopping(Callback):
         elif epoch - self.best_epoch_ >= self.patience:
             raise StopTraining
 
+    def state(self) -> dict[str, Any]:
+        """Give what is known so far, as tensors and primitives."""
+        return {
+            "score": self.best_score_,
+            "epoch": self.best_epoch_,
+            "weights": self.best_state_,
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take over what ``state`` gave."""
+        self.best_score_ = state["score"]
+        self.best_epoch_ = state["epoch"]
+        self.best_state_ = state["weights"]
+
     def on_train_end(self, net: NeuralNet, **kwargs: Any) -> None:
         """Go back to the best weights, and let the copy go."""
         if self.best_state_ is not None:

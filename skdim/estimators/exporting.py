@@ -1,0 +1,94 @@
+"""An encoder as a model of ONNX."""
+
+import copy
+import os
+import warnings
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from skdim.files import write_atomically
+from skdim.inference import layer_of
+
+__all__ = ["export"]
+
+# Of the example that is traced: one would be taken for a size that is always one.
+N_TRACED = 2
+
+
+class Transforming(nn.Module):
+    """Give the layer that ``transform`` gives.
+
+    Parameters
+    ----------
+    encoder : Module
+    layer : str
+    """
+
+    def __init__(self, encoder: nn.Module, layer: str) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.layer = layer
+
+    def forward(self, samples: Tensor) -> Tensor:
+        """Encode samples to features (n, n_features_out)."""
+        return layer_of(self.encoder(samples), self.layer).flatten(1)
+
+
+def export(
+    encoder: nn.Module, layer: str, shape: tuple[int, ...], path: str | os.PathLike[str]
+) -> None:
+    """Write an encoder as a model of ONNX.
+
+    Parameters
+    ----------
+    encoder : Module
+        Samples to Features, in evaluation mode. It is copied.
+    layer : str
+    shape : tuple of int
+        Of a sample.
+    path : path
+
+    Raises
+    ------
+    ImportError
+        If a package that this needs is missing.
+    ValueError
+        If ONNX has no form for something in the encoder.
+    """
+    try:
+        import onnxscript  # noqa: F401, PLC0415
+    except ImportError as error:
+        raise ImportError(
+            'to_onnx needs the packages onnx and onnxscript: pip install "scikit-deepinfomax[onnx]"'
+        ) from error
+    model = Transforming(copy.deepcopy(encoder).cpu().eval(), layer)
+    samples = torch.zeros(N_TRACED, *shape)
+    try:
+        with warnings.catch_warnings():
+            # Of torch to itself: of what its exporter will call otherwise one day.
+            warnings.simplefilter("ignore")
+            program = torch.onnx.export(
+                model,
+                (samples,),
+                dynamo=True,
+                input_names=["samples"],
+                output_names=["features"],
+                dynamic_shapes={"samples": {0: torch.export.Dim("n")}},
+                verbose=False,
+            )
+    except torch.onnx.errors.OnnxExporterError as error:
+        raise ValueError(
+            f"ONNX has no form for something in this encoder: {str(error).splitlines()[0]}"
+        ) from error
+    assert program is not None
+    # torch goes on without a word where a number of samples became part of the model.
+    shape_of_input = program.model.graph.inputs[0].shape
+    if shape_of_input is None or isinstance(shape_of_input[0], int):
+        raise ValueError(
+            "The encoder can be exported for one number of samples only: something in it takes "
+            "that number for fixed, such as len(x). Write x.shape[0] there."
+        )
+    content: bytes = program.model_proto.SerializeToString()
+    write_atomically(Path(os.path.realpath(path)), content)

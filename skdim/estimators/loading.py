@@ -1,0 +1,349 @@
+"""A transformer from a file, whoever wrote it: everything is checked, nothing is executed."""
+
+import inspect
+import math
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skdim.encoders import LAYERS
+from skdim.estimators.aae import AAETransformer
+from skdim.estimators.autoencoder import AutoencoderTransformer
+from skdim.estimators.base import AbstractTransformer
+from skdim.estimators.bigan import BiGANTransformer
+from skdim.estimators.cpc import CPCTransformer
+from skdim.estimators.deep_infomax import DeepInfoMaxTransformer
+from skdim.estimators.nat import NATTransformer
+from skdim.estimators.persistent import PACKED
+from skdim.estimators.rebuilding import NOT_BUILT_FROM, columns_of
+from skdim.estimators.rules import COMMON_RULES
+from skdim.estimators.saving import ATTRIBUTES, LEFT_OUT, OPTIONAL, PARTS
+from skdim.estimators.vae import VAETransformer
+from skdim.inputs import Layout
+from skdim.persistence import decode, read_file
+from skdim.training import SETTINGS
+
+__all__ = ["TRANSFORMERS", "load"]
+
+# All classes that a file can name.
+TRANSFORMERS: dict[str, type[AbstractTransformer]] = {
+    kind.__name__: kind
+    for kind in (
+        AAETransformer,
+        AutoencoderTransformer,
+        BiGANTransformer,
+        CPCTransformer,
+        DeepInfoMaxTransformer,
+        NATTransformer,
+        VAETransformer,
+    )
+}
+
+# Settings of a net that have another name as parameters.
+OTHER_NAMES = {"lr": "learning_rate", "compiling": "compile"}
+
+Tensors = Mapping[str, NDArray[Any]]
+
+
+def load(path: str | os.PathLike[str], **given: Any) -> AbstractTransformer:
+    """Read a fitted transformer that its ``save`` wrote.
+
+    Nothing in the file is executed, whoever made it, and no more memory is taken than a sample, its
+    features and a few times the length of the file need.
+
+    Parameters
+    ----------
+    path : path
+    **given : Any
+        The parameters that were modules or callables of your own when it was saved, such as
+        ``encoder=my_encoder``: built as they were then. And ``device``, to load to another one.
+
+    Returns
+    -------
+    transformer
+        With the same features and the same score, bit for bit on the same machine. Of a
+        ``warm_start``, ``fit`` goes on from the weights; the state of the optimizer is not in the
+        file, and begins anew.
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged, of another program, of a newer format, or holds what no transformer
+        has; or if parameters must be given that are not. The text says which.
+    OSError
+        If there is no such file, or it cannot be read.
+
+    Warns
+    -----
+    UserWarning
+        If ``device`` names an accelerator that is not here: the transformer is then on the CPU.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import numpy as np
+    >>> import skdim
+    >>> X = np.random.default_rng(0).normal(size=(40, 6))
+    >>> dim = skdim.DeepInfoMaxTransformer(4, max_epochs=1, random_state=0).fit(X)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "model.skdim"
+    ...     dim.save(path)
+    ...     loaded = skdim.load(path)
+    >>> np.array_equal(loaded.transform(X), dim.transform(X))
+    True
+    """
+    header, tensors = read_file(path)
+    try:
+        check_header(header)
+        check_names(tensors)
+        kind = TRANSFORMERS[header["class"]]
+        state = make_state(kind, header, tensors, given)
+        transformer = kind()
+        transformer.__setstate__(state)
+    except (TypeError, RuntimeError, OverflowError, MemoryError, ValueError) as error:
+        # What a header of a stranger can bring about in torch and NumPy, too.
+        raise ValueError(f"{os.fspath(path)!r} cannot be loaded. {error}") from error
+    return transformer
+
+
+def make_state(
+    kind: type[AbstractTransformer],
+    header: Mapping[str, Any],
+    tensors: Tensors,
+    given: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Put together what ``__getstate__`` would have given."""
+    built = header["built"]
+    given = check_given(given, {*header["given"], *built["given"]})
+    defaults = {
+        name: parameter.default for name, parameter in inspect.signature(kind).parameters.items()
+    }
+    parameters = defaults | read_parameters(header["parameters"], defaults)
+    parameters |= {name: given[name] for name in (*header["given"], "device") if name in given}
+    built_from = {k: v for k, v in parameters.items() if k not in NOT_BUILT_FROM}
+    built_from |= read_parameters(built["parameters"], built_from)
+    built_from |= {name: given[name] for name in built["given"]}
+    attributes = {name: decode(said) for name, said in header["attributes"].items()}
+    books = [{k: decode(v) for k, v in epoch.items()} for epoch in header["net"]["books"]]
+    check_attributes(attributes, books, built["sizes"])
+    layout, history = attributes["_layout"], columns_of(books)
+    return {
+        **parameters,
+        **attributes,
+        "n_features_in_": layout.n_features,
+        "image_shape_": layout.shape if layout.is_image else None,
+        "_n_features_out": count_features(attributes["_layer"], built["sizes"]),
+        "history_": history,
+        "loss_curve_": history["loss"],
+        "_built": {
+            "parameters": built_from,
+            "sizes": {layer: tuple(shape) for layer, shape in built["sizes"].items()},
+            "looks": tuple(map(tuple, built["looks"])),
+            "n_samples": built["n_samples"],
+        },
+        PACKED: {
+            "weights": {part: part_of(tensors, part) for part in PARTS},
+            "books": books,
+            "settings": read_settings(header["net"]["settings"]),
+            "device": parameters["device"],
+            "optimizer": None,
+            "stranger": built["given"],
+        },
+    }
+
+
+def check_given(given: Mapping[str, Any], needed: set[str]) -> Mapping[str, Any]:
+    """Refuse to go on without what the file could not hold.
+
+    Raises
+    ------
+    ValueError
+        Naming what is missing, or what was given and is in the file already.
+    """
+    missing = sorted(needed - given.keys())
+    if missing:
+        call = ", ".join(f"{name}=..." for name in missing)
+        raise ValueError(
+            f"Its {' and '.join(missing)} is of your own making, which no file can hold. Give it "
+            f"as it was when the transformer was fitted: skdim.load(path, {call})."
+        )
+    strange = sorted(given.keys() - needed - {"device"})
+    if strange:
+        raise ValueError(
+            f"Its {' and '.join(strange)} stands in the file and cannot be given. Load it, then "
+            "use set_params."
+        )
+    return given
+
+
+def read_parameters(said: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
+    """Read parameters; those that a later version has added keep their defaults.
+
+    Raises
+    ------
+    ValueError
+        If there is one that the class has not.
+    """
+    strange = sorted(name for name in said if name not in known or name in LEFT_OUT)
+    if strange:
+        raise ValueError(f"It holds parameters that are not known here: {', '.join(strange)}.")
+    return {name: decode(value) for name, value in said.items()}
+
+
+def read_settings(said: Mapping[str, Any]) -> dict[str, Any]:
+    """Read how the net was trained, by which it is scored."""
+    settings = {name: decode(value) for name, value in said.items()}
+    for name, value in settings.items():
+        rule = COMMON_RULES[OTHER_NAMES.get(name, name)]
+        if not rule.holds(value):
+            raise ValueError(f"The setting {name!r} of its net must be {rule.text}, not {value!r}.")
+    return settings
+
+
+def check_names(tensors: Tensors) -> None:
+    """Refuse tensors of which no part would take notice."""
+    strange = [name for name in tensors if name.partition(".")[0] not in PARTS]
+    if strange:
+        raise ValueError(f"It holds tensors that are no weights: {', '.join(strange[:5])}.")
+
+
+def part_of(tensors: Tensors, part: str) -> dict[str, NDArray[Any]]:
+    """Give the tensors whose names begin with that of a part, without it."""
+    return {
+        name.removeprefix(f"{part}."): values
+        for name, values in tensors.items()
+        if name.startswith(f"{part}.")
+    }
+
+
+def count_features(layer: str, sizes: Mapping[str, list[int]]) -> int:
+    """Count what ``transform`` gives: several globals are averaged to one code."""
+    return sizes[layer][0] if layer == "code" else math.prod(sizes[layer])
+
+
+Check = Callable[[Any], bool]
+
+
+def is_count(value: Any, least: int = 0) -> bool:
+    """Whether a value is a whole number that 64 bits hold."""
+    return type(value) is int and least <= value < 2**63
+
+
+def list_of(check: Check) -> Check:
+    """Allow lists of what is allowed."""
+    return lambda value: isinstance(value, list) and all(map(check, value))
+
+
+def dict_of(check: Check, names: tuple[str, ...] | None = None) -> Check:
+    """Allow dicts of what is allowed, with these names only and all of them, if there are any."""
+    return lambda value: (
+        isinstance(value, dict)
+        and (names is None or value.keys() == set(names))
+        and all(map(check, value.values()))
+    )
+
+
+def is_shape(value: Any) -> bool:
+    """Whether a value is the shape of a sample's features."""
+    return list_of(lambda n: is_count(n, 1))(value) and 1 <= len(value) <= 4
+
+
+def is_pair(value: Any) -> bool:
+    """Whether a value is a pair of looks."""
+    return list_of(is_count)(value) and len(value) == 2
+
+
+def is_layout(value: Any) -> bool:
+    """Whether a value is the layout of vectors, signals or images."""
+    if not isinstance(value, Layout):
+        return False
+    shape: Any = value.shape
+    return (
+        isinstance(shape, tuple)
+        and is_shape(list(shape))
+        and len(shape) <= 3
+        and type(value.channels_last) is bool
+    )
+
+
+def anything(value: Any) -> bool:
+    """Allow what is looked at later."""
+    return True
+
+
+# What each place of the header holds.
+SCHEMA: dict[str, Check] = {
+    "class": lambda v: isinstance(v, str) and v in TRANSFORMERS,
+    "versions": dict_of(lambda v: isinstance(v, str)),
+    "parameters": dict_of(anything),
+    "given": list_of(lambda v: isinstance(v, str)),
+    "attributes": lambda v: (
+        isinstance(v, dict) and {*ATTRIBUTES} <= v.keys() <= {*ATTRIBUTES, *OPTIONAL}
+    ),
+    "built": dict_of(anything, ("parameters", "given", "sizes", "looks", "n_samples")),
+    "built.parameters": dict_of(anything),
+    "built.given": list_of(lambda v: isinstance(v, str)),
+    "built.sizes": dict_of(is_shape, LAYERS),
+    "built.looks": lambda v: list_of(is_pair)(v) and len(v) > 0,
+    "built.n_samples": is_count,
+    "net": dict_of(anything, ("books", "settings")),
+    "net.books": lambda v: list_of(dict_of(anything))(v) and len(v) > 0,
+    "net.settings": dict_of(anything, SETTINGS),
+}
+
+
+def check_header(header: Mapping[str, Any]) -> None:
+    """Refuse a header that ``save`` would not have written.
+
+    Raises
+    ------
+    ValueError
+        Naming the first place that is wrong.
+    """
+    for place, check in SCHEMA.items():
+        value: Any = header
+        for name in place.split("."):
+            value = value.get(name)
+        if not check(value):
+            text = repr(value)
+            raise ValueError(f"Its header has {text[:200]} as {place!r}, which cannot be.")
+
+
+def check_attributes(
+    attributes: Mapping[str, Any],
+    books: list[dict[str, Any]],
+    sizes: Mapping[str, list[int]],
+) -> None:
+    """Refuse attributes that no fit leaves.
+
+    Raises
+    ------
+    ValueError
+        Naming the first one that is wrong.
+    """
+    layout = attributes["_layout"]
+    right = {
+        "_layout": is_layout(layout),
+        "_layer": attributes["_layer"] in LAYERS,
+        "_entropy": is_count(attributes["_entropy"]),
+        "n_iter_": is_count(attributes["n_iter_"], 1) and attributes["n_iter_"] <= len(books),
+        "books": all(isinstance(v, int | float) for epoch in books for v in epoch.values())
+        and all(isinstance(books[-1].get(name), float) for name in ("loss", "spread")),
+    }
+    classes, names = attributes.get("classes_"), attributes.get("feature_names_in_")
+    if classes is not None:
+        right["classes_"] = isinstance(classes, np.ndarray) and classes.ndim == 1
+    if names is not None:
+        right["feature_names_in_"] = (
+            isinstance(names, np.ndarray)
+            and names.dtype == object
+            and right["_layout"]
+            and names.shape == (layout.n_features,)
+        )
+    wrong = [name for name, holds in right.items() if not holds]
+    if wrong:
+        raise ValueError(f"Its header holds a {wrong[0]} that no fit leaves.")

@@ -1,0 +1,160 @@
+"""The predictive term: rows of the local map told from the context before them."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from skdim.bounds import BOUNDS
+from skdim.critics import DotCritic
+from skdim.encoders import Features
+from skdim.objectives.base import AbstractObjective, Batch
+from skdim.pairs import bound_of_pairs, in_full
+
+__all__ = ["ContextPrediction", "unseen_rows"]
+
+# Samples of noise by which it is found out what depends on what.
+NOISES = 8
+
+# Scores that are computed at once: 64 MiB in single precision.
+MOST_FLOATS = 2**24
+
+
+class ContextPrediction(AbstractObjective):
+    """Predict local features from the context some rows before them.
+
+    The code at a place (row r, column j) is the context of what lies at rows up to r. By a critic
+    of its own for each distance, it is to tell the local features at (t, j), with t beyond r, from
+    those at row t of all places and samples of the batch. The term ``prediction`` is minus the
+    InfoNCE bound, averaged over pairs of rows and over looks. Each look is predicted from itself:
+    another look may show in its context what is to be predicted.
+
+    Parameters
+    ----------
+    rows : sequence of (int, int)
+        Pairs ``(r, t)``; see :func:`unseen_rows`.
+    code_features : int
+        Channels of the codes.
+    local_features : int
+        Channels of the local features.
+    units : int, default=256
+        Size of the space in which the two are compared.
+
+    References
+    ----------
+    van den Oord, Li and Vinyals (2018). Representation learning with contrastive predictive
+    coding. arXiv:1807.03748.
+    """
+
+    def __init__(
+        self,
+        rows: Sequence[tuple[int, int]],
+        code_features: int,
+        local_features: int,
+        *,
+        units: int = 256,
+    ) -> None:
+        super().__init__()
+        self.rows = tuple(rows)
+        distances = sorted({t - r for r, t in rows})
+        self.critics = nn.ModuleDict(
+            {str(d): DotCritic(code_features, local_features, units) for d in distances}
+        )
+
+    def forward(self, looks: Sequence[Features], batch: Batch) -> dict[str, Tensor]:
+        """Give minus the bound; see ``AbstractObjective.forward``."""
+        return {"prediction": -torch.stack([self.bound(look) for look in looks]).mean()}
+
+    def score(self, features: Features, batch: Batch) -> Tensor:
+        """Bound the information between context and what comes after it, in nats."""
+        return self.bound(features)
+
+    def bound(self, features: Features) -> Tensor:
+        """Bound the information of context rows on rows to be predicted, averaged over pairs."""
+        bounds = []
+        for distance, critic in self.critics.items():
+            assert isinstance(critic, DotCritic)
+            rows = [r for r, t in self.rows if t - r == int(distance)]
+            ahead = [r + int(distance) for r in rows]
+            codes = critic.project_code(features.code[:, :, rows])
+            locations = critic.project_local(features.local[:, :, ahead])
+            bounds.append(info_nce_of(*(by_row(part, len(rows)) for part in (codes, locations))))
+        return torch.cat(bounds).mean()
+
+
+def by_row(projected: Tensor, n_rows: int) -> Tensor:
+    """Lay projections (n, rows * columns, u) out as (rows, n * columns, u)."""
+    n, _, units = projected.shape
+    return projected.reshape(n, n_rows, -1, units).movedim(1, 0).flatten(1, 2)
+
+
+def info_nce_of(codes: Tensor, locations: Tensor) -> Tensor:
+    """Bound the information of m codes on m locations, row by row; both (rows, m, u).
+
+    Each place of each sample is predicted alone, against all others of its row: all rows at once,
+    or block by block where their scores would take too much memory.
+    """
+    n_rows, m, _ = codes.shape
+    if n_rows * m * m <= MOST_FLOATS:
+        scores = in_full(codes @ locations.mT)
+        told = scores.log_softmax(dim=2).diagonal(dim1=1, dim2=2)
+        return told.mean(dim=1) + math.log(m)
+    bounds = [
+        bound_of_pairs(BOUNDS["infonce"], multiply, code[:, None], local[:, None])
+        for code, local in zip(codes, locations, strict=True)
+    ]
+    return torch.stack(bounds)
+
+
+def multiply(code: Tensor, local: Tensor) -> Tensor:
+    """Score projections (*batch, g, u) and (*batch, l, u) by their inner products."""
+    return code @ local.mT
+
+
+def unseen_rows(encoder: nn.Module, shape: tuple[int, ...], most: int = 5) -> list[tuple[int, int]]:
+    """Find which rows can be predicted from which contexts that have not seen them.
+
+    What an output depends on is read off its gradients on noise, in evaluation mode: pixels (or
+    columns, or points in time) whose gradient is exactly 0 in all channels are not seen.
+
+    Parameters
+    ----------
+    encoder : Module
+        Samples to features with ``local`` and ``code`` of the same grid.
+    shape : tuple of int
+        Of a sample: ``(C, H, W)``, ``(C, L)`` or ``(d,)``.
+    most : int, default=5
+        Rows that one context predicts at most: the first that it has not seen.
+
+    Returns
+    -------
+    list of (int, int)
+        Pairs (row of the context, row to be predicted) that share no pixel; empty if there are
+        none.
+    """
+    weight = next(encoder.parameters())
+    x = torch.randn(NOISES, *shape).to(weight).requires_grad_()
+    training = encoder.training
+    encoder.eval()
+    # Libraries may convolve by transforms that leave rounding where nothing is.
+    with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
+        features = encoder(x)
+        context, local = (pixels_seen(layer, x) for layer in (features.code, features.local))
+    encoder.train(training)
+    shared = (context.double() @ local.double().T).cpu() > 0
+    pairs = []
+    for r in range(len(shared)):
+        unseen = (~shared[r, r + 1 :]).nonzero().flatten().tolist()
+        pairs += [(r, r + 1 + ahead) for ahead in unseen[:most]]
+    return pairs
+
+
+def pixels_seen(layer: Tensor, x: Tensor) -> Tensor:
+    """Say which pixels each row of a layer depends on: truth values (rows, pixels)."""
+    seen = []
+    for row in layer.unbind(dim=2):
+        (gradient,) = torch.autograd.grad(row, x, torch.randn_like(row), retain_graph=True)
+        pixels = gradient != 0  # (NOISES, *shape)
+        seen.append((pixels.any(dim=1) if x.ndim > 2 else pixels).any(dim=0).flatten())
+    return torch.stack(seen)

@@ -1,0 +1,223 @@
+"""Values in plain words, that JSON can hold: numbers, names, and our own small objects.
+
+What is decoded is built from fixed tables of this package: a file can name nothing else. So a
+file never executes anything, and all else a user gives (callables, modules) is given again.
+"""
+
+import dataclasses
+import inspect
+import math
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import PurePath
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from skdim import critics, encoders, priors, views
+from skdim.inputs import Layout
+
+__all__ = ["NotPlainError", "decode", "encode"]
+
+
+class NotPlainError(TypeError):
+    """A value has no form in plain words."""
+
+
+def named_callables() -> dict[str, Any]:
+    """Collect the classes and functions that a file may name."""
+    offered = [getattr(room, name) for room in (critics, encoders) for name in room.__all__]
+    networks = [kind for kind in offered if inspect.isclass(kind) and issubclass(kind, nn.Module)]
+    maps: list[Any] = [
+        part for prior in priors.PRIORS.values() for part in (prior.squash, prior.sample)
+    ]
+    optimizers = {
+        f"torch.optim.{name}": kind
+        for name, kind in vars(torch.optim).items()
+        if inspect.isclass(kind) and issubclass(kind, torch.optim.Optimizer)
+    }
+    return {known.__name__: known for known in (*networks, *maps)} | optimizers
+
+
+# What the tables hold is all that a file can name.
+CALLABLES: dict[str, Any] = named_callables()
+DATACLASSES: dict[str, Any] = {
+    kind.__name__: kind
+    for kind in (Layout, priors.Prior, views.Augment, views.Identity, views.Occlude)
+}
+# Strings, whole numbers, floats and truth values: no objects.
+KINDS_OF_ARRAYS = "Uiufb"
+
+
+def encode(value: Any) -> Any:
+    """Put a value in plain words.
+
+    Returns
+    -------
+    object
+        Of None, bool, int, finite float, str, list and dict only; a dict has one key, which says
+        what it holds.
+
+    Raises
+    ------
+    NotPlainError
+        If it is anything else than FORMS, CALLABLES and DATACLASSES hold.
+    """
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, np.bool_ | np.integer):
+        return value.item()
+    if isinstance(value, float | np.floating):
+        return float(value) if math.isfinite(value) else {"float": str(float(value))}
+    if type(value) is list:
+        return [encode(part) for part in value]
+    for tag, (kind, say, _) in FORMS.items():
+        if isinstance(value, kind):
+            return {tag: say(value)}
+    for name, known in CALLABLES.items():
+        if value is known:
+            return {"callable": name}
+    if DATACLASSES.get(type(value).__name__) is type(value):
+        return {"object": {"class": type(value).__name__, "fields": encode_fields(value)}}
+    raise NotPlainError(f"{value!r} of type {type(value).__name__} has no form in plain words.")
+
+
+def decode(said: Any) -> Any:
+    """Give back what ``encode`` put in plain words.
+
+    Raises
+    ------
+    ValueError
+        If it was not put so.
+    """
+    if isinstance(said, list):
+        return [decode(part) for part in said]
+    if not isinstance(said, dict):
+        return said
+    if len(said) != 1:
+        raise ValueError(f"it holds {shortened(said)}, which is no value")
+    ((tag, inner),) = said.items()
+    if tag not in FORMS:
+        raise ValueError(f"it holds a value of the unknown kind {shortened(tag)}")
+    try:
+        return FORMS[tag][2](inner)
+    except (KeyError, TypeError, AttributeError, OverflowError) as error:
+        raise ValueError(f"it holds {shortened(said)}, which is no {tag}: {error}") from error
+
+
+def shortened(value: Any) -> str:
+    """Show a value in a message, at most a line of it."""
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def encode_fields(value: Any) -> dict[str, Any]:
+    """Put the fields of a dataclass in plain words."""
+    return {field.name: encode(getattr(value, field.name)) for field in dataclasses.fields(value)}
+
+
+def decode_object(said: Mapping[str, Any]) -> Any:
+    """Build one of our own dataclasses, which checks its fields itself."""
+    fields = {name: decode(part) for name, part in said["fields"].items()}
+    return DATACLASSES[said["class"]](**fields)
+
+
+def encode_partial(value: "partial[Any]") -> dict[str, Any]:
+    """Put a partial call of one of our classes in plain words."""
+    return {
+        "of": encode(value.func),
+        "args": encode(list(value.args)),
+        "keywords": {name: encode(part) for name, part in value.keywords.items()},
+    }
+
+
+def decode_partial(said: Mapping[str, Any]) -> "partial[Any]":
+    """Build a partial call of one of our classes."""
+    func = decode(said["of"])
+    if not callable(func):
+        raise TypeError(f"{shortened(func)} cannot be called")
+    keywords = {name: decode(part) for name, part in said["keywords"].items()}
+    return partial(func, *decode(said["args"]), **keywords)
+
+
+def encode_array(value: Any) -> dict[str, Any]:
+    """Put an array of numbers or strings in plain words; names of columns are dtype object."""
+    if value.dtype == object and all(type(part) is str for part in value.tolist()):
+        return {"dtype": "object", "values": value.tolist()}
+    if value.dtype.kind not in KINDS_OF_ARRAYS:
+        raise NotPlainError(f"an array of dtype {value.dtype} has no form in plain words.")
+    return {"dtype": value.dtype.str, "values": encode(value.tolist())}
+
+
+def decode_array(said: Mapping[str, Any]) -> Any:
+    """Build an array of numbers or strings."""
+    values = decode(said["values"])
+    if said["dtype"] == "object":
+        if not all(type(part) is str for part in values):
+            raise TypeError("an array of objects holds strings only")
+        return np.array(values, dtype=object)
+    dtype = np.dtype(str(said["dtype"]))
+    if dtype.kind not in KINDS_OF_ARRAYS:
+        raise TypeError(f"dtype {dtype} is not allowed")
+    array = np.array(values)
+    # Strings are given room by their own length, never by what a file says.
+    return array if dtype.kind == "U" else array.astype(dtype)
+
+
+def encode_random_state(value: np.random.RandomState) -> Any:
+    """Put where a RandomState stands in plain words."""
+    state: Any = value.get_state(legacy=False)
+    inner = {name: np.asarray(part).tolist() for name, part in state["state"].items()}
+    return {
+        "generator": state["bit_generator"],
+        "state": inner,
+        "has_gauss": state["has_gauss"],
+        "gauss": state["gauss"],
+    }
+
+
+def decode_random_state(said: Mapping[str, Any]) -> np.random.RandomState:
+    """Build a RandomState of NumPy's own kind."""
+    if said["generator"] != "MT19937":
+        raise TypeError("a RandomState is of the kind MT19937")
+    random_state = np.random.RandomState(0)
+    keys = np.array(said["state"]["key"], dtype=np.uint32)
+    position = int(said["state"]["pos"])
+    if not 0 <= position <= len(keys):
+        raise TypeError(f"position {position} is outside the state")
+    random_state.set_state(
+        ("MT19937", keys, position, int(said["has_gauss"]), float(said["gauss"]))
+    )
+    return random_state
+
+
+def decode_float(said: str) -> float:
+    """Read a number that is not finite."""
+    if said not in ("nan", "inf", "-inf"):
+        raise TypeError("finite numbers stand for themselves")
+    return float(said)
+
+
+def decode_dict(said: list[Any]) -> dict[Any, Any]:
+    """Build a dict of its entries."""
+    return {decode(name): decode(part) for name, part in said}
+
+
+Form = tuple[type, Callable[[Any], Any], Callable[[Any], Any]]
+
+# How each kind of value is put in words, and read from them; "float", "object" and "callable" are
+# chosen by hand in ``encode``, whatever their type.
+FORMS: dict[str, Form] = {
+    "tuple": (tuple, lambda v: [encode(part) for part in v], lambda s: tuple(map(decode, s))),
+    "dict": (dict, lambda v: [[encode(k), encode(p)] for k, p in v.items()], decode_dict),
+    "array": (np.ndarray, encode_array, decode_array),
+    "partial": (partial, encode_partial, decode_partial),
+    "device": (torch.device, str, torch.device),
+    "path": (PurePath, str, lambda s: type(PurePath())(s)),
+    "random_state": (np.random.RandomState, encode_random_state, decode_random_state),
+    "float": (type(None), str, decode_float),
+    "object": (type(None), str, decode_object),
+    "callable": (type(None), str, lambda s: CALLABLES[s]),
+}

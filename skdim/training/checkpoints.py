@@ -1,0 +1,219 @@
+"""Writing down a training while it goes on, and taking it up where it was cut off."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from skorch import NeuralNet
+from skorch.callbacks import Callback
+from torch import Generator, Tensor
+
+from skdim.training.archives import dump, read_archive, write_archive
+from skdim.training.stopping import EarlyStopping
+
+__all__ = ["Checkpoints", "find_checkpoint"]
+
+LAST = "last.pt"
+BEST = "best.pt"
+
+
+def find_checkpoint(folder: Path) -> dict[str, Any] | None:
+    """Read the checkpoint that is the furthest.
+
+    Parameters
+    ----------
+    folder : Path
+
+    Returns
+    -------
+    dict or None
+        None if there is none.
+
+    Raises
+    ------
+    ValueError
+        If one of the two files is damaged.
+    """
+    found = [read_archive(folder / name) for name in (LAST, BEST) if (folder / name).exists()]
+    return max(found, key=lambda state: (state["epoch"], state["ended"]), default=None)
+
+
+class Checkpoints(Callback):
+    """Write checkpoints at the end of epochs; begin from one where there is one.
+
+    It comes after all other callbacks, so that it sees what they have done to an epoch, and
+    undoes what they do when a training that was cut off begins once more.
+
+    Parameters
+    ----------
+    folder : Path
+        It exists, and nobody else writes there.
+    every : int
+        Epochs from one checkpoint to the next.
+    run : dict
+        What tells this training from others: ``parameters``, ``data``, ``entropy``, ``n_epochs``.
+    found : dict or None
+        The checkpoint to begin from.
+    """
+
+    def __init__(
+        self, folder: Path, every: int, run: dict[str, Any], found: dict[str, Any] | None
+    ) -> None:
+        self.folder = folder
+        self.every = every
+        self.run = run
+        self.found = found
+
+    def watch(self, stopping: EarlyStopping | None, *, draws_globally: bool) -> None:
+        """Say what else the state of the training is.
+
+        Parameters
+        ----------
+        stopping : EarlyStopping or None
+        draws_globally : bool
+            Whether the training draws from torch's global generators.
+        """
+        self.stopping = stopping
+        self.draws_globally = draws_globally
+
+    def on_train_begin(self, net: NeuralNet, X: Any = None, **kwargs: Any) -> None:
+        """Take up the training where the checkpoint left it."""
+        self.rows = X
+        self.generator: Generator = net.generator
+        self.written, self.ended = 0, False
+        if self.found is not None:
+            self.restore(net, self.found)
+            self.found = None
+
+    def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
+        """Write a checkpoint, if it is time or this epoch is the best one."""
+        epoch = len(net.history)
+        is_best = self.stopping is not None and self.stopping.best_epoch_ == epoch
+        is_time = epoch % self.every == 0 or epoch == self.run["n_epochs"]
+        if is_best or is_time:
+            self.write(net, [BEST] * is_best + [LAST] * is_time)
+
+    def on_train_end(self, net: NeuralNet, **kwargs: Any) -> None:
+        """Write down that a training has ended before its last epoch."""
+        if not self.ended and self.written < self.run["n_epochs"]:
+            self.ended = True
+            self.write(net, [LAST])
+
+    def write(self, net: NeuralNet, names: list[str]) -> None:
+        """Write the state of the training to one or two files.
+
+        Raises
+        ------
+        FloatingPointError
+            If the training has diverged; earlier checkpoints stay.
+        OSError
+            If a file cannot be written; what was there stays.
+        TypeError
+            If the optimizer's state is no tensors and primitives.
+        """
+        state = self.take(net)
+        try:
+            net.check_encoder(self.rows)
+        finally:
+            self.set_global(state["generators"])  # A module may draw in evaluation mode too.
+        content = dump(state)
+        for name in names:
+            write_archive(self.folder / name, content)
+        if not self.written:
+            # What torch saves it may not read: then better say so now than when it is needed.
+            read_back(self.folder / names[0], type(net.optimizer_).__name__)
+        self.written = len(net.history)
+
+    def take(self, net: NeuralNet) -> dict[str, Any]:
+        """Give the state of the training as tensors and primitives."""
+        stopping = self.stopping
+        return self.run | {
+            "epoch": len(net.history),
+            "ended": self.ended,
+            "step": net.step,
+            **net.state(),
+            "optimizer": net.optimizer_.state_dict(),
+            "stopping": None if stopping is None else stopping.state(),
+            "history": [plain(epoch) for epoch in net.history],
+            "generators": self.take_generators(),
+        }
+
+    def take_generators(self) -> dict[str, Any]:
+        """Give the states of all generators that the training draws from."""
+        device = self.generator.device
+        states: dict[str, Any] = {"device": device.type, "own": self.generator.get_state()}
+        if self.draws_globally:
+            states["torch"] = torch.get_rng_state()
+            if device.type == "cuda":
+                states["cuda"] = torch.cuda.get_rng_state(device)
+        return states
+
+    def restore(self, net: NeuralNet, state: dict[str, Any]) -> None:
+        """Set the training to where a checkpoint left it.
+
+        Raises
+        ------
+        ValueError
+            If its tensors are not those of this training.
+        """
+        try:
+            net.load_state(state)
+            net.optimizer_.load_state_dict(state["optimizer"])
+            if self.stopping is not None:
+                self.stopping.load_state(state["stopping"])
+            self.set_generators(state["generators"])
+        except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"The checkpoint in {str(self.folder)!r} does not hold the tensors of this "
+                f"training: {error}"
+            ) from error
+        net.history.extend(state["history"])
+        self.written, self.ended = state["epoch"], state["ended"]
+        net.step = net.n_steps if self.ended else state["step"]
+
+    def set_generators(self, states: dict[str, Any]) -> None:
+        """Set all generators; those of another kind of device are left as they are."""
+        if states["device"] == self.generator.device.type:
+            self.generator.set_state(states["own"])
+            self.set_global(states)
+
+    def set_global(self, states: dict[str, Any]) -> None:
+        """Set torch's global generators, if the training draws from them."""
+        if self.draws_globally:
+            torch.set_rng_state(states["torch"])
+            if self.generator.device.type == "cuda":
+                torch.cuda.set_rng_state(states["cuda"], self.generator.device)
+
+
+def read_back(path: Path, optimizer: str) -> None:
+    """Read a checkpoint that was just written.
+
+    Raises
+    ------
+    TypeError
+        If it holds more than tensors and primitives.
+    """
+    try:
+        read_archive(path)
+    except ValueError as error:
+        path.unlink()
+        raise TypeError(
+            f"The training cannot be written down: with {optimizer}, a checkpoint holds more than "
+            f"tensors and primitives. Use another optimizer, or checkpoint_dir=None. ({error})"
+        ) from error
+
+
+def plain(value: Any) -> Any:
+    """Give what callbacks wrote into the history, as far as it is numbers, texts and tensors."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, Tensor):
+        return value.detach().cpu()
+    if isinstance(value, list | tuple):
+        return [plain(part) for part in value]
+    if isinstance(value, dict):
+        return {str(name): plain(part) for name, part in value.items()}
+    return repr(value)

@@ -1,0 +1,55 @@
+"""A trained net in plain parts, and back: weights as arrays, books as lists, nothing of skorch."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from numpy.typing import NDArray
+from skorch.history import History
+
+from skdim.training.arrays import as_arrays, as_tensors
+from skdim.training.net import EncoderNet
+
+__all__ = ["SETTINGS", "Weights", "give_back", "take_out"]
+
+Weights = dict[str, dict[str, NDArray[Any]]]
+
+# What ``EncoderNet.plan`` sets, by its names.
+SETTINGS = ("batch_size", "lr", "verbose", "precision", "compiling", "schedule")
+
+
+def take_out(net: EncoderNet) -> dict[str, Any]:
+    """Give all that a net has learnt and written down.
+
+    Returns
+    -------
+    dict
+        ``weights`` of "module" and "criterion", ``books`` (a dict an epoch), ``settings``,
+        ``device`` and ``optimizer`` (its state, or None).
+
+    Raises
+    ------
+    TypeError
+        If NumPy lacks a type of the weights, or they are no tensors only.
+    """
+    optimizer = net.optimizer_
+    return {
+        "weights": as_arrays(net.state()),
+        "books": [{k: v for k, v in epoch.items() if k != "batches"} for epoch in net.history],
+        "settings": {name: getattr(net, name) for name in SETTINGS},
+        "device": str(net.device),
+        "optimizer": None if optimizer is None else as_arrays(optimizer.state_dict()),
+    }
+
+
+def give_back(net: EncoderNet, kept: Mapping[str, Any]) -> None:
+    """Set a net, whose weights are those already, to what ``take_out`` gave."""
+    for name in SETTINGS:
+        setattr(net, name, kept["settings"][name])
+    # skorch keeps a list of batches an epoch; ours is empty.
+    net.history_ = History([{"batches": [{}], **epoch} for epoch in kept["books"]])
+    if kept["optimizer"] is None:
+        net.drop_optimizer()
+    else:
+        net.optimizer_.load_state_dict(as_tensors(kept["optimizer"]))
+    net.module_.eval()
+    net.criterion_.eval()

@@ -1,0 +1,143 @@
+"""The paper's baselines keep the contracts that Deep InfoMax keeps: scikit-learn's, and ours."""
+
+import pickle
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from skdim import (
+    AAETransformer,
+    AutoencoderTransformer,
+    BiGANTransformer,
+    CPCTransformer,
+    NATTransformer,
+    VAETransformer,
+)
+from tests.estimators.test_common import FURTHER_CHECKS
+
+BASELINES = [
+    AAETransformer,
+    AutoencoderTransformer,
+    BiGANTransformer,
+    CPCTransformer,
+    NATTransformer,
+    VAETransformer,
+]
+
+every_baseline = pytest.mark.parametrize("baseline", BASELINES, ids=lambda each: each.__name__)
+
+DRAWS = np.random.default_rng(0)
+SAMPLES = {
+    "images": DRAWS.integers(0, 256, (40, 16, 16), dtype=np.uint8),
+    "vectors": DRAWS.normal(size=(40, 9)).astype(np.float32),
+    "signals": DRAWS.normal(size=(40, 2, 32)).astype(np.float32),
+}
+ENCODERS = {"signals": "conv1d"}
+every_kind = pytest.mark.parametrize("kind", SAMPLES)
+
+
+def small(baseline, kind="vectors", **parameters):
+    """Train briefly: what is checked does not need good features."""
+    settings = {"max_epochs": 2, "batch_size": 16, "random_state": 0, "device": "cpu"}
+    return baseline(8, encoder=ENCODERS.get(kind, "auto"), **settings | parameters)
+
+
+@parametrize_with_checks([small(baseline) for baseline in BASELINES], xfail_strict=True)
+def test_keeps_the_contract_of_scikit_learn(estimator, check):
+    check(estimator)
+
+
+# Some of these checks fit on a table with names and transform an array, or the other way round.
+@pytest.mark.filterwarnings("ignore:X (has|does not have valid) feature names:UserWarning")
+@pytest.mark.parametrize("check", FURTHER_CHECKS, ids=lambda check: check.__name__)
+@every_baseline
+def test_keeps_the_contract_of_a_transformer(baseline, check):
+    check(baseline.__name__, small(baseline))
+
+
+@every_kind
+@every_baseline
+@pytest.mark.usefixtures("global_random_state_untouched")
+def test_one_seed_gives_one_code_and_another_another(baseline, kind):
+    X = SAMPLES[kind]
+    codes = small(baseline, kind).fit_transform(X)
+    again = small(baseline, kind).fit_transform(X)
+    other = small(baseline, kind, random_state=1).fit_transform(X)
+
+    assert codes.shape == (40, 8)
+    assert codes.dtype == np.float32
+    assert np.isfinite(codes).all()
+    np.testing.assert_array_equal(codes, again)
+    assert not np.array_equal(codes, other)
+
+
+@every_kind
+@every_baseline
+def test_a_row_depends_on_its_own_sample_only(baseline, kind):
+    X = SAMPLES[kind]
+    fitted = small(baseline, kind).fit(X)
+    codes = fitted.transform(X)
+
+    np.testing.assert_array_equal(fitted.transform(X[7:9]), codes[7:9])
+    np.testing.assert_array_equal(fitted.transform(X[::-1]), codes[::-1])
+
+
+@every_kind
+@every_baseline
+def test_a_pickle_gives_the_same_codes(baseline, kind):
+    X = SAMPLES[kind]
+    fitted = small(baseline, kind).fit(X)
+    copied = pickle.loads(pickle.dumps(fitted))
+
+    np.testing.assert_array_equal(copied.transform(X), fitted.transform(X))
+
+
+@every_kind
+@every_baseline
+def test_every_layer_can_be_had(baseline, kind):
+    X = SAMPLES[kind]
+    fitted = small(baseline, kind).fit(X)
+
+    for layer in ("code", "hidden", "conv", "local"):
+        features = fitted.encode(X[:5], layer)
+        assert len(features) == 5
+        assert features.isfinite().all()
+        output = small(baseline, kind, output=layer).fit(X).transform(X[:5])
+        assert output.shape == (5, features[0].numel())
+
+
+@every_baseline
+def test_training_goes_on_from_where_it_was(baseline):
+    X = SAMPLES["vectors"]
+    fitted = small(baseline, warm_start=True).fit(X)
+    before = fitted.transform(X)
+    fitted.fit(X)
+
+    assert fitted.n_iter_ == 4
+    assert len(fitted.loss_curve_) == 4
+    assert not np.array_equal(fitted.transform(X), before)
+
+
+@every_baseline
+def test_clones_and_pipelines(baseline):
+    X, y = SAMPLES["vectors"], np.arange(40) % 2
+    estimator = small(baseline)
+    copied = clone(estimator)
+    pipe = make_pipeline(copied, LogisticRegression()).fit(X, y)
+
+    assert copied.get_params() == estimator.get_params()
+    assert pipe.predict(X).shape == (40,)
+    assert next(iter(pipe[:-1].get_feature_names_out())) == f"{baseline.__name__.lower()}0"
+
+
+@every_baseline
+def test_codes_are_trained(baseline):
+    X = SAMPLES["images"]
+    idle = small(baseline, learning_rate=1e-12).fit(X).transform(X)
+    trained = small(baseline, learning_rate=1e-3, max_epochs=4).fit(X).transform(X)
+
+    assert not np.allclose(trained, idle, atol=1e-3)
