@@ -1,0 +1,208 @@
+"""Critics trained on some rows, stopped by others, and judged on the rest."""
+
+import copy
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.utils import check_random_state
+from torch import Generator, Tensor, nn
+
+__all__ = ["Curve", "Fold", "Training", "fit_critic", "make_folds", "seed_from"]
+
+# What is judged is a running mean of the weights that are trained: it jumps less than they do.
+MEMORY = 0.9
+
+
+@dataclass(frozen=True)
+class Training:
+    """How critics are trained.
+
+    Parameters
+    ----------
+    max_epochs : int
+    patience : int
+        Epochs without a better validation value after which to stop.
+    batch_size : int
+    learning_rate : float
+        Falls to zero by a cosine.
+    weight_decay : float, default=0.01
+    """
+
+    max_epochs: int
+    patience: int
+    batch_size: int
+    learning_rate: float
+    weight_decay: float = 1e-2
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be trained with."""
+        if self.max_epochs < 0:
+            raise ValueError(f"max_epochs={self.max_epochs}; 0 or more is needed.")
+        if self.batch_size < 2:
+            raise ValueError(
+                f"batch_size={self.batch_size}; at least 2 rows are needed: one alone has no "
+                "negatives."
+            )
+        if not 0 < self.learning_rate < math.inf:
+            raise ValueError(f"learning_rate={self.learning_rate}; it must be above 0.")
+
+
+@dataclass
+class Curve:
+    """How one critic learnt, in nats; all but the training on rows it was not trained on.
+
+    The rows held out are in two halves. Each says which weights the other judges, so that no row
+    judges weights that it has chosen.
+
+    Parameters
+    ----------
+    training : list of float
+        On the batches, epoch by epoch.
+    halves : list of (float, float)
+        On either half; first before training, which is what the normal copula alone gives, then
+        after each epoch.
+    """
+
+    training: list[float] = field(default_factory=list)
+    halves: list[tuple[float, float]] = field(default_factory=list)
+
+    @property
+    def kept(self) -> tuple[int, int]:
+        """Epochs behind the weights that the first half judges, and the second."""
+        first, second = np.argmax(self.halves, axis=0)
+        return int(second), int(first)
+
+    @property
+    def held_out(self) -> float:
+        """Mean of the two halves, of the weights that they judge."""
+        first, second = self.kept
+        return (self.halves[first][0] + self.halves[second][1]) / 2
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Which rows train a critic, and which do not."""
+
+    training: NDArray[np.intp]
+    held_out: NDArray[np.intp]
+
+
+def seed_from(random_state: Any) -> int:
+    """Draw a seed; None takes fresh entropy and moves no global state.
+
+    Parameters
+    ----------
+    random_state : int, RandomState or None
+    """
+    if random_state is None:
+        return int(np.random.SeedSequence().generate_state(1)[0])
+    return int(check_random_state(random_state).randint(2**31 - 1))
+
+
+def make_folds(n: int, test_size: float, draws: np.random.Generator) -> list[Fold]:
+    """Cut rows into parts, each of which is held out once.
+
+    Parameters
+    ----------
+    n : int
+    test_size : float
+        Share of the rows in a part, up to a half; the nearest one over a whole number is taken.
+    draws : Generator
+
+    Returns
+    -------
+    list of Fold
+
+    Raises
+    ------
+    ValueError
+        If the share is out of range, or a part would have fewer than four rows.
+    """
+    if not 0 < test_size <= 0.5:
+        raise ValueError(f"test_size={test_size}; a share above 0 and at most 1/2 is needed.")
+    count = round(1 / test_size)
+    if n < 4 * count:
+        raise ValueError(
+            f"{n} rows in {count} parts (test_size={test_size:g}) leave fewer than 4 a part; give "
+            "more rows or a larger test_size."
+        )
+    parts = np.array_split(draws.permutation(n), count)
+    return [
+        Fold(np.concatenate([*parts[:i], *parts[i + 1 :]]), part) for i, part in enumerate(parts)
+    ]
+
+
+def fit_critic(
+    critic: nn.Module,
+    bound_of_rows: Callable[[Tensor], Tensor],
+    judge: Callable[[nn.Module], tuple[float, float]],
+    n_rows: int,
+    training: Training,
+    generator: Generator,
+) -> Curve:
+    """Train a critic, judged after each epoch on both halves of the rows held out.
+
+    Parameters
+    ----------
+    critic : Module
+        Is changed.
+    bound_of_rows : callable
+        From the numbers (b,) of some training rows to what is to grow, of this critic.
+    judge : callable
+        Gives the values of a critic on the two halves.
+    n_rows : int
+        Rows to train on.
+    training : Training
+    generator : Generator
+        Of the batches.
+
+    Returns
+    -------
+    Curve
+    """
+    mean = copy.deepcopy(critic).eval().requires_grad_(False)
+    curve = Curve(halves=[judge(mean)])
+    weights = [weight for weight in critic.parameters() if weight.requires_grad]
+    if not weights or training.max_epochs == 0:
+        return curve
+    optimizer = torch.optim.AdamW(
+        weights, lr=training.learning_rate, weight_decay=training.weight_decay
+    )
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, training.max_epochs)
+    critic.train()
+    for _ in range(training.max_epochs):
+        values = []
+        for rows in batches(n_rows, training.batch_size, generator):
+            value = bound_of_rows(rows)
+            optimizer.zero_grad(set_to_none=True)
+            (-value).backward()
+            optimizer.step()
+            follow(mean, critic)
+            values.append(value.detach())
+        schedule.step()
+        curve.training.append(torch.stack(values).mean().item())
+        curve.halves.append(judge(mean))
+        best = int(np.argmax(np.sum(curve.halves, axis=1)))
+        if len(curve.halves) - 1 - best >= training.patience:
+            break
+    return curve
+
+
+def batches(n: int, size: int, generator: Generator) -> tuple[Tensor, ...]:
+    """Draw batches of about the same size, of at least two rows if there are as many."""
+    order = torch.randperm(n, generator=generator)
+    return order.tensor_split(max(1, round(n / size)))
+
+
+def follow(mean: nn.Module, critic: nn.Module) -> None:
+    """Move running means towards weights; take buffers over."""
+    with torch.no_grad():
+        for of, to in zip(mean.parameters(), critic.parameters(), strict=True):
+            of.lerp_(to, 1 - MEMORY)
+        for kept, now in zip(mean.buffers(), critic.buffers(), strict=True):
+            kept.copy_(now)

@@ -1,0 +1,133 @@
+"""Multi-scale structural similarity, with scales and a window that fit the images."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+__all__ = ["Scales", "find_scales", "multi_scale_similarity"]
+
+# Exponents of the five scales, from the finest to the coarsest (Wang et al., 2003).
+WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+
+# The published window: Gaussian, 11 pixels wide.
+KERNEL, SIGMA = 11, 1.5
+
+# Windows that a side must hold for one, two, ... five scales. Each scale halves the images; from
+# three on torchmetrics asks for more than that.
+WINDOWS = (1, 2, 4, 9, 16)
+
+LEAST_SIDE = 6
+
+CHUNK = 256
+
+
+@dataclass(frozen=True)
+class Scales:
+    """How structural similarity looks at images of some size.
+
+    Parameters
+    ----------
+    kernel_size : int
+        Width of the Gaussian window, in pixels.
+    sigma : float
+        Its standard deviation, in pixels.
+    weights : tuple of float
+        Exponent of each scale, from the finest on; their sum is 1.
+    """
+
+    kernel_size: int
+    sigma: float
+    weights: tuple[float, ...]
+
+
+def find_scales(height: int, width: int) -> Scales:
+    """Choose the window, then as many scales as hold it.
+
+    The window is the published one, 11 pixels wide, or the widest odd one that still fits after
+    halving once, so that there are two scales at least. Then there are as many of the published
+    five scales as fit: 2 from a side of 22 on, 3 from 44, 4 from 99, 5 from 176. Their published
+    weights are scaled to the sum 1.
+
+    Parameters
+    ----------
+    height, width : int
+
+    Returns
+    -------
+    Scales
+
+    Raises
+    ------
+    ValueError
+        If a side is below 6 pixels.
+
+    Examples
+    --------
+    >>> scales = find_scales(32, 32)
+    >>> scales.kernel_size, len(scales.weights)
+    (11, 2)
+    """
+    side = min(height, width)
+    if side < LEAST_SIDE:
+        raise ValueError(
+            f"Images of {height} x {width} pixels are too small for multi-scale structural "
+            f"similarity: no side may be below {LEAST_SIDE}."
+        )
+    widest = min(KERNEL, side // 2)
+    kernel_size = widest if widest % 2 else widest - 1
+    n_scales = sum(side >= windows * kernel_size for windows in WINDOWS)
+    total = sum(WEIGHTS[:n_scales])
+    weights = tuple(weight / total for weight in WEIGHTS[:n_scales])
+    return Scales(kernel_size, SIGMA * kernel_size / KERNEL, weights)
+
+
+def multi_scale_similarity(images: Tensor, truth: Tensor) -> float:
+    """Average multi-scale structural similarity over pairs of images.
+
+    Parameters
+    ----------
+    images, truth : Tensor of shape (n, C, H, W)
+        Pixels between 0 and 1.
+
+    Returns
+    -------
+    float
+        At most 1, which only equal images reach.
+
+    Raises
+    ------
+    ImportError
+        If torchmetrics is not installed.
+
+    References
+    ----------
+    Wang, Simoncelli and Bovik, "Multiscale structural similarity for image quality assessment",
+    2003.
+    """
+    try:
+        from torchmetrics.functional.image import (  # noqa: PLC0415 - an optional package
+            multiscale_structural_similarity_index_measure as measure,
+        )
+    except ImportError as error:
+        raise ImportError(
+            "Structural similarity needs the package torchmetrics. Install it with "
+            "pip install 'scikit-deepinfomax[metrics]'."
+        ) from error
+    scales = find_scales(*truth.shape[2:])
+    chunks = zip(images.split(CHUNK), truth.split(CHUNK), strict=True)
+    sums = [
+        measure(
+            some,
+            true,
+            kernel_size=scales.kernel_size,
+            sigma=scales.sigma,
+            betas=scales.weights,
+            data_range=1.0,
+            reduction="none",
+        )
+        .double()
+        .sum()
+        for some, true in chunks
+    ]
+    return float(torch.stack(sums).sum()) / len(truth)

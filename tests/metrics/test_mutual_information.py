@@ -1,0 +1,260 @@
+"""Mutual information against the truth, and what it must and must not depend on."""
+
+import math
+import warnings
+
+import numpy as np
+import pytest
+import torch
+
+from skdim.critics import ConcatCritic
+from skdim.metrics import UntrustedEstimateWarning, mutual_information
+from skdim.metrics.couplings import NormalCritic, denoised, whitening
+from skdim.metrics.fitting import make_folds
+from skdim.samplers import TASKS, CorrelatedNormals
+
+SHORT = {"max_epochs": 2, "random_state": 0}
+
+
+def pairs(n=300, d=2, seed=0):
+    draws = np.random.default_rng(seed)
+    x = draws.standard_normal((n, d))
+    return x, x + draws.standard_normal((n, d))
+
+
+# ---------------------------------------------------------------------------------------------
+# The truth
+
+
+@pytest.mark.parametrize("bound", ["dv", "infonce", "kl", "jsd"])
+def test_every_bound_finds_the_information_of_normals(bound):
+    task = TASKS["half_cube-1v1-normal-0.75"]
+    x, z = task.draw(2000, random_state=0)
+
+    found = mutual_information(x, z, bound=bound, max_epochs=5, random_state=0)
+
+    # The log ratio has variance rho squared.
+    assert found == pytest.approx(task.information, abs=4 * 0.75 / math.sqrt(2000))
+
+
+@pytest.mark.parametrize("d", [1, 5])
+def test_independent_variables_share_nothing(d):
+    draws = np.random.default_rng(0)
+    x, z = draws.standard_cauchy((2, 1000, d))
+
+    assert abs(mutual_information(x, z, random_state=0)) < 0.03
+
+
+def test_many_dimensions_of_which_two_matter():
+    task = TASKS["multinormal-sparse-5-5-2-2.0"]
+    x, z = task.draw(2000, random_state=0)
+    noise = np.random.default_rng(1).standard_normal((2000, 20))
+
+    found = mutual_information(np.hstack([x, noise]), z, **SHORT)
+
+    assert found == pytest.approx(task.information, abs=4 * math.sqrt(2 * 0.64 / 2000))
+
+
+@pytest.mark.parametrize(("critic", "epochs"), [("dot", 60), ("concat", 25)])
+def test_network_finds_what_no_correlation_shows(critic, epochs):
+    draws = np.random.default_rng(0)
+    x = draws.standard_normal(1000)
+    z = x**2 + 0.5 * draws.standard_normal(1000)
+
+    copula_alone = mutual_information(x, z, critic=None, random_state=0)
+    found = mutual_information(x, z, critic=critic, max_epochs=epochs, random_state=0)
+
+    assert copula_alone < 0.05
+    assert found > 0.2
+
+
+def test_a_held_out_bound_is_not_fooled_by_memory():
+    """So many columns on so few rows can be told apart by heart."""
+    draws = np.random.default_rng(0)
+    x, z = draws.standard_normal((2, 200, 30))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UntrustedEstimateWarning)
+        assert mutual_information(x, z, random_state=0) < 0.1
+
+
+def test_normal_critic_is_the_log_ratio_of_normals():
+    sampler = CorrelatedNormals(0.6, dims=3)
+    x, z = sampler.draw(7, torch.Generator().manual_seed(0))
+
+    critic = NormalCritic(0.6 * np.eye(3))
+
+    torch.testing.assert_close(critic(x, z), sampler.log_ratio(x[:, None], z[None]))
+    assert critic.information == pytest.approx(sampler.information)
+    assert critic.log_likelihood(x, z) == pytest.approx(sampler.log_ratio(x, z).mean().item())
+
+
+def test_whitened_columns_are_uncorrelated():
+    x = np.random.default_rng(0).standard_normal((500, 3)) @ np.array(
+        [[1, 0.5, 0], [0, 1, 0.9], [0, 0, 0.1]]
+    )
+
+    np.testing.assert_allclose(np.cov(x @ whitening(x), rowvar=False), np.eye(3), atol=1e-8)
+
+
+def test_denoising_finds_what_is_sparse_and_what_is_of_low_rank():
+    noise = np.random.default_rng(0).standard_normal((20, 20)) / 50  # Of 2,500 rows.
+    few, dense = 0.3 * np.eye(20), np.full((20, 20), 0.7 / 20)
+
+    found_few = denoised(few + noise, 2500)["few"]
+    found_dense = denoised(dense + noise, 2500)["low_rank"]
+
+    assert np.square(found_few - few).sum() < np.square(noise).sum() / 5
+    assert np.square(found_dense - dense).sum() < np.square(noise).sum() / 4
+    assert not denoised(noise, 2500)["none"].any()
+
+
+# ---------------------------------------------------------------------------------------------
+# What it depends on
+
+
+@pytest.mark.usefixtures("global_random_state_untouched")
+def test_the_random_state_decides_and_no_global_one_moves():
+    x, z = pairs()
+
+    first, again, other = (
+        mutual_information(x, z, max_epochs=2, random_state=seed) for seed in (0, 0, 1)
+    )
+    mutual_information(x, z, max_epochs=1)
+
+    assert isinstance(first, float)
+    assert first == again != other
+
+
+def test_increasing_maps_change_no_digit():
+    x, z = pairs()
+
+    as_given = mutual_information(x, z, **SHORT)
+
+    assert mutual_information(np.exp(x), z**3, **SHORT) == as_given
+
+
+def test_arrays_tensors_and_maps_are_read_alike():
+    x, z = pairs(100, 4)
+
+    values = {
+        mutual_information(form, z, **SHORT)
+        for form in (x, torch.from_numpy(x).requires_grad_(), x.tolist(), x.reshape(100, 2, 2))
+    }
+
+    assert len(values) == 1
+
+
+def test_constant_columns_count_for_nothing():
+    x, z = pairs()
+
+    assert mutual_information(np.hstack([x, np.ones((300, 1))]), z, **SHORT) == mutual_information(
+        x, z, **SHORT
+    )
+    assert mutual_information(np.ones(300), z, **SHORT) == 0
+
+
+def test_a_critic_of_ones_own_is_trained():
+    x, z = pairs()
+    built = []
+
+    def make(x_features, z_features):
+        built.append(ConcatCritic(x_features, z_features, 8))
+        return built[-1]
+
+    found = mutual_information(x, z, critic=make, **SHORT)
+
+    assert math.isfinite(found)
+    assert len(built) == 5
+
+
+@pytest.mark.parametrize("n", [20, 503])
+def test_every_row_is_held_out_once_and_never_trained_on_then(n):
+    folds = make_folds(n, 0.2, np.random.default_rng(0))
+
+    held_out = np.concatenate([fold.held_out for fold in folds])
+    assert sorted(held_out) == list(range(n))
+    for fold in folds:
+        assert sorted([*fold.training, *fold.held_out]) == list(range(n))
+
+
+def test_halves_choose_the_epoch_that_the_other_is_judged_at():
+    _, curves = mutual_information(*pairs(), max_epochs=4, random_state=0, return_curve=True)
+
+    for curve in curves:
+        halves = np.array(curve.halves)
+        assert curve.kept == (halves[:, 1].argmax(), halves[:, 0].argmax())
+        assert curve.held_out == halves[curve.kept, [0, 1]].mean()
+
+
+def test_estimate_is_the_mean_of_the_held_out_ends_of_the_curves():
+    found, curves = mutual_information(*pairs(), **SHORT, return_curve=True)
+
+    assert found == np.mean([curve.held_out for curve in curves])
+    assert [len(curve.training) for curve in curves] == [2] * 5
+    assert [len(curve.halves) for curve in curves] == [3] * 5
+
+
+# ---------------------------------------------------------------------------------------------
+# What is told
+
+
+def test_more_than_the_log_of_the_sample_is_warned_of():
+    x = np.random.default_rng(0).standard_normal((200, 8))
+
+    with pytest.warns(UntrustedEstimateWarning, match=r"the log of the 40 rows"):
+        found = mutual_information(x, x + 1e-3, **SHORT)
+
+    assert found > math.log(40)
+
+
+def test_curves_apart_are_warned_of():
+    """The sign of a product of many: a network learns the rows by heart, and a bit of the rule."""
+    draws = np.random.default_rng(0)
+    x = draws.standard_normal((150, 20))
+    z = np.abs(x[:, :2]) + draws.standard_normal((150, 2)) / 5
+
+    with pytest.warns(UntrustedEstimateWarning, match="on the rows they were trained on"):
+        mutual_information(x, z, max_epochs=60, random_state=0)
+
+
+def test_plain_cases_warn_of_nothing():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        mutual_information(*pairs(), **SHORT)
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (np.ones((5, 2)), "at least 20 rows"),
+        (np.ones((29, 2)), "x has 29 rows and z has 30"),
+        (np.ones((30, 0)), "no columns"),
+        (np.full((30, 2), np.inf), "NaN or infinity in 30 of 30 rows"),
+        (np.array(["a"] * 30), "real numbers are needed"),
+        (np.ones(30, dtype=complex), "real numbers are needed"),
+    ],
+)
+def test_bad_arrays_are_told(x, message):
+    with pytest.raises(ValueError, match=message):
+        mutual_information(x, np.arange(30))
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"bound": "h2"}, "bound='h2' is unknown; 'dv'"),
+        ({"critic": "map"}, "critic='map' is unknown; choose 'dot'"),
+        ({"test_size": 0.0}, "test_size=0"),
+        ({"test_size": 0.6}, "at most 1/2"),
+        ({"test_size": 0.1}, "fewer than 4 a part"),
+        ({"max_epochs": -1}, "max_epochs=-1"),
+        ({"batch_size": 1}, "batch_size=1"),
+        ({"learning_rate": 0.0}, "learning_rate=0"),
+    ],
+)
+def test_bad_settings_are_told(setting, message):
+    x, z = pairs(30)
+
+    with pytest.raises(ValueError, match=message):
+        mutual_information(x, z, **setting)

@@ -1,0 +1,155 @@
+"""Total correlation against closed forms, and what must not change it."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from skdim.metrics import total_correlation
+from skdim.metrics.total_correlation import fit_copula, log_ratios
+from skdim.samplers import TASKS
+
+
+def equicorrelated(n, d, r, seed=0):
+    draws = np.random.default_rng(seed)
+    common = draws.standard_normal((n, 1))
+    return math.sqrt(r) * common + math.sqrt(1 - r) * draws.standard_normal((n, d))
+
+
+def closed_form(d, r):
+    return -((d - 1) * math.log(1 - r) + math.log(1 + (d - 1) * r)) / 2
+
+
+@pytest.mark.parametrize(("d", "r"), [(2, 0.5), (2, 0.9), (8, 0.3), (64, 0.05), (64, 0.3)])
+def test_equicorrelated_normals_have_the_known_total_correlation(d, r):
+    z = equicorrelated(3000, d, r)
+    truth = closed_form(d, r)
+
+    found = total_correlation(z, max_epochs=5, random_state=0)
+
+    # Of the log ratio's own variance, half of the trace of the correlations off the diagonal
+    # squared.
+    error = math.sqrt(d * (d - 1) * r**2 / 2 / len(z))
+    assert found == pytest.approx(truth, abs=4 * error + 0.02)
+
+
+@pytest.mark.parametrize("d", [2, 20])
+def test_independent_coordinates_have_none(d):
+    z = np.random.default_rng(0).standard_t(2, (2000, d))
+
+    assert abs(total_correlation(z, max_epochs=5, random_state=0)) < 0.03
+
+
+def test_dependence_that_no_correlation_shows_is_found():
+    """Two coordinates over one common root: uncorrelated, far from independent."""
+    task = TASKS["student-identity-1-1-1"]
+    z = np.hstack(task.draw(3000, random_state=0))
+
+    copula_alone = total_correlation(z, max_epochs=0, random_state=0)
+    found = total_correlation(z, random_state=0)
+
+    assert abs(copula_alone) < 0.03
+    assert found == pytest.approx(task.information, abs=0.06)
+
+
+def test_increasing_maps_of_coordinates_change_no_digit():
+    z = equicorrelated(400, 3, 0.5)
+    mapped = np.column_stack([z[:, 0] ** 3, 1 / (1 + np.exp(-z[:, 1])), np.exp(z[:, 2])])
+
+    as_given = total_correlation(z, max_epochs=2, random_state=0)
+
+    assert total_correlation(mapped, max_epochs=2, random_state=0) == as_given
+
+
+def test_a_sigmoid_on_the_code_changes_no_digit():
+    """The paper's two columns differ by a factor of 50 here."""
+    codes = torch.from_numpy(equicorrelated(400, 4, 0.3))
+
+    with_sigmoid, without = (
+        total_correlation(z, max_epochs=2, random_state=0) for z in (codes.sigmoid(), codes)
+    )
+
+    assert with_sigmoid == without
+
+
+@pytest.mark.usefixtures("global_random_state_untouched")
+def test_the_random_state_decides_and_no_global_one_moves():
+    z = equicorrelated(200, 3, 0.5)
+
+    first, again, other = (
+        total_correlation(z, max_epochs=2, random_state=seed) for seed in (0, 0, 1)
+    )
+    total_correlation(z, max_epochs=1)
+
+    assert isinstance(first, float)
+    assert first == again != other
+
+
+def test_tensors_lists_and_maps_are_read_alike():
+    z = equicorrelated(100, 4, 0.5)
+
+    values = {
+        total_correlation(form, max_epochs=1, random_state=0)
+        for form in (z, torch.from_numpy(z).requires_grad_(), z.tolist(), z.reshape(100, 2, 2))
+    }
+
+    assert len(values) == 1
+
+
+def test_constant_coordinates_count_for_nothing():
+    z = equicorrelated(200, 2, 0.5)
+    with_constants = np.column_stack([np.ones(200), z, np.zeros(200)])
+
+    assert total_correlation(with_constants, max_epochs=2, random_state=0) == total_correlation(
+        z, max_epochs=2, random_state=0
+    )
+
+
+@pytest.mark.parametrize("columns", [1, 3])
+def test_fewer_than_two_coordinates_that_vary_depend_on_nothing(columns):
+    z = np.ones((50, columns))
+    z[:, 0] = np.arange(50)
+
+    assert total_correlation(z, random_state=0) == 0
+
+
+def test_copies_of_a_coordinate_are_survived():
+    z = equicorrelated(200, 2, 0.5)
+
+    found = total_correlation(np.hstack([z, z]), max_epochs=2, random_state=0)
+
+    assert found > 2
+
+
+def test_log_ratio_is_that_of_the_densities():
+    from_scipy = pytest.importorskip("scipy.stats").multivariate_normal
+    copula = np.array([[1, 0.6], [0.6, 1]])
+    z = equicorrelated(5, 2, 0.6)
+
+    truth = from_scipy(cov=copula).logpdf(z) - from_scipy(cov=np.eye(2)).logpdf(z)
+
+    np.testing.assert_allclose(log_ratios(copula, z), truth)
+
+
+def test_many_correlations_of_chance_are_not_believed():
+    z = np.random.default_rng(0).standard_normal((600, 40))
+
+    copula = fit_copula(z)
+
+    assert np.abs(copula - np.eye(40)).max() < 0.02
+
+
+@pytest.mark.parametrize(
+    ("z", "message"),
+    [
+        (np.ones((5, 2)), "at least 20 rows"),
+        (np.ones((30, 0)), "no columns"),
+        (np.full((30, 2), np.nan), "NaN or infinity in 30 of 30 rows"),
+        (np.array([["a", "b"]] * 30), "real numbers are needed"),
+        (np.float64(3), r"shape \(\)"),
+    ],
+)
+def test_bad_codes_are_told(z, message):
+    with pytest.raises(ValueError, match=message):
+        total_correlation(z)
