@@ -1,0 +1,283 @@
+"""Codes in the plane, coloured by label."""
+
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import clone
+from sklearn.decomposition import PCA
+from sklearn.utils.validation import check_is_fitted
+
+from skdim.displays.canvas import find_pyplot
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.collections import PathCollection
+    from matplotlib.figure import Figure, SubFigure
+    from matplotlib.text import Text
+
+__all__ = ["EmbeddingDisplay"]
+
+MARKERS = "os^vD*PX<>phd8H"
+MOST_CLASSES = 30
+
+
+class EmbeddingDisplay:
+    """Codes as points in the plane, coloured by label.
+
+    Each class has a colour and a marker, and its name stands at its median: the picture can be read
+    in grey.
+
+    Make one with :meth:`from_estimator` or :meth:`from_codes`; :meth:`plot` draws it again.
+
+    Parameters
+    ----------
+    points : ndarray of shape (n, 2)
+        Where each sample lies.
+    labels : array-like of shape (n,), default=None
+        Class of each sample, 30 classes at most.
+    axis_names : (str, str), default=("", "")
+        Names of the two axes.
+
+    Attributes
+    ----------
+    points_ : list of matplotlib PathCollection
+        The points of each class, in the sorted order of the classes.
+    texts_ : list of matplotlib Text
+        The names of the classes at their medians.
+    legend_ : matplotlib Legend or None
+        None without labels.
+    ax_ : matplotlib Axes
+        Axes that hold the points.
+    figure_ : matplotlib Figure
+        Figure that holds the axes.
+
+    Raises
+    ------
+    ValueError
+        If the points are not in the plane, or there are too many classes or too few labels.
+
+    Examples
+    --------
+    >>> from skdim.displays import EmbeddingDisplay
+    >>> codes = [[0.0, 0.0], [1.0, 0.0], [5.0, 1.0]]
+    >>> display = EmbeddingDisplay.from_codes(codes, ["cat", "cat", "dog"])
+    >>> [text.get_text() for text in display.texts_]
+    ['cat', 'dog']
+    """
+
+    points_: "list[PathCollection]"
+    texts_: "list[Text]"
+    legend_: Any
+    ax_: "Axes"
+    figure_: "Figure | SubFigure"
+
+    def __init__(
+        self,
+        points: NDArray[np.float64],
+        labels: ArrayLike | None = None,
+        *,
+        axis_names: tuple[str, str] = ("", ""),
+    ) -> None:
+        self.points = np.asarray(points)
+        self.labels = None if labels is None else np.asarray(labels)
+        self.axis_names = axis_names
+        if self.points.ndim != 2 or self.points.shape[1] != 2:
+            raise ValueError(f"points have shape {self.points.shape}; (n, 2) is needed.")
+        if self.labels is not None:
+            check_labels(self.labels, len(self.points))
+
+    @classmethod
+    def from_estimator(
+        cls,
+        transformer: Any,
+        X: Any,
+        y: ArrayLike | None = None,
+        *,
+        reducer: Any = None,
+        ax: "Axes | None" = None,
+        **scatter_kwargs: Any,
+    ) -> Self:
+        """Encode samples, bring their codes to the plane, and draw.
+
+        Parameters
+        ----------
+        transformer : transformer
+            Fitted; a pipeline of transformers will do.
+        X : array-like, Dataset or Stream
+            Samples, as its ``transform`` takes them.
+        y : array-like of shape (n,), default=None
+            Label of each sample.
+        reducer : Any, default=None
+            As in :meth:`from_codes`.
+        ax, **scatter_kwargs : Any
+            As in :meth:`plot`.
+
+        Returns
+        -------
+        EmbeddingDisplay
+        """
+        find_pyplot(cls.__name__)
+        check_is_fitted(transformer)
+        return cls.from_codes(transformer.transform(X), y, reducer=reducer, ax=ax, **scatter_kwargs)
+
+    @classmethod
+    def from_codes(
+        cls,
+        codes: ArrayLike,
+        y: ArrayLike | None = None,
+        *,
+        reducer: Any = None,
+        ax: "Axes | None" = None,
+        **scatter_kwargs: Any,
+    ) -> Self:
+        """Bring codes of any origin to the plane, and draw.
+
+        Parameters
+        ----------
+        codes : array-like of shape (n, d)
+        y : array-like of shape (n,), default=None
+            Label of each code.
+        reducer : (int, int) or object with ``fit_transform``, default=None
+            The two components to show; or what brings codes to two numbers, such as
+            ``TSNE(2)``, of which a copy is fitted. None is ``PCA(2)``, or codes as they are
+            where these have two components.
+        ax, **scatter_kwargs : Any
+            As in :meth:`plot`.
+
+        Returns
+        -------
+        EmbeddingDisplay
+
+        Raises
+        ------
+        ValueError
+            If the reducer is none, or does not give two numbers for each code.
+        """
+        find_pyplot(cls.__name__)
+        codes = np.asarray(codes)
+        if y is not None:
+            check_labels(np.asarray(y), len(codes))
+        points, names = reduced(codes, reducer)
+        return cls(points, y, axis_names=names).plot(ax=ax, **scatter_kwargs)
+
+    def plot(
+        self,
+        *,
+        ax: "Axes | None" = None,
+        cmap: Any = "tab10",
+        legend: bool = True,
+        names: bool = True,
+        **scatter_kwargs: Any,
+    ) -> Self:
+        """Draw the points; nothing is computed.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Axes to draw in; None makes a figure.
+        cmap : str or matplotlib Colormap, default="tab10"
+            Where the colours of classes come from.
+        legend : bool, default=True
+            Whether classes are listed beside the axes.
+        names : bool, default=True
+            Whether the name of a class stands at its median.
+        **scatter_kwargs : Any
+            Of :meth:`matplotlib.axes.Axes.scatter`, such as ``s`` and ``alpha``.
+
+        Returns
+        -------
+        self : EmbeddingDisplay
+        """
+        plt = find_pyplot(type(self).__name__)
+        if ax is None:
+            _, ax = plt.subplots(figsize=(6.4, 5.2), layout="constrained")
+        self.ax_, self.figure_ = ax, ax.figure
+        self.points_, self.texts_, self.legend_ = [], [], None
+        style: dict[str, Any] = {"s": 14, "alpha": 0.75, "linewidths": 0} | scatter_kwargs
+        ax.set(xlabel=self.axis_names[0], ylabel=self.axis_names[1])
+        if self.labels is None:
+            self.points_.append(ax.scatter(*self.points.T, **style))
+            return self
+        classes = np.unique(self.labels)
+        colours = colours_of(plt.get_cmap(cmap), len(classes))
+        for number, one in enumerate(classes):
+            own = self.points[self.labels == one]
+            look: dict[str, Any] = {
+                "marker": MARKERS[number % len(MARKERS)],
+                "color": [colours[number]],
+            }
+            self.points_.append(ax.scatter(*own.T, label=str(one), **(look | style)))
+            if names:
+                self.texts_.append(write_name(ax, str(one), np.median(own, axis=0)))
+        if legend:
+            self.legend_ = ax.legend(
+                loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize="small", markerscale=1.4
+            )
+        return self
+
+
+def reduced(codes: NDArray[Any], reducer: Any) -> tuple[NDArray[np.float64], tuple[str, str]]:
+    """Bring codes to the plane, and name its axes."""
+    if codes.ndim != 2 or codes.shape[1] < 2:
+        raise ValueError(
+            f"codes have shape {codes.shape}; (n, d) with at least two components is needed."
+        )
+    if reducer is None and codes.shape[1] == 2:
+        reducer = (0, 1)
+    if isinstance(reducer, tuple | list):
+        return components_of(codes, reducer)
+    if reducer is None:
+        reducer = PCA(2, random_state=0)
+    if not hasattr(reducer, "fit_transform"):
+        raise ValueError(
+            f"reducer={reducer!r} must be two component numbers such as (0, 1), or have "
+            "fit_transform, such as sklearn.decomposition.PCA(2)."
+        )
+    points = np.asarray(clone(reducer, safe=False).fit_transform(codes))
+    name = type(reducer).__name__
+    if points.shape != (len(codes), 2):
+        raise ValueError(
+            f"reducer={reducer!r} gave points of shape {points.shape} for {len(codes)} codes. Two "
+            "numbers each are needed: n_components=2."
+        )
+    return points, (f"{name} 1", f"{name} 2")
+
+
+def components_of(codes: NDArray[Any], chosen: Any) -> tuple[NDArray[np.float64], tuple[str, str]]:
+    """Take two components of codes."""
+    n_components = codes.shape[1]
+    known = [i for i in chosen if isinstance(i, int | np.integer) and 0 <= i < n_components]
+    if len(chosen) != 2 or len(known) != 2:
+        raise ValueError(
+            f"reducer={chosen!r} must be two component numbers from 0 to {n_components - 1}."
+        )
+    return codes[:, np.array(known)], (f"component {known[0]}", f"component {known[1]}")
+
+
+def check_labels(labels: NDArray[Any], n: int) -> None:
+    """Refuse labels that do not belong to the points, or cannot be told apart in a picture."""
+    if labels.shape != (n,):
+        raise ValueError(
+            f"y has shape {labels.shape}, but there are {n} codes. Give one label each."
+        )
+    n_classes = len(np.unique(labels))
+    if n_classes > MOST_CLASSES:
+        raise ValueError(
+            f"y has {n_classes} different labels, and no more than {MOST_CLASSES} can be told "
+            "apart. Group them, for example by numpy.digitize."
+        )
+
+
+def colours_of(cmap: Any, n: int) -> NDArray[np.float64]:
+    """Give a colour a class: those of a list in turn, or evenly spread over a scale."""
+    listed = cmap.N <= 20
+    colours: NDArray[np.float64] = cmap(np.arange(n) % cmap.N if listed else np.linspace(0, 1, n))
+    return colours
+
+
+def write_name(ax: "Axes", name: str, place: NDArray[np.float64]) -> "Text":
+    """Write the name of a class in the midst of its points, over a light ground."""
+    box = {"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none", "alpha": 0.8}
+    x, y = place.tolist()
+    return ax.text(x, y, name, ha="center", va="center", weight="bold", bbox=box, zorder=3)

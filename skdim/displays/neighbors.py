@@ -1,0 +1,277 @@
+"""Images beside their nearest and farthest in code space."""
+
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.metrics import pairwise_distances
+from sklearn.utils.validation import check_is_fitted
+
+from skdim.displays.canvas import Tiles, as_pictures, check_rows, find_pyplot, read_images
+from skdim.inputs import find_layout
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
+
+__all__ = ["NeighborsDisplay"]
+
+METRICS = ("cosine", "euclidean")
+N_QUERIES = 5
+TEXT_ROOM = 0.26
+
+
+class NeighborsDisplay:
+    """Images, and those nearest to and farthest from each in code space.
+
+    A row is one image, its nearest neighbours, and those farthest from it; distance grows from left
+    to right, and stands below each image. Whether a code is good for a search by likeness is
+    seen here at once.
+
+    Make one with :meth:`from_estimator` or :meth:`from_codes`; :meth:`plot` draws it again.
+
+    Parameters
+    ----------
+    images : ndarray of shape (n_queries, 1 + 2 * n_neighbors, C, H, W)
+        Of each row, the image that was asked for, the nearest and the farthest. Bytes, floats
+        from 0 to 1, or any other numbers, which are stretched together.
+    indices : ndarray of shape (n_queries, 1 + 2 * n_neighbors)
+        Row of X that each image is.
+    distances : ndarray of shape (n_queries, 1 + 2 * n_neighbors)
+        Distance of its code from the one asked for.
+    labels : ndarray of shape (n_queries, 1 + 2 * n_neighbors), default=None
+        Written below the images.
+    metric : str, default="cosine"
+        Name of the distance.
+
+    Attributes
+    ----------
+    images_ : ndarray of matplotlib AxesImage, of shape (n_queries, 1 + 2 * n_neighbors)
+        The pictures, in the order of ``indices``.
+    ax_ : matplotlib Axes
+        Axes that hold them all.
+    figure_ : matplotlib Figure
+        Figure that holds the axes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skdim.displays import NeighborsDisplay
+    >>> images = np.zeros((4, 8, 8), np.uint8)
+    >>> codes = [[0.0], [0.1], [0.5], [2.0]]
+    >>> display = NeighborsDisplay.from_codes(
+    ...     codes, images, queries=[0], n_neighbors=1, metric="euclidean"
+    ... )
+    >>> display.indices.tolist()
+    [[0, 1, 3]]
+    """
+
+    images_: NDArray[Any]
+    ax_: "Axes"
+    figure_: "Figure | SubFigure"
+
+    def __init__(
+        self,
+        images: NDArray[Any],
+        indices: NDArray[np.intp],
+        distances: NDArray[np.float64],
+        *,
+        labels: NDArray[Any] | None = None,
+        metric: str = "cosine",
+    ) -> None:
+        self.images = images
+        self.indices = indices
+        self.distances = distances
+        self.labels = labels
+        self.metric = metric
+
+    @classmethod
+    def from_estimator(
+        cls,
+        transformer: Any,
+        X: Any,
+        y: ArrayLike | None = None,
+        *,
+        queries: ArrayLike | None = None,
+        n_neighbors: int = 5,
+        metric: str = "cosine",
+        ax: "Axes | None" = None,
+        **image_kwargs: Any,
+    ) -> Self:
+        """Encode images, find who is near and who is far, and draw.
+
+        Parameters
+        ----------
+        transformer : transformer
+            Fitted on images. Distances are between what its ``transform`` gives.
+        X : array-like, Dataset or Stream
+            Images in any layout that the transformer takes, flat rows too.
+        y : array-like of shape (n,), default=None
+            Labels to write below the images.
+        queries, n_neighbors, metric : Any
+            As in :meth:`from_codes`.
+        ax, **image_kwargs : Any
+            As in :meth:`plot`.
+
+        Returns
+        -------
+        NeighborsDisplay
+
+        Raises
+        ------
+        ValueError
+            If the samples are no images, or a parameter is not allowed.
+        """
+        find_pyplot(cls.__name__)
+        check_is_fitted(transformer)
+        # Of one image, so that what is no image is refused before all are encoded.
+        read_images(transformer, X, np.arange(1), cls.__name__)
+        codes = transformer.transform(X)
+        rows, distances = find_neighbors(codes, queries, n_neighbors, metric)
+        images = read_images(transformer, X, rows.ravel(), cls.__name__)
+        images = images.reshape(*rows.shape, *images.shape[1:])
+        labels = take_labels(y, rows, len(codes))
+        return cls(images, rows, distances, labels=labels, metric=metric).plot(
+            ax=ax, **image_kwargs
+        )
+
+    @classmethod
+    def from_codes(
+        cls,
+        codes: ArrayLike,
+        images: ArrayLike,
+        y: ArrayLike | None = None,
+        *,
+        queries: ArrayLike | None = None,
+        n_neighbors: int = 5,
+        metric: str = "cosine",
+        channel_axis: int | None = None,
+        ax: "Axes | None" = None,
+        **image_kwargs: Any,
+    ) -> Self:
+        """Find who is near and who is far among codes of any origin, and draw.
+
+        Parameters
+        ----------
+        codes : array-like of shape (n, d)
+        images : array-like of shape (n, H, W), (n, C, H, W) or (n, H, W, C)
+        y : array-like of shape (n,), default=None
+            Labels to write below the images.
+        queries : array-like of int, default=None
+            Row numbers of the images to ask for; None takes the first five.
+        n_neighbors : int, default=5
+            How many of the nearest, and how many of the farthest.
+        metric : {"cosine", "euclidean"}, default="cosine"
+            Distance between codes: by their directions, or as they are.
+        channel_axis : {None, 1, -1}, default=None
+            Where images have their channels, if it cannot be told.
+        ax, **image_kwargs : Any
+            As in :meth:`plot`.
+
+        Returns
+        -------
+        NeighborsDisplay
+
+        Raises
+        ------
+        ValueError
+            If codes and images do not belong together, or a parameter is not allowed.
+        """
+        find_pyplot(cls.__name__)
+        codes, pictures = np.asarray(codes), np.asarray(images)
+        layout = find_layout(pictures.shape, channel_axis=channel_axis)
+        if not layout.is_image or len(codes) != len(pictures):
+            raise ValueError(
+                f"images have shape {pictures.shape} and codes {codes.shape}. One image is needed "
+                "for each code: (n, H, W), (n, C, H, W) or (n, H, W, C)."
+            )
+        rows, distances = find_neighbors(codes, queries, n_neighbors, metric)
+        taken = pictures[rows.ravel()].reshape(-1, *layout.given_shape)
+        taken = np.moveaxis(taken, -1, 1) if layout.channels_last else taken
+        taken = taken.reshape(*rows.shape, *layout.shape)
+        labels = take_labels(y, rows, len(codes))
+        return cls(taken, rows, distances, labels=labels, metric=metric).plot(ax=ax, **image_kwargs)
+
+    def plot(self, *, ax: "Axes | None" = None, **image_kwargs: Any) -> Self:
+        """Draw the images; nothing is computed.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Axes to draw in; None makes a figure.
+        **image_kwargs : Any
+            Of :meth:`matplotlib.axes.Axes.imshow`, such as ``cmap`` for grey images.
+
+        Returns
+        -------
+        self : NeighborsDisplay
+        """
+        plt = find_pyplot(type(self).__name__)
+        n_rows, n_columns = self.indices.shape
+        k = n_columns // 2
+        aspect = self.images.shape[3] / self.images.shape[4]
+        if ax is None:
+            size = Tiles.size(n_rows, n_columns, aspect, 0.8, TEXT_ROOM)
+            _, ax = plt.subplots(figsize=size, layout="constrained")
+        self.ax_, self.figure_ = ax, ax.figure
+        tiles = Tiles(ax, n_rows, n_columns, aspect, below=TEXT_ROOM, above=0.35, gaps=(1, 1 + k))
+        pictures = as_pictures(self.images.reshape(-1, *self.images.shape[2:]))
+        style: dict[str, Any] = {"cmap": "gray", "vmin": 0, "vmax": 1} | image_kwargs
+        self.images_ = np.empty(self.indices.shape, dtype=object)
+        for number, place in enumerate(np.ndindex(self.indices.shape)):
+            self.images_[place] = tiles.show(pictures[number], *place, **style)
+            self.write_below(tiles, place)
+        for column, text in ((0, "image"), (1, f"nearest ({self.metric})"), (1 + k, "farthest")):
+            ax.text(tiles.left(column), -0.1, text, fontsize="medium", va="bottom")
+        return self
+
+    def write_below(self, tiles: Tiles, place: tuple[int, ...]) -> None:
+        """Write the label of an image below it, and its distance from the one asked for."""
+        row, column = place
+        words = [] if self.labels is None else [str(self.labels[place])]
+        if column:
+            words.append(f"{self.distances[place]:.2g}")
+        middle, bottom = tiles.left(column) + 0.5, tiles.top(row) + tiles.aspect
+        tiles.ax.text(
+            middle, bottom + 0.03, " at ".join(words), ha="center", va="top", fontsize="x-small"
+        )
+
+
+def find_neighbors(
+    codes: NDArray[Any], queries: ArrayLike | None, n_neighbors: int, metric: str
+) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Find the nearest and the farthest of some codes, among all but themselves.
+
+    Returns
+    -------
+    rows, distances : ndarray of shape (n_queries, 1 + 2 * n_neighbors)
+        The query, the nearest from near to far, the farthest from near to far.
+    """
+    n = len(codes)
+    if metric not in METRICS:
+        raise ValueError(f"metric={metric!r} is not known. Allowed are {' and '.join(METRICS)}.")
+    if not 1 <= n_neighbors <= (n - 1) // 2:
+        raise ValueError(
+            f"n_neighbors={n_neighbors} of {n} images: it must be at least 1, and at most "
+            f"{(n - 1) // 2}, so that nobody is both near and far."
+        )
+    asked = check_rows(queries, n, N_QUERIES)
+    distances = pairwise_distances(codes[asked], codes, metric=metric)
+    # What asks comes first, whatever its rounded distance from itself.
+    distances[np.arange(len(asked)), asked] = -1
+    order = np.argsort(distances, axis=1, kind="stable")
+    rows = np.concatenate([order[:, : 1 + n_neighbors], order[:, -n_neighbors:]], axis=1)
+    return rows, np.take_along_axis(distances, rows, axis=1).clip(min=0)
+
+
+def take_labels(y: ArrayLike | None, rows: NDArray[np.intp], n: int) -> NDArray[Any] | None:
+    """Take the labels of some rows."""
+    if y is None:
+        return None
+    labels = np.asarray(y)
+    if labels.shape != (n,):
+        raise ValueError(
+            f"y has shape {labels.shape}, but there are {n} images. Give one label each."
+        )
+    taken: NDArray[Any] = labels[rows]
+    return taken

@@ -1,0 +1,218 @@
+"""Every term of a training by epoch."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils.validation import check_is_fitted
+
+from skdim.displays.canvas import find_pyplot
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
+    from matplotlib.lines import Line2D
+
+__all__ = ["TermsDisplay"]
+
+# Of the history, what says nothing of how the training went.
+LEFT_OUT = ("learning_rate", "seconds")
+
+# These come last, after the terms and the notes of the objectives.
+LAST = ("loss", "validation_score", "spread")
+
+MEANINGS = {
+    "loss": "sum of the terms",
+    "validation_score": "held out, to grow",
+    "spread": "std of the codes",
+}
+
+MOST_COLUMNS = 4
+FEW_EPOCHS = 30
+
+# A positive curve that spans more than this factor is drawn on a logarithmic axis.
+WIDE_RANGE = 100
+
+
+class TermsDisplay:
+    """Every term of a training by epoch, each on an axis of its own.
+
+    Terms have scales of their own, and some are minimised by one player against another: so each
+    has its own panel, in which its whole course can be seen, in grey as in colour. A positive curve
+    that spans more than a factor of 100, such as the spread of codes that collapse, is drawn on
+    a logarithmic axis; the spread otherwise begins at 0.
+
+    Make one with :meth:`from_estimator`; :meth:`plot` draws it again.
+
+    Parameters
+    ----------
+    curves : mapping of str to array-like of shape (n_epochs,)
+        A number an epoch, by name.
+    kept_epoch : int, default=None
+        Epoch, counted from 1, whose weights early stopping has kept; None if it is the last one.
+        Marked by a dotted line.
+
+    Attributes
+    ----------
+    lines_ : dict of str to matplotlib Line2D
+        One a curve.
+    axes_ : ndarray of matplotlib Axes, of shape (n_curves,)
+        Axes of each curve, in their order.
+    figure_ : matplotlib Figure
+        Figure that holds the axes.
+
+    Raises
+    ------
+    ValueError
+        If there is no curve, or they are not of one length.
+
+    Examples
+    --------
+    >>> from skdim.displays import TermsDisplay
+    >>> display = TermsDisplay({"local": [-0.2, -0.5], "spread": [0.9, 0.8]}).plot()
+    >>> [ax.get_title() for ax in display.axes_]
+    ['local', 'spread']
+    """
+
+    lines_: "dict[str, Line2D]"
+    axes_: NDArray[Any]
+    figure_: "Figure | SubFigure"
+
+    def __init__(self, curves: Mapping[str, ArrayLike], *, kept_epoch: int | None = None) -> None:
+        self.curves = {name: np.asarray(curve, np.float64) for name, curve in curves.items()}
+        self.kept_epoch = kept_epoch
+        shapes = {curve.shape for curve in self.curves.values()}
+        if len(shapes) != 1 or len(next(iter(shapes))) != 1:
+            raise ValueError(
+                f"curves have the shapes {sorted(shapes)}. At least one is needed, and all must "
+                "have one number for each of the same epochs."
+            )
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        *,
+        names: Sequence[str] | None = None,
+        ax: Any = None,
+        **line_kwargs: Any,
+    ) -> Self:
+        """Read the history of a fitted transformer, and draw it.
+
+        Parameters
+        ----------
+        estimator : transformer
+            Fitted, with a ``history_``.
+        names : sequence of str, default=None
+            What to draw of ``history_``. None is every term, what the objectives noted, the loss,
+            the score of what was held out, and the spread of the codes.
+        ax : matplotlib Axes or array of them, default=None
+            As in :meth:`plot`.
+        **line_kwargs : Any
+            As in :meth:`plot`.
+
+        Returns
+        -------
+        TermsDisplay
+
+        Raises
+        ------
+        ValueError
+            If the history has no such name.
+        """
+        find_pyplot(cls.__name__)
+        check_is_fitted(estimator)
+        history = estimator.history_
+        if names is None:
+            first = [name for name in history if name not in (*LEFT_OUT, *LAST)]
+            names = [*first, *(name for name in LAST if name in history)]
+        if missing := [name for name in names if name not in history]:
+            raise ValueError(
+                f"names={list(names)!r}: the history has no {', '.join(map(repr, missing))}. "
+                f"It has {', '.join(map(repr, history))}."
+            )
+        n_epochs = len(next(iter(history.values())))
+        kept = estimator.n_iter_ if estimator.n_iter_ < n_epochs else None
+        curves = {name: history[name] for name in names}
+        return cls(curves, kept_epoch=kept).plot(ax=ax, **line_kwargs)
+
+    def plot(self, *, ax: Any = None, **line_kwargs: Any) -> Self:
+        """Draw the curves; nothing is computed.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes or array of them, default=None
+            One axes a curve, such as the ``axes_`` of another display to compare with; or a
+            single one, which is divided. None makes a figure.
+        **line_kwargs : Any
+            Of :meth:`matplotlib.axes.Axes.plot`, such as ``linestyle`` and ``label``.
+
+        Returns
+        -------
+        self : TermsDisplay
+
+        Raises
+        ------
+        ValueError
+            If there are not as many axes as curves.
+        """
+        plt = find_pyplot(type(self).__name__)
+        self.axes_ = find_axes(plt, ax, len(self.curves))
+        self.figure_ = self.axes_[0].figure
+        self.lines_ = {}
+        for panel, (name, curve) in zip(self.axes_, self.curves.items(), strict=True):
+            self.lines_[name] = self.draw(plt, panel, name, curve, line_kwargs)
+        return self
+
+    def draw(
+        self, plt: Any, panel: "Axes", name: str, curve: NDArray[np.float64], given: dict[str, Any]
+    ) -> "Line2D":
+        """Draw one curve."""
+        style = {"marker": "o" if len(curve) <= FEW_EPOCHS else "", "markersize": 3.5}
+        (line,) = panel.plot(np.arange(1, len(curve) + 1), curve, **(style | given))
+        panel.set_title(name, fontsize="medium")
+        panel.set_ylabel(MEANINGS.get(name, ""), fontsize="small")
+        panel.set_xlabel("epoch", fontsize="small")
+        panel.tick_params(labelsize="small")
+        panel.xaxis.set_major_locator(plt.MaxNLocator(5, integer=True, min_n_ticks=1))
+        panel.grid(alpha=0.3)
+        if self.kept_epoch is not None:
+            panel.axvline(self.kept_epoch, color="0.3", linestyle=":", zorder=0)
+        if spans_much(curve):
+            panel.set_yscale("log")
+        elif name == "spread":
+            panel.set_ylim(bottom=0)
+        return line
+
+
+def spans_much(curve: NDArray[np.float64]) -> bool:
+    """Say whether a curve can only be read on a logarithmic axis."""
+    finite = curve[np.isfinite(curve)]
+    return bool(finite.size and finite.min() > 0 and finite.max() > WIDE_RANGE * finite.min())
+
+
+def find_axes(plt: Any, ax: Any, n_panels: int) -> NDArray[Any]:
+    """Give one axes a panel: those of the user, parts of it, or those of a new figure."""
+    n_rows = -(-n_panels // MOST_COLUMNS)
+    n_columns = -(-n_panels // n_rows)
+    if ax is None:
+        size = (2.6 * n_columns, 2.1 * n_rows)
+        figure = plt.figure(figsize=size, layout="constrained")
+        grid = figure.add_gridspec(n_rows, n_columns)
+    elif isinstance(ax, np.ndarray | list | tuple):
+        given = np.asarray(ax, dtype=object).ravel()
+        if len(given) != n_panels:
+            raise ValueError(
+                f"ax holds {len(given)} axes, but there are {n_panels} curves. Give one axes for "
+                "each, or a single one, which is divided, or None."
+            )
+        return given
+    elif n_panels == 1:
+        return np.array([ax], dtype=object)
+    else:
+        figure = ax.figure
+        ax.set_axis_off()
+        grid = ax.get_subplotspec().subgridspec(n_rows, n_columns)
+    cells = [divmod(i, n_columns) for i in range(n_panels)]
+    return np.array([figure.add_subplot(grid[cell]) for cell in cells], dtype=object)

@@ -1,0 +1,146 @@
+"""Codes in the plane, coloured by label."""
+
+import numpy as np
+import pytest
+from sklearn.decomposition import PCA
+from sklearn.manifold import TSNE
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skdim.displays import EmbeddingDisplay
+from tests.displays.helpers import IMAGES, LABELS, fitted, refuse
+
+CODES = np.random.default_rng(0).normal(size=(60, 5)) * [9, 1, 5, 1, 1]
+
+
+def positions(display):
+    """All points that are drawn, class by class."""
+    return np.concatenate([np.asarray(points.get_offsets()) for points in display.points_])
+
+
+@pytest.fixture(scope="module")
+def transformer():
+    return fitted()
+
+
+def test_points_are_the_principal_components_of_the_codes(transformer, pyplot):
+    codes = transformer.transform(IMAGES)
+
+    display = EmbeddingDisplay.from_estimator(transformer, IMAGES)
+
+    expected = PCA(2).fit_transform(codes)
+    assert np.allclose(positions(display), expected, atol=1e-4)
+    assert (display.ax_.get_xlabel(), display.ax_.get_ylabel()) == ("PCA 1", "PCA 2")
+    assert display.legend_ is None
+
+
+def test_each_class_has_its_points_a_colour_and_a_marker(pyplot):
+    display = EmbeddingDisplay.from_codes(CODES, LABELS)
+
+    points = PCA(2).fit_transform(CODES)
+    looks = set()
+    for digit, drawn in enumerate(display.points_):
+        assert drawn.get_label() == str(digit)
+        assert np.allclose(drawn.get_offsets(), points[np.equal(LABELS, digit)])
+        colour = tuple(drawn.get_facecolor()[0])
+        looks.add((colour, drawn.get_paths()[0].vertices.tobytes()))
+        assert len(drawn.get_facecolor()) == 1
+    assert len({colour for colour, _ in looks}) == 10
+    assert len({marker for _, marker in looks}) == 10
+
+
+def test_names_stand_at_the_medians(pyplot):
+    points = np.array([[0.0, 0.0], [1.0, 2.0], [50.0, 3.0], [7.0, 7.0]])
+
+    display = EmbeddingDisplay(points, ["cat", "cat", "cat", "dog"]).plot()
+
+    places = {text.get_text(): text.get_position() for text in display.texts_}
+    assert places == {"cat": (1.0, 2.0), "dog": (7.0, 7.0)}
+    assert [text.get_text() for text in display.legend_.get_texts()] == ["cat", "dog"]
+
+
+def test_thirty_classes_look_different(pyplot):
+    labels = np.arange(60) % 30
+
+    display = EmbeddingDisplay.from_codes(CODES, labels)
+    looks = {
+        (tuple(p.get_facecolor()[0]), p.get_paths()[0].vertices.tobytes()) for p in display.points_
+    }
+
+    assert len(looks) == 30
+
+
+def test_two_components_are_drawn_as_they_are(pyplot):
+    display = EmbeddingDisplay.from_codes(CODES[:, :2])
+
+    assert np.array_equal(positions(display), CODES[:, :2])
+    assert display.ax_.get_xlabel() == "component 0"
+
+
+def test_chosen_components(pyplot):
+    display = EmbeddingDisplay.from_codes(CODES, reducer=(3, 0))
+
+    assert np.array_equal(positions(display), CODES[:, [3, 0]])
+    assert display.ax_.get_ylabel() == "component 0"
+
+
+def test_any_reducer_is_fitted_as_a_copy(pyplot):
+    tsne = TSNE(2, perplexity=5, random_state=0, max_iter=250)
+
+    display = EmbeddingDisplay.from_codes(CODES, reducer=tsne)
+
+    assert not hasattr(tsne, "embedding_")
+    assert display.points.shape == (60, 2)
+    assert display.ax_.get_xlabel() == "TSNE 1"
+
+
+def test_a_pipeline_will_do(pyplot):
+    pipe = make_pipeline(StandardScaler(), PCA(4)).fit(CODES)
+
+    assert len(positions(EmbeddingDisplay.from_estimator(pipe, CODES))) == 60
+
+
+def test_plotting_again_reduces_nothing(transformer, pyplot, monkeypatch):
+    display = EmbeddingDisplay.from_estimator(transformer, IMAGES, LABELS)
+    before = positions(display)
+    monkeypatch.setattr("skdim.displays.embedding.PCA", refuse)
+    monkeypatch.setattr(type(transformer), "transform", refuse)
+    _, ax = pyplot.subplots()
+
+    assert display.plot(ax=ax, cmap="viridis", legend=False, names=False, s=99) is display
+
+    assert display.ax_ is ax
+    assert (display.legend_, display.texts_) == (None, [])
+    assert display.points_[0].get_sizes().tolist() == [99]
+    assert np.array_equal(positions(display), before)
+
+
+@pytest.mark.usefixtures("global_random_state_untouched")
+def test_wide_codes_draw_from_no_global_generator(pyplot):
+    codes = np.random.default_rng(0).normal(size=(60, 700))
+
+    one, other = (EmbeddingDisplay.from_codes(codes).points for _ in range(2))
+
+    assert np.array_equal(one, other)
+
+
+@pytest.mark.parametrize(
+    ("codes", "kwargs", "message"),
+    [
+        (CODES, {"reducer": (0, 5)}, "two component numbers from 0 to 4"),
+        (CODES, {"reducer": (0,)}, "two component numbers from 0 to 4"),
+        (CODES, {"reducer": "tsne"}, "must be two component numbers .* or have fit_transform"),
+        (CODES, {"reducer": PCA(3)}, r"gave points of shape \(60, 3\)"),
+        (CODES, {"y": LABELS[:5]}, "Give one label each"),
+        (CODES, {"y": np.arange(60)}, "60 different labels, and no more than 30"),
+        (CODES[:, :1], {}, "at least two components"),
+    ],
+)
+def test_bad_parameters_are_refused(codes, kwargs, message, pyplot):
+    with pytest.raises(ValueError, match=message):
+        EmbeddingDisplay.from_codes(codes, **kwargs)
+
+
+def test_points_must_lie_in_the_plane():
+    with pytest.raises(ValueError, match=r"\(n, 2\) is needed"):
+        EmbeddingDisplay(np.zeros((3, 3)))

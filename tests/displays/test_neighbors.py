@@ -1,0 +1,177 @@
+"""Images beside their nearest and farthest in code space."""
+
+import numpy as np
+import pytest
+from sklearn.decomposition import PCA
+
+from skdim.displays import NeighborsDisplay
+from tests.displays.helpers import IMAGES, LABELS, fitted, refuse
+
+
+@pytest.fixture(scope="module")
+def transformer():
+    return fitted()
+
+
+def distances_of(codes, metric):
+    """All distances, by their definitions, in a loop."""
+    codes = codes.astype(np.float64)
+    if metric == "euclidean":
+        return np.array([[np.sqrt(((a - b) ** 2).sum()) for b in codes] for a in codes])
+    of_one = [code / np.sqrt((code**2).sum()) for code in codes]
+    return np.array([[1 - a @ b for b in of_one] for a in of_one])
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def test_neighbours_are_those_of_a_plain_loop(transformer, metric, pyplot):
+    queries = [11, 3, 59]
+    distances = distances_of(transformer.transform(IMAGES), metric)
+
+    display = NeighborsDisplay.from_estimator(
+        transformer, IMAGES, queries=queries, n_neighbors=4, metric=metric
+    )
+
+    for row, found, apart in zip(queries, display.indices, display.distances, strict=True):
+        others = sorted((d, j) for j, d in enumerate(distances[row]) if j != row)
+        expected = [(0.0, row), *others[:4], *others[-4:]]
+        assert found.tolist() == [j for _, j in expected]
+        assert apart == pytest.approx([d for d, _ in expected], abs=1e-5)
+
+
+def test_metrics_differ_where_they_should(pyplot):
+    codes = np.array([[1.0, 0.0], [9.0, 0.1], [0.9, 0.5], [0.0, 1.0], [-1.0, 0.0]])
+    images = IMAGES[:5]
+
+    found = {
+        metric: NeighborsDisplay.from_codes(
+            codes, images, queries=[0], n_neighbors=1, metric=metric
+        ).indices.tolist()
+        for metric in ("cosine", "euclidean")
+    }
+
+    assert found == {"cosine": [[0, 1, 4]], "euclidean": [[0, 2, 1]]}
+
+
+def test_an_image_is_not_its_own_neighbour_even_beside_copies(pyplot):
+    codes = np.array([[1.0], [1.0], [1.0], [2.0], [5.0]])
+
+    display = NeighborsDisplay.from_codes(
+        codes, IMAGES[:5], queries=[1], n_neighbors=2, metric="euclidean"
+    )
+
+    assert display.indices.tolist() == [[1, 0, 2, 3, 4]]
+    assert display.distances.tolist() == [[0, 0, 0, 1, 4]]
+
+
+def test_each_tile_shows_its_image(transformer, pyplot):
+    display = NeighborsDisplay.from_estimator(transformer, IMAGES, queries=[5, 8], n_neighbors=2)
+
+    assert display.images_.shape == (2, 5)
+    for place, drawn in np.ndenumerate(display.images_):
+        shown = drawn.get_array()
+        assert shown.shape == (8, 8)
+        # Digits hold numbers from 0 to 16.
+        assert np.allclose(shown * 16, IMAGES[display.indices[place]])
+        assert drawn.get_clim() == (0, 1)
+        assert drawn.axes is display.ax_
+
+
+def test_tiles_stand_in_the_order_of_distance(transformer, pyplot):
+    display = NeighborsDisplay.from_estimator(transformer, IMAGES, queries=[5, 8], n_neighbors=2)
+    extents = np.array([[tile.get_extent() for tile in row] for row in display.images_])
+
+    assert (np.diff(extents[:, :, 0], axis=1) > 1).all()  # left to right, none overlaps
+    assert (extents[0, :, 2] < extents[1, :, 3]).all()  # the second row below the first
+    assert (np.diff(display.distances, axis=1) >= 0).all()
+
+
+def test_labels_and_distances_stand_below(transformer, pyplot):
+    display = NeighborsDisplay.from_estimator(
+        transformer, IMAGES, LABELS, queries=[5], n_neighbors=1
+    )
+    texts = [text.get_text() for text in display.ax_.texts]
+
+    near, far = display.indices[0, 1:]
+    assert texts[0] == str(LABELS[5])
+    assert texts[1] == f"{LABELS[near]} at {display.distances[0, 1]:.2g}"
+    assert texts[2] == f"{LABELS[far]} at {display.distances[0, 2]:.2g}"
+    assert texts[3:] == ["image", "nearest (cosine)", "farthest"]
+
+
+def test_five_first_images_ask_by_default(transformer, pyplot):
+    display = NeighborsDisplay.from_estimator(transformer, IMAGES)
+
+    assert display.indices[:, 0].tolist() == [0, 1, 2, 3, 4]
+    assert display.indices.shape == (5, 11)
+
+
+def test_colour_images_keep_their_colours(pyplot):
+    first = np.random.default_rng(0).integers(0, 256, (6, 3, 8, 7)).astype(np.uint8)
+    codes = np.arange(6.0)[:, None]
+    last = np.moveaxis(first, 1, -1)
+
+    shown = [
+        NeighborsDisplay.from_codes(
+            codes, images, queries=[2], n_neighbors=1, metric="euclidean", channel_axis=axis
+        )
+        .images_[0, 2]
+        .get_array()
+        for images, axis in ((first, None), (last, None), (first, 1), (last, -1))
+    ]
+
+    for picture in shown:
+        assert np.allclose(picture, last[5] / 255)
+
+
+def test_plotting_again_encodes_nothing(transformer, pyplot, monkeypatch):
+    display = NeighborsDisplay.from_estimator(transformer, IMAGES, queries=[5])
+    before = display.indices.copy()
+    monkeypatch.setattr("skdim.displays.neighbors.pairwise_distances", refuse)
+    monkeypatch.setattr(type(transformer), "transform", refuse)
+    _, ax = pyplot.subplots()
+
+    assert display.plot(ax=ax, cmap="gray_r") is display
+
+    assert display.ax_ is ax
+    assert display.figure_ is ax.figure
+    assert display.images_[0, 0].get_cmap().name == "gray_r"
+    assert np.array_equal(display.indices, before)
+
+
+def test_other_transformers_bring_codes(pyplot):
+    pca = PCA(3).fit(IMAGES.reshape(60, -1))
+
+    with pytest.raises(ValueError, match=r"a PCA does not say. Use from_codes\(codes, images\)"):
+        NeighborsDisplay.from_estimator(pca, IMAGES.reshape(60, -1))
+
+    codes = pca.transform(IMAGES.reshape(60, -1))
+    assert NeighborsDisplay.from_codes(codes, IMAGES).images.shape == (5, 11, 1, 8, 8)
+
+
+def test_vectors_are_refused_before_they_are_encoded(pyplot, monkeypatch):
+    rows = IMAGES.reshape(60, -1)
+    transformer = fitted(rows)
+    monkeypatch.setattr(type(transformer), "transform", refuse)
+
+    with pytest.raises(ValueError, match="NeighborsDisplay shows images"):
+        NeighborsDisplay.from_estimator(transformer, rows)
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({"metric": "hamming"}, "Allowed are cosine and euclidean"),
+        ({"n_neighbors": 0}, "at least 1, and at most 29"),
+        ({"n_neighbors": 30}, "at least 1, and at most 29"),
+        ({"queries": [60]}, "from 0 to 59"),
+        ({"y": [0, 1]}, "Give one label each"),
+    ],
+)
+def test_bad_parameters_are_refused(transformer, kwargs, message, pyplot):
+    with pytest.raises(ValueError, match=message):
+        NeighborsDisplay.from_estimator(transformer, IMAGES, **kwargs)
+
+
+def test_images_that_are_not_those_of_the_codes_are_refused(pyplot):
+    with pytest.raises(ValueError, match="One image is needed for each code"):
+        NeighborsDisplay.from_codes(np.zeros((5, 2)), IMAGES)
