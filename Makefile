@@ -6,6 +6,9 @@ PYTHON ?= python3
 ARGS ?=
 # Which data the benchmark of features takes, as in: make bench-features SIZE=full
 SIZE ?= small
+# How often make faults kills a training, and how many damaged files it reads.
+KILLS ?= 200
+FILES ?= 10000
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -16,12 +19,13 @@ PYTEST := $(ONE_THREAD) $(BIN)/python -m pytest -n auto --maxprocesses 8
 # Two pips at once would break the environment they share.
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo test check docs bench bench-features bench-tutorial clean
+.PHONY: help demo test check faults docs bench bench-features bench-tutorial clean
 
 help:
 	@echo "make demo    digits, end to end: a grid search, a table, two pictures in demo/"
 	@echo "make test    the tests"
 	@echo "make check   all that CI checks: style, types, floors, tests"
+	@echo "make faults  trainings killed at random and files damaged at random, in half an hour"
 	@echo "make docs    the documentation, in docs/_build/html"
 	@echo "make bench   the measurements of speed, in about a quarter of an hour, and one table"
 	@echo "make bench-features   the measurements behind the defaults (SIZE=small)"
@@ -50,6 +54,9 @@ check: $(VENV)/installed-dev
 	@$(PYTEST)
 	@echo "==> scikit-learn's contract once more, with array API dispatch on"
 	@SCIPY_ARRAY_API=1 $(PYTEST) tests/estimators/test_common.py
+
+faults: $(VENV)/installed-test
+	@$(ONE_THREAD) $(BIN)/python -m tests.reliability.faults --kills $(KILLS) --files $(FILES)
 
 docs: $(VENV)/installed-docs
 	@echo "==> Building the documentation, the gallery runs every example"
