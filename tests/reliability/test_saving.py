@@ -129,7 +129,7 @@ def test_every_encoder_comes_back(encoder, tmp_path):
         {"output": "local", "device": torch.device("cpu")},
         {"schedule": "constant", "warm_start": True, "tol": 0},
     ],
-    ids=repr,
+    ids=lambda settings: "-".join(settings),
 )
 def test_parameters_come_back_as_they_were(settings, tmp_path):
     model = make(**settings).fit(ROWS)
