@@ -19,12 +19,13 @@ PYTEST := $(ONE_THREAD) $(BIN)/python -m pytest -n auto --maxprocesses 8
 # Two pips at once would break the environment they share.
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo test check faults docs bench bench-features bench-tutorial clean
+.PHONY: help demo test slow check faults docs bench bench-features bench-tutorial clean
 
 help:
 	@echo "make demo    digits, end to end: a grid search, a table, two pictures in demo/"
-	@echo "make test    the tests"
-	@echo "make check   all that CI checks: style, types, floors, tests"
+	@echo "make test    the tests, but for the slow ones"
+	@echo "make slow    the slow tests"
+	@echo "make check   style, types, floors, tests, scikit-learn's contract"
 	@echo "make faults  trainings killed at random and files damaged at random, in half an hour"
 	@echo "make docs    the documentation, in docs/_build/html"
 	@echo "make bench   the measurements of speed, in about a quarter of an hour, and one table"
@@ -39,8 +40,12 @@ demo: $(VENV)/installed-plot
 	@echo "==> The pictures are in demo/"
 
 test: $(VENV)/installed-test
-	@echo "==> Running the tests"
-	@$(PYTEST) $(ARGS)
+	@echo "==> Running the tests, but for the slow ones"
+	@$(PYTEST) -m "not slow" $(ARGS)
+
+slow: $(VENV)/installed-test
+	@echo "==> Running the slow tests"
+	@$(PYTEST) -m slow $(ARGS)
 
 check: $(VENV)/installed-dev
 	@echo "==> Style"
@@ -51,7 +56,7 @@ check: $(VENV)/installed-dev
 	@echo "==> Floors"
 	@$(BIN)/lint-imports --no-logo
 	@echo "==> Tests, with warnings as errors"
-	@$(PYTEST)
+	@$(PYTEST) -m "not slow"
 	@echo "==> scikit-learn's contract once more, with array API dispatch on"
 	@SCIPY_ARRAY_API=1 $(PYTEST) tests/estimators/test_common.py
 

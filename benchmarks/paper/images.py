@@ -119,6 +119,6 @@ def read_folder(path: str, n_images: int | None, seed: int, *, size: int) -> Ima
         kept = np.random.default_rng(seed).permutation(len(files))[:most]
         names = [files.files[i].relative_to(of).parts[0] for i in kept]
         X = np.stack([np.asarray(files[i]) for i in kept])
-        return X.transpose(0, 3, 1, 2), np.array([classes.index(name) for name in names])
+        return X, np.array([classes.index(name) for name in names])
 
     return Images(folder.name, *part(folder / "train", n_images), *part(test, None))

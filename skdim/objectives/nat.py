@@ -83,5 +83,8 @@ def assign(codes: Tensor, points: Tensor) -> Tensor:
     Tensor of shape (n,)
         Numbers of the points, one for each code.
     """
-    _, chosen = linear_sum_assignment((codes @ points.T).cpu().numpy(), maximize=True)
+    # In single precision, whatever the training computes in: scipy knows no bfloat16.
+    with torch.autocast(codes.device.type, enabled=False):
+        gains = codes @ points.T
+    _, chosen = linear_sum_assignment(gains.cpu().numpy(), maximize=True)
     return torch.as_tensor(chosen, device=points.device)

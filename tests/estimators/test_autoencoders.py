@@ -184,6 +184,7 @@ def test_without_beta_codes_spread_and_with_much_of_it_they_tell_nothing():
     assert columns[0]["spread"][-1] > columns[1]["spread"][-1] > columns[100]["spread"][-1]
 
 
+@pytest.mark.slow
 def test_adversary_brings_codes_to_the_prior():
     spreads = {
         weight: brief(AAETransformer, prior_weight=weight, max_epochs=40)
@@ -255,6 +256,7 @@ def test_half_precision_trains_to_about_the_same(kind):
 
 
 @each_autoencoder
+@pytest.mark.slow
 def test_code_tells_the_place_of_a_blob_by_a_linear_map(kind):
     """Two numbers say all there is to say of these images, and the code finds them."""
     r2 = linear_probe_r2(kind(16, max_epochs=15, random_state=0), n_fit=400)

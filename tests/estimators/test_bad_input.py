@@ -363,6 +363,8 @@ WRONG = {
     "compile": [-1, 0, 1.5, "x", NAN, INF, None, *ARRAYS],
     "callbacks": [-1, 0, "x", NAN, True, [1], ["x"], [None], [("name", 1)], [(1, 2, 3)], len],
     "verbose": [-1, 1.5, "x", NAN, INF, None, *ARRAYS],
+    "checkpoint_dir": [-1, 0, 1.5, NAN, True, len, *ARRAYS],
+    "checkpoint_every": NO_INT,
 }
 
 

@@ -17,6 +17,7 @@ from skdim import (
     NATTransformer,
     VAETransformer,
 )
+from skdim.training import precision
 from tests.estimators.test_common import FURTHER_CHECKS
 
 BASELINES = [
@@ -141,3 +142,15 @@ def test_codes_are_trained(baseline):
     trained = small(baseline, learning_rate=1e-3, max_epochs=4).fit(X).transform(X)
 
     assert not np.allclose(trained, idle, atol=1e-3)
+
+
+@every_kind
+@every_baseline
+def test_trains_in_bfloat16(baseline, kind, monkeypatch):
+    # A processor that can only imitate bfloat16 computes the same numbers.
+    monkeypatch.setattr(precision, "has_bfloat16", lambda device: True)
+    X = SAMPLES[kind]
+    fitted = small(baseline, kind, precision="bfloat16", max_epochs=1).fit(X)
+
+    assert all(np.isfinite(values).all() for values in fitted.history_.values())
+    assert fitted.transform(X).dtype == np.float32

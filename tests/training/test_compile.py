@@ -9,7 +9,15 @@ import numpy as np
 import pytest
 import torch
 
-from skdim import DeepInfoMaxTransformer
+from skdim import (
+    AAETransformer,
+    AutoencoderTransformer,
+    BiGANTransformer,
+    CPCTransformer,
+    DeepInfoMaxTransformer,
+    NATTransformer,
+    VAETransformer,
+)
 from skdim.critics import DotCritic
 from skdim.priors import PRIORS
 
@@ -106,3 +114,24 @@ def test_a_failure_to_compile_is_told(monkeypatch):
 
 def compile_with(original, backend, part, *, dynamic, mode):
     return original(part, dynamic=dynamic, backend=backend)
+
+
+BASELINES = [
+    AAETransformer,
+    AutoencoderTransformer,
+    BiGANTransformer,
+    CPCTransformer,
+    NATTransformer,
+    VAETransformer,
+]
+
+
+@pytest.mark.parametrize("baseline", BASELINES)
+def test_the_baselines_give_the_same_terms_compiled(baseline, captured):
+    settings = {"max_epochs": 1, "batch_size": 8, "device": "cpu", "random_state": 0}
+    plain, compiled = (
+        baseline(4, compile=mode, **settings).fit(VECTORS).loss_curve_ for mode in (False, True)
+    )
+
+    np.testing.assert_allclose(compiled, plain, rtol=1e-4)
+    assert captured

@@ -248,9 +248,11 @@ def distance_to_uniform(prior_weight, gradient_penalty=0.0):
     return np.mean([kstest(coordinate, "uniform").statistic for coordinate in squashed.T])
 
 
+@pytest.mark.slow
 def test_prior_term_makes_squashed_codes_uniform():
     assert distance_to_uniform(0.1) <= 0.5 * distance_to_uniform(0.0)
 
 
+@pytest.mark.slow
 def test_gradient_penalty_steadies_high_weights_of_the_prior():
     assert distance_to_uniform(1.0, 0.1) <= 0.5 * distance_to_uniform(1.0)
