@@ -58,7 +58,8 @@ check: $(VENV)/installed-dev
 	@echo "==> Tests, with warnings as errors"
 	@$(PYTEST) -m "not slow"
 	@echo "==> scikit-learn's contract once more, with array API dispatch on"
-	@SCIPY_ARRAY_API=1 $(PYTEST) tests/estimators/test_common.py
+	@SCIPY_ARRAY_API=1 $(PYTEST) tests/estimators/test_common.py \
+		tests/estimators/test_baselines_common.py
 
 faults: $(VENV)/installed-test
 	@$(ONE_THREAD) $(BIN)/python -m tests.reliability.faults --kills $(KILLS) --files $(FILES)
