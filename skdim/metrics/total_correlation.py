@@ -1,6 +1,7 @@
 """How much the coordinates of a code depend on each other: the paper's NDM."""
 
 import math
+import warnings
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from skdim.bounds import BOUNDS
 from skdim.inputs.draws import SEEDING, drawing
 from skdim.metrics.columns import Columns, normal_scores, read_columns
 from skdim.metrics.fitting import Fold, Training, fit_critic, make_folds, seed_from
+from skdim.metrics.mutual_information import UntrustedEstimateWarning
 from skdim.metrics.networks import features, mlp
 
 __all__ = ["total_correlation"]
@@ -77,6 +79,11 @@ def total_correlation(
     ValueError
         If z holds what is no finite number or has too few rows; or if a parameter is out of range.
 
+    Warns
+    -----
+    UntrustedEstimateWarning
+        If what the critic finds beside the copula is above the log of the rows held out at a time.
+
     References
     ----------
     Hjelm et al. (2019), Learning deep representations by mutual information estimation and
@@ -105,11 +112,28 @@ def total_correlation(
         judge_fold(scores, fold, training, Generator().manual_seed(int(draws.integers(2**63))))
         for fold in folds
     ]
-    return float(np.mean(values))
+    by_copula, by_critic = np.mean(values, axis=0)
+    warn_of(float(by_critic), min(len(fold.held_out) for fold in folds))
+    return float(by_copula + by_critic)
 
 
-def judge_fold(scores: Columns, fold: Fold, training: Training, generator: Generator) -> float:
-    """Fit a copula and a critic on a fold; give their sum on the rows held out."""
+def warn_of(by_critic: float, n_held: int) -> None:
+    """Warn where the critic's part cannot be trusted."""
+    if by_critic > math.log(n_held):
+        warnings.warn(
+            f"Beyond correlations, the coordinates depend on each other by {by_critic:.2f} nats, "
+            f"above {math.log(n_held):.2f}, the log of the {n_held} rows held out at a time: no "
+            "sample of that size can vouch for it. Where coordinates are functions of each other, "
+            "it is infinite. Read the estimate as 'large'.",
+            UntrustedEstimateWarning,
+            stacklevel=3,
+        )
+
+
+def judge_fold(
+    scores: Columns, fold: Fold, training: Training, generator: Generator
+) -> tuple[float, float]:
+    """Fit a copula and a critic on a fold; give what each comes to on the rows held out."""
     copula = fit_copula(scores[fold.training])
     root: Columns = np.linalg.cholesky(copula).astype(np.float64)
     n_held, d = len(fold.held_out), scores.shape[1]
@@ -139,7 +163,7 @@ def judge_fold(scores: Columns, fold: Fold, training: Training, generator: Gener
         training,
         generator,
     )
-    return float(log_ratios(copula, scores[fold.held_out]).mean()) + curve.held_out
+    return float(log_ratios(copula, scores[fold.held_out]).mean()), curve.held_out
 
 
 def look(scores: Columns, root: Columns) -> Tensor:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from skdim.metrics import total_correlation
-from skdim.metrics.total_correlation import fit_copula, log_ratios
+from skdim.metrics import UntrustedEstimateWarning, total_correlation
+from skdim.metrics.total_correlation import fit_copula, log_ratios, warn_of
 from skdim.samplers import TASKS
 
 
@@ -153,3 +153,10 @@ def test_many_correlations_of_chance_are_not_believed():
 def test_bad_codes_are_told(z, message):
     with pytest.raises(ValueError, match=message):
         total_correlation(z)
+
+
+def test_what_no_sample_of_that_size_can_vouch_for_warns(recwarn):
+    warn_of(math.log(400) - 0.1, 400)
+    assert not recwarn.list
+    with pytest.warns(UntrustedEstimateWarning, match=r"6.09 nats, above 5.99, .* 400 rows"):
+        warn_of(math.log(400) + 0.1, 400)
