@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import Tags, check_random_state
+from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
@@ -34,6 +34,7 @@ from skdim.estimators.resuming import Run, check_checkpoints
 from skdim.estimators.rules import COMMON_RULES
 from skdim.inference import encode_rows, layer_of
 from skdim.inputs import Rows, Standardise, find_layout
+from skdim.inputs.draws import draw_seed
 from skdim.objectives import AbstractObjective, Setting
 from skdim.training import agree_on_seed
 
@@ -308,14 +309,7 @@ class AbstractTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Per
         """Start from nothing: read ``X``, look for checkpoints, draw first weights."""
         forget(self)
         with forgetting(self):
-            # scikit-learn reads None as numpy's global state, which fitting would move.
-            random_state = (
-                np.random.RandomState()
-                if self.random_state is None
-                else check_random_state(self.random_state)
-            )
-            seed = int(random_state.randint(np.iinfo(np.int32).max))
-            self._entropy = agree_on_seed(self.device, seed)
+            self._entropy = agree_on_seed(self.device, draw_seed(self.random_state))
             rows = self._read(X, at_least=2, hold=True, reset=True)
             if self._takes_labels():
                 rows.labels, self.classes_ = read_labels(y, rows, type(self).__name__)

@@ -4,15 +4,13 @@ import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.utils import check_random_state
 from torch import Generator, Tensor, nn
 
-__all__ = ["Curve", "Fold", "Training", "fit_critic", "make_folds", "seed_from"]
+__all__ = ["Curve", "Fold", "Training", "fit_critic", "make_folds"]
 
 # What is judged is a running mean of the weights that are trained: it jumps less than they do.
 MEMORY = 0.9
@@ -90,18 +88,6 @@ class Fold:
 
     training: NDArray[np.intp]
     held_out: NDArray[np.intp]
-
-
-def seed_from(random_state: Any) -> int:
-    """Draw a seed; None takes fresh entropy and moves no global state.
-
-    Parameters
-    ----------
-    random_state : int, RandomState or None
-    """
-    if random_state is None:
-        return int(np.random.SeedSequence().generate_state(1)[0])
-    return int(check_random_state(random_state).randint(2**31 - 1))
 
 
 def make_folds(n: int, test_size: float, draws: np.random.Generator) -> list[Fold]:

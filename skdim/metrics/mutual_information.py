@@ -12,10 +12,10 @@ from torch import Generator, Tensor
 
 from skdim.bounds import BOUNDS, Bound
 from skdim.critics import AbstractCritic
-from skdim.inputs.draws import SEEDING, drawing
+from skdim.inputs.draws import SEEDING, draw_seed, drawing
 from skdim.metrics.columns import Columns, normal_scores, read_columns
 from skdim.metrics.couplings import NormalCritic, denoised, whitening
-from skdim.metrics.fitting import Curve, Fold, Training, fit_critic, make_folds, seed_from
+from skdim.metrics.fitting import Curve, Fold, Training, fit_critic, make_folds
 from skdim.metrics.networks import CRITICS, MakeCritic, NormalPlus, features
 from skdim.pairs import bound_of_pairs, pair_blocks
 
@@ -174,7 +174,7 @@ def mutual_information(
         )
     make = check_names(bound, critic)
     training = Training(max_epochs, 15, batch_size, learning_rate)
-    draws = np.random.default_rng(seed_from(random_state))
+    draws = np.random.default_rng(draw_seed(random_state))
     folds = list(make_folds(len(columns[0]), test_size, draws))
     scores = [normal_scores(side) for side in columns]
     if min(side.shape[1] for side in scores) == 0:

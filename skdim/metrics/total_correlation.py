@@ -9,9 +9,9 @@ import torch
 from torch import Generator, Tensor, nn
 
 from skdim.bounds import BOUNDS
-from skdim.inputs.draws import SEEDING, drawing
+from skdim.inputs.draws import SEEDING, draw_seed, drawing
 from skdim.metrics.columns import Columns, normal_scores, read_columns
-from skdim.metrics.fitting import Fold, Training, fit_critic, make_folds, seed_from
+from skdim.metrics.fitting import Fold, Training, fit_critic, make_folds
 from skdim.metrics.mutual_information import UntrustedEstimateWarning
 from skdim.metrics.networks import features, mlp
 
@@ -102,7 +102,7 @@ def total_correlation(
     """
     columns = read_columns(z, "z", least=LEAST_ROWS)
     training = Training(max_epochs, 10, batch_size, learning_rate)
-    draws = np.random.default_rng(seed_from(random_state))
+    draws = np.random.default_rng(draw_seed(random_state))
     folds = list(make_folds(len(columns), test_size, draws))
     scores = normal_scores(columns)
     if scores.shape[1] < 2:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import mse_loss, softplus
 
 from skdim.encoders import Features
-from skdim.objectives.base import AbstractObjective, Batch, frozen
+from skdim.objectives.base import AbstractObjective, Batch, frozen, one_code
 from skdim.pairs import in_full
 from skdim.priors import Prior
 
@@ -94,9 +94,7 @@ class BidirectionalGAN(AbstractObjective):
 
     def squashed(self, look: Features) -> Tensor:
         """Give one code a sample, in the range of the prior."""
-        return self.prior.squash(
-            look.code.flatten(2).mean(dim=2) if look.code.ndim > 2 else look.code
-        )
+        return self.prior.squash(one_code(look))
 
     def score(self, features: Features, batch: Batch) -> Tensor:
         """Give minus the mean squared error of what the generator makes of the codes.

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from skdim.encoders import Features
-from skdim.objectives.base import AbstractObjective, Batch
+from skdim.objectives.base import AbstractObjective, Batch, one_code
 
 __all__ = ["Classification"]
 
@@ -76,7 +76,5 @@ class Classification(AbstractObjective):
 
 def flat_layer(features: Features, layer: str) -> Tensor:
     """Take one layer as (n, d)."""
-    taken: Tensor = getattr(features, layer)
-    if layer == "code" and taken.ndim > 2:
-        return taken.flatten(2).mean(dim=2)
+    taken: Tensor = one_code(features) if layer == "code" else getattr(features, layer)
     return taken.flatten(1)

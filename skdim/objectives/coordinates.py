@@ -9,7 +9,7 @@ from torch import Generator, Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from skdim.encoders import Features
-from skdim.objectives.base import AbstractObjective, Batch
+from skdim.objectives.base import AbstractObjective, Batch, one_code
 
 __all__ = ["AbsoluteCoordinates", "RelativeCoordinates"]
 
@@ -175,7 +175,7 @@ class AbsoluteCoordinates(AbstractCoordinates):
         """Ask every location for its own place."""
         here = local.flatten(2).mT
         places = self.places.expand(len(here), -1, -1)
-        return self.classifier(mean_code(of_code), here), places
+        return self.classifier(one_code(of_code)[:, None], here), places
 
 
 class RelativeCoordinates(AbstractCoordinates):
@@ -222,7 +222,7 @@ class RelativeCoordinates(AbstractCoordinates):
         there = here.gather(1, other[:, :, None].expand(-1, -1, channels))
         # Differences begin at minus the farthest, which is the last place; classes at 0.
         offsets = self.places - self.places[other] + self.places[-1]
-        return self.classifier(mean_code(of_code), here, there), offsets
+        return self.classifier(one_code(of_code)[:, None], here, there), offsets
 
 
 def check_grid(grid: tuple[int, ...]) -> tuple[int, ...]:
@@ -240,12 +240,6 @@ def check_grid(grid: tuple[int, ...]) -> tuple[int, ...]:
             "of 1 feature(s). Set them to 0, or use an encoder with a larger map."
         )
     return grid
-
-
-def mean_code(features: Features) -> Tensor:
-    """Lay a code out as (n, 1, d); several globals are averaged."""
-    code = features.code
-    return code.reshape(*code.shape[:2], -1).mean(dim=2)[:, None]
 
 
 def judge(logits: Sequence[Tensor], right: Tensor) -> tuple[Tensor, Tensor]:

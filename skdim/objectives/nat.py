@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from skdim.encoders import Features
-from skdim.objectives.base import AbstractObjective, Batch
+from skdim.objectives.base import AbstractObjective, Batch, one_code
 from skdim.pairs import in_full
 
 __all__ = ["NoiseAsTargets"]
@@ -48,7 +48,7 @@ class NoiseAsTargets(AbstractObjective):
 
     def forward(self, looks: Sequence[Features], batch: Batch) -> dict[str, Tensor]:
         """Deal out the batch's points, and give the one term."""
-        codes = torch.stack([on_sphere(look.code) for look in looks])  # (looks, n, d)
+        codes = torch.stack([on_sphere(look) for look in looks])  # (looks, n, d)
         points = self.targets[batch.index]
         # Dynamo cannot follow scipy.
         run = (
@@ -64,10 +64,9 @@ class NoiseAsTargets(AbstractObjective):
         """Measure nothing: samples that were not trained on have no point to go to."""
 
 
-def on_sphere(code: Tensor) -> Tensor:
+def on_sphere(look: Features) -> Tensor:
     """Give one code a sample, of length 1 and in single precision at least."""
-    single = code.flatten(2).mean(dim=2) if code.ndim > 2 else code
-    return normalize(in_full(single), dim=1)
+    return normalize(in_full(one_code(look)), dim=1)
 
 
 def assign(codes: Tensor, points: Tensor) -> Tensor:
