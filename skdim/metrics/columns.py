@@ -59,21 +59,30 @@ def read_columns(values: Any, name: str, *, least: int) -> Columns:
     return columns
 
 
-def normal_scores(columns: Columns) -> Columns:
+def normal_scores(columns: Columns, draws: np.random.Generator | None = None) -> Columns:
     """Replace each number by the standard normal quantile of its rank in its column.
 
-    Order within a column is all that remains of it, ties share their mean rank. No strictly
-    increasing map of a column changes the result. Columns that are constant say nothing and are
-    left out.
+    Order within a column is all that remains of it. No strictly increasing map of a column changes
+    the result. Columns that are constant say nothing and are left out.
 
     Parameters
     ----------
     columns : ndarray of shape (n, d)
+    draws : Generator or None, default=None
+        Draws an order for ties; without it, they share their mean rank.
 
     Returns
     -------
     ndarray of shape (n, at most d)
     """
     varying = columns[:, np.ptp(columns, axis=0) > 0]
-    ranks = rankdata(varying, axis=0)
+    ranks = rankdata(varying, axis=0) if draws is None else drawn_ranks(varying, draws)
     return np.asarray(ndtri((ranks - 0.5) / len(columns)), dtype=np.float64)
+
+
+def drawn_ranks(columns: Columns, draws: np.random.Generator) -> Columns:
+    """Rank each column, ties in an order drawn for that column alone."""
+    orders = np.lexsort((draws.random(columns.shape), columns), axis=0)
+    ranks = np.empty(columns.shape)
+    np.put_along_axis(ranks, orders, np.arange(1.0, len(columns) + 1)[:, None], axis=0)
+    return ranks

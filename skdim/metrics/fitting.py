@@ -1,4 +1,4 @@
-"""Critics trained on some rows, stopped by others, and judged on the rest."""
+"""Networks trained on some rows, stopped by others, and judged on the rest."""
 
 import copy
 import math
@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Generator, Tensor, nn
 
-__all__ = ["Curve", "Fold", "Training", "fit_critic", "make_folds"]
+__all__ = ["Curve", "Fold", "Training", "fit_network", "make_folds"]
 
 # What is judged is a running mean of the weights that are trained: it jumps less than they do.
 MEMORY = 0.9
@@ -18,7 +18,7 @@ MEMORY = 0.9
 
 @dataclass(frozen=True)
 class Training:
-    """How critics are trained.
+    """How networks are trained.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ class Training:
 
 @dataclass
 class Curve:
-    """How one critic learnt, in nats; all but the training on rows it was not trained on.
+    """How one network learnt, in nats; all but the training on rows it was not trained on.
 
     The rows held out are in two halves. Each says which weights the other judges, so that no row
     judges weights that it has chosen.
@@ -123,24 +123,24 @@ def make_folds(n: int, test_size: float, draws: np.random.Generator) -> list[Fol
     ]
 
 
-def fit_critic(
-    critic: nn.Module,
-    bound_of_rows: Callable[[Tensor], Tensor],
+def fit_network(
+    network: nn.Module,
+    value_of_rows: Callable[[Tensor], Tensor],
     judge: Callable[[nn.Module], tuple[float, float]],
     n_rows: int,
     training: Training,
     generator: Generator,
 ) -> Curve:
-    """Train a critic, judged after each epoch on both halves of the rows held out.
+    """Train a network, judged after each epoch on both halves of the rows held out.
 
     Parameters
     ----------
-    critic : Module
+    network : Module
         Is changed.
-    bound_of_rows : callable
-        From the numbers (b,) of some training rows to what is to grow, of this critic.
+    value_of_rows : callable
+        From the numbers (b,) of some training rows to what is to grow, of this network.
     judge : callable
-        Gives the values of a critic on the two halves.
+        Gives the values of a network on the two halves.
     n_rows : int
         Rows to train on.
     training : Training
@@ -151,24 +151,24 @@ def fit_critic(
     -------
     Curve
     """
-    mean = copy.deepcopy(critic).eval().requires_grad_(False)
+    mean = copy.deepcopy(network).eval().requires_grad_(False)
     curve = Curve(halves=[judge(mean)])
-    weights = [weight for weight in critic.parameters() if weight.requires_grad]
+    weights = [weight for weight in network.parameters() if weight.requires_grad]
     if not weights or training.max_epochs == 0:
         return curve
     optimizer = torch.optim.AdamW(
         weights, lr=training.learning_rate, weight_decay=training.weight_decay
     )
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, training.max_epochs)
-    critic.train()
+    network.train()
     for _ in range(training.max_epochs):
         values = []
         for rows in batches(n_rows, training.batch_size, generator):
-            value = bound_of_rows(rows)
+            value = value_of_rows(rows)
             optimizer.zero_grad(set_to_none=True)
             (-value).backward()
             optimizer.step()
-            follow(mean, critic)
+            follow(mean, network)
             values.append(value.detach())
         schedule.step()
         curve.training.append(torch.stack(values).mean().item())
@@ -185,10 +185,10 @@ def batches(n: int, size: int, generator: Generator) -> tuple[Tensor, ...]:
     return order.tensor_split(max(1, round(n / size)))
 
 
-def follow(mean: nn.Module, critic: nn.Module) -> None:
+def follow(mean: nn.Module, network: nn.Module) -> None:
     """Move running means towards weights; take buffers over."""
     with torch.no_grad():
-        for of, to in zip(mean.parameters(), critic.parameters(), strict=True):
+        for of, to in zip(mean.parameters(), network.parameters(), strict=True):
             of.lerp_(to, 1 - MEMORY)
-        for kept, now in zip(mean.buffers(), critic.buffers(), strict=True):
+        for kept, now in zip(mean.buffers(), network.buffers(), strict=True):
             kept.copy_(now)

@@ -15,7 +15,7 @@ from skdim.critics import AbstractCritic
 from skdim.inputs.draws import SEEDING, draw_seed, drawing
 from skdim.metrics.columns import Columns, normal_scores, read_columns
 from skdim.metrics.couplings import NormalCritic, denoised, whitening
-from skdim.metrics.fitting import Curve, Fold, Training, fit_critic, make_folds
+from skdim.metrics.fitting import Curve, Fold, Training, fit_network, make_folds
 from skdim.metrics.networks import CRITICS, MakeCritic, NormalPlus, features
 from skdim.pairs import bound_of_pairs, pair_blocks
 
@@ -237,7 +237,7 @@ def judge_fold(
     network = None if make is None else draw_network(make, sides, generator)
     critic = NormalPlus(normal, network, SHIFTS.get(bound, 0.0))
     train, held_out = sides.rows(fold.training), sides.rows(fold.held_out)
-    return fit_critic(
+    return fit_network(
         critic,
         lambda rows: bound_of_pairs(
             BOUNDS[bound], *critic.projected(*train.rows(rows)), pair_floats=critic.pair_floats

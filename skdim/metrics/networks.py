@@ -13,7 +13,7 @@ from skdim.metrics.columns import Columns
 from skdim.metrics.couplings import NormalCritic
 from skdim.pairs.scoring import Join
 
-__all__ = ["CRITICS", "MakeCritic", "NormalPlus", "SeparableCritic", "features", "mlp"]
+__all__ = ["CRITICS", "MakeCritic", "NormalPlus", "SeparableCritic", "features", "mlp", "waves"]
 
 # From the numbers of features of x and of z.
 MakeCritic = Callable[[int, int], AbstractCritic]
@@ -40,12 +40,16 @@ def features(scores: Columns, whitened: Columns) -> Tensor:
         Whitened scores, their squares (centred and scaled), cosines of the ranks.
     """
     squares = (np.square(whitened) - 1) / math.sqrt(2)
+    return torch.from_numpy(np.hstack([whitened, squares, *waves(scores)])).float()
+
+
+def waves(scores: Columns) -> list[Columns]:
+    """Give cosines of the ranks behind normal scores (n, d), each (n, d); none of many columns."""
     ranks = ndtr(scores)
-    waves = [
-        math.sqrt(2) * np.cos(math.pi * wave * ranks)
+    return [
+        np.asarray(math.sqrt(2) * np.cos(math.pi * wave * ranks))
         for wave in range(3, WAVES // scores.shape[1] + 1)
     ]
-    return torch.from_numpy(np.hstack([whitened, squares, *waves])).float()
 
 
 def mlp(n_in: int, units: int, n_out: int, zeros: slice) -> nn.Sequential:

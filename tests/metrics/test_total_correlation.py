@@ -5,9 +5,11 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy.special import logsumexp
 
 from skdim.metrics import UntrustedEstimateWarning, total_correlation
-from skdim.metrics.total_correlation import fit_copula, log_ratios, warn_of
+from skdim.metrics.copulas import fit_copula, log_ratios
+from skdim.metrics.total_correlation import warn_of
 from skdim.samplers import TASKS
 
 
@@ -15,6 +17,26 @@ def equicorrelated(n, d, r, seed=0):
     draws = np.random.default_rng(seed)
     common = draws.standard_normal((n, 1))
     return math.sqrt(r) * common + math.sqrt(1 - r) * draws.standard_normal((n, d))
+
+
+def curve(n, d, noise, seed=0):
+    """Draw points near a curve in d dimensions."""
+    draws = np.random.default_rng(seed)
+    where = on_curve(draws.uniform(-1, 1, n), d)
+    return where + noise * draws.standard_normal((n, d))
+
+
+def on_curve(t, d):
+    return np.sin(3 * t[:, None] * np.linspace(0.5, 1.5, d) + np.arange(d))
+
+
+def information_of_curve(z, noise):
+    """Total correlation of ``curve``, by a sum over the curve at each of some draws."""
+    steps = on_curve((np.arange(400) + 0.5) / 200 - 1, z.shape[1])
+    each = -np.square((z[:, None] - steps) / noise) / 2
+    joint = logsumexp(each.sum(axis=2), axis=1) - math.log(len(steps))
+    alone = logsumexp(each, axis=1) - math.log(len(steps))
+    return (joint - alone.sum(axis=1)).mean()
 
 
 def closed_form(d, r):
@@ -114,12 +136,55 @@ def test_fewer_than_two_coordinates_that_vary_depend_on_nothing(columns):
     assert total_correlation(z, random_state=0) == 0
 
 
-def test_copies_of_a_coordinate_are_survived():
-    z = equicorrelated(200, 2, 0.5)
+def test_codes_near_a_curve_have_more_than_a_critic_could_vouch_for():
+    """On fewer dimensions than they have numbers, as codes are: the truth is beyond ln n."""
+    z = curve(3000, 24, 0.05)
+    truth = information_of_curve(z[:500], 0.05)
 
-    found = total_correlation(np.hstack([z, z]), max_epochs=2, random_state=0)
+    found = total_correlation(z, max_epochs=20, random_state=0)
 
-    assert found > 2
+    assert truth > 4 * math.log(len(z))
+    assert 0.85 * truth < found < truth
+
+
+@pytest.mark.filterwarnings("ignore::skdim.metrics.UntrustedEstimateWarning")
+@pytest.mark.parametrize("rank", [1, 3])
+def test_codes_of_low_rank_have_a_ceiling_of_what_ranks_can_tell(rank):
+    """The truth is infinite, and no estimate may be."""
+    draws = np.random.default_rng(0)
+    z = draws.standard_normal((1000, rank)) @ draws.standard_normal((rank, 20))
+
+    found = total_correlation(z, max_epochs=5, random_state=0)
+
+    assert 3 * (20 - rank) < found < (20 - rank) * (math.log(1000) + 1)
+
+
+def test_copies_of_a_coordinate_warn():
+    z = equicorrelated(400, 2, 0.5)
+
+    with pytest.warns(UntrustedEstimateWarning, match="2 of the 4 .* within 10 of 400 ranks"):
+        found = total_correlation(np.hstack([z, z]), max_epochs=2, random_state=0)
+
+    assert 2 * math.log(400 / 10) < found < 2 * math.log(400) + closed_form(2, 0.5)
+
+
+def test_copies_of_a_category_share_its_entropy():
+    """Ties are in an order drawn for each column alone."""
+    coin = np.random.default_rng(0).integers(0, 2, (2000, 1))
+
+    found = total_correlation(np.hstack([coin, coin]), random_state=0)
+
+    assert found == pytest.approx(math.log(2), abs=0.12)
+    assert found < math.log(2)
+
+
+@pytest.mark.parametrize("share", [0.5, 0.95])
+def test_ties_of_independent_coordinates_are_no_dependence(share):
+    """As a layer of rectified units has them."""
+    draws = np.random.default_rng(0)
+    z = draws.uniform(size=(2000, 6)).clip(min=share)
+
+    assert abs(total_correlation(z, max_epochs=5, random_state=0)) < 0.03
 
 
 def test_log_ratio_is_that_of_the_densities():
@@ -155,8 +220,9 @@ def test_bad_codes_are_told(z, message):
         total_correlation(z)
 
 
-def test_what_no_sample_of_that_size_can_vouch_for_warns(recwarn):
-    warn_of(math.log(400) - 0.1, 400)
+def test_coordinates_told_to_the_last_ranks_warn(recwarn):
+    known, unknown = math.log(400 / 9), math.log(400 / 11)
+    warn_of(np.full(5, unknown), 400)
     assert not recwarn.list
-    with pytest.warns(UntrustedEstimateWarning, match=r"6.09 nats, above 5.99, .* 400 rows"):
-        warn_of(math.log(400) + 0.1, 400)
+    with pytest.warns(UntrustedEstimateWarning, match="1 of the 2 .* within 10 of 400 ranks"):
+        warn_of(np.array([unknown, known]), 400)
