@@ -27,8 +27,8 @@ class Rows(NamedTuple):
 
     inputs: Tensor
     whitened: Tensor
-    # Log density of a whitened score over that of the score alone, were the first standard normal
-    # (without its square).
+    # From the log density of a whitened score, given those before it, to that of the score itself
+    # over its own, which is standard normal.
     offsets: Tensor
 
     def some(self, of: Any) -> "Rows":
@@ -198,7 +198,7 @@ def look(scores: Columns, root: Columns) -> Rows:
 
 
 def tell(network: nn.Module, rows: Rows) -> Tensor:
-    """Log density of each score (n, d), given those before it over that alone."""
+    """Log density of each score (n, d) given those before it, over that of the score alone."""
     return network(rows.inputs, rows.whitened) + rows.offsets
 
 
