@@ -242,7 +242,7 @@ def run(net: EncoderNet, rows: Rows, plan: Plan, entropy: int) -> int:
     except torch.OutOfMemoryError as error:
         raise torch.OutOfMemoryError(
             f"{rows.device} ran out of memory at batch_size={net.batch_size}. Try a smaller "
-            f"batch_size, fewer critic_units, or another device. ({error})"
+            f"batch_size, smaller networks, or another device. ({error})"
         ) from error
     except RuntimeError as error:
         # Named, since importing the class would take as long as all of torch.

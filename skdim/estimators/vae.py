@@ -1,5 +1,6 @@
 """A variational autoencoder."""
 
+import math
 from os import PathLike
 from typing import Any
 
@@ -139,7 +140,13 @@ loss_curve_, device_
 
     def _make_objective(self, setting: Setting) -> AbstractObjective:
         decoder = make_decoder(setting.shape, setting.sizes.code.shape[1])
-        return Variational(decoder, setting.standardise, setting.sizes, beta=self.beta)
+        return Variational(
+            decoder,
+            setting.standardise,
+            setting.sizes,
+            beta=self.beta,
+            n_numbers=math.prod(setting.shape),
+        )
 
 
 RULES = COMMON_RULES | {"beta": real(0)}

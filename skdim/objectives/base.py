@@ -69,7 +69,16 @@ class Batch:
 
 
 class AbstractObjective(nn.Module, ABC):
-    """What an encoder is trained with, and thrown away after."""
+    """What an encoder is trained with, and thrown away after.
+
+    Attributes
+    ----------
+    n_summed : int
+        Over how many numbers of a sample terms are sums, and not means: they may be larger by that
+        factor before the loop takes a training for diverged. By default 1.
+    """
+
+    n_summed: int = 1
 
     @abstractmethod
     def forward(self, looks: Sequence[Features], batch: Batch) -> dict[str, Tensor]:
@@ -119,6 +128,7 @@ class Together(AbstractObjective):
     def __init__(self, objectives: Sequence[AbstractObjective]) -> None:
         super().__init__()
         self.objectives = nn.ModuleList(objectives)
+        self.n_summed = max((objective.n_summed for objective in objectives), default=1)
 
     def __iter__(self) -> Iterator[AbstractObjective]:
         """Yield the objectives in their order."""

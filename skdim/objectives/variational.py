@@ -51,6 +51,8 @@ class Variational(AbstractObjective):
         Of the decoder: a tenth of the variance of a channel. At 1, a direction of the samples is
         worth a coordinate of the code only if it holds more variance than a whole column, and
         most of what tells classes apart is not told.
+    n_numbers : int, default=1
+        In a sample: all terms are sums over them; see ``AbstractObjective``.
 
     References
     ----------
@@ -67,8 +69,10 @@ class Variational(AbstractObjective):
         *,
         beta: float = 1.0,
         variance: float = DECODER_VARIANCE,
+        n_numbers: int = 1,
     ) -> None:
         super().__init__()
+        self.n_summed = n_numbers
         self.decoder = decoder
         self.standardise = standardise
         self.to_log_variance = nn.Linear(sizes.hidden.flatten(1).shape[1], sizes.code.shape[1])

@@ -24,7 +24,8 @@ from skdim.views import View
 
 __all__ = ["EncoderNet"]
 
-# A mean term beyond this is no bound on anything: training has left the road.
+# A mean term beyond this is no bound on anything: training has left the road. Of terms that are
+# sums, it is so many times the number of addends.
 DIVERGED = 1e6
 
 GIVEN = ("module", "criterion")
@@ -129,6 +130,7 @@ class EncoderNet(NeuralNet):
         self.schedule = schedule
         for name, value in settings.items():
             setattr(self, name, value)
+        self.limit = DIVERGED * self.criterion_.n_summed
         self.callbacks = callbacks
         self.initialize_callbacks()
         if self.optimizer_ is None:
@@ -243,7 +245,8 @@ class EncoderNet(NeuralNet):
             self.history.record("learning_rate", self.optimizer_.param_groups[0]["lr"])
             self.history.record("seconds", time.perf_counter() - started)
         # A ratio may have no number: nothing was counted.
-        self.check_finite({name: mean for name, mean in means.items() if name not in ratios})
+        terms = {name: mean for name, mean in means.items() if name not in ratios}
+        self.check_finite(terms, self.limit)
 
     def agree(self, means: dict[str, float]) -> dict[str, float]:
         """Give the means to decide by: here those of the one process that trains."""
@@ -258,9 +261,9 @@ class EncoderNet(NeuralNet):
         largest = features.code.abs().amax()
         self.check_finite({"largest code": largest.where(finite.all(), math.nan).item()})
 
-    def check_finite(self, means: dict[str, float]) -> None:
+    def check_finite(self, means: dict[str, float], limit: float = DIVERGED) -> None:
         """Stop a training that has left the road, before its features are used."""
-        strange = {name: mean for name, mean in means.items() if not abs(mean) < DIVERGED}
+        strange = {name: mean for name, mean in means.items() if not abs(mean) < limit}
         if strange:
             raise FloatingPointError(
                 f"Training diverged in epoch {len(self.history)}: "

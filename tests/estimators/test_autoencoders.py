@@ -8,6 +8,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import nn
+from torch.nn.functional import avg_pool2d
 
 from skdim import AAETransformer, AutoencoderTransformer, VAETransformer
 from skdim.decoders import Conv1dDecoder, DCGANDecoder, MLPDecoder
@@ -262,3 +263,23 @@ def test_code_tells_the_place_of_a_blob_by_a_linear_map(kind):
     r2 = linear_probe_r2(kind(16, max_epochs=15, random_state=0), n_fit=400)
 
     assert r2 >= 0.9
+
+
+def test_a_variational_autoencoder_of_large_images_is_not_taken_for_diverged():
+    """Its terms are sums over all numbers of a sample: 300,000 here."""
+    images = np.random.default_rng(0).normal(size=(4, 3, 320, 320)).astype(np.float32)
+
+    class Coarse(nn.Module):
+        """See five by five places."""
+
+        def __init__(self):
+            super().__init__()
+            self.linear = nn.Linear(75, 4)
+
+        def forward(self, x):
+            local = avg_pool2d(x, 64)
+            return local, self.linear(local.flatten(1))
+
+    fitted = brief(VAETransformer, encoder=Coarse(), max_epochs=1).fit(images)
+
+    assert fitted.history_["reconstruction"][0] > 1e6

@@ -1,5 +1,6 @@
 """The loop: events, books, one training after the other, two players."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -40,9 +41,10 @@ class CountsSamples(AbstractObjective):
     def __init__(self):
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(()))
+        self.register_buffer("factor", torch.ones(()))
 
     def forward(self, looks, batch):
-        return {"size": len(batch.index) + self.weight - self.weight.detach()}
+        return {"size": self.factor * len(batch.index) + self.weight - self.weight.detach()}
 
     def score(self, features, batch):
         return torch.tensor(float(len(batch.index)))
@@ -55,6 +57,19 @@ def test_means_weigh_batches_by_their_sizes():
     assert net.history[-1, "size"] == pytest.approx((4 * 4 + 4 * 4 + 3 * 3) / 11)
     assert net.history[-1, "validation_score"] == 5
     assert net.score_rows(rows, 0) == pytest.approx((4 * 4 + 4 * 4 + 3 * 3) / 11)
+
+
+@pytest.mark.parametrize(("n_summed", "diverged"), [(1, True), (1000, True), (2000, False)])
+def test_terms_that_are_sums_may_be_larger(n_summed, diverged):
+    objective = CountsSamples()
+    objective.n_summed = n_summed
+    with torch.no_grad():
+        objective.factor.fill_(2.5e8)
+    rows = make_rows(6)
+    net = make_net(rows, objective, batch_size=6)
+
+    with pytest.raises(FloatingPointError, match=r"size = 1\.5e") if diverged else nullcontext():
+        train(net, rows, None, epochs=1)
 
 
 for event in ("train_begin", "train_end", "epoch_begin", "epoch_end", "batch_begin", "batch_end"):
