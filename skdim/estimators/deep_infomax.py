@@ -19,7 +19,14 @@ from skdim.estimators.parameters import (
 )
 from skdim.estimators.parts import find_critics
 from skdim.estimators.rules import COMMON_RULES
-from skdim.objectives import AbstractObjective, Classification, Setting, Together, infomax
+from skdim.objectives import (
+    AbstractObjective,
+    Classification,
+    Information,
+    Setting,
+    Together,
+    infomax,
+)
 from skdim.priors import PRIORS, Prior
 
 __all__ = ["DeepInfoMaxTransformer"]
@@ -298,6 +305,10 @@ class DeepInfoMaxTransformer(AbstractTransformer):
             relative_coordinate_weight=self.relative_coordinate_weight,
             looks=setting.looks,
         )
+        if setting.sizes.code.device.type != "meta":  # As when a file is read: it was tried before.
+            for term in terms:
+                if isinstance(term, Information):
+                    term.check(setting.sizes)
         if not self._takes_labels():
             return terms
         classifier = Classification(

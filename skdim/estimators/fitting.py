@@ -1,5 +1,6 @@
 """From an estimator's parameters to a trained net, or back to where it was."""
 
+import inspect
 import math
 import warnings
 from collections.abc import Callable, Iterator
@@ -168,7 +169,26 @@ def build_net(
         callbacks=None,
         verbose=0,
     )
-    return net.initialize(), setting
+    net.initialize()
+    check_optimizer(net.optimizer_)
+    return net, setting
+
+
+def check_optimizer(optimizer: torch.optim.Optimizer) -> None:
+    """Refuse an optimizer that wants to compute the loss of a batch more than once.
+
+    Raises
+    ------
+    ValueError
+        If its step needs a closure.
+    """
+    closure = inspect.signature(optimizer.step).parameters.get("closure")
+    if closure is not None and closure.default is closure.empty:
+        raise ValueError(
+            f"optimizer={type(optimizer).__name__} computes the loss of each batch several times, "
+            "on which views and negatives are drawn anew. Choose one that takes a step from one "
+            "gradient, such as 'adam'."
+        )
 
 
 def count_looks(view: Any, rows: Rows) -> int:

@@ -74,6 +74,31 @@ class Information(AbstractObjective):
         self.looks = tuple(looks)
         self.whole = whole
 
+    @torch.no_grad()
+    def check(self, sizes: Features) -> None:
+        """Try the critic on the features of some samples.
+
+        Raises
+        ------
+        ValueError
+            If it cannot score them, as one made for other sizes.
+        """
+        device = next((weight.device for weight in self.critic.parameters()), sizes.code.device)
+        code, layer = (part.to(device) for part in (sizes.code, self.layer_of(sizes)))
+        training = self.critic.training
+        try:
+            self.critic.eval()(code, layer)
+        except RuntimeError as error:
+            raise ValueError(
+                f"The critic {type(self.critic).__name__} of the {self.name} term cannot score "
+                f"codes of shape {tuple(code.shape[1:])} with a layer of shape "
+                f"{tuple(layer.shape[1:])}. "
+                "Give one made for these sizes, or its class: it is called with the numbers of "
+                f"channels of both. ({error})"
+            ) from error
+        finally:
+            self.critic.train(training)
+
     def forward(self, looks: Sequence[Features], batch: Batch) -> dict[str, Tensor]:
         """Give minus the weighted bound, and what it costs; see ``AbstractObjective.forward``."""
         bounds, lengths = [], []

@@ -15,6 +15,7 @@ from torch import nn
 
 from skdim import DeepInfoMaxTransformer
 from skdim.bounds import BOUNDS
+from skdim.critics import DotCritic
 from skdim.encoders import Features
 
 N, D, SIDE = 20, 6, 8
@@ -549,6 +550,20 @@ def test_a_callable_that_makes_no_module_is_refused(made):
         TypeError, match=r"encoder=.* gave an object of type \w+. It must give a to"
     ):
         make(encoder=lambda input_shape, n_components: made).fit(VECTORS)
+
+
+@pytest.mark.parametrize("term", ["local", "global"])
+def test_a_critic_of_other_sizes_is_refused(term):
+    model = make(critic={term: DotCritic(3, 5, 4)}, local_weight=1, global_weight=1)
+    said = rf"The critic DotCritic of the {term} term cannot score codes of shape \(\d+,\)"
+
+    with pytest.raises(ValueError, match=said):
+        model.fit(VECTORS)
+
+
+def test_an_optimizer_that_wants_a_closure_is_refused():
+    with pytest.raises(ValueError, match="optimizer=LBFGS computes the loss of each batch several"):
+        make(optimizer=torch.optim.LBFGS).fit(VECTORS)
 
 
 def test_a_callable_that_makes_no_critic_is_refused():

@@ -12,6 +12,7 @@ import skdim
 ROWS = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)
 IMAGES = np.random.default_rng(0).integers(0, 256, (40, 8, 8), np.uint8)
 COLOURS = np.random.default_rng(0).integers(0, 256, (12, 3, 32, 32), np.uint8)
+LARGE = np.random.default_rng(0).integers(0, 256, (6, 3, 64, 64), np.uint8)
 SIGNALS = np.random.default_rng(0).normal(size=(40, 2, 64)).astype(np.float32)
 
 slow = pytest.mark.slow
@@ -43,6 +44,8 @@ def assert_runs_alike(model, X, path):
         pytest.param("patches", COLOURS, marks=slow),
         pytest.param("dcgan", COLOURS, marks=slow),
         pytest.param("conv1d", SIGNALS, marks=slow),
+        pytest.param("folded_alexnet", LARGE, marks=slow),
+        pytest.param("folded_resnet19", LARGE, marks=slow),
     ],
 )
 def test_onnxruntime_gives_the_codes_for_any_number_of_samples(encoder, X, tmp_path):
