@@ -30,6 +30,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from skdim import DeepInfoMaxTransformer
+from skdim.displays import TermsDisplay
 
 started = time.perf_counter()
 
@@ -131,12 +132,7 @@ print()
 # its bound on the information.
 
 model = fitted[2]
-terms = set(model.history_) - {"loss", "learning_rate", "seconds", "spread"}
-curves, axes = plt.subplots(figsize=(6, 3.5), layout="constrained")
-for name in sorted(terms):
-    axes.plot(range(1, model.n_iter_ + 1), model.history_[name], label=name)
-axes.set(xlabel="Epoch", ylabel="Term of the loss (nats)", title="Deep InfoMax on the digits")
-axes.legend()
+curves = TermsDisplay.from_estimator(model).figure_
 
 # %%
 # What the code finds alike

@@ -106,13 +106,17 @@ def mutual_information(
     variables give about zero, at times a little below. The standard error is that of the mean of
     the log ratio over all rows.
 
+    The estimate is at most the log of the rows of a part. Beyond, critics can tell all pairs held
+    out from all false ones, and the bound grows with every step: on 3,000 copies of 64 normal
+    numbers, to 48,000 nats.
+
     Parameters
     ----------
     x, z : array-like or Tensor of shape (n,) or (n, *axes)
         Row i of both belongs together. At least 20 rows; thousands are needed for two digits.
     bound : {"dv", "infonce", "kl", "jsd"}, default="dv"
-        What critics are trained with and judged by. ``"infonce"`` never exceeds the log of the
-        rows of a part; ``"jsd"`` trains with Jensen-Shannon and is read by Donsker-Varadhan.
+        What critics are trained with and judged by; ``"jsd"`` trains with Jensen-Shannon and
+        is read by Donsker-Varadhan.
     critic : {"dot", "concat"}, callable or None, default="dot"
         The network beside the normal copula: two embeddings and a dot product, or a network on
         both sides put together, which is slower. A callable gets the numbers of features of x and
@@ -148,8 +152,9 @@ def mutual_information(
     Warns
     -----
     UntrustedEstimateWarning
-        If the estimate is above the log of the rows of a part, which no sample of that size can
-        vouch for; or if the critics do much better on the rows that they were trained on.
+        If the bound is above the log of the rows of a part, which no sample of that size can
+        vouch for, so that the log is given in its place; or if the critics do much better on the
+        rows that they were trained on.
 
     References
     ----------
@@ -184,8 +189,10 @@ def mutual_information(
     for fold in folds:
         with turn(int(draws.integers(2**63)), alone=not callable(critic)) as generator:
             curves.append(judge_fold(scores, fold, bound, make, training, generator))
-    estimate = float(np.mean([curve.held_out for curve in curves]))
-    warn_of(estimate, curves, min(len(fold.held_out) for fold in folds))
+    value = float(np.mean([curve.held_out for curve in curves]))
+    ceiling = math.log(min(len(fold.held_out) for fold in folds))
+    warn_of(value, ceiling, curves)
+    estimate = min(value, ceiling)
     return (estimate, curves) if return_curve else estimate
 
 
@@ -286,13 +293,14 @@ def draw_network(make: MakeCritic, sides: Sides, generator: Generator) -> Abstra
         return make(sides.x.shape[1], sides.z.shape[1])
 
 
-def warn_of(estimate: float, curves: list[Curve], n_test: int) -> None:
+def warn_of(value: float, ceiling: float, curves: list[Curve]) -> None:
     """Warn where an estimate cannot be trusted."""
-    if estimate > math.log(n_test):
+    if value > ceiling:
         warnings.warn(
-            f"The estimate of {estimate:.2f} nats is above {math.log(n_test):.2f}, the log of the "
-            f"{n_test} rows held out at a time: no sample of that size can vouch for it. It may be "
-            "far off, and is infinite for noiseless codes. Give more rows, or read it as 'large'.",
+            f"The critics reach {value:.2f} nats, above {ceiling:.2f}, the log of the "
+            f"{math.exp(ceiling):.0f} rows held out at a time: no sample of that size can vouch "
+            "for more, and it is what you are given. The truth may be far above, and is infinite "
+            "for noiseless codes. Give more rows, or read it as 'large'.",
             UntrustedEstimateWarning,
             stacklevel=3,
         )
