@@ -27,11 +27,11 @@ from skdim.estimators.fitting import (
 from skdim.estimators.labels import read_labels
 from skdim.estimators.parameters import Rule, check_parameters
 from skdim.estimators.parts import find_device, make_encoder
-from skdim.estimators.persistent import PersistentMixin
 from skdim.estimators.reading import open_source
-from skdim.estimators.rebuilding import columns_of, describe_build
-from skdim.estimators.resuming import Run, check_checkpoints
 from skdim.estimators.rules import COMMON_RULES
+from skdim.estimators.saving.mixin import PersistentMixin
+from skdim.estimators.saving.rebuilding import columns_of, describe_build
+from skdim.estimators.saving.resuming import Run, check_checkpoints
 from skdim.inference import encode_rows, layer_of
 from skdim.inputs import Rows, Standardise, find_layout
 from skdim.inputs.draws import draw_seed

@@ -17,10 +17,10 @@ from skdim.estimators.bigan import BiGANTransformer
 from skdim.estimators.cpc import CPCTransformer
 from skdim.estimators.deep_infomax import DeepInfoMaxTransformer
 from skdim.estimators.nat import NATTransformer
-from skdim.estimators.persistent import PACKED
-from skdim.estimators.rebuilding import NOT_BUILT_FROM, columns_of
 from skdim.estimators.rules import COMMON_RULES
-from skdim.estimators.saving import ATTRIBUTES, LEFT_OUT, OPTIONAL, PARTS
+from skdim.estimators.saving.mixin import PACKED
+from skdim.estimators.saving.rebuilding import NOT_BUILT_FROM, columns_of
+from skdim.estimators.saving.writing import ATTRIBUTES, LEFT_OUT, OPTIONAL, PARTS
 from skdim.estimators.vae import VAETransformer
 from skdim.inputs import Layout
 from skdim.persistence import decode, read_file

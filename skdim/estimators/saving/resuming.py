@@ -6,7 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from skdim.estimators.fingerprints import describe_data, describe_parameters, digest_of, short
+from skdim.estimators.saving.fingerprints import (
+    describe_data,
+    describe_parameters,
+    digest_of,
+    short,
+)
 from skdim.files import AlreadyLockedError, locked, remove_partial_files
 from skdim.inputs import Rows
 from skdim.training import Checkpoints, EncoderNet, choose_net, find_checkpoint

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from skdim.estimators.exporting import export
 from skdim.estimators.parameters import Rule, check_parameters
-from skdim.estimators.rebuilding import MakeEncoder, MakeObjective, pack, rebuild
-from skdim.estimators.saving import write_state
+from skdim.estimators.saving.exporting import export
+from skdim.estimators.saving.rebuilding import MakeEncoder, MakeObjective, pack, rebuild
+from skdim.estimators.saving.writing import write_state
 from skdim.inputs import Layout
 from skdim.persistence import versions, warn_of_versions
 from skdim.training import EncoderNet

@@ -1,0 +1,1 @@
+"""Transformers that outlast their process: saved, pickled, exported, and taken up again."""
