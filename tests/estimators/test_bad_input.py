@@ -1,6 +1,5 @@
 """What is given wrongly is refused in words, before any training; what is odd but right works."""
 
-import inspect
 import re
 import warnings
 
@@ -11,33 +10,24 @@ import scipy.sparse
 import torch
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from skorch.callbacks import Callback
-from torch import nn
 
-from skdim import DeepInfoMaxTransformer
 from skdim.bounds import BOUNDS
-from skdim.critics import DotCritic
-from skdim.encoders import Features
-
-N, D, SIDE = 20, 6, 8
-
-draw = np.random.default_rng(0)
-VECTORS = draw.normal(size=(N, D))
-IMAGES = draw.normal(size=(N, SIDE, SIDE))
-CHANNELS_FIRST = draw.normal(size=(N, 3, SIDE, SIDE))
-CHANNELS_LAST = np.moveaxis(CHANNELS_FIRST, 1, -1)
-BOTH = {"vectors": VECTORS, "images": IMAGES}
+from tests.estimators.small import (
+    BOTH,
+    CHANNELS_FIRST,
+    CHANNELS_LAST,
+    IMAGES,
+    SIDE,
+    VECTORS,
+    D,
+    N,
+    draw,
+    features,
+    make,
+)
 
 vectors_and_images = pytest.mark.parametrize("kind", BOTH)
 fit_and_transform = pytest.mark.parametrize("method", ["fit", "partial_fit", "transform", "score"])
-
-
-def make(**params):
-    given = {"n_components": 4, "max_epochs": 1, "batch_size": 8, "random_state": 0}
-    return DeepInfoMaxTransformer(**given | params)
-
-
-def features(X, **params):
-    return make(**params).fit(X).transform(X)
 
 
 @pytest.fixture(scope="module")
@@ -250,7 +240,7 @@ def test_another_size_than_that_fitted_is_refused_and_changes_nothing(
 def test_equal_samples_train_to_finite_features_and_warn_of_zero_variance(X):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        given = features(X)
+        given = make().fit(X).transform(X)
     first = caught[0]
     assert first.category is ConvergenceWarning
     assert "All samples of X are equal: zero variance" in str(first.message)
@@ -315,260 +305,6 @@ def test_the_unit_of_the_data_does_not_matter(exponent):
 
 def test_values_far_from_zero_give_finite_features():
     assert np.isfinite(features(VECTORS + 1e6)).all()
-
-
-# --- Parameters ---
-
-NAN, INF = float("nan"), float("inf")
-ARRAYS = [[1, 2], np.array([1, 2]), np.array(1)]
-NO_INT = [-1, 0, 1.5, "x", NAN, INF, None, True, 1j, *ARRAYS]
-NO_FLOAT = [-1, "x", NAN, INF, -INF, None, True, 1j, *ARRAYS]
-NO_BOOL = [-1, 0, 1, 1.0, "x", NAN, INF, None, *ARRAYS]
-NO_NAME = [-1, 0, 1, "x", "", NAN, INF, True, *ARRAYS]
-
-WRONG = {
-    "n_components": NO_INT,
-    "image_shape": [
-        *[-1, 0, "x", NAN, INF, True, np.array([8, 8])],
-        *[(), (8,), (8, 0), [-8, 8], (8, 8.0), (8, True), (8, "x"), (1, 1, 8, 8)],
-    ],
-    "channel_axis": [0, 2, -2, 1.0, "x", NAN, INF, True, *ARRAYS],
-    "encoder": [*NO_NAME, None],
-    "output": [*NO_NAME, None],
-    "global_weight": NO_FLOAT,
-    "local_weight": NO_FLOAT,
-    "prior_weight": NO_FLOAT,
-    "coordinate_weight": NO_FLOAT,
-    "relative_coordinate_weight": NO_FLOAT,
-    "classifier_weight": NO_FLOAT,
-    "classifier_layer": [*NO_NAME, None],
-    "bound": [*NO_NAME, None, len],
-    "critic": [*NO_NAME, None, {"local": "x"}, {"else": "dot"}, nn.Linear(2, 2)],
-    "critic_units": NO_INT,
-    "negatives": NO_INT,
-    "prior": [*NO_NAME, None, len],
-    "view": NO_NAME,
-    "max_epochs": NO_INT,
-    "batch_size": [*NO_INT, 1],
-    "learning_rate": [*NO_FLOAT, 0, 0.0],
-    "optimizer": [*NO_NAME, None],
-    "schedule": [*NO_NAME, None, len],
-    "validation_fraction": [-1, 0, 1, 1.5, "x", NAN, INF, True, *ARRAYS],
-    "early_stopping": NO_BOOL,
-    "n_iter_no_change": NO_INT,
-    "tol": NO_FLOAT,
-    "warm_start": NO_BOOL,
-    "random_state": [-1, 2**32, 1.5, "x", NAN, INF, True, np.random.default_rng(0), *ARRAYS],
-    "device": [-1, 0, NAN, INF, None, True, *ARRAYS],
-    "precision": [*NO_NAME, None, "float64", "half"],
-    "compile": [-1, 0, 1.5, "x", NAN, INF, None, *ARRAYS],
-    "callbacks": [-1, 0, "x", NAN, True, [1], ["x"], [None], [("name", 1)], [(1, 2, 3)], len],
-    "verbose": [-1, 1.5, "x", NAN, INF, None, *ARRAYS],
-    "checkpoint_dir": [-1, 0, 1.5, NAN, True, len, *ARRAYS],
-    "checkpoint_every": NO_INT,
-}
-
-
-def test_every_parameter_of_the_constructor_is_tried():
-    assert list(WRONG) == list(inspect.signature(DeepInfoMaxTransformer).parameters)
-
-
-@pytest.mark.parametrize(
-    ("name", "value"), [(name, value) for name, values in WRONG.items() for value in values]
-)
-def test_a_wrong_parameter_is_refused_by_its_name_at_fit_and_not_before(name, value):
-    model = make(**{name: value})
-    assert model.get_params()[name] is value
-    said = rf"'{name}' parameter of DeepInfoMaxTransformer must be .+\. Got "
-    with pytest.raises(ValueError, match=said + f"{re.escape(repr(value))} instead"):
-        model.fit(VECTORS)
-    with pytest.raises(ValueError, match=said):
-        model.partial_fit(VECTORS)
-
-
-IMAGE_ROWS = IMAGES.reshape(N, -1)
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "kind"),
-    [
-        ("n_components", 5, np.int64),
-        ("n_components", 5, np.uint8),
-        ("channel_axis", 1, np.int64),
-        ("global_weight", 0.5, np.float32),
-        ("global_weight", 1, np.int64),
-        ("local_weight", 0.5, np.float64),
-        ("local_weight", 0.5, np.float16),
-        ("prior_weight", 0.5, np.float32),
-        ("bound", "jsd", np.str_),
-        ("critic_units", 8, np.int32),
-        ("negatives", 2, np.int64),
-        ("max_epochs", 2, np.int64),
-        ("batch_size", 5, np.int64),
-        ("learning_rate", 0.5**10, np.float32),
-        ("learning_rate", 0.5**10, np.float64),
-        ("validation_fraction", 0.25, np.float32),
-        ("early_stopping", True, np.bool_),
-        ("n_iter_no_change", 1, np.int64),
-        ("tol", 0.5, np.float32),
-        ("warm_start", True, np.bool_),
-        ("random_state", 3, np.uint32),
-        ("verbose", 0, np.int64),
-        ("verbose", False, np.bool_),
-    ],
-)
-def test_numpy_scalars_do_what_plain_numbers_do(name, value, kind):
-    plain, scalar = make(**{name: value}), make(**{name: kind(value)})
-    np.testing.assert_array_equal(
-        scalar.fit(VECTORS).transform(VECTORS), plain.fit(VECTORS).transform(VECTORS)
-    )
-    assert list(scalar.history_) == list(plain.history_)
-
-
-def test_numpy_scalars_do_as_sides_of_an_image():
-    scalars = tuple(np.array([SIDE, SIDE]))
-    np.testing.assert_array_equal(
-        features(IMAGE_ROWS, image_shape=scalars), features(IMAGE_ROWS, image_shape=(SIDE, SIDE))
-    )
-
-
-def test_no_term_at_all_is_refused():
-    said = r"global_weight, local_weight, prior_weight, .* and classifier_weight are all 0"
-    with pytest.raises(ValueError, match=said):
-        make(global_weight=0, local_weight=0.0, prior_weight=0).fit(VECTORS)
-
-
-@pytest.mark.parametrize("device", ["cuda:99", torch.device("cuda:99"), "meta"])
-def test_a_device_that_is_not_there_is_refused_without_a_fallback(device):
-    with pytest.raises(ValueError, match=f"device={re.escape(repr(device))} cannot be used here"):
-        make(device=device).fit(VECTORS)
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
-def test_cuda_without_cuda_is_refused_without_a_fallback():
-    with pytest.raises(ValueError, match=r"device='cuda' .* sees 0 CUDA devices. Use device='auto"):
-        make(device="cuda").fit(VECTORS)
-
-
-@pytest.mark.parametrize("device", ["x", "cuda:x", "", "cpu:cpu"])
-def test_a_name_that_is_no_device_is_refused(device):
-    with pytest.raises(ValueError, match=f"device={device!r} is no device. Use 'auto', 'cpu'"):
-        make(device=device).fit(VECTORS)
-
-
-@pytest.mark.parametrize(
-    ("n", "params", "said"),
-    [
-        (N, {"validation_fraction": 0.01}, r"0.01 of 20 samples holds out 0. At least 2"),
-        (N, {"validation_fraction": 0.99}, r"0.99 of 20 samples holds out 20. At least 2"),
-        (5, {"early_stopping": True}, r"validation_fraction=0.1 of 5 samples holds out 0"),
-        (
-            N,
-            {"early_stopping": True, "local_weight": 0, "prior_weight": 1},
-            "need a term that measures information. Give local_weight or global_weight",
-        ),
-    ],
-)
-def test_holding_out_what_cannot_be_scored_is_refused(n, params, said):
-    with pytest.raises(ValueError, match=said):
-        make(**params).fit(VECTORS[:n])
-
-
-def test_a_score_without_a_term_that_measures_is_refused():
-    model = make(local_weight=0, prior_weight=1).fit(VECTORS)
-    with pytest.raises(ValueError, match=r"has no score: .* Give local_weight or global_weight"):
-        model.score(VECTORS)
-
-
-def test_augmenting_vectors_is_refused():
-    with pytest.raises(ValueError, match=r"'augment' is a view of images, but .* 6 features"):
-        make(view="augment").fit(VECTORS)
-
-
-@pytest.mark.parametrize(
-    ("view", "given"),
-    [
-        (lambda x, generator: x, r"a tensor of shape \(2, 6\)"),
-        (lambda x, generator: None, "an object of type NoneType"),
-        (lambda x, generator: (), "a tuple of 0"),
-        (lambda x, generator: (x[:, :2],), r"a tuple of 1: a tensor of shape \(2, 2\)"),
-        (lambda x, generator: (x, x.numpy()), r"a tuple of 2: .* type ndarray"),
-    ],
-)
-def test_a_view_that_gives_no_looks_is_refused_in_words(view, given):
-    with pytest.raises(ValueError, match=f"view=.* gave {given}.* must give a tuple of tensors"):
-        make(view=view).fit(VECTORS)
-
-
-# --- Modules of one's own ---
-
-
-class Net(nn.Module):
-    def __init__(self, outcome):
-        super().__init__()
-        self.linear = nn.Linear(D, 4)
-        self.outcome = outcome
-
-    def forward(self, x):
-        return self.outcome(self.linear(x))
-
-
-@pytest.mark.parametrize(
-    ("outcome", "error", "said"),
-    [
-        (lambda h: h, TypeError, r"gave a tensor of shape \(2, 4\). It must give"),
-        (lambda h: None, TypeError, "gave an object of type NoneType. It must give"),
-        (lambda h: {"code": h}, TypeError, "gave an object of type dict. It must give"),
-        (lambda h: h.numpy(), TypeError, "gave an object of type ndarray. It must give"),
-        (lambda h: (h, h, h), TypeError, "gave a tuple of 3: .* It must give"),
-        (lambda h: (h, h.numpy()), TypeError, "gave a tuple of 2: .* ndarray. It must give"),
-        (lambda h: (h[:1], h), ValueError, r"'local' of shape \(1, 4\) for 2 samples"),
-        (lambda h: (h[:, :0], h), ValueError, r"'local' of shape \(2, 0\) .* not be empty"),
-        (lambda h: (h, h[:, 0]), ValueError, r"'code' of shape \(2,\) for 2 samples"),
-        (lambda h: (h.mean(), h), ValueError, r"'local' of shape \(\) for 2 samples"),
-        (lambda h: (h, h.mean(0)), ValueError, r"'code' of shape \(4,\) for 2 samples"),
-        (lambda h: Features(h, h[0], h, h), ValueError, r"'conv' of shape \(4,\) for 2 samples"),
-        (lambda h: (h * NAN, h), ValueError, "'local' with numbers that are not finite"),
-        (lambda h: (h, h / 0), ValueError, "'code' with numbers that are not finite"),
-        (lambda h: (h.long(), h), ValueError, "'local' with numbers that are not finite floats"),
-        (lambda h: h @ h, ValueError, r"failed on two samples of shape \(6,\): mat1 and mat2"),
-    ],
-)
-def test_a_module_that_gives_no_features_is_refused_by_its_name(outcome, error, said):
-    with pytest.raises(error, match=f"The encoder Net (gave )?{said}"):
-        make(encoder=Net(outcome)).fit(VECTORS)
-
-
-def test_a_module_for_other_samples_is_refused_by_its_name():
-    with pytest.raises(ValueError, match=r"The encoder Linear failed on two samples of shape \(6,"):
-        make(encoder=nn.Linear(D + 1, 3)).fit(VECTORS)
-
-
-@pytest.mark.parametrize("made", [3, None, nn.Linear])
-def test_a_callable_that_makes_no_module_is_refused(made):
-    with pytest.raises(
-        TypeError, match=r"encoder=.* gave an object of type \w+. It must give a to"
-    ):
-        make(encoder=lambda input_shape, n_components: made).fit(VECTORS)
-
-
-@pytest.mark.parametrize("term", ["local", "global"])
-def test_a_critic_of_other_sizes_is_refused(term):
-    model = make(critic={term: DotCritic(3, 5, 4)}, local_weight=1, global_weight=1)
-    said = rf"The critic DotCritic of the {term} term cannot score codes of shape \(\d+,\)"
-
-    with pytest.raises(ValueError, match=said):
-        model.fit(VECTORS)
-
-
-def test_an_optimizer_that_wants_a_closure_is_refused():
-    with pytest.raises(ValueError, match="optimizer=LBFGS computes the loss of each batch several"):
-        make(optimizer=torch.optim.LBFGS).fit(VECTORS)
-
-
-def test_a_callable_that_makes_no_critic_is_refused():
-    with pytest.raises(TypeError, match=r"critic=.* gave an object of type Linear. It must give a"):
-        make(critic=lambda code_features, local_features: nn.Linear(2, 2)).fit(VECTORS)
 
 
 # --- Before fit ---
