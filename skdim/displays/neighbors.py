@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import pairwise_distances
 from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
 
 from skdim.displays.canvas import Tiles, as_pictures, check_rows, find_pyplot, read_images
 from skdim.inputs import find_layout
@@ -126,7 +127,7 @@ class NeighborsDisplay:
         check_is_fitted(transformer)
         # Of one image, so that what is no image is refused before all are encoded.
         read_images(transformer, X, np.arange(1), cls.__name__)
-        codes = transformer.transform(X)
+        codes = np.asarray(transformer.transform(X))
         rows, distances = find_neighbors(codes, queries, n_neighbors, metric)
         images = read_images(transformer, X, rows.ravel(), cls.__name__)
         images = images.reshape(*rows.shape, *images.shape[1:])
@@ -178,7 +179,10 @@ class NeighborsDisplay:
             If codes and images do not belong together, or a parameter is not allowed.
         """
         find_pyplot(cls.__name__)
-        codes, pictures = np.asarray(codes), np.asarray(images)
+        codes, pictures = (
+            given.detach().cpu().numpy() if isinstance(given, Tensor) else np.asarray(given)
+            for given in (codes, images)
+        )
         layout = find_layout(pictures.shape, channel_axis=channel_axis)
         if not layout.is_image or len(codes) != len(pictures):
             raise ValueError(

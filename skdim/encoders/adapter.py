@@ -96,7 +96,8 @@ def check_features(features: Features, n: int, name: str) -> None:
     Raises
     ------
     ValueError
-        If a layer has another number of rows, too few axes, no numbers, or is not finite.
+        If a layer has another number of rows, too few axes, no numbers, or is not finite; or if
+        layers are of different precisions.
     """
     # What a pair (local, code) consists of is named first.
     for layer in ("local", "code", "conv", "hidden"):
@@ -110,4 +111,9 @@ def check_features(features: Features, n: int, name: str) -> None:
             raise ValueError(
                 f"The encoder {name} gave '{layer}' with numbers that are not finite floats "
                 "on standardised samples, before any training."
+            )
+        if values.dtype != features.local.dtype:
+            raise ValueError(
+                f"The encoder {name} gave '{layer}' as {values.dtype} and 'local' as "
+                f"{features.local.dtype}. Both must be of one type, torch.float32."
             )

@@ -18,6 +18,7 @@ from skdim.estimators.fitting import (
     Plan,
     build_net,
     check_plan,
+    check_unchanged,
     count_epochs,
     forget,
     forgetting,
@@ -328,6 +329,7 @@ class AbstractTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Per
 
     def _go_on(self, X: ArrayLike, y: Any) -> Rows:
         """Read ``X`` for more training of what there is."""
+        check_unchanged(self, self._built["parameters"])
         rows = self._read(X, at_least=2, hold=True)
         if hasattr(self, "classes_"):
             rows.labels, _ = read_labels(y, rows, type(self).__name__, self.classes_)

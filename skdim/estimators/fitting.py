@@ -3,7 +3,7 @@
 import inspect
 import math
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Self
@@ -27,6 +27,7 @@ __all__ = [
     "auto_epochs",
     "build_net",
     "check_plan",
+    "check_unchanged",
     "count_epochs",
     "forget",
     "forgetting",
@@ -36,6 +37,13 @@ __all__ = [
 MOST_EPOCHS = 100
 
 COLLAPSED = 1e-5
+
+# Parameters of a training, and not of what is trained.
+READ_EACH_TIME = (
+    *("max_epochs", "batch_size", "learning_rate", "schedule", "precision", "compile"),
+    *("validation_fraction", "early_stopping", "n_iter_no_change", "tol"),
+    *("warm_start", "verbose", "checkpoint_every"),
+)
 
 # What fitting keeps beside its public attributes.
 PRIVATE = ("_built", "_entropy", "_layer", "_layout", "_n_features_out")
@@ -49,6 +57,40 @@ def auto_epochs(n: int) -> int:
     (benchmarks/features.py).
     """
     return min(math.ceil(800 / math.sqrt(n)), MOST_EPOCHS)
+
+
+def check_unchanged(estimator: Any, built: Mapping[str, Any]) -> None:
+    """Refuse to go on with a net that was built from other parameters.
+
+    Parameters
+    ----------
+    estimator : object
+    built : mapping of str to object
+        Parameters as they were when the net was built.
+
+    Raises
+    ------
+    ValueError
+        If one of them is another now, and is not read anew for each training.
+    """
+    changed = [
+        f"{name}={getattr(estimator, name)!r} (was {before!r})"
+        for name, before in built.items()
+        if name not in READ_EACH_TIME and not is_same(getattr(estimator, name), before)
+    ]
+    if changed:
+        raise ValueError(
+            f"{', '.join(changed)}: training cannot go on with what was built from other "
+            "parameters. Set them back, or begin anew: fit with warm_start=False."
+        )
+
+
+def is_same(now: Any, before: Any) -> bool:
+    """Say whether a parameter is the one it was: equal if it is plain, else the same object."""
+    plain = (bool, int, float, str, tuple, list, np.generic)
+    if isinstance(now, plain) and isinstance(before, plain):
+        return bool(now == before)
+    return now is before
 
 
 def count_epochs(estimator: Any, rows: Rows) -> int:
@@ -174,14 +216,21 @@ def build_net(
     return net, setting
 
 
-def check_optimizer(optimizer: torch.optim.Optimizer) -> None:
+def check_optimizer(optimizer: Any) -> None:
     """Refuse an optimizer that wants to compute the loss of a batch more than once.
 
     Raises
     ------
     ValueError
         If its step needs a closure.
+    TypeError
+        If it is none.
     """
+    if not isinstance(optimizer, torch.optim.Optimizer):
+        raise TypeError(
+            f"optimizer gave an object of type {type(optimizer).__name__}. It must give a "
+            "torch.optim.Optimizer when called with the weights and lr."
+        )
     closure = inspect.signature(optimizer.step).parameters.get("closure")
     if closure is not None and closure.default is closure.empty:
         raise ValueError(

@@ -232,7 +232,8 @@ def flatten_rows(X: Any) -> tuple[Any, tuple[int, ...] | None]:
             "list of samples."
         )
     if isinstance(X, Tensor):
-        X = X.detach().cpu().numpy()
+        # NumPy has no bfloat16.
+        X = X.detach().cpu().to(torch.float32 if X.dtype == torch.bfloat16 else X.dtype).numpy()
     if isinstance(X, list | tuple) and len(X) > 0 and np.ndim(first_of(X)) >= 1:
         X = stack_samples(X)
     if not isinstance(X, np.ndarray) or X.ndim <= 2:

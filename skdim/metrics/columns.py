@@ -75,7 +75,7 @@ def normal_scores(columns: Columns, draws: np.random.Generator | None = None) ->
     -------
     ndarray of shape (n, at most d)
     """
-    varying = columns[:, np.ptp(columns, axis=0) > 0]
+    varying = columns[:, columns.max(axis=0) > columns.min(axis=0)]
     ranks = rankdata(varying, axis=0) if draws is None else drawn_ranks(varying, draws)
     return np.asarray(ndtri((ranks - 0.5) / len(columns)), dtype=np.float64)
 

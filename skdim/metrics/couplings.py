@@ -16,7 +16,8 @@ from skdim.metrics.columns import Columns
 
 __all__ = ["NormalCritic", "denoised", "whitening"]
 
-# Directions this much narrower than the widest are rounding errors.
+# Directions this much narrower than the widest, or than a column without ties, whose variance is
+# about 1, are rounding errors.
 NARROW = 1e-9
 # No correlation is taken to be nearer to 1.
 LARGEST = 1 - 1e-6
@@ -37,7 +38,7 @@ def whitening(columns: Columns) -> Columns:
     variances, directions = np.linalg.eigh(
         np.cov(columns, rowvar=False).reshape(2 * columns.shape[1:])
     )
-    wide = variances > NARROW * variances[-1]
+    wide = variances > NARROW * max(variances[-1], 1.0)
     wide[: -max(1, len(columns) // ROWS_PER_DIRECTION)] = False
     directions = directions[:, wide]
     return np.asarray(directions / np.sqrt(variances[wide]) @ directions.T)
@@ -138,3 +139,14 @@ class NormalCritic(nn.Module):
     def log_likelihood(self, x: Tensor, z: Tensor) -> float:
         """Mean score of pairs (n, dx), (n, dz) drawn together."""
         return (self.project_x(x) * self.project_z(z)).sum(1).mean().item()
+
+    def is_worth_having(self, x: Tensor, z: Tensor) -> bool:
+        """Say whether pairs (n, dx), (n, dz) bound information above zero, false ones included.
+
+        Of what is not normal at all, such as rare values, the log ratio is far too high in the
+        tails: false pairs then cost more than true ones bring.
+        """
+        scores = self(x, z)
+        off = ~torch.eye(len(x), dtype=torch.bool)
+        cost = scores[off].logsumexp(0) - math.log(off.sum().item())
+        return bool(scores.diag().mean() > cost)

@@ -4,6 +4,7 @@ import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from numbers import Integral, Real
 
 import numpy as np
 import torch
@@ -39,15 +40,13 @@ class Training:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained with."""
-        if self.max_epochs < 0:
-            raise ValueError(f"max_epochs={self.max_epochs}; 0 or more is needed.")
-        if self.batch_size < 2:
-            raise ValueError(
-                f"batch_size={self.batch_size}; at least 2 rows are needed: one alone has no "
-                "negatives."
-            )
-        if not 0 < self.learning_rate < math.inf:
-            raise ValueError(f"learning_rate={self.learning_rate}; it must be above 0.")
+        for name, least in (("max_epochs", 0), ("batch_size", 2)):
+            value = getattr(self, name)
+            if not isinstance(value, Integral) or value < least:
+                raise ValueError(f"{name}={value!r}; a whole number from {least} on is needed.")
+        rate = self.learning_rate
+        if not isinstance(rate, Real) or not 0 < rate < math.inf:
+            raise ValueError(f"learning_rate={rate!r}; a number above 0 is needed.")
 
 
 @dataclass
@@ -77,9 +76,16 @@ class Curve:
 
     @property
     def held_out(self) -> float:
-        """Mean of the two halves, of the weights that they judge."""
+        """Mean of the two halves, of the weights that they judge.
+
+        Where a half says that no weights are better than none, the other has 0.
+        """
         first, second = self.kept
-        return (self.halves[first][0] + self.halves[second][1]) / 2
+        by_first, by_second = self.halves[second][0], self.halves[first][1]
+        return (
+            (self.halves[first][0] if by_second > 0 else 0.0)
+            + (self.halves[second][1] if by_first > 0 else 0.0)
+        ) / 2
 
 
 @dataclass(frozen=True)
@@ -109,8 +115,10 @@ def make_folds(n: int, test_size: float, draws: np.random.Generator) -> list[Fol
     ValueError
         If the share is out of range, or a part would have fewer than four rows.
     """
-    if not 0 < test_size <= 0.5:
-        raise ValueError(f"test_size={test_size}; a share above 0 and at most 1/2 is needed.")
+    if not isinstance(test_size, Real) or not 1 / n <= test_size <= 0.5:
+        raise ValueError(
+            f"test_size={test_size!r}; a share of at least one row, and at most 1/2, is needed."
+        )
     count = round(1 / test_size)
     if n < 4 * count:
         raise ValueError(
@@ -171,8 +179,14 @@ def fit_network(
             follow(mean, network)
             values.append(value.detach())
         schedule.step()
+        judged = judge(mean)
+        if not np.isfinite(judged).all():
+            raise FloatingPointError(
+                f"Training diverged after {len(curve.training) + 1} epochs at a learning rate of "
+                f"{training.learning_rate:g}. Lower learning_rate."
+            )
         curve.training.append(torch.stack(values).mean().item())
-        curve.halves.append(judge(mean))
+        curve.halves.append(judged)
         best = int(np.argmax(np.sum(curve.halves, axis=1)))
         if len(curve.halves) - 1 - best >= training.patience:
             break

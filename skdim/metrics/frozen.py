@@ -36,7 +36,9 @@ def frozen_features(transformer: Any, X: Any, layer: str) -> NDArray[np.float32]
         features = transformer.transform(X)
     if hasattr(features, "toarray"):
         features = features.toarray()
-    array = features.cpu().numpy() if isinstance(features, Tensor) else np.asarray(features)
+    if isinstance(features, Tensor):
+        features = features.detach().cpu().numpy()
+    array = np.asarray(features)
     return np.ascontiguousarray(array.reshape(len(array), -1), dtype=np.float32)
 
 

@@ -35,6 +35,8 @@ def number_classes(y: Any, name: str, classes: NDArray[Any]) -> NDArray[np.int64
             f"y holds a single class, {classes.tolist()}. A probe needs at least two to tell apart."
         )
     labels = column_or_1d(y)
+    if labels.dtype.kind == "f" and np.isnan(labels).any():
+        raise ValueError(f"{name} has NaN. Leave out the rows whose class is not known.")
     strange = np.setdiff1d(labels, classes)
     if len(strange):
         raise ValueError(

@@ -29,6 +29,9 @@ SHIFTS = {"kl": 1.0}
 LEAST_ROWS = 20
 # Numbers in a block of held-out scores.
 MAX_FLOATS = 2**24
+# Standard deviations of a whitened score. No normal one is as far; rare values are, and would
+# decide alone.
+FAR = 5.0
 # Training and held-out value are apart from this share of the larger on, and at least by this much.
 APART, APART_NATS = 0.5, 0.2
 
@@ -238,7 +241,7 @@ def judge_fold(
     generator: Generator,
 ) -> Curve:
     """Train a critic on a fold; its curve has its held-out value."""
-    whitened = [side @ whitening(side[fold.training]) for side in scores]
+    whitened = [(side @ whitening(side[fold.training])).clip(-FAR, FAR) for side in scores]
     sides = Sides(*(features(*side) for side in zip(scores, whitened, strict=True)))
     normal = NormalCritic(fit_correlations(*(side[fold.training] for side in whitened)))
     network = None if make is None else draw_network(make, sides, generator)
@@ -268,7 +271,10 @@ def fit_correlations(x: Columns, z: Columns) -> Columns:
     def value(name: str) -> float:
         return NormalCritic(tried[name]).log_likelihood(*last)
 
-    return denoised(x.T @ z / len(x), len(x))[max(tried, key=value)]
+    best = max(tried, key=value)
+    if not NormalCritic(tried[best]).is_worth_having(*last):
+        best = "none"
+    return denoised(x.T @ z / len(x), len(x))[best]
 
 
 def judge(critic: Any, held_out: Sides, bound: Bound) -> tuple[float, float]:

@@ -19,6 +19,9 @@ __all__ = ["CRITICS", "MakeCritic", "NormalPlus", "SeparableCritic", "features",
 MakeCritic = Callable[[int, int], AbstractCritic]
 
 CONCAT_UNITS = 32
+# Nats beside the normal copula, to either side. A pair of rare values that no false pair of a batch
+# repeats would else be given ever higher scores.
+MOST_ADDED = 10.0
 # Features of a side, at most, before every column has its own and its square.
 WAVES = 8
 
@@ -149,7 +152,8 @@ class NormalPlus(AbstractCritic):
         scores = code[..., :size] @ local[..., :size].mT + self.shift
         if self.network is None:
             return scores
-        return scores + self.network.join(code[..., size:], local[..., size:])
+        added = self.network.join(code[..., size:], local[..., size:])
+        return scores + MOST_ADDED * torch.tanh(added / MOST_ADDED)
 
     def projected(self, code: Tensor, local: Tensor) -> tuple[Join, Tensor, Tensor]:
         """Give the join and both projections, as ``skdim.pairs`` takes them."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -121,6 +122,11 @@ class OnlineProbe(Callback):
                 classifier = self.make_classifier().fit(features, labels)
                 accuracy = classifier.score(features_test, labels_test)
         name = self.name or f"probe_{self.layer}"
+        if name in net.history[-1]:
+            raise ValueError(
+                f"name={name!r} is taken in the history of the training. Give the probe another; "
+                "two probes of one layer need two names."
+            )
         # Of several processes, all write down the first one's.
         net.history.record(name, net.agree({name: float(accuracy)})[name])
 
@@ -140,8 +146,13 @@ class OnlineProbe(Callback):
         Raises
         ------
         ValueError
-            If there is no such layer, half a test set, or arrays are of different lengths.
+            If there is no such layer, half a test set, no seed, or arrays are of different lengths.
         """
+        if not isinstance(self.random_state, Integral) or self.random_state < 0:
+            raise ValueError(
+                f"random_state={self.random_state!r}; a whole number from 0 on is needed, so that "
+                "each epoch is judged alike."
+            )
         if self.layer not in LAYERS:
             raise ValueError(f"layer={self.layer!r} is no layer. Allowed are {', '.join(LAYERS)}.")
         if (self.X_test is None) != (self.y_test is None):

@@ -149,6 +149,11 @@ def find_range(given: tuple[float, float] | None, rows: Rows) -> tuple[float, fl
     if given is None:
         is_bytes = blocks[0].dtype == torch.uint8
         given = (0.0, 255.0) if is_bytes else (lowest, highest)
+    if np.shape(given) != (2,):
+        raise ValueError(
+            f"data_range={given!r}; a pair is needed: the lowest and the highest value that a "
+            "pixel can have."
+        )
     low, high = given
     if not low < high or lowest < low or highest > high:
         raise ValueError(

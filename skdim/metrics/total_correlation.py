@@ -98,7 +98,9 @@ def total_correlation(
     -----
     UntrustedEstimateWarning
         If a coordinate follows from those before it to within ten of the n ranks that it can have:
-        the truth may then be infinite, as it is where coordinates are functions of each other.
+        the truth may then be infinite, as it is where coordinates are functions of each other. Or
+        if some are linear functions of others. Other functions of several coordinates cannot be
+        told from noise, and do not warn.
 
     Notes
     -----
@@ -141,6 +143,7 @@ def total_correlation(
         axis=0,
     )
     warn_of(told, len(scores))
+    warn_of_rank(columns, 8 * step_of(z), float(told.sum()))
     return float(told.sum())
 
 
@@ -156,6 +159,28 @@ def warn_of(told: Columns, n: int) -> None:
             UntrustedEstimateWarning,
             stacklevel=3,
         )
+
+
+def warn_of_rank(columns: Columns, tolerance: float, estimate: float) -> None:
+    """Warn where columns (n, d) are linear functions of each other, which ranks do not show."""
+    varying = columns[:, columns.std(axis=0) > 0]
+    sizes = np.linalg.svd((varying - varying.mean(axis=0)) / varying.std(axis=0), compute_uv=False)
+    rank = int((sizes > tolerance * sizes[0]).sum())
+    # Rows that are fewer than columns are always of lower rank.
+    if rank < min(len(varying) - 1, varying.shape[1]):
+        warnings.warn(
+            f"The {varying.shape[1]} coordinates that vary are of rank {rank}: some are linear "
+            "functions of others, and the truth is infinite. The estimate of "
+            f"{estimate:.2f} nats is what {len(varying)} ranks tell of it. Read it as 'large'.",
+            UntrustedEstimateWarning,
+            stacklevel=3,
+        )
+
+
+def step_of(z: Any) -> float:
+    """Give the relative step between numbers of the type of z."""
+    name = str(getattr(z, "dtype", "")).removeprefix("torch.")
+    return float(np.finfo(name if name in {"float16", "float32"} else "float64").eps)
 
 
 def judge_fold(scores: Columns, fold: Fold, training: Training, generator: Generator) -> Columns:

@@ -92,9 +92,8 @@ class Information(AbstractObjective):
             raise ValueError(
                 f"The critic {type(self.critic).__name__} of the {self.name} term cannot score "
                 f"codes of shape {tuple(code.shape[1:])} with a layer of shape "
-                f"{tuple(layer.shape[1:])}. "
-                "Give one made for these sizes, or its class: it is called with the numbers of "
-                f"channels of both. ({error})"
+                f"{tuple(layer.shape[1:])}, both {layer.dtype}. Give one made for these, or its "
+                f"class: it is called with the numbers of channels of both. ({error})"
             ) from error
         finally:
             self.critic.train(training)

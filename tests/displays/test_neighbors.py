@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from sklearn.decomposition import PCA
 
 from skdim.displays import NeighborsDisplay
@@ -175,3 +176,18 @@ def test_bad_parameters_are_refused(transformer, kwargs, message, pyplot):
 def test_images_that_are_not_those_of_the_codes_are_refused(pyplot):
     with pytest.raises(ValueError, match="One image is needed for each code"):
         NeighborsDisplay.from_codes(np.zeros((5, 2)), IMAGES)
+
+
+def test_codes_may_be_a_table_or_tensors_with_gradients(pyplot):
+    plain = fitted()
+    table = fitted().set_output(transform="pandas")
+    codes = torch.tensor(plain.transform(IMAGES), requires_grad=True)
+
+    expected = NeighborsDisplay.from_estimator(plain, IMAGES).indices
+    found = [
+        NeighborsDisplay.from_estimator(table, IMAGES).indices,
+        NeighborsDisplay.from_codes(codes, IMAGES).indices,
+    ]
+
+    for indices in found:
+        np.testing.assert_array_equal(indices, expected)

@@ -265,3 +265,51 @@ def test_an_optimizer_that_wants_a_closure_is_refused():
 def test_a_callable_that_makes_no_critic_is_refused():
     with pytest.raises(TypeError, match=r"critic=.* gave an object of type Linear. It must give a"):
         make(critic=lambda code_features, local_features: nn.Linear(2, 2)).fit(VECTORS)
+
+
+def test_what_makes_no_optimizer_is_refused():
+    with pytest.raises(TypeError, match="optimizer gave an object of type NoneType. It must give"):
+        make(optimizer=lambda weights, lr: None).fit(VECTORS)
+
+
+def test_an_encoder_of_two_precisions_is_refused():
+    class Mixed(nn.Module):
+        def forward(self, x):
+            return x[:, :4, None], x[:, :4].double()
+
+    with pytest.raises(
+        ValueError, match=r"gave 'code' as torch.float64 and 'local' as torch.float"
+    ):
+        make(encoder=Mixed()).fit(VECTORS)
+
+
+CHANGES = {
+    "n_components": 5,
+    "output": "hidden",
+    "prior_weight": 0.5,
+    "bound": "jsd",
+    "optimizer": "sgd",
+    "encoder": nn.Linear(2, 2),
+    "view": lambda x, generator: (x,),
+}
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+@pytest.mark.parametrize("name", CHANGES)
+def test_going_on_with_other_parameters_than_the_first_is_refused_and_costs_nothing(name, method):
+    model = make(warm_start=True).fit(VECTORS)
+    before = model.transform(VECTORS)
+
+    model.set_params(**{name: CHANGES[name]})
+    with pytest.raises(ValueError, match=f"{name}=.* training cannot go on"):
+        getattr(model, method)(VECTORS)
+
+    np.testing.assert_array_equal(model.transform(VECTORS), before)
+
+
+def test_what_belongs_to_one_training_may_change_when_going_on():
+    model = make(warm_start=True).fit(VECTORS)
+
+    model.set_params(max_epochs=2, batch_size=4, learning_rate=1e-4, schedule="constant", verbose=0)
+
+    assert model.fit(VECTORS).n_iter_ == 3

@@ -94,3 +94,11 @@ def test_list_of_rows_is_a_table():
 def test_lists_of_different_shapes_are_refused(samples, text):
     with pytest.raises(ValueError, match=f"different shapes: {text}"):
         flatten_rows(samples)
+
+
+def test_bfloat16_is_read():
+    X = torch.tensor([[1.5, -2.0]], dtype=torch.bfloat16)
+
+    rows, _ = flatten_rows(X)
+
+    np.testing.assert_array_equal(rows, [[1.5, -2.0]])

@@ -195,6 +195,24 @@ def test_estimate_is_the_mean_of_the_held_out_ends_of_the_curves():
     assert [len(curve.halves) for curve in curves] == [3] * 5
 
 
+@pytest.mark.parametrize("bound", ["dv", "infonce"])
+@pytest.mark.parametrize("ones", [1, 2, 5, 20, 100])
+def test_rare_flags_tell_as_much_as_they_can(ones, bound):
+    """Of 1,000: hardly anything. The log ratio of normal variables would be far off."""
+    share = ones / 1000
+    entropy = -share * math.log(share) - (1 - share) * math.log(1 - share)
+    flags = np.r_[np.zeros(1000 - ones), np.ones(ones)]
+    noise = np.random.default_rng(0).standard_normal(1000)
+
+    shared, none = (
+        mutual_information(flags, other, bound=bound, max_epochs=8, random_state=0)
+        for other in (flags, noise)
+    )
+
+    assert shared == pytest.approx(entropy, abs=0.05)
+    assert none == pytest.approx(0, abs=0.03)
+
+
 # ---------------------------------------------------------------------------------------------
 # What is told
 

@@ -171,3 +171,12 @@ def test_errors_come_before_the_first_epoch(change, text):
         dim.fit(IMAGES)
 
     assert not hasattr(dim, "net_")
+
+
+@pytest.mark.parametrize("name", ["validation_score", "loss", "epoch", "probe_code"])
+def test_names_in_the_books_of_the_training_are_refused(name):
+    """Early stopping would else look at the probe."""
+    first, named = OnlineProbe(IMAGES, Y), OnlineProbe(IMAGES, Y, name=name)
+
+    with pytest.raises(ValueError, match=f"name='{name}' is taken"):
+        make_dim(first, named, validation_fraction=0.25).fit(IMAGES)

@@ -147,25 +147,42 @@ def test_codes_near_a_curve_have_more_than_a_critic_could_vouch_for():
     assert 0.85 * truth < found < truth
 
 
-@pytest.mark.filterwarnings("ignore::skdim.metrics.UntrustedEstimateWarning")
+@pytest.mark.filterwarnings("ignore:.* follow from those before them")
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("rank", [1, 3])
-def test_codes_of_low_rank_have_a_ceiling_of_what_ranks_can_tell(rank):
+def test_codes_of_low_rank_have_a_ceiling_of_what_ranks_can_tell(rank, dtype):
     """The truth is infinite, and no estimate may be."""
     draws = np.random.default_rng(0)
-    z = draws.standard_normal((1000, rank)) @ draws.standard_normal((rank, 20))
+    z = (draws.standard_normal((1000, rank)) @ draws.standard_normal((rank, 20))).astype(dtype)
 
-    found = total_correlation(z, max_epochs=5, random_state=0)
+    with pytest.warns(UntrustedEstimateWarning, match=f"that vary are of rank {rank}: some are"):
+        found = total_correlation(z, max_epochs=5, random_state=0)
 
     assert 3 * (20 - rank) < found < (20 - rank) * (math.log(1000) + 1)
+
+
+@pytest.mark.filterwarnings("error")
+def test_fewer_rows_than_coordinates_are_no_reason_to_warn():
+    total_correlation(equicorrelated(40, 60, 0.1), max_epochs=0, random_state=0)
 
 
 def test_copies_of_a_coordinate_warn():
     z = equicorrelated(400, 2, 0.5)
 
-    with pytest.warns(UntrustedEstimateWarning, match="2 of the 4 .* within 10 of 400 ranks"):
+    with pytest.warns(UntrustedEstimateWarning) as caught:
         found = total_correlation(np.hstack([z, z]), max_epochs=2, random_state=0)
 
+    of_ranks, of_rank = (str(warning.message) for warning in caught)
+    assert "2 of the 4" in of_ranks
+    assert "within 10 of 400 ranks" in of_ranks
+    assert "rank 2" in of_rank
+
     assert 2 * math.log(400 / 10) < found < 2 * math.log(400) + closed_form(2, 0.5)
+
+
+def test_a_training_that_diverges_says_so():
+    with pytest.raises(FloatingPointError, match="learning rate of 1e.30. Lower learning_rate"):
+        total_correlation(equicorrelated(60, 3, 0.5), learning_rate=1e30, random_state=0)
 
 
 def test_copies_of_a_category_share_its_entropy():
