@@ -116,7 +116,8 @@ class DeepInfoMaxTransformer(AbstractTransformer):
     tol : float, default=1e-4
         Growth that counts.
     warm_start : bool, default=False
-        Whether ``fit`` goes on from the weights of the last one.
+        Whether ``fit`` goes on from the weights of the last one. Parameters of what is trained must
+        be as they were.
     random_state : int, RandomState or None, default=None
         Seed of everything that is drawn. The global generators of torch, numpy and python are
         left as they were.

@@ -111,7 +111,9 @@ def mutual_information(
 
     The estimate is at most the log of the rows of a part. Beyond, critics can tell all pairs held
     out from all false ones, and the bound grows with every step: on 3,000 copies of 64 normal
-    numbers, to 48,000 nats.
+    numbers, to 48,000 nats. Rare values are no normal variables: whitened scores are cut at 5
+    standard deviations, and the normal copula is left out where it is of no use on rows not fitted
+    on. A network adds at most 10 nats to the score of a pair.
 
     Parameters
     ----------
@@ -151,6 +153,8 @@ def mutual_information(
     ValueError
         If the arrays do not fit each other, hold what is no finite number or have too few rows; or
         if a parameter is out of range.
+    FloatingPointError
+        If the training of a critic diverges.
 
     Warns
     -----

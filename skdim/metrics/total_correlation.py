@@ -93,6 +93,8 @@ def total_correlation(
     ------
     ValueError
         If z holds what is no finite number or has too few rows; or if a parameter is out of range.
+    FloatingPointError
+        If the training diverges.
 
     Warns
     -----

@@ -268,7 +268,7 @@ def test_a_callable_that_makes_no_critic_is_refused():
 
 
 def test_what_makes_no_optimizer_is_refused():
-    with pytest.raises(TypeError, match="optimizer gave an object of type NoneType. It must give"):
+    with pytest.raises(TypeError, match="optimizer gave an object of type NoneType"):
         make(optimizer=lambda weights, lr: None).fit(VECTORS)
 
 
@@ -277,9 +277,7 @@ def test_an_encoder_of_two_precisions_is_refused():
         def forward(self, x):
             return x[:, :4, None], x[:, :4].double()
 
-    with pytest.raises(
-        ValueError, match=r"gave 'code' as torch.float64 and 'local' as torch.float"
-    ):
+    with pytest.raises(ValueError, match=r"'code' as torch.float64 and 'local' as torch.float"):
         make(encoder=Mixed()).fit(VECTORS)
 
 

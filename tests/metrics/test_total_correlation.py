@@ -181,7 +181,7 @@ def test_copies_of_a_coordinate_warn():
 
 
 def test_a_training_that_diverges_says_so():
-    with pytest.raises(FloatingPointError, match="learning rate of 1e.30. Lower learning_rate"):
+    with pytest.raises(FloatingPointError, match=r"learning rate of 1e\+30"):
         total_correlation(equicorrelated(60, 3, 0.5), learning_rate=1e30, random_state=0)
 
 
