@@ -8,7 +8,7 @@ from scipy.special import ndtri
 from scipy.stats import rankdata
 from torch import Tensor
 
-__all__ = ["Columns", "normal_scores", "read_columns"]
+__all__ = ["Columns", "normal_scores", "read_columns", "those_that_vary"]
 
 Columns: TypeAlias = NDArray[np.float64]
 
@@ -75,9 +75,14 @@ def normal_scores(columns: Columns, draws: np.random.Generator | None = None) ->
     -------
     ndarray of shape (n, at most d)
     """
-    varying = columns[:, columns.max(axis=0) > columns.min(axis=0)]
+    varying = those_that_vary(columns)
     ranks = rankdata(varying, axis=0) if draws is None else drawn_ranks(varying, draws)
     return np.asarray(ndtri((ranks - 0.5) / len(columns)), dtype=np.float64)
+
+
+def those_that_vary(columns: Columns) -> Columns:
+    """Leave out constant columns; by comparison, since their spread may be a rounding error."""
+    return columns[:, columns.max(axis=0) > columns.min(axis=0)]
 
 
 def drawn_ranks(columns: Columns, draws: np.random.Generator) -> Columns:

@@ -10,7 +10,7 @@ from torch import Generator, Tensor, nn
 
 from skdim.inputs.draws import SEEDING, draw_seed, drawing
 from skdim.metrics.autoregressive import AutoregressiveMixture, inputs_of
-from skdim.metrics.columns import Columns, normal_scores, read_columns
+from skdim.metrics.columns import Columns, normal_scores, read_columns, those_that_vary
 from skdim.metrics.copulas import fit_copula
 from skdim.metrics.fitting import Fold, Training, fit_network, make_folds
 from skdim.metrics.mutual_information import UntrustedEstimateWarning
@@ -165,7 +165,7 @@ def warn_of(told: Columns, n: int) -> None:
 
 def warn_of_rank(columns: Columns, tolerance: float, estimate: float) -> None:
     """Warn where columns (n, d) are linear functions of each other, which ranks do not show."""
-    varying = columns[:, columns.std(axis=0) > 0]
+    varying = those_that_vary(columns)
     sizes = np.linalg.svd((varying - varying.mean(axis=0)) / varying.std(axis=0), compute_uv=False)
     rank = int((sizes > tolerance * sizes[0]).sum())
     # Rows that are fewer than columns are always of lower rank.

@@ -9,16 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from skdim import (
-    AAETransformer,
-    AutoencoderTransformer,
-    BiGANTransformer,
-    CPCTransformer,
-    DeepInfoMaxTransformer,
-    NATTransformer,
-    VAETransformer,
-)
+from skdim import DeepInfoMaxTransformer
 from skdim.critics import DotCritic
+from skdim.estimators.loading import TRANSFORMERS
 from skdim.priors import PRIORS
 
 # Said by torch of what its own compiler does.
@@ -116,14 +109,7 @@ def compile_with(original, backend, part, *, dynamic, mode):
     return original(part, dynamic=dynamic, backend=backend)
 
 
-BASELINES = [
-    AAETransformer,
-    AutoencoderTransformer,
-    BiGANTransformer,
-    CPCTransformer,
-    NATTransformer,
-    VAETransformer,
-]
+BASELINES = [kind for kind in TRANSFORMERS.values() if kind is not DeepInfoMaxTransformer]
 
 
 @pytest.mark.parametrize("baseline", BASELINES)
