@@ -139,14 +139,3 @@ class NormalCritic(nn.Module):
     def log_likelihood(self, x: Tensor, z: Tensor) -> float:
         """Mean score of pairs (n, dx), (n, dz) drawn together."""
         return (self.project_x(x) * self.project_z(z)).sum(1).mean().item()
-
-    def is_worth_having(self, x: Tensor, z: Tensor) -> bool:
-        """Say whether pairs (n, dx), (n, dz) bound information above zero, false ones included.
-
-        Of what is not normal at all, such as rare values, the log ratio is far too high in the
-        tails: false pairs then cost more than true ones bring.
-        """
-        scores = self(x, z)
-        off = ~torch.eye(len(x), dtype=torch.bool)
-        cost = scores[off].logsumexp(0) - math.log(off.sum().item())
-        return bool(scores.diag().mean() > cost)

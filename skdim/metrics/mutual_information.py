@@ -276,7 +276,10 @@ def fit_correlations(x: Columns, z: Columns) -> Columns:
         return NormalCritic(tried[name]).log_likelihood(*last)
 
     best = max(tried, key=value)
-    if not NormalCritic(tried[best]).is_worth_having(*last):
+    # True pairs alone are no judge of what is not normal at all, such as rare values: the log ratio
+    # is far too high in its tails, and false pairs cost more than true ones bring.
+    critic = NormalPlus(NormalCritic(tried[best]), None)
+    if bound_of_pairs(BOUNDS["dv"], *critic.projected(*last)) <= 0:
         best = "none"
     return denoised(x.T @ z / len(x), len(x))[best]
 
