@@ -10,6 +10,7 @@ from skdim.critics.abstract import AbstractCritic, takes_map
 from skdim.critics.concat import ConcatCritic
 from skdim.critics.discriminator import Discriminator
 from skdim.critics.dot import DotCritic
+from skdim.critics.gaussian import GaussianCritic
 from skdim.critics.joint import JointDiscriminator
 from skdim.critics.map import MapCritic
 
@@ -19,6 +20,7 @@ __all__ = [
     "ConcatCritic",
     "Discriminator",
     "DotCritic",
+    "GaussianCritic",
     "JointDiscriminator",
     "MapCritic",
     "takes_map",
@@ -28,4 +30,5 @@ CRITICS: dict[str, Callable[..., AbstractCritic]] = {
     "dot": DotCritic,
     "concat": ConcatCritic,
     "map": MapCritic,
+    "gaussian": GaussianCritic,
 }

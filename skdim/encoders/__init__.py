@@ -7,6 +7,7 @@ from torch import nn
 
 from skdim.encoders.adapter import Adaptable, UserEncoder, check_features, takes_signals
 from skdim.encoders.alexnet import AlexNetEncoder
+from skdim.encoders.columns import ColumnEncoder
 from skdim.encoders.context import ContextEncoder
 from skdim.encoders.conv1d import Conv1dEncoder
 from skdim.encoders.dcgan import DCGANEncoder
@@ -17,7 +18,10 @@ from skdim.encoders.folded import (
     FoldedResNetEncoder,
 )
 from skdim.encoders.hooked import HookedEncoder
+from skdim.encoders.kernels import KernelEncoder
+from skdim.encoders.linear import LinearEncoder
 from skdim.encoders.mlp import MLPEncoder
+from skdim.encoders.patch_network import PatchNetworkEncoder
 from skdim.encoders.patches import PatchEncoder
 from skdim.encoders.resnet import RESNET34, ResNetEncoder
 from skdim.encoders.stride5_cnn import Stride5CNNEncoder
@@ -28,6 +32,7 @@ __all__ = [
     "LAYERS",
     "Adaptable",
     "AlexNetEncoder",
+    "ColumnEncoder",
     "ContextEncoder",
     "Conv1dEncoder",
     "DCGANEncoder",
@@ -36,8 +41,11 @@ __all__ = [
     "FoldedAlexNetMultiEncoder",
     "FoldedResNetEncoder",
     "HookedEncoder",
+    "KernelEncoder",
+    "LinearEncoder",
     "MLPEncoder",
     "PatchEncoder",
+    "PatchNetworkEncoder",
     "ResNetEncoder",
     "Stride5CNNEncoder",
     "UserEncoder",
@@ -49,6 +57,9 @@ __all__ = [
 ENCODERS: dict[str, Callable[..., nn.Module]] = {
     "mlp": MLPEncoder,
     "patches": PatchEncoder,
+    "patch_network": PatchNetworkEncoder,
+    "columns": ColumnEncoder,
+    "kernels": KernelEncoder,
     "dcgan": DCGANEncoder,
     "alexnet": AlexNetEncoder,
     "resnet19": ResNetEncoder,

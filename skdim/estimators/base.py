@@ -13,7 +13,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from skdim.encoders import ENCODERS, LAYERS, Features, takes_signals
+from skdim.encoders import ENCODERS, LAYERS, Features, LinearEncoder, takes_signals
 from skdim.estimators.fitting import (
     Plan,
     build_net,
@@ -34,10 +34,11 @@ from skdim.estimators.saving.mixin import PersistentMixin
 from skdim.estimators.saving.rebuilding import columns_of, describe_build
 from skdim.estimators.saving.resuming import Run, check_checkpoints
 from skdim.inference import encode_rows, layer_of
-from skdim.inputs import Rows, Standardise, find_layout
+from skdim.inputs import Layout, Rows, Standardise, find_layout
 from skdim.inputs.draws import draw_seed
 from skdim.objectives import AbstractObjective, Setting
 from skdim.training import agree_on_seed
+from skdim.views import VIEWS, Identity, View
 
 __all__ = ["AbstractTransformer"]
 
@@ -112,7 +113,36 @@ class AbstractTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Per
 
     def _make_encoder(self, standardise: Standardise, rows: Rows) -> tuple[nn.Sequential, Features]:
         """Build what is trained and kept, as ``skdim.estimators.parts.make_encoder`` does."""
-        return make_encoder(self.encoder, self.n_components, standardise, rows)
+        encoder = self.encoder
+        if isinstance(encoder, str) and encoder == "auto":
+            encoder = self._auto_encoder(rows.layout)
+        return make_encoder(encoder, self.n_components, standardise, rows)
+
+    def _auto_encoder(self, layout: Layout) -> str:
+        """Choose the encoder that "auto" stands for."""
+        return "patch_network" if layout.is_image else "mlp"
+
+    def _auto_view(self, layout: Layout) -> View:
+        """Choose the view that "auto" stands for."""
+        return VIEWS["augment"] if layout.is_image else Identity()
+
+    def _begins_solving(self, epochs: int, *, going_on: bool) -> bool:
+        """Say whether a training begins with the closed form."""
+        is_linear = isinstance(self.net_.module_[1], LinearEncoder)
+        if epochs == 0 and not (is_linear and self._is_solvable()):
+            raise ValueError(self._why_not_solvable())
+        return is_linear and (epochs == 0 or not going_on)
+
+    def _why_not_solvable(self) -> str:
+        """Explain why ``max_epochs=0`` cannot be."""
+        return (
+            f"max_epochs=0 computes the closed form of Deep InfoMax, which {type(self).__name__} "
+            "has not. Give at least one epoch."
+        )
+
+    def _is_solvable(self) -> bool:
+        """Say whether all that is trained has a closed form."""
+        return False
 
     @abstractmethod
     def _make_objective(self, setting: Setting) -> AbstractObjective:
@@ -153,11 +183,13 @@ class AbstractTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Per
         going_on = self.warm_start and self.__sklearn_is_fitted__()
         with Run() as written:
             rows = self._go_on(X, y) if going_on else self._begin(X, y, written)
-            plan = Plan.of(self, count_epochs(self, rows), checkpoints=written.checkpoints)
+            epochs = count_epochs(self, rows)
+            solving = self._begins_solving(epochs, going_on=going_on)
+            plan = Plan.of(self, epochs, solving=solving, checkpoints=written.checkpoints)
             with rows:
                 self._train(rows, plan, going_on=going_on)
         if not self.warm_start:
-            self.net_.drop_optimizer()
+            self.net_.drop_state()
         return self
 
     def partial_fit(self, X: ArrayLike, y: Any = None) -> Self:
@@ -182,7 +214,10 @@ class AbstractTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Per
         going_on = self.__sklearn_is_fitted__()
         rows = self._go_on(X, y) if going_on else self._begin(X, y)
         with rows:
-            self._train(rows, Plan.of(self, 1, one_pass=True), going_on=going_on)
+            epochs = 0 if self._is_solvable() and self.max_epochs in ("auto", 0) else 1
+            solving = self._begins_solving(epochs, going_on=going_on)
+            plan = Plan.of(self, epochs, solving=solving, one_pass=True)
+            self._train(rows, plan, going_on=going_on)
         return self
 
     def transform(self, X: ArrayLike) -> NDArray[np.float32]:

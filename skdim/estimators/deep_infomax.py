@@ -1,11 +1,12 @@
 """Deep InfoMax as a scikit-learn transformer."""
 
+from functools import partial
 from os import PathLike
 from typing import Any
 
-from skdim.bounds import BOUNDS
+from skdim.bounds import BOUNDS, Bound
 from skdim.critics import CRITICS, AbstractCritic
-from skdim.encoders import LAYERS
+from skdim.encoders import ENCODERS, LAYERS, LinearEncoder
 from skdim.estimators.base import AbstractTransformer
 from skdim.estimators.parameters import (
     Rule,
@@ -19,6 +20,7 @@ from skdim.estimators.parameters import (
 )
 from skdim.estimators.parts import find_critics
 from skdim.estimators.rules import COMMON_RULES
+from skdim.inputs import Layout
 from skdim.objectives import (
     AbstractObjective,
     Classification,
@@ -28,6 +30,7 @@ from skdim.objectives import (
     infomax,
 )
 from skdim.priors import PRIORS, Prior
+from skdim.views import VIEWS, Augment, Identity, View
 
 __all__ = ["DeepInfoMaxTransformer"]
 
@@ -219,8 +222,8 @@ class DeepInfoMaxTransformer(AbstractTransformer):
         relative_coordinate_weight: float = 0.0,
         classifier_weight: float = 0.0,
         classifier_layer: str = "code",
-        bound: str = "infonce",
-        critic: Any = "dot",
+        bound: str = "auto",
+        critic: Any = "auto",
         critic_units: int | str = "auto",
         negatives: int | str = "all",
         prior: str | Prior = "uniform",
@@ -298,8 +301,11 @@ class DeepInfoMaxTransformer(AbstractTransformer):
             global_weight=self.global_weight,
             local_weight=self.local_weight,
             prior_weight=self.prior_weight,
-            bound=BOUNDS[self.bound],
-            critics=find_critics(self.critic, self.critic_units),
+            bound=self._find_bound(setting),
+            critics=find_critics(
+                "dot" if isinstance(self.critic, str) and self.critic == "auto" else self.critic,
+                self.critic_units,
+            ),
             negatives=self.negatives,
             prior=PRIORS[self.prior] if isinstance(self.prior, str) else self.prior,
             coordinate_weight=self.coordinate_weight,
@@ -320,6 +326,55 @@ class DeepInfoMaxTransformer(AbstractTransformer):
         )
         return Together([*terms, classifier])
 
+    def _find_bound(self, setting: Setting) -> Bound | None:
+        """Return the bound; None is the exact information of Gaussian critics."""
+        if isinstance(setting.encoder, LinearEncoder) and not self._needs_gradients():
+            return None
+        return BOUNDS["infonce" if self.bound == "auto" else self.bound]
+
+    def _needs_gradients(self) -> list[str]:
+        """List the parameters of the information terms that have no closed form."""
+        plain = {
+            "bound": isinstance(self.bound, str) and self.bound == "auto",
+            "critic": isinstance(self.critic, str) and self.critic in ("auto", "gaussian"),
+            "critic_units": self.critic_units == "auto",
+            "negatives": self.negatives == "all",
+        }
+        return [name for name, is_plain in plain.items() if not is_plain]
+
+    def _is_solvable(self) -> bool:
+        others = [name for name in WEIGHTS[2:] if getattr(self, name)]
+        encoder = self.encoder
+        while isinstance(encoder, partial):
+            encoder = encoder.func
+        encoder = ENCODERS.get(encoder, encoder) if isinstance(encoder, str) else encoder
+        is_linear = (
+            (isinstance(encoder, str) and encoder == "auto")
+            or isinstance(encoder, LinearEncoder)
+            or (isinstance(encoder, type) and issubclass(encoder, LinearEncoder))
+        )
+        return is_linear and not others and not self._needs_gradients()
+
+    def _auto_encoder(self, layout: Layout) -> str:
+        if self._is_solvable():
+            return "patches" if layout.is_image else "columns"
+        return super()._auto_encoder(layout)
+
+    def _auto_view(self, layout: Layout) -> View:
+        if not self._is_solvable():
+            return super()._auto_view(layout)
+        if layout.is_image:
+            return Augment.crops(colours=layout.shape[0] == 3)
+        return VIEWS["stretch"] if len(layout.shape) == 2 else Identity()
+
+    def _why_not_solvable(self) -> str:
+        names = [*self._needs_gradients(), *[n for n in WEIGHTS[2:] if getattr(self, n)]]
+        given = ", ".join(f"{name}={getattr(self, name)!r}" for name in names or ["encoder"])
+        return (
+            f"max_epochs=0 computes the closed form of Deep InfoMax, which cannot honour {given}. "
+            "Give at least one epoch to train by gradients, or leave these at their defaults."
+        )
+
     def _takes_labels(self) -> bool:
         return bool(self.classifier_weight != 0)
 
@@ -335,7 +390,7 @@ WEIGHTS = (
 
 
 A_CRITIC = any_of(
-    choice(CRITICS),
+    choice(["auto", *CRITICS]),
     instance("a critic", AbstractCritic),
     is_callable("a callable (code_features, local_features) -> critic"),
 )
@@ -343,7 +398,7 @@ A_CRITIC = any_of(
 RULES = COMMON_RULES | {
     **dict.fromkeys(WEIGHTS, real(0)),
     "classifier_layer": choice(LAYERS),
-    "bound": choice(BOUNDS),
+    "bound": choice(["auto", *BOUNDS]),
     "critic": any_of(A_CRITIC, dict_of("local", "global", rule=A_CRITIC)),
     "critic_units": any_of(integer(1), choice(["auto"])),
     "negatives": any_of(choice(["all", "shift"]), integer(1)),

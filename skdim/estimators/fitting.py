@@ -95,8 +95,9 @@ def is_same(now: Any, before: Any) -> bool:
 
 def count_epochs(estimator: Any, rows: Rows) -> int:
     """Say how often ``max_epochs`` wants the samples to be gone through."""
-    automatic = isinstance(estimator.max_epochs, str)
-    return auto_epochs(len(rows)) if automatic else int(estimator.max_epochs)
+    if isinstance(estimator.max_epochs, str):
+        return 0 if estimator._is_solvable() else auto_epochs(len(rows))
+    return int(estimator.max_epochs)
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,9 @@ class Plan:
     Parameters
     ----------
     epochs : int
+        By gradients.
+    solving : bool
+        Whether to begin with the closed form.
     schedule : str
         Of the learning rate.
     held_out : float
@@ -125,6 +129,7 @@ class Plan:
     """
 
     epochs: int
+    solving: bool
     schedule: str
     held_out: float
     patience: int | None
@@ -140,6 +145,7 @@ class Plan:
         estimator: Any,
         epochs: int,
         *,
+        solving: bool,
         one_pass: bool = False,
         checkpoints: Checkpoints | None = None,
     ) -> Self:
@@ -148,6 +154,7 @@ class Plan:
         share = estimator.validation_fraction or (0.1 if stopping else 0.0)
         return cls(
             epochs=epochs,
+            solving=solving,
             schedule="constant" if one_pass else estimator.schedule,
             held_out=0.0 if one_pass else share,
             patience=estimator.n_iter_no_change if stopping else None,
@@ -185,7 +192,7 @@ def build_net(
     setting : Setting
         What the objective was built from.
     """
-    view = find_view(estimator.view, rows.layout)
+    view = find_view(estimator.view, rows.layout, estimator._auto_view(rows.layout))
     standardise = make_standardise(rows)
     with seeded(entropy, rows.device):
         encoder, sizes = make_encoder(standardise, rows)
@@ -212,7 +219,6 @@ def build_net(
         verbose=0,
     )
     net.initialize()
-    check_optimizer(net.optimizer_)
     return net, setting
 
 
@@ -274,6 +280,9 @@ def check_plan(net: EncoderNet, rows: Rows, plan: Plan, hint: str) -> None:
         cannot compute in the precision.
     """
     check_precision(plan.settings["precision"], rows.device)
+    if plan.epochs:
+        net.make_optimizer()
+        check_optimizer(net.optimizer_)
     _, held_out = split(rows, plan.held_out, np.random.default_rng(0))
     if held_out is None:
         return
@@ -300,14 +309,17 @@ def run(net: EncoderNet, rows: Rows, plan: Plan, entropy: int) -> int:
     stopping = None if plan.patience is None else EarlyStopping(plan.patience, plan.tol)
     alone = not plan.foreign and not has_dropout(net.module_)
     if plan.checkpoints is not None:
-        plan.checkpoints.watch(stopping, draws_globally=not alone)
+        n_epochs = plan.epochs + plan.solving
+        plan.checkpoints.watch(stopping, draws_globally=not alone, n_epochs=n_epochs)
     own = [callback for callback in (stopping, plan.checkpoints) if callback is not None]
     net.plan(plan.schedule, [*plan.callbacks, *own], plan.settings)
     generator = Generator(device=rows.device).manual_seed(int(draws.integers(2**63)))
     guard = nullcontext() if alone else seeded(entropy + done, rows.device)
     try:
         with guard:
-            net.train(part, held_out, epochs=plan.epochs, generator=generator)
+            net.train(
+                part, held_out, epochs=plan.epochs, generator=generator, solving=plan.solving
+            )
     except torch.OutOfMemoryError as error:
         raise torch.OutOfMemoryError(
             f"{rows.device} ran out of memory at batch_size={net.batch_size}. Try a smaller "

@@ -11,7 +11,14 @@ from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor, nn
 
 from skdim.critics import CRITICS, AbstractCritic, takes_map
-from skdim.encoders import ENCODERS, Adaptable, Features, UserEncoder, check_features
+from skdim.encoders import (
+    ENCODERS,
+    Adaptable,
+    Features,
+    LinearEncoder,
+    UserEncoder,
+    check_features,
+)
 from skdim.estimators.sketch import Sketch
 from skdim.inputs import Layout, Rows, Standardise, channel_statistics
 from skdim.training import find_own_device
@@ -92,7 +99,7 @@ def make_encoder(
     Parameters
     ----------
     encoder : str, Module or callable
-        As the estimator's parameter; a module is copied.
+        As the estimator's parameter, but not "auto"; a module is copied.
     n_components : int
     standardise : Standardise
         Put in front.
@@ -107,8 +114,6 @@ def make_encoder(
         Of two samples.
     """
     layout = rows.layout
-    if encoder == "auto":
-        encoder = "patches" if layout.is_image else "mlp"
     if isinstance(encoder, str):
         made, name = ENCODERS[encoder](layout.shape, n_components), repr(encoder)
     elif isinstance(encoder, nn.Module):
@@ -121,7 +126,8 @@ def make_encoder(
             f"encoder={encoder!r} gave an object of type {name}. It must give a torch.nn.Module "
             "when called with (input_shape, n_components)."
         )
-    built = made if type(made) in ENCODERS.values() else UserEncoder(made)
+    is_ours = type(made) in ENCODERS.values() or isinstance(made, LinearEncoder)
+    built = made if is_ours else UserEncoder(made)
     module = nn.Sequential(standardise, built).to(rows.device)
     # Built again, it is given what it has learnt.
     if isinstance(made, Adaptable) and not isinstance(rows, Sketch):
@@ -202,23 +208,25 @@ class UserCritic:
         return made
 
 
-def find_view(view: Any, layout: Layout) -> View:
-    """Resolve a view.
+def find_view(view: Any, layout: Layout, automatic: View) -> View:
+    """Resolve a view; ``automatic`` is what "auto" stands for.
 
     Raises
     ------
     ValueError
         If a view of images is asked for where samples are vectors or signals.
     """
-    if view is None or (view == "auto" and not layout.is_image):
+    if view is None:
         return Identity()
+    if isinstance(view, str) and view == "auto":
+        return automatic
     if not isinstance(view, str):
         found: View = view
         return found
-    if not layout.is_image:
+    if not layout.is_image and view != "stretch":
         kind, hint = ("signals", "") if len(layout.shape) == 2 else ("vectors", IMAGE_HINT)
         raise ValueError(
             f"view={view!r} is a view of images, but the samples are {kind} of "
             f"{layout.n_features} features. Use view=None{hint}."
         )
-    return VIEWS["augment" if view == "auto" else view]
+    return VIEWS[view]

@@ -39,7 +39,7 @@ COMMON_RULES = {
     "view": any_of(
         choice(["auto", *VIEWS]), none(), is_callable("a callable (x, generator) -> looks")
     ),
-    "max_epochs": any_of(integer(1), choice(["auto"])),
+    "max_epochs": any_of(integer(0), choice(["auto"])),
     "batch_size": integer(2),
     "learning_rate": real(0, low_open=True),
     "optimizer": any_of(choice(OPTIMIZERS), is_callable("a torch.optim.Optimizer class")),

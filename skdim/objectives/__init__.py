@@ -5,6 +5,7 @@ from skdim.objectives.bigan import BidirectionalGAN
 from skdim.objectives.classification import Classification
 from skdim.objectives.coordinates import AbsoluteCoordinates, RelativeCoordinates
 from skdim.objectives.cpc import ContextPrediction, unseen_rows
+from skdim.objectives.gaussian import GaussianInformation
 from skdim.objectives.infomax import infomax
 from skdim.objectives.information import Information
 from skdim.objectives.matching import PriorMatching
@@ -20,6 +21,7 @@ __all__ = [
     "BidirectionalGAN",
     "Classification",
     "ContextPrediction",
+    "GaussianInformation",
     "Information",
     "NoiseAsTargets",
     "PriorMatching",

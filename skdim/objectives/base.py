@@ -76,9 +76,13 @@ class AbstractObjective(nn.Module, ABC):
     n_summed : int
         Over how many numbers of a sample terms are sums, and not means: they may be larger by that
         factor before the loop takes a training for diverged. By default 1.
+    scores_looks : bool
+        Whether the score is of the looks of the view, and not of samples as they are. By default
+        False.
     """
 
     n_summed: int = 1
+    scores_looks: bool = False
 
     @abstractmethod
     def forward(self, looks: Sequence[Features], batch: Batch) -> dict[str, Tensor]:
@@ -116,6 +120,11 @@ class AbstractObjective(nn.Module, ABC):
         """
 
 
+    def score_looks(self, looks: Sequence[Features], batch: Batch) -> Tensor | None:
+        """Score looks at samples; see ``score``, which is asked of the first look by default."""
+        return self.score(looks[0], batch)
+
+
 class Together(AbstractObjective):
     """Several objectives as one: the union of their terms.
 
@@ -129,6 +138,7 @@ class Together(AbstractObjective):
         super().__init__()
         self.objectives = nn.ModuleList(objectives)
         self.n_summed = max((objective.n_summed for objective in objectives), default=1)
+        self.scores_looks = any(objective.scores_looks for objective in objectives)
 
     def __iter__(self) -> Iterator[AbstractObjective]:
         """Yield the objectives in their order."""
@@ -150,6 +160,14 @@ class Together(AbstractObjective):
         """Give the score of the first objective that has one."""
         for objective in self:
             score = objective.score(features, batch)
+            if score is not None:
+                return score
+        return None
+
+    def score_looks(self, looks: Sequence[Features], batch: Batch) -> Tensor | None:
+        """Return the score of the first objective that has one."""
+        for objective in self:
+            score = objective.score_looks(looks, batch)
             if score is not None:
                 return score
         return None

@@ -4,10 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from skdim.bounds import Bound
-from skdim.critics import AbstractCritic, takes_map
+from skdim.critics import AbstractCritic, GaussianCritic, takes_map
 from skdim.encoders import Features
 from skdim.objectives.base import AbstractObjective, Together
 from skdim.objectives.coordinates import AbsoluteCoordinates, RelativeCoordinates
+from skdim.objectives.gaussian import GaussianInformation
 from skdim.objectives.information import Information
 from skdim.objectives.matching import PriorMatching, make_discriminator
 from skdim.priors import Prior
@@ -21,7 +22,7 @@ def infomax(
     global_weight: float,
     local_weight: float,
     prior_weight: float,
-    bound: Bound,
+    bound: Bound | None,
     critics: Mapping[str, Callable[[int, Any], AbstractCritic]],
     negatives: str | int,
     prior: Prior,
@@ -37,8 +38,9 @@ def infomax(
         Features of any samples, from which the sizes are read.
     global_weight, local_weight, prior_weight : float
         Alpha, beta and gamma of the paper.
-    bound : Bound
-        Scores to a number to maximise.
+    bound : Bound or None
+        Scores to a number to maximise. None, with Gaussian critics only, is their exact
+        information; see :class:`~skdim.objectives.GaussianInformation`.
     critics : mapping of {"local", "global"} to callable
         ``(code_features, local_features) -> AbstractCritic``. The global one is called with the
         size of the last map; or, where its ``whole_map`` says so, with the shape ``(c, *grid)`` of
@@ -75,7 +77,15 @@ def infomax(
     }
     weights = {"local": local_weight, "global": global_weight}
     terms: list[AbstractObjective] = [
-        Information(
+        GaussianInformation(
+            name,
+            GaussianCritic(code_features, widths[name]),
+            weight=weight,
+            looks=looks,
+            whole=name == "global",
+        )
+        if bound is None
+        else Information(
             name,
             critics[name](code_features, widths[name]),
             bound,

@@ -45,7 +45,7 @@ def named_callables() -> dict[str, Any]:
 CALLABLES: dict[str, Any] = named_callables()
 DATACLASSES: dict[str, Any] = {
     kind.__name__: kind
-    for kind in (Layout, priors.Prior, views.Augment, views.Identity, views.Occlude)
+    for kind in (Layout, priors.Prior, views.Augment, views.Identity, views.Occlude, views.Stretch)
 }
 # Strings, whole numbers, floats and truth values: no objects.
 KINDS_OF_ARRAYS = "Uiufb"

@@ -65,7 +65,9 @@ class Checkpoints(Callback):
         self.run = run
         self.found = found
 
-    def watch(self, stopping: EarlyStopping | None, *, draws_globally: bool) -> None:
+    def watch(
+        self, stopping: EarlyStopping | None, *, draws_globally: bool, n_epochs: int
+    ) -> None:
         """Say what else the state of the training is.
 
         Parameters
@@ -73,7 +75,10 @@ class Checkpoints(Callback):
         stopping : EarlyStopping or None
         draws_globally : bool
             Whether the training draws from torch's global generators.
+        n_epochs : int
+            Epochs of the training, the closed form included.
         """
+        self.n_epochs = n_epochs
         self.stopping = stopping
         self.draws_globally = draws_globally
 
@@ -90,13 +95,13 @@ class Checkpoints(Callback):
         """Write a checkpoint, if it is time or this epoch is the best one."""
         epoch = len(net.history)
         is_best = self.stopping is not None and self.stopping.best_epoch_ == epoch
-        is_time = epoch % self.every == 0 or epoch == self.run["n_epochs"]
+        is_time = epoch % self.every == 0 or epoch == self.n_epochs
         if is_best or is_time:
             self.write(net, [BEST] * is_best + [LAST] * is_time)
 
     def on_train_end(self, net: NeuralNet, **kwargs: Any) -> None:
         """Write down that a training has ended before its last epoch."""
-        if not self.ended and self.written < self.run["n_epochs"]:
+        if not self.ended and self.written < self.n_epochs:
             self.ended = True
             self.write(net, [LAST])
 
@@ -133,7 +138,7 @@ class Checkpoints(Callback):
             "ended": self.ended,
             "step": net.step,
             **net.state(),
-            "optimizer": net.optimizer_.state_dict(),
+            "optimizer": {} if net.optimizer_ is None else net.optimizer_.state_dict(),
             "stopping": None if stopping is None else stopping.state(),
             "history": [plain(epoch) for epoch in net.history],
             "generators": self.take_generators(),
@@ -159,7 +164,8 @@ class Checkpoints(Callback):
         """
         try:
             net.load_state(state)
-            net.optimizer_.load_state_dict(state["optimizer"])
+            if net.optimizer_ is not None:
+                net.optimizer_.load_state_dict(state["optimizer"])
             if self.stopping is not None:
                 self.stopping.load_state(state["stopping"])
             self.set_generators(state["generators"])

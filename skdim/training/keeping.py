@@ -47,9 +47,8 @@ def give_back(net: EncoderNet, kept: Mapping[str, Any]) -> None:
         setattr(net, name, kept["settings"][name])
     # skorch keeps a list of batches an epoch; ours is empty.
     net.history_ = History([{"batches": [{}], **epoch} for epoch in kept["books"]])
-    if kept["optimizer"] is None:
-        net.drop_optimizer()
-    else:
+    if kept["optimizer"] is not None:
+        net.make_optimizer()
         net.optimizer_.load_state_dict(as_tensors(kept["optimizer"]))
     net.module_.eval()
     net.criterion_.eval()

@@ -12,11 +12,13 @@ from skorch.callbacks import Callback, PrintLog
 from skorch.utils import TeeGenerator
 from torch import Generator, Tensor
 
-from skdim.encoders import LAYERS, Features
+from skdim.closed_form import rotation, scale_of, solve
+from skdim.encoders import LAYERS, Features, LinearEncoder
 from skdim.inputs import Rows
 from skdim.objectives import Batch
 from skdim.training.arrays import mapped
 from skdim.training.batches import Batches
+from skdim.training.closed_form import LookSums, gaussian_terms, sum_looks
 from skdim.training.precision import computing_in
 from skdim.training.schedules import SCHEDULES
 from skdim.training.stopping import StopTraining
@@ -73,6 +75,7 @@ class EncoderNet(NeuralNet):
         self.schedule = "constant"
         self.precision = "float32"
         self.compiling: bool | str = False
+        self.look_sums: LookSums | None = None
         super().__init__(module, criterion, train_split=None, **kwargs)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -133,18 +136,30 @@ class EncoderNet(NeuralNet):
         self.limit = DIVERGED * self.criterion_.n_summed
         self.callbacks = callbacks
         self.initialize_callbacks()
-        if self.optimizer_ is None:
-            self.initialize_optimizer()
-
     def clear_callbacks(self) -> None:
         """Let the callbacks go: they are the user's, and need not be picklable."""
         self.callbacks = None
         self.callbacks_ = []
 
-    def drop_optimizer(self) -> None:
-        """Let gradients and the optimizer's state go, three times the weights with Adam."""
-        self.optimizer_.zero_grad(set_to_none=True)
+    def _initialize_optimizer(self, *args: Any, **kwargs: Any) -> Any:
+        """Leave the optimizer to ``make_optimizer``: importing what it needs takes seconds."""
         self.optimizer_ = None
+        return self
+
+    def make_optimizer(self) -> None:
+        """Make the optimizer where there is none."""
+        if self.optimizer_ is None:
+            self.initialize_optimizer()
+
+    def drop_state(self) -> None:
+        """Delete what only more training needs.
+
+        These are gradients, the state of the optimizer (twice the weights with Adam) and the sums
+        of the closed form.
+        """
+        if self.optimizer_ is not None:
+            self.optimizer_.zero_grad(set_to_none=True)
+        self.optimizer_ = self.look_sums = None
 
     def state(self) -> dict[str, Any]:
         """Weights and buffers of encoder and objective."""
@@ -156,7 +171,13 @@ class EncoderNet(NeuralNet):
         self.criterion_.load_state_dict(state["criterion"])
 
     def train(
-        self, rows: Rows, held_out: Rows | None, *, epochs: int, generator: Generator
+        self,
+        rows: Rows,
+        held_out: Rows | None,
+        *,
+        epochs: int,
+        generator: Generator,
+        solving: bool = False,
     ) -> None:
         """Train for some epochs; unlike ``fit``, let Ctrl-C through.
 
@@ -169,6 +190,8 @@ class EncoderNet(NeuralNet):
         epochs : int
         generator : Generator
             Of shuffling, views, negatives and priors.
+        solving : bool, default=False
+            Whether to begin with the closed form, which counts as one epoch more.
 
         Raises
         ------
@@ -180,10 +203,15 @@ class EncoderNet(NeuralNet):
         self.held_out, self.generator = held_out, generator
         n_batches = len(self.get_iterator(rows, training=True))
         self.step, self.n_steps = 0, epochs * n_batches
+        if epochs:
+            self.make_optimizer()
+        n_before = len(self.history)
         self.weigh = self.compiled(self.terms, rows.device)
         self.notify("on_train_begin", X=rows, y=None)
         try:
             # Less, where a checkpoint was taken up.
+            if solving and len(self.history) == n_before:
+                self.solve(rows, generator)
             self.fit_loop(rows, epochs=(self.n_steps - self.step) // n_batches)
         except StopTraining:
             pass
@@ -194,6 +222,64 @@ class EncoderNet(NeuralNet):
                 self.history.pop()  # an epoch that was interrupted
         self.notify("on_train_end", X=rows, y=None)
         self.check_encoder(rows)
+
+    def solve(self, rows: Rows, generator: Generator) -> None:
+        """Set the encoder and its Gaussian critics by the closed form.
+
+        It counts as an epoch, whose learning rate is 0 and whose terms are minus the weighted
+        information between looks, in nats.
+
+        Parameters
+        ----------
+        rows : Rows
+            Samples; what earlier calls have summed is kept.
+        generator : Generator
+            Of the view.
+        """
+        started = time.perf_counter()
+        self.notify("on_epoch_begin", dataset_train=rows, dataset_valid=self.held_out)
+        self._set_training(False)
+        encoder = self.module_[1]
+        self.look_sums = self.summed(rows, generator)
+        terms = gaussian_terms(self.criterion_)
+        found = solve(
+            self.look_sums.sums,
+            {term.name: term.weight for term in terms} or {"local": 1.0},
+            encoder.mean[0].numel(),
+            encoder.to_hidden.out_features,
+        )
+        basis = self.look_sums.basis
+        encoder.set_directions(basis, found)
+        n_code = encoder.to_code.out_features
+        values = {
+            term.name: -term.weight * term.set_directions(found, basis, n_code) for term in terms
+        }
+        variances = scale_of(found.correlations[:n_code]).square()
+        spread = (rotation(n_code)[: len(variances)].square().T @ variances).sqrt().mean()
+        self.record(
+            {
+                **values,
+                "loss": sum(values.values()),
+                "spread": float(spread),
+                "learning_rate": 0.0,
+                "seconds": time.perf_counter() - started,
+            }
+        )
+        self.check_finite(values)
+        if self.held_out is not None:
+            self.run_single_epoch(
+                self.get_iterator(self.held_out), False, "valid", self.validation_step
+            )
+        self.notify("on_epoch_end", dataset_train=rows, dataset_valid=self.held_out)
+
+    def summed(self, rows: Rows, generator: Generator) -> LookSums:
+        """Sum over the looks at samples, beside what is known: here all of them."""
+        return sum_looks(self.module_, self.view, rows, generator, self.look_sums)
+
+    def record(self, values: dict[str, float]) -> None:
+        """Write values into the history of this epoch."""
+        for name, value in values.items():
+            self.history.record(name, value)
 
     def compiled(self, run: Callable[..., Any], device: torch.device) -> Callable[..., Any]:
         """Give a function as it is, or compiled if that was asked for."""
@@ -239,8 +325,7 @@ class EncoderNet(NeuralNet):
             sizes.append(len(batch.index))
         means = self.agree(mean_of(steps, sizes))
         ratios = {name for name, value in steps[0].items() if value.ndim}
-        for name, mean in means.items():
-            self.history.record(name, mean)
+        self.record(means)
         if training:
             self.history.record("learning_rate", self.optimizer_.param_groups[0]["lr"])
             self.history.record("seconds", time.perf_counter() - started)
@@ -321,8 +406,13 @@ class EncoderNet(NeuralNet):
 
     @torch.no_grad()
     def validation_step(self, batch: Batch, **fit_params: Any) -> dict[str, Tensor]:
-        """Score held-out samples as they are, without a view."""
-        return {"validation_score": self.criterion_.score(self.module_(batch.x), batch)}
+        """Score held-out samples as they are, or looks at them if the objective asks for looks."""
+        criterion = self.criterion_
+        if not criterion.scores_looks:
+            return {"validation_score": criterion.score(self.module_(batch.x), batch)}
+        looks = self.look(batch)
+        features: Features = self.module_(torch.cat(looks))
+        return {"validation_score": criterion.score_looks(features.split(len(looks)), batch)}
 
     def score_rows(self, rows: Rows, seed: int) -> float | None:
         """Score samples, batch by batch; the same number for the same seed.

@@ -4,8 +4,9 @@ import math
 
 import torch
 from torch import Generator, Tensor
+from torch.nn.functional import affine_grid, grid_sample
 
-__all__ = ["factors", "grey_of", "segments", "shifted", "sometimes", "turned"]
+__all__ = ["cropped", "factors", "grey_of", "segments", "shifted", "sometimes", "turned"]
 
 # How bright red, green and blue look (ITU-R BT.601, as in Pillow and torchvision).
 BRIGHTNESS_OF_COLOURS = (0.299, 0.587, 0.114)
@@ -42,6 +43,38 @@ def shifted(x: Tensor, share: float, generator: Generator) -> Tensor:
     image = torch.arange(n, device=x.device)[:, None, None, None]
     channel = torch.arange(channels, device=x.device)[:, None, None]
     return x[image, channel, rows[:, None, :, None], columns[:, None, None, :]]
+
+
+def cropped(x: Tensor, least: float, generator: Generator) -> Tensor:
+    """Cut a rectangle of its own out of each image, and enlarge it to the image's size.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n, C, H, W)
+    least : float
+        Smallest share of the area; shares are uniform from there to 1. The proportions change by
+        up to 16 % either way, as far as the image reaches.
+    generator : Generator
+
+    Returns
+    -------
+    Tensor of shape (n, C, H, W)
+        Interpolated linearly.
+    """
+    share, stretch, across, down = torch.rand(
+        (4, len(x)), generator=generator, device=x.device, dtype=torch.float32
+    )
+    side = (least + (1 - least) * share).sqrt()
+    stretch = torch.exp(0.15 * (2 * stretch - 1))
+    width, height = (side * stretch).clamp(max=1), (side / stretch).clamp(max=1)
+    zero = torch.zeros_like(width)
+    rows = [width, zero, (1 - width) * (2 * across - 1), zero, height, (1 - height) * (2 * down - 1)]
+    corners = affine_grid(
+        torch.stack(rows, dim=1).reshape(-1, 2, 3), list(x.shape), align_corners=False
+    )
+    return grid_sample(
+        x, corners.to(x.dtype), padding_mode="reflection", align_corners=False
+    )
 
 
 def shifted_indices(

@@ -145,7 +145,7 @@ def rebuild(
     net = choose_net(estimator.device)(
         encoder,
         objective,
-        view=find_view(estimator.view, layout),
+        view=find_view(estimator.view, layout, estimator._auto_view(layout)),
         optimizer=OPTIMIZERS.get(optimizer) if isinstance(optimizer, str) else optimizer,
         lr=float(estimator.learning_rate),
         batch_size=estimator.batch_size,

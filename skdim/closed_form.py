@@ -1,0 +1,259 @@
+r"""Linear Deep InfoMax in closed form.
+
+For a code that is linear in fixed features, and a Gaussian critic, the information between the code
+and a layer has a maximum that can be computed: no gradient, no epochs, no learning rate. With
+:math:`g` the features of one look at a sample and :math:`l_k` cell :math:`k` of another look, the
+directions :math:`w` solve the generalised eigenproblem
+
+.. math:: \Big(\frac{1}{K} \sum_k C_{gk} C_{kk}^{-1} C_{kg}\Big) w = \rho^2 C_{gg} w,
+
+where :math:`\rho^2` is the share of a direction's variance that a cell predicts, on average over
+the cells. With one cell that is the whole of the other look, these are canonical correlations.
+
+Everything follows from sums over samples (:class:`Sums`), so that samples may be read batch by
+batch, in any order and on several processes.
+
+References
+----------
+Hotelling (1936). Relations between two sets of variates. Biometrika 28.
+Bach and Jordan (2005). A probabilistic interpretation of canonical correlation analysis.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Self
+
+import torch
+from torch import Tensor
+
+__all__ = ["Directions", "Estimate", "Sums", "information_of", "principal_axes", "rotation", "scale_of", "solve"]
+
+# Share of the mean variance that is added to all variances, so that small ones are not inverted.
+RIDGE = 1e-2
+# The largest correlation that is believed, a signal-to-noise ratio of 10,000.
+MOST = 0.9999
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Sums over pairs of looks, from which the directions follow.
+
+    Each look at a sample is a row of ``q = cells * p`` features, cell after cell.
+
+    Parameters
+    ----------
+    count : int
+        Number of pairs.
+    code_first, layer_first : Tensor of shape (q,)
+        Sums of the looks that give the code, and of those that it is compared with.
+    code_second, layer_second : Tensor of shape (q, q)
+        Sums of their products with themselves.
+    cross : Tensor of shape (q, q)
+        Sum of the products of the first with the second.
+    """
+
+    count: int
+    code_first: Tensor
+    code_second: Tensor
+    layer_first: Tensor
+    layer_second: Tensor
+    cross: Tensor
+
+    @classmethod
+    def of(cls, looks: Sequence[Tensor], pairs: Sequence[tuple[int, int]]) -> Self:
+        """Sum over the samples of one batch.
+
+        Parameters
+        ----------
+        looks : sequence of Tensor of shape (n, q)
+            Features of the same samples, one entry a look.
+        pairs : sequence of (int, int)
+            ``(look of the code, look of the layer)``.
+
+        Returns
+        -------
+        Sums
+            In float64, on the CPU.
+        """
+        code, layer = ([pair[side] for pair in pairs] for side in (0, 1))
+        partners = torch.cat(
+            [sum_of([looks[j] for i, j in pairs if i == look]) for look in sorted(set(code))]
+        )
+        first = torch.cat([looks[look] for look in sorted(set(code))])
+        same = sorted(code) == sorted(layer)
+        code_sums = own_sums(looks, code)
+        return cls(
+            len(pairs) * len(looks[0]),
+            *code_sums,
+            *(code_sums if same else own_sums(looks, layer)),
+            wide(first.T @ partners),
+        )
+
+    def __add__(self, other: Self) -> Self:
+        """Sum over the samples of both."""
+        return type(self)(*[getattr(self, f.name) + getattr(other, f.name) for f in fields(self)])
+
+
+@dataclass(frozen=True)
+class Directions:
+    """The directions with the most information, the best first.
+
+    Parameters
+    ----------
+    mean : Tensor of shape (q,)
+        Of the features that give the code.
+    weight : Tensor of shape (q, r)
+        Directions, uncorrelated and of variance 1.
+    correlations : Tensor of shape (r,)
+        Root of the mean share of a direction's variance that the layers predict, from 1 to 0.
+    estimates : dict of str to Estimate
+        For each term, what its layer tells of the directions.
+    """
+
+    mean: Tensor
+    weight: Tensor
+    correlations: Tensor
+    estimates: "dict[str, Estimate]"
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """The best linear estimates of the directions from each cell of a layer.
+
+    Parameters
+    ----------
+    weight : Tensor of shape (cells, p, r)
+    bias : Tensor of shape (cells, r)
+    correlations : Tensor of shape (r,)
+        Root of the mean share, over cells, of a direction's variance that they predict.
+    """
+
+    weight: Tensor
+    bias: Tensor
+    correlations: Tensor
+
+
+def own_sums(looks: Sequence[Tensor], used: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """Sum looks and their products with themselves, as often as they are used."""
+    plain = torch.cat([looks[look] for look in sorted(set(used))])
+    times = torch.cat([used.count(i) * torch.ones(len(looks[i]), 1) for i in sorted(set(used))])
+    weighted = times.to(plain) * plain
+    return wide(weighted.sum(dim=0)), wide(weighted.T @ plain)
+
+
+def sum_of(parts: Sequence[Tensor]) -> Tensor:
+    """Sum tensors of one shape."""
+    return torch.stack(list(parts)).sum(dim=0) if len(parts) > 1 else parts[0]
+
+
+def wide(x: Tensor) -> Tensor:
+    """Return a tensor in float64 on the CPU: not every device has float64."""
+    return x.cpu().double()
+
+
+def solve(
+    sums: Sums, weights: Mapping[str, float], n_cells: int, n_directions: int
+) -> Directions:
+    """Solve for the directions with the most information.
+
+    Parameters
+    ----------
+    sums : Sums
+    weights : mapping of {"local", "global"} to float
+        Weight of each term: "local" compares with each of the cells, "global" with all of them as
+        one. Only their ratio counts; a term of weight 0 is left out.
+    n_cells : int
+        Number of cells.
+    n_directions : int
+        Most directions to return.
+
+    Returns
+    -------
+    Directions
+    """
+    mean, middle = sums.code_first / sums.count, sums.layer_first / sums.count
+    root = torch.linalg.cholesky(ridged(sums.code_second / sums.count - torch.outer(mean, mean)))
+    second = sums.layer_second / sums.count - torch.outer(middle, middle)
+    cross = sums.cross / sums.count - torch.outer(mean, middle)
+    weights = {name: weight for name, weight in weights.items() if weight > 0}
+    cells_of = {"local": n_cells, "global": 1}
+    told: dict[str, tuple[Tensor, Tensor]] = {}
+    shared = torch.zeros_like(root)
+    for name, weight in weights.items():
+        n = cells_of[name]
+        width = len(middle) // n
+        blocks = second.reshape(n, width, n, width).diagonal(dim1=0, dim2=2).movedim(-1, 0)
+        told[name] = torch.linalg.cholesky(ridged(blocks)), cross.T.reshape(n, width, -1)
+        half = torch.linalg.solve_triangular(told[name][0], told[name][1], upper=False)
+        half = torch.linalg.solve_triangular(root, half.flatten(0, 1).T, upper=False)
+        shared += weight / sum(weights.values()) / n * (half @ half.T)
+    strengths, axes = torch.linalg.eigh(shared)
+    weight = torch.linalg.solve_triangular(root.T, axes.flip(1)[:, :n_directions], upper=True)
+    correlations = strengths.flip(0)[:n_directions].clamp(0, MOST**2).sqrt()
+    estimates = {}
+    for name, (cell_roots, crosses) in told.items():
+        products = crosses @ weight
+        estimate = torch.cholesky_solve(products, cell_roots)
+        share = (products * estimate).sum(dim=1).mean(dim=0)
+        bias = -(middle.reshape(len(estimate), 1, -1) @ estimate)[:, 0]
+        estimates[name] = Estimate(estimate, bias, share.clamp(0, MOST**2).sqrt())
+    return Directions(mean, weight, correlations, estimates)
+
+
+def ridged(covariance: Tensor) -> Tensor:
+    """Add a share of the mean variance to all variances of covariances (..., p, p)."""
+    diagonal = covariance.diagonal(dim1=-2, dim2=-1)
+    ridge = (RIDGE * diagonal.mean(dim=-1)).clamp(min=1e-12)
+    return covariance + ridge[..., None, None] * torch.eye(covariance.shape[-1]).to(covariance)
+
+
+def information_of(correlations: Tensor) -> Tensor:
+    r"""Sum :math:`-\frac{1}{2} \ln (1 - \rho^2)` over correlations; shape (), in nats.
+
+    This is the mutual information of two jointly Gaussian vectors with these canonical
+    correlations.
+    """
+    return -0.5 * torch.log1p(-correlations.square()).sum()
+
+
+def scale_of(correlations: Tensor) -> Tensor:
+    """Return the scale of each direction; its square is the ratio of signal to noise."""
+    return (correlations / (1 - correlations)).sqrt()
+
+
+def principal_axes(x: Tensor, n_axes: int, draw: Tensor) -> Tensor:
+    """Return about the leading principal axes of centred rows, by a random projection.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n, p)
+    n_axes : int
+        At most the rank of ``x``.
+    draw : Tensor of shape (p, m)
+        Standard normal, with ``m`` at least ``n_axes``; some more are better.
+
+    Returns
+    -------
+    Tensor of shape (p, n_axes)
+        Orthonormal columns, the largest variance first.
+
+    References
+    ----------
+    Halko, Martinsson and Tropp (2011). Finding structure with randomness. SIAM Review 53.
+    """
+    basis = torch.linalg.qr(x.T @ (x @ draw))[0]
+    projected = x @ basis
+    _, axes = torch.linalg.eigh(projected.T @ projected)
+    return basis @ axes.flip(1)[:, :n_axes]
+
+
+def rotation(n: int) -> Tensor:
+    """Return an orthogonal matrix (n, n) whose entries are all about as large: the cosine transform.
+
+    Rotated by it, all numbers of a representation have about the same variance, so that
+    standardising them changes little of their scales.
+    """
+    k = torch.arange(n, dtype=torch.float64)
+    matrix = torch.cos(torch.pi / n * (k[:, None] + 0.5) * k) * (2 / n) ** 0.5
+    matrix[:, 0] /= 2**0.5
+    return matrix

@@ -1,0 +1,94 @@
+"""An encoder of vectors that is linear in the columns and in random features of them."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import linear, relu
+
+from skdim.encoders.linear import LinearEncoder
+
+__all__ = ["ColumnEncoder", "ColumnStem"]
+
+# Values further from the mean than so many standard deviations are cut.
+CUT = 10.0
+
+
+class ColumnStem(nn.Module):
+    """The columns themselves, beside random features: fixed features of vectors, in one cell.
+
+    A random feature is the positive part of a random direction less a threshold, both normal, the
+    direction scaled to unit spread over the training samples.
+
+    Parameters
+    ----------
+    input_shape : tuple of one int
+    n_random : int, default=2048
+
+    References
+    ----------
+    Rahimi and Recht (2007). Random features for large-scale kernel machines. NeurIPS.
+    """
+
+    weight: Tensor
+    threshold: Tensor
+
+    def __init__(self, input_shape: tuple[int, ...], n_random: int = 2048) -> None:
+        super().__init__()
+        if len(input_shape) != 1:
+            raise ValueError(
+                f"encoder='columns' encodes vectors, but the samples have shape {input_shape}. "
+                "Use encoder='auto', or an encoder of images or signals."
+            )
+        self.register_buffer("weight", torch.zeros(n_random, *input_shape))
+        self.register_buffer("threshold", torch.zeros(n_random))
+        self.out_shape = (input_shape[0] + n_random, 1)
+
+    @torch.no_grad()
+    def adapt(self, x: Tensor) -> None:
+        """Draw directions and thresholds, and scale directions by standardised samples (n, d)."""
+        weight = torch.randn(self.weight.shape).to(x)
+        spread = linear(x.clamp(-CUT, CUT), weight).std(dim=0, correction=0).clamp(min=1e-3)
+        self.weight.copy_(weight / spread[:, None])
+        self.threshold.copy_(torch.randn(len(weight)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map vectors (n, d) to (n, d + n_random, 1)."""
+        x = x.clamp(-CUT, CUT)
+        return torch.cat([x, relu(linear(x, self.weight, -self.threshold))], dim=1)[:, :, None]
+
+
+class ColumnEncoder(LinearEncoder):
+    """Encode vectors linearly in their columns and in random features of them.
+
+    With ``view=None``, the default for vectors, the closed form is kernel principal component
+    analysis by random features: what remains of a direction under noise of equal variance in all
+    features.
+
+    Parameters
+    ----------
+    input_shape : tuple of one int
+        ``(n_features,)``.
+    n_components : int
+        Size of the code.
+    n_random : int, default=2048
+        Number of random features.
+    hidden_units : int, default=256
+        Size of the hidden layer; at least that of the code.
+    """
+
+    def __init__(
+        self,
+        input_shape: tuple[int, ...],
+        n_components: int,
+        *,
+        n_random: int = 2048,
+        hidden_units: int = 256,
+    ) -> None:
+        stem = ColumnStem(input_shape, n_random)
+        n_coordinates = max(512, 2 * n_components)
+        super().__init__(
+            stem,
+            stem.out_shape,
+            n_components,
+            hidden_units=hidden_units,
+            n_coordinates=n_coordinates,
+        )

@@ -1,0 +1,133 @@
+"""An encoder of signals that is linear in the responses of random convolution kernels."""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import conv1d
+
+from skdim.encoders.linear import LinearEncoder
+
+__all__ = ["KernelEncoder", "KernelStem"]
+
+LEAST_LENGTH = 8
+# Steps of a kernel; a third of them have the other sign.
+SIZE = 9
+# Channels that one kernel sees, at most.
+MOST_CHANNELS = 9
+# Samples from whose responses thresholds are drawn.
+SEEN = 32
+IN_CACHE = 32
+
+
+class KernelStem(nn.Module):
+    """How often random dilated kernels pass a threshold: fixed features of signals, in one cell.
+
+    Kernels have nine steps, of which three are 2 and the others -1, less their mean, in dilations
+    1, 2, 4 and so on, as far as they fit. Each sees some of the channels, with normal weights; its
+    threshold is a response drawn from a training sample; its feature is the share of time in which
+    its response is larger.
+
+    Parameters
+    ----------
+    input_shape : tuple of two int
+        ``(C, L)``, with a length of at least 8.
+    n_kernels : int, default=2048
+
+    References
+    ----------
+    Dempster, Schmidt and Webb (2021). MiniRocket: a very fast (almost) deterministic transform for
+    time series classification. KDD.
+    """
+
+    weight: Tensor
+    threshold: Tensor
+
+    def __init__(self, input_shape: tuple[int, ...], n_kernels: int = 2048) -> None:
+        super().__init__()
+        if len(input_shape) != 2 or input_shape[1] < LEAST_LENGTH:
+            raise ValueError(
+                f"encoder='kernels' encodes signals (C, L) of at least {LEAST_LENGTH} values a "
+                f"channel, but the samples have shape {input_shape}. Give X as (n, C, L), or use "
+                "encoder='columns' for vectors and 'patches' for images."
+            )
+        channels, length = input_shape
+        self.size = SIZE if length >= SIZE else 7
+        self.dilations = [2**j for j in range(30) if 2**j * (self.size - 1) < length]
+        each = -(-n_kernels // len(self.dilations))
+        n = len(self.dilations)
+        self.register_buffer("weight", torch.zeros(n, each, channels, self.size))
+        self.register_buffer("threshold", torch.zeros(n, each))
+        self.out_shape = (n * each, 1)
+
+    @torch.no_grad()
+    def adapt(self, x: Tensor) -> None:
+        """Draw kernels, and their thresholds from standardised signals (n, C, L)."""
+        n, each, channels, _ = self.weight.shape
+        high = torch.rand(n, each, self.size).argsort(dim=-1) < self.size // 3
+        steps = torch.where(high, 2.0, -1.0)
+        steps = steps - steps.mean(dim=-1, keepdim=True)
+        count = 1 + (torch.rand(n, each, 1) * min(channels, MOST_CHANNELS)).long()
+        used = torch.rand(n, each, channels).argsort(dim=-1).argsort(dim=-1) < count
+        mixture = used * torch.randn(n, each, channels) if channels > 1 else torch.ones(n, each, 1)
+        self.weight.copy_(mixture[..., None] * steps[:, :, None])
+        some = x[torch.randint(len(x), (min(len(x), SEEN),)).to(x.device)]
+        for k in range(n):
+            responses = self.respond(some, k).transpose(0, 1).flatten(1)
+            place = torch.randint(responses.shape[1], (each, 1)).to(x.device)
+            self.threshold[k] = responses.gather(1, place)[:, 0]
+
+    def respond(self, x: Tensor, k: int) -> Tensor:
+        """Return the responses of the kernels of one dilation: (n, kernels, L)."""
+        dilation = self.dilations[k]
+        padding = dilation * (self.size - 1) // 2
+        return conv1d(x, self.weight[k], dilation=dilation, padding=padding)
+
+    def shares(self, x: Tensor) -> Tensor:
+        """Return the shares of time of some signals."""
+        passed = [
+            (self.respond(x, k) > self.threshold[k][:, None]).to(x.dtype).mean(dim=-1)
+            for k in range(len(self.dilations))
+        ]
+        return torch.cat(passed, dim=1)[:, :, None]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map signals (n, C, L) to (n, n_kernels, 1)."""
+        if torch.compiler.is_compiling():
+            return self.shares(x)
+        return torch.cat([self.shares(part) for part in torch.split(x, IN_CACHE)])
+
+
+class KernelEncoder(LinearEncoder):
+    """Encode signals linearly in the responses of random convolution kernels.
+
+    Parameters
+    ----------
+    input_shape : tuple of two int
+        ``(C, L)``, with a length of at least 8.
+    n_components : int
+        Size of the code.
+    n_kernels : int, default=2048
+        Number of kernels.
+    hidden_units : int, default=256
+        Size of the hidden layer; at least that of the code.
+    """
+
+    takes_signals: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        input_shape: tuple[int, ...],
+        n_components: int,
+        *,
+        n_kernels: int = 2048,
+        hidden_units: int = 256,
+    ) -> None:
+        stem = KernelStem(input_shape, n_kernels)
+        super().__init__(
+            stem,
+            stem.out_shape,
+            n_components,
+            hidden_units=hidden_units,
+            n_coordinates=max(1024, 2 * n_components),
+        )

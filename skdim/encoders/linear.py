@@ -1,0 +1,175 @@
+"""Encoders that are linear in fixed features: what the closed form of InfoMax solves for."""
+
+import math
+
+import torch
+from torch import Generator, Tensor, nn
+
+from skdim.closed_form import Directions, principal_axes, rotation, scale_of
+from skdim.encoders.features import Features
+
+__all__ = ["LinearEncoder"]
+
+# Random directions beyond those wanted, from which principal ones are computed.
+OVERSAMPLED = 16
+# Added to the spread of features before dividing by it.
+SMALLEST_SPREAD = 1e-4
+
+
+class CellLinear(nn.Module):
+    """A linear layer for each cell of a grid.
+
+    Parameters
+    ----------
+    channels, units : int
+        Channels of the given map and of the new one.
+    grid : tuple of int
+        Shape of both.
+    """
+
+    def __init__(self, channels: int, units: int, grid: tuple[int, ...]) -> None:
+        super().__init__()
+        self.grid = grid
+        cells = math.prod(grid)
+        spread = 1 / math.sqrt(channels)
+        self.weight = nn.Parameter(torch.empty(cells, channels, units).uniform_(-spread, spread))
+        self.bias = nn.Parameter(torch.zeros(cells, units))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (n, channels, *grid) to (n, units, *grid)."""
+        cells = x.flatten(2).permute(2, 0, 1)
+        mapped = torch.baddbmm(self.bias[:, None], cells, self.weight)
+        return mapped.permute(1, 2, 0).reshape(x.shape[0], -1, *self.grid)
+
+
+class LinearEncoder(nn.Module):
+    """Encode linearly what a fixed network sees in a sample.
+
+    ``conv`` holds the features of the fixed network, a grid of cells, standardised; ``hidden`` and
+    ``code`` are linear in them. A channel of ``local`` is what one cell tells of one direction.
+
+    The linear layers are set by the closed form of InfoMax (:mod:`skdim.closed_form`); training by
+    gradients goes on from there. Each direction is scaled so that its variance over looks at one
+    sample, which the code should ignore, is that of all others, and the strongest come out
+    largest: a direction of correlation r has variance ``r / (1 - r)``. ``hidden`` and ``code`` are
+    then rotated, so that standardising them, as in front of a linear classifier, keeps this scale.
+
+    Parameters
+    ----------
+    stem : Module
+        The fixed network: standardised samples to features of shape ``out_shape``, which has an
+        ``adapt(x)`` that sets it from training samples.
+    n_components : int
+        Size of the code.
+    local_units : int, default=256
+        Channels of the local features.
+    hidden_units : int, default=1024
+        Size of the hidden layer; at least that of the code.
+    n_coordinates : int, default=1280
+        Most coordinates of all cells together, among which the directions are looked for.
+    """
+
+    mean: Tensor
+    spread: Tensor
+    correlations: Tensor
+
+    def __init__(
+        self,
+        stem: nn.Module,
+        out_shape: tuple[int, ...],
+        n_components: int,
+        *,
+        local_units: int = 256,
+        hidden_units: int = 1024,
+        n_coordinates: int = 1280,
+    ) -> None:
+        super().__init__()
+        self.stem = stem
+        self.n_coordinates = n_coordinates
+        channels, *grid = out_shape
+        n_features = math.prod(out_shape)
+        hidden_units = max(n_components, min(hidden_units, n_features))
+        self.register_buffer("mean", torch.zeros(out_shape))
+        self.register_buffer("spread", torch.ones(out_shape))
+        self.register_buffer("correlations", torch.zeros(hidden_units))
+        self.to_local = CellLinear(channels, min(local_units, hidden_units), tuple(grid))
+        self.to_hidden = nn.Linear(n_features, hidden_units)
+        self.to_code = nn.Linear(hidden_units, n_components)
+
+    def features(self, x: Tensor) -> Tensor:
+        """Return the standardised features (n, channels, *grid) of the fixed network."""
+        return (self.stem(x) - self.mean) / self.spread
+
+    def forward(self, x: Tensor) -> Features:
+        """Encode.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n, *input_shape)
+
+        Returns
+        -------
+        Features
+        """
+        conv = self.features(x)
+        hidden = self.to_hidden(conv.flatten(1))
+        return Features(self.to_local(conv), conv, hidden, self.to_code(hidden))
+
+    @torch.no_grad()
+    def adapt(self, x: Tensor) -> None:
+        """Set the fixed network from standardised training samples (n, *input_shape)."""
+        self.stem.adapt(x)
+
+    @torch.no_grad()
+    def find_basis(self, raw: Tensor, generator: Generator) -> Tensor:
+        """Set the standardisation of the features, and find coordinates for them.
+
+        Parameters
+        ----------
+        raw : Tensor of shape (n, channels, *grid)
+            What the fixed network gives for training samples.
+        generator : Generator
+            On the CPU.
+
+        Returns
+        -------
+        Tensor of shape (channels, p)
+            Leading principal axes of the channels, over all cells.
+        """
+        self.mean.copy_(raw.mean(dim=0))
+        self.spread.copy_(raw.std(dim=0) + SMALLEST_SPREAD)
+        cells = ((raw - self.mean) / self.spread).flatten(2).mT.flatten(0, 1)
+        n_axes = min(max(1, self.n_coordinates // self.mean[0].numel()), len(cells) - 1, len(self.mean))
+        n_drawn = min(n_axes + OVERSAMPLED, len(self.mean))
+        return principal_axes(cells, n_axes, torch.randn(len(self.mean), n_drawn, generator=generator).to(raw))
+
+    def project(self, x: Tensor, basis: Tensor) -> Tensor:
+        """Return the coordinates of samples, cell after cell: (n, cells * p)."""
+        return (self.features(x).flatten(2).mT @ basis).flatten(1)
+
+    @torch.no_grad()
+    def set_directions(self, basis: Tensor, found: Directions) -> None:
+        """Set the linear layers from the solution of the closed form."""
+        n_hidden, n_code = self.to_code.in_features, self.to_code.out_features
+        n_local = self.to_local.weight.shape[2]
+        kept = len(found.correlations)
+        scale = scale_of(found.correlations)
+        turn = rotation(n_hidden)
+        basis = basis.cpu().double()
+        cells = (found.weight * scale).reshape(-1, basis.shape[1], kept)
+        # Features are laid out channel by channel. Directions that do not exist are 0.
+        whole = (basis @ cells).movedim(0, 1).flatten(0, 1) @ turn[:kept]
+        self.to_hidden.weight.copy_(whole.T)
+        self.to_hidden.bias.copy_(-(found.mean @ found.weight * scale) @ turn[:kept])
+        self.to_code.weight.copy_((turn.T[:, :n_code] @ rotation(n_code)).T)
+        self.to_code.bias.zero_()
+        self.correlations.copy_(padded(found.correlations, n_hidden))
+        if "local" in found.estimates:
+            estimate = found.estimates["local"]
+            self.to_local.weight.copy_(padded(basis @ (estimate.weight * scale), n_local))
+            self.to_local.bias.copy_(padded(estimate.bias * scale, n_local))
+
+
+def padded(x: Tensor, n: int) -> Tensor:
+    """Cut or pad the last axis to n entries."""
+    return nn.functional.pad(x[..., :n], (0, n - min(n, x.shape[-1])))

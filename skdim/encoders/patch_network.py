@@ -1,0 +1,139 @@
+"""A trained network of images whose first layer is made of patches of the images themselves."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import adaptive_avg_pool2d, conv2d, pad, relu, softshrink
+
+from skdim.encoders.layers import Stages, check_images, convolution, hidden_layer
+
+__all__ = ["PatchNetworkEncoder"]
+
+GRID = 4
+DRAWN = 20_000
+IN_CACHE = 32
+# torch 2.6 has no word for exporting alone.
+is_exporting = getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)
+# Threshold of the filters' responses, and share of the patches' variance added before whitening.
+THRESHOLD = 0.5
+DAMPING = 1e-3
+
+
+class PatchNetworkEncoder(Stages):
+    """Encode images by whitened patches, then a small trained network.
+
+    The first layer is fixed. Its filters are random patches of the training images, whitened and
+    of unit length; both signs of their responses pass a threshold and are averaged over a grid of
+    4x4 cells. This is the front of single-layer networks on patches, which are strong on small
+    images and cost no training. Behind it a network is trained whose layers are cheap, since they
+    see 16 cells and not a thousand pixels: a 1x1 convolution (the local features, one a cell), a
+    2x2 convolution (the last map), a hidden layer and a linear code.
+
+    Filters scale with the image: they overlap threefold, and about 16 of their steps fit the
+    shorter side.
+
+    Parameters
+    ----------
+    input_shape : tuple of three int
+        ``(C, H, W)``, with sides of at least 8.
+    n_components : int
+        Size of the code.
+    n_filters : int, default=128
+        Number of patches that become filters.
+    local_units : int, default=128
+        Channels of the local features.
+    map_units : int, default=256
+        Channels of the last map, of 2x2 cells.
+    hidden_units : int, default=1024
+        Size of the hidden layer.
+
+    References
+    ----------
+    Coates and Ng (2011). The importance of encoding versus training with sparse coding and vector
+    quantization. ICML. (Random patches as filters, thresholds of both signs.)
+    """
+
+    filters: Tensor
+    offset: Tensor
+
+    def __init__(
+        self,
+        input_shape: tuple[int, ...],
+        n_components: int,
+        *,
+        n_filters: int = 128,
+        local_units: int = 128,
+        map_units: int = 256,
+        hidden_units: int = 1024,
+    ) -> None:
+        super().__init__()
+        check_images("patch_network", input_shape, 8)
+        channels, side = input_shape[0], min(input_shape[1:])
+        self.stride = max(1, round(side / 16))
+        self.side = max(4, 3 * self.stride)
+        self.register_buffer("filters", torch.zeros(n_filters, channels, self.side, self.side))
+        self.register_buffer("offset", torch.zeros(n_filters))
+        self.to_local = nn.Sequential(
+            nn.BatchNorm2d(2 * n_filters),
+            nn.Conv2d(2 * n_filters, local_units, 1, bias=False),
+            nn.BatchNorm2d(local_units),
+            nn.ReLU(),
+        )
+        self.to_conv = convolution(local_units, map_units, 2, stride=2)
+        self.to_hidden = hidden_layer(map_units * (GRID // 2) ** 2, hidden_units)
+        self.to_code = nn.Linear(hidden_units, n_components)
+
+    @torch.no_grad()
+    def adapt(self, x: Tensor) -> None:
+        """Take the filters from training images.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n, C, H, W)
+            Standardised.
+        """
+        patches = self.draw_patches(x)
+        mean = patches.mean(dim=0)
+        variances, axes = torch.linalg.eigh(torch.cov(patches.T))
+        damping = (DAMPING * variances.sum()).clamp(min=1e-12)
+        whiten = axes * (variances.clamp(min=0) + damping).rsqrt() @ axes.T
+        chosen = torch.randint(len(patches), (len(self.filters),)).to(x.device)
+        directions = nn.functional.normalize((patches[chosen] - mean) @ whiten, dim=1)
+        filters = directions @ whiten
+        self.filters.copy_(filters.reshape(self.filters.shape))
+        self.offset.copy_(-filters @ mean)
+
+    def draw_patches(self, x: Tensor) -> Tensor:
+        """Cut patches at random places out of images; shape (DRAWN, C * side * side)."""
+        n, _, height, width = x.shape
+        image = torch.randint(n, (DRAWN, 1, 1))
+        top = torch.randint(height - self.side + 1, (DRAWN, 1, 1))
+        left = torch.randint(width - self.side + 1, (DRAWN, 1, 1))
+        rows = top + torch.arange(self.side)[:, None]
+        columns = left + torch.arange(self.side)
+        cut = x[image.to(x.device), :, rows.to(x.device), columns.to(x.device)]
+        return cut.movedim(-1, 1).flatten(1)
+
+    def respond(self, x: Tensor) -> Tensor:
+        """Average both signs of the filters' responses over the cells; (n, 2 * n_filters, 4, 4)."""
+        before = (self.side - self.stride) // 2
+        after = self.side - self.stride - before
+        padded = pad(x, (before, after, before, after), mode="reflect")
+        response = conv2d(
+            padded.contiguous(memory_format=torch.channels_last),
+            self.filters.contiguous(memory_format=torch.channels_last),
+            self.offset,
+            stride=self.stride,
+        )
+        # One tensor holds what passes of both signs. The negative ones are what the mean of the
+        # positive ones has beyond the mean of both: a subtraction after pooling, when all is small.
+        passed = softshrink(response, THRESHOLD)
+        positive, signed = (adaptive_avg_pool2d(r, GRID) for r in (relu(passed), passed))
+        return torch.cat([positive, positive - signed], dim=1)
+
+    def prepare(self, x: Tensor) -> Tensor:
+        """Give the responses of all images; see ``respond``."""
+        # On a CPU the responses of a few images stay in its cache: seven times as fast.
+        # An exported model has no fixed number of images, nor of parts.
+        if x.device.type != "cpu" or is_exporting():
+            return self.respond(x)
+        return torch.cat([self.respond(part) for part in torch.split(x, IN_CACHE)])

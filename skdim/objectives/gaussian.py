@@ -1,0 +1,103 @@
+"""A term of information whose critic is Gaussian: what the closed form solves for."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from skdim.bounds import BOUNDS
+from skdim.closed_form import Directions, information_of, rotation, scale_of
+from skdim.critics import GaussianCritic
+from skdim.encoders import Features
+from skdim.objectives.base import Batch
+from skdim.objectives.information import Information
+
+__all__ = ["GaussianInformation"]
+
+
+class GaussianInformation(Information):
+    """Information between the code and a layer, by a Gaussian critic.
+
+    The closed form sets the critic to the logarithm of the ratio of the Gaussian densities that
+    were fitted. Its mean over true pairs is then the score: the information, in nats, if code and
+    layer are jointly Gaussian. It needs no false pairs, and depends on no batch size. Training by
+    gradients maximises InfoNCE with the same critic, which is the score from then on.
+
+    Parameters
+    ----------
+    name : str
+    critic : GaussianCritic
+    **kwargs : Any
+        As :class:`Information` takes them: ``weight``, ``looks`` and ``whole``.
+    """
+
+    scores_looks = True
+    solved: Tensor
+    critic: GaussianCritic
+
+    def __init__(self, name: str, critic: GaussianCritic, **kwargs: Any) -> None:
+        super().__init__(name, critic, BOUNDS["infonce"], **kwargs)
+        self.register_buffer("solved", torch.zeros((), dtype=torch.bool))
+
+    @torch.no_grad()
+    def set_directions(self, found: Directions, basis: Tensor, code_size: int) -> float:
+        """Set the critic from the solution of the closed form.
+
+        Parameters
+        ----------
+        found : Directions
+        basis : Tensor of shape (channels, p)
+            Coordinates of the features of a cell.
+        code_size : int
+            Size of the code, which is rotated.
+
+        Returns
+        -------
+        float
+            The information in nats between two looks, as far as the densities are Gaussian.
+        """
+        estimate = found.estimates[self.name]
+        k = min(code_size, self.critic.units, len(found.correlations))
+        # A direction that nothing tells of takes no part: the inverse of its scale stays 0.
+        inverse = inverse_of(scale_of(found.correlations)[:k])
+        told = inverse_of(estimate.correlations[:k])
+        code = (inverse[:, None] * rotation(code_size)[:k], torch.zeros(k))
+        if self.whole:
+            cells = estimate.weight[0].reshape(-1, basis.shape[1], len(found.correlations))
+            weight = (basis.cpu().double() @ cells).movedim(0, 1).flatten(0, 1)[:, :k].T
+            layer = told[:, None] * weight, told * estimate.bias[0, :k]
+        else:
+            features = self.critic.local_projection.in_features
+            layer = torch.diag(told * inverse), torch.zeros(k)
+            layer = nn_pad(layer[0], features), layer[1]
+        correlations = estimate.correlations[:k] * (told > 0)
+        self.critic.set_pairs(code, layer, correlations)
+        self.solved.fill_(True)
+        return float(information_of(correlations))
+
+    def forward(self, looks: Sequence[Features], batch: Batch) -> dict[str, Tensor]:
+        """Compute minus the weighted bound; see ``AbstractObjective.forward``."""
+        self.solved.fill_(False)
+        return super().forward(looks, batch)
+
+    def score_looks(self, looks: Sequence[Features], batch: Batch) -> Tensor:
+        """Average the critic's scores of true pairs, or InfoNCE if it was trained by gradients."""
+        values = []
+        for code, layer in self.looks:
+            codes = self.critic.project_code(looks[code].code)
+            locations = self.critic.project_local(self.layer_of(looks[layer]))
+            values.append(self.critic.join(codes, locations).mean())
+        return torch.where(
+            self.solved, torch.stack(values).mean(), self.score(looks[0], batch)
+        )
+
+
+def inverse_of(x: Tensor) -> Tensor:
+    """Return 1 / x, and 0 where x is 0."""
+    return torch.where(x > 1e-6, 1 / x.clamp(min=1e-6), torch.zeros_like(x))
+
+
+def nn_pad(x: Tensor, n: int) -> Tensor:
+    """Pad the last axis with zeros to n entries."""
+    return torch.nn.functional.pad(x, (0, n - x.shape[-1]))

@@ -1,0 +1,101 @@
+"""Training without gradients: two passes over the samples, and an eigenproblem."""
+
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Generator, Tensor
+
+from skdim.closed_form import Sums
+from skdim.inputs import Rows
+from skdim.objectives import AbstractObjective, GaussianInformation, Together
+from skdim.views import find_pairs
+
+__all__ = ["LookSums", "gaussian_terms", "sum_looks"]
+
+# Samples from which the coordinates are computed.
+BASIS_ROWS = 3000
+# Samples of which all looks are encoded at once.
+CHUNK = 128
+
+
+@dataclass(frozen=True)
+class LookSums:
+    """What the closed form knows of all samples so far; more can be added.
+
+    Parameters
+    ----------
+    basis : Tensor of shape (channels, p)
+        Coordinates of the features of a cell.
+    sums : Sums
+    """
+
+    basis: Tensor
+    sums: Sums
+
+
+def gaussian_terms(objective: AbstractObjective) -> list[GaussianInformation]:
+    """Return the terms of an objective that the closed form solves for."""
+    parts = list(objective) if isinstance(objective, Together) else [objective]
+    return [part for part in parts if isinstance(part, GaussianInformation)]
+
+
+def all_looks(view: Any, x: Tensor, generator: Generator) -> tuple[list[Tensor], Any]:
+    """Look at samples; where all looks are compared, the sample as it is counts as one more."""
+    looks = list(view(x, generator))
+    pairs = find_pairs(view, len(looks))
+    n = len(looks)
+    if n > 1 and set(pairs) == {(i, j) for i in range(n) for j in range(n) if i != j}:
+        looks.append(x)
+        pairs = tuple((i, j) for i in range(n + 1) for j in range(n + 1) if i != j)
+    return looks, pairs
+
+
+@torch.no_grad()
+def sum_looks(
+    module: torch.nn.Sequential,
+    view: Any,
+    rows: Rows,
+    generator: Generator,
+    known: LookSums | None,
+) -> LookSums:
+    """Sum over the looks at all samples, beside what is known.
+
+    Parameters
+    ----------
+    module : Sequential
+        Standardisation and a :class:`~skdim.encoders.LinearEncoder`, in evaluation mode.
+    view : View
+    rows : Rows
+    generator : Generator
+        Of the view.
+    known : LookSums or None
+        None sets the standardisation of the features, and the coordinates, from these samples.
+
+    Returns
+    -------
+    LookSums
+    """
+    standardise, encoder = module
+    basis = find_basis(module, rows, generator) if known is None else known.basis
+    total = None if known is None else known.sums
+    with closing(rows.read(rows.chunks(CHUNK), generator)) as chunks:
+        for x in chunks:
+            looks, pairs = all_looks(view, x.float(), generator)
+            coordinates = encoder.project(standardise(torch.cat(looks)), basis)
+            new = Sums.of(coordinates.chunk(len(looks)), pairs)
+            total = new if total is None else total + new
+    assert total is not None
+    return LookSums(basis, total)
+
+
+def find_basis(module: torch.nn.Sequential, rows: Rows, generator: Generator) -> Tensor:
+    """Standardise features and find coordinates for them, from some of the samples."""
+    standardise, encoder = module
+    n = min(len(rows), BASIS_ROWS)
+    some = rows.numbers[torch.arange(n, device=rows.device) * len(rows) // n]
+    parts = [encoder.stem(standardise(rows[part])) for part in some.split(CHUNK)]
+    seed = torch.randint(2**62, (1,), generator=generator, device=generator.device).item()
+    basis: Tensor = encoder.find_basis(torch.cat(parts), Generator().manual_seed(int(seed)))
+    return basis

@@ -1,0 +1,81 @@
+"""Two looks at each signal, cut out in time, moved and scaled differently."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor
+from torch.nn.functional import grid_sample
+
+from skdim.views.base import Pairs, check_share
+
+__all__ = ["Stretch"]
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Look twice at each signal: a part of its time, stretched to its length, moved and scaled.
+
+    The code of either look is compared with the local features of the other.
+
+    Parameters
+    ----------
+    crop : float, default=0.1
+        Largest share of the time that a look leaves out; the rest is stretched.
+    shift : float, default=0.05
+        Largest shift, as a share of the length; the ends are repeated.
+    scale : float, default=0.1
+        Each channel is multiplied by a factor from ``[1 - scale, 1 + scale]``.
+
+    Raises
+    ------
+    ValueError
+        If a strength is outside [0, 1].
+    """
+
+    crop: float = 0.1
+    shift: float = 0.05
+    scale: float = 0.1
+    pairs: Pairs = ((0, 1), (1, 0))
+
+    def __post_init__(self) -> None:
+        """Refuse strengths that make no sense."""
+        for name in ("crop", "shift", "scale"):
+            check_share(self, name)
+
+    def __call__(self, x: Tensor, generator: Generator) -> tuple[Tensor, ...]:
+        """Look twice.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n, C, L)
+        generator : Generator
+            On the device of ``x``.
+
+        Returns
+        -------
+        tuple of two Tensors of shape (n, C, L)
+
+        Raises
+        ------
+        ValueError
+            If samples are not signals.
+        """
+        if x.ndim != 3:
+            raise ValueError(
+                "Stretch is a view of signals (C, L), but each sample has the shape "
+                f"{tuple(x.shape[1:])}. Use view='auto' or None."
+            )
+        return self.look(x, generator), self.look(x, generator)
+
+    def look(self, x: Tensor, generator: Generator) -> Tensor:
+        """Look once; see ``__call__``."""
+        n, channels, length = x.shape
+        share, place, shift = torch.rand((3, n, 1), generator=generator, device=x.device)
+        part = 1 - self.crop * share
+        center = (1 - part) * (2 * place - 1) + 2 * self.shift * (2 * shift - 1)
+        time = torch.linspace(-1, 1, length, device=x.device) * part + center
+        grid = torch.stack([time, torch.zeros_like(time)], dim=2)[:, None].to(x.dtype)
+        moved = grid_sample(x[:, :, None], grid, padding_mode="border", align_corners=True)
+        uniform = torch.rand((n, channels, 1), generator=generator, device=x.device)
+        factors = (1 + self.scale * (2 * uniform - 1)).to(x.dtype)
+        return moved[:, :, 0] * factors
