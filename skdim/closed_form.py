@@ -19,14 +19,23 @@ Hotelling (1936). Relations between two sets of variates. Biometrika 28.
 Bach and Jordan (2005). A probabilistic interpretation of canonical correlation analysis.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Self
 
 import torch
 from torch import Tensor
 
-__all__ = ["Directions", "Estimate", "Sums", "information_of", "principal_axes", "rotation", "scale_of", "solve"]
+__all__ = [
+    "Directions",
+    "Estimate",
+    "Sums",
+    "information_of",
+    "principal_axes",
+    "rotation",
+    "scale_of",
+    "solve",
+]
 
 # Share of the mean variance that is added to all variances, so that small ones are not inverted.
 RIDGE = 1e-2
@@ -42,7 +51,7 @@ class Sums:
 
     Parameters
     ----------
-    count : int
+    count : Tensor of shape ()
         Number of pairs.
     code_first, layer_first : Tensor of shape (q,)
         Sums of the looks that give the code, and of those that it is compared with.
@@ -52,7 +61,7 @@ class Sums:
         Sum of the products of the first with the second.
     """
 
-    count: int
+    count: Tensor
     code_first: Tensor
     code_second: Tensor
     layer_first: Tensor
@@ -83,7 +92,7 @@ class Sums:
         same = sorted(code) == sorted(layer)
         code_sums = own_sums(looks, code)
         return cls(
-            len(pairs) * len(looks[0]),
+            torch.tensor(float(len(pairs) * len(looks[0])), dtype=torch.float64),
             *code_sums,
             *(code_sums if same else own_sums(looks, layer)),
             wide(first.T @ partners),
@@ -92,6 +101,10 @@ class Sums:
     def __add__(self, other: Self) -> Self:
         """Sum over the samples of both."""
         return type(self)(*[getattr(self, f.name) + getattr(other, f.name) for f in fields(self)])
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> Self:
+        """Apply a function to all tensors."""
+        return type(self)(*[change(getattr(self, f.name)) for f in fields(self)])
 
 
 @dataclass(frozen=True)
@@ -151,9 +164,7 @@ def wide(x: Tensor) -> Tensor:
     return x.cpu().double()
 
 
-def solve(
-    sums: Sums, weights: Mapping[str, float], n_cells: int, n_directions: int
-) -> Directions:
+def solve(sums: Sums, weights: Mapping[str, float], n_cells: int, n_directions: int) -> Directions:
     """Solve for the directions with the most information.
 
     Parameters
@@ -218,7 +229,7 @@ def information_of(correlations: Tensor) -> Tensor:
 
 def scale_of(correlations: Tensor) -> Tensor:
     """Return the scale of each direction; its square is the ratio of signal to noise."""
-    return (correlations / (1 - correlations)).sqrt()
+    return torch.sqrt(correlations / (1 - correlations))
 
 
 def principal_axes(x: Tensor, n_axes: int, draw: Tensor) -> Tensor:
@@ -244,16 +255,17 @@ def principal_axes(x: Tensor, n_axes: int, draw: Tensor) -> Tensor:
     basis = torch.linalg.qr(x.T @ (x @ draw))[0]
     projected = x @ basis
     _, axes = torch.linalg.eigh(projected.T @ projected)
-    return basis @ axes.flip(1)[:, :n_axes]
+    leading: Tensor = basis @ axes.flip(1)[:, :n_axes]
+    return leading
 
 
 def rotation(n: int) -> Tensor:
-    """Return an orthogonal matrix (n, n) whose entries are all about as large: the cosine transform.
+    """Return an orthogonal matrix (n, n) of entries that are all about as large.
 
-    Rotated by it, all numbers of a representation have about the same variance, so that
-    standardising them changes little of their scales.
+    The matrix is that of the cosine transform. Rotated by it, all numbers of a representation have
+    about the same variance, so that standardising them changes little of their scales.
     """
     k = torch.arange(n, dtype=torch.float64)
-    matrix = torch.cos(torch.pi / n * (k[:, None] + 0.5) * k) * (2 / n) ** 0.5
+    matrix: Tensor = torch.cos(torch.pi / n * (k[:, None] + 0.5) * k) * (2 / n) ** 0.5
     matrix[:, 0] /= 2**0.5
     return matrix

@@ -32,9 +32,7 @@ class GaussianCritic(AbstractCritic):
         Pairs of numbers that are compared; None is the smaller of both sizes.
     """
 
-    def __init__(
-        self, code_features: int, local_features: int, units: int | None = None
-    ) -> None:
+    def __init__(self, code_features: int, local_features: int, units: int | None = None) -> None:
         super().__init__()
         self.units = min(code_features, local_features) if units is None else units
         self.code_projection = nn.Linear(code_features, self.units)

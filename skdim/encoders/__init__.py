@@ -19,7 +19,7 @@ from skdim.encoders.folded import (
 )
 from skdim.encoders.hooked import HookedEncoder
 from skdim.encoders.kernels import KernelEncoder
-from skdim.encoders.linear import LinearEncoder
+from skdim.encoders.linear import AbstractStem, LinearEncoder
 from skdim.encoders.mlp import MLPEncoder
 from skdim.encoders.patch_network import PatchNetworkEncoder
 from skdim.encoders.patches import PatchEncoder
@@ -30,6 +30,7 @@ from skdim.encoders.valid_cnn import ValidCNNEncoder
 __all__ = [
     "ENCODERS",
     "LAYERS",
+    "AbstractStem",
     "Adaptable",
     "AlexNetEncoder",
     "ColumnEncoder",

@@ -1,10 +1,10 @@
 """An encoder of vectors that is linear in the columns and in random features of them."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import linear, relu
 
-from skdim.encoders.linear import LinearEncoder
+from skdim.encoders.linear import AbstractStem, LinearEncoder
 
 __all__ = ["ColumnEncoder", "ColumnStem"]
 
@@ -12,7 +12,7 @@ __all__ = ["ColumnEncoder", "ColumnStem"]
 CUT = 10.0
 
 
-class ColumnStem(nn.Module):
+class ColumnStem(AbstractStem):
     """The columns themselves, beside random features: fixed features of vectors, in one cell.
 
     A random feature is the positive part of a random direction less a threshold, both normal, the
@@ -87,7 +87,6 @@ class ColumnEncoder(LinearEncoder):
         n_coordinates = max(512, 2 * n_components)
         super().__init__(
             stem,
-            stem.out_shape,
             n_components,
             hidden_units=hidden_units,
             n_coordinates=n_coordinates,

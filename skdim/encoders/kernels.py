@@ -3,10 +3,10 @@
 from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import conv1d
 
-from skdim.encoders.linear import LinearEncoder
+from skdim.encoders.linear import AbstractStem, LinearEncoder
 
 __all__ = ["KernelEncoder", "KernelStem"]
 
@@ -20,7 +20,7 @@ SEEN = 32
 IN_CACHE = 32
 
 
-class KernelStem(nn.Module):
+class KernelStem(AbstractStem):
     """How often random dilated kernels pass a threshold: fixed features of signals, in one cell.
 
     Kernels have nine steps, of which three are 2 and the others -1, less their mean, in dilations
@@ -126,7 +126,6 @@ class KernelEncoder(LinearEncoder):
         stem = KernelStem(input_shape, n_kernels)
         super().__init__(
             stem,
-            stem.out_shape,
             n_components,
             hidden_units=hidden_units,
             n_coordinates=max(1024, 2 * n_components),

@@ -1,6 +1,7 @@
 """Encoders that are linear in fixed features: what the closed form of InfoMax solves for."""
 
 import math
+from abc import ABC, abstractmethod
 
 import torch
 from torch import Generator, Tensor, nn
@@ -8,12 +9,32 @@ from torch import Generator, Tensor, nn
 from skdim.closed_form import Directions, principal_axes, rotation, scale_of
 from skdim.encoders.features import Features
 
-__all__ = ["LinearEncoder"]
+__all__ = ["AbstractStem", "LinearEncoder"]
 
 # Random directions beyond those wanted, from which principal ones are computed.
 OVERSAMPLED = 16
 # Added to the spread of features before dividing by it.
 SMALLEST_SPREAD = 1e-4
+
+
+class AbstractStem(nn.Module, ABC):
+    """A fixed network, set from training samples and never trained.
+
+    Attributes
+    ----------
+    out_shape : tuple of int
+        ``(channels, *grid)`` of its features.
+    """
+
+    out_shape: tuple[int, ...]
+
+    @abstractmethod
+    def adapt(self, x: Tensor) -> None:
+        """Set buffers from standardised training samples (n, *input_shape)."""
+
+    @abstractmethod
+    def forward(self, x: Tensor) -> Tensor:
+        """Map standardised samples (n, *input_shape) to features (n, channels, *grid)."""
 
 
 class CellLinear(nn.Module):
@@ -38,7 +59,7 @@ class CellLinear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (n, channels, *grid) to (n, units, *grid)."""
         cells = x.flatten(2).permute(2, 0, 1)
-        mapped = torch.baddbmm(self.bias[:, None], cells, self.weight)
+        mapped: Tensor = torch.baddbmm(self.bias[:, None], cells, self.weight)
         return mapped.permute(1, 2, 0).reshape(x.shape[0], -1, *self.grid)
 
 
@@ -56,9 +77,8 @@ class LinearEncoder(nn.Module):
 
     Parameters
     ----------
-    stem : Module
-        The fixed network: standardised samples to features of shape ``out_shape``, which has an
-        ``adapt(x)`` that sets it from training samples.
+    stem : AbstractStem
+        The fixed network.
     n_components : int
         Size of the code.
     local_units : int, default=256
@@ -69,14 +89,14 @@ class LinearEncoder(nn.Module):
         Most coordinates of all cells together, among which the directions are looked for.
     """
 
+    stem: AbstractStem
     mean: Tensor
     spread: Tensor
     correlations: Tensor
 
     def __init__(
         self,
-        stem: nn.Module,
-        out_shape: tuple[int, ...],
+        stem: AbstractStem,
         n_components: int,
         *,
         local_units: int = 256,
@@ -86,11 +106,11 @@ class LinearEncoder(nn.Module):
         super().__init__()
         self.stem = stem
         self.n_coordinates = n_coordinates
-        channels, *grid = out_shape
-        n_features = math.prod(out_shape)
+        channels, *grid = stem.out_shape
+        n_features = math.prod(stem.out_shape)
         hidden_units = max(n_components, min(hidden_units, n_features))
-        self.register_buffer("mean", torch.zeros(out_shape))
-        self.register_buffer("spread", torch.ones(out_shape))
+        self.register_buffer("mean", torch.zeros(stem.out_shape))
+        self.register_buffer("spread", torch.ones(stem.out_shape))
         self.register_buffer("correlations", torch.zeros(hidden_units))
         self.to_local = CellLinear(channels, min(local_units, hidden_units), tuple(grid))
         self.to_hidden = nn.Linear(n_features, hidden_units)
@@ -98,7 +118,8 @@ class LinearEncoder(nn.Module):
 
     def features(self, x: Tensor) -> Tensor:
         """Return the standardised features (n, channels, *grid) of the fixed network."""
-        return (self.stem(x) - self.mean) / self.spread
+        standardised: Tensor = (self.stem(x) - self.mean) / self.spread
+        return standardised
 
     def forward(self, x: Tensor) -> Features:
         """Encode.
@@ -139,9 +160,13 @@ class LinearEncoder(nn.Module):
         self.mean.copy_(raw.mean(dim=0))
         self.spread.copy_(raw.std(dim=0) + SMALLEST_SPREAD)
         cells = ((raw - self.mean) / self.spread).flatten(2).mT.flatten(0, 1)
-        n_axes = min(max(1, self.n_coordinates // self.mean[0].numel()), len(cells) - 1, len(self.mean))
+        n_axes = min(
+            max(1, self.n_coordinates // self.mean[0].numel()), len(cells) - 1, len(self.mean)
+        )
         n_drawn = min(n_axes + OVERSAMPLED, len(self.mean))
-        return principal_axes(cells, n_axes, torch.randn(len(self.mean), n_drawn, generator=generator).to(raw))
+        return principal_axes(
+            cells, n_axes, torch.randn(len(self.mean), n_drawn, generator=generator).to(raw)
+        )
 
     def project(self, x: Tensor, basis: Tensor) -> Tensor:
         """Return the coordinates of samples, cell after cell: (n, cells * p)."""

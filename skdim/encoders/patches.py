@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, conv2d, normalize, relu, softshrink
 
 from skdim.encoders.layers import check_images
-from skdim.encoders.linear import LinearEncoder
+from skdim.encoders.linear import AbstractStem, LinearEncoder
 
 __all__ = ["PatchEncoder", "PatchLayer", "PatchStem"]
 
@@ -56,9 +56,7 @@ class PatchLayer(nn.Module):
     floor: Tensor
     threshold: Tensor
 
-    def __init__(
-        self, channels: int, side: int, rank: int, n_filters: int, damping: float
-    ) -> None:
+    def __init__(self, channels: int, side: int, rank: int, n_filters: int, damping: float) -> None:
         super().__init__()
         rank = min(rank, channels * side**2)
         self.side = side
@@ -113,7 +111,7 @@ class PatchLayer(nn.Module):
         return torch.cat([positive, positive - signed], dim=1)
 
 
-class PatchStem(nn.Module):
+class PatchStem(AbstractStem):
     """Two layers of patches: fixed features of images in a grid of 2x2 cells.
 
     The second layer sees the leading principal channels of the map that the first one gives. Each
@@ -156,7 +154,7 @@ class PatchStem(nn.Module):
         x = self.shrunk(x)
         self.first.adapt(x)
         some = x[torch.arange(min(len(x), MAPS)) * len(x) // min(len(x), MAPS)]
-        maps = torch.cat([self.first(part, self.map) for part in some.split(IN_CACHE)])
+        maps = torch.cat([self.first(part, self.map) for part in torch.split(some, IN_CACHE)])
         pixels = maps.permute(0, 2, 3, 1).flatten(0, 2)[::3]
         self.center.copy_(pixels.mean(dim=0))
         variances, axes = torch.linalg.eigh(torch.cov(pixels.T))
@@ -233,7 +231,6 @@ class PatchEncoder(LinearEncoder):
         stem = PatchStem(input_shape, n_filters=n_filters, n_second=n_second)
         super().__init__(
             stem,
-            stem.out_shape,
             n_components,
             local_units=local_units,
             hidden_units=hidden_units,

@@ -183,7 +183,7 @@ class AbstractTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Per
         going_on = self.warm_start and self.__sklearn_is_fitted__()
         with Run() as written:
             rows = self._go_on(X, y) if going_on else self._begin(X, y, written)
-            epochs = count_epochs(self, rows)
+            epochs = count_epochs(self, rows, solvable=self._is_solvable())
             solving = self._begins_solving(epochs, going_on=going_on)
             plan = Plan.of(self, epochs, solving=solving, checkpoints=written.checkpoints)
             with rows:
@@ -351,11 +351,19 @@ class AbstractTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Per
                 rows.labels, self.classes_ = read_labels(y, rows, type(self).__name__)
             with rows:
                 if written is not None:
-                    epochs, seed = count_epochs(self, rows), self._entropy
+                    epochs, seed = (
+                        count_epochs(self, rows, solvable=self._is_solvable()),
+                        self._entropy,
+                    )
                     apart = getattr(self, "_is_clone", False)
                     self._entropy = written.start(self, rows, epochs, seed, apart=apart)
                 self.net_, setting = build_net(
-                    self, rows, self._entropy, self._make_encoder, self._make_objective
+                    self,
+                    rows,
+                    self._entropy,
+                    self._make_encoder,
+                    self._make_objective,
+                    self._auto_view,
                 )
             self._built = describe_build(self.get_params(deep=False), setting)
             self._layer = self.output

@@ -344,16 +344,13 @@ class DeepInfoMaxTransformer(AbstractTransformer):
 
     def _is_solvable(self) -> bool:
         others = [name for name in WEIGHTS[2:] if getattr(self, name)]
-        encoder = self.encoder
+        encoder: Any = self.encoder
         while isinstance(encoder, partial):
             encoder = encoder.func
-        encoder = ENCODERS.get(encoder, encoder) if isinstance(encoder, str) else encoder
-        is_linear = (
-            (isinstance(encoder, str) and encoder == "auto")
-            or isinstance(encoder, LinearEncoder)
-            or (isinstance(encoder, type) and issubclass(encoder, LinearEncoder))
-        )
-        return is_linear and not others and not self._needs_gradients()
+        if isinstance(encoder, str):
+            encoder = LinearEncoder if encoder == "auto" else ENCODERS[encoder]
+        kind = encoder if isinstance(encoder, type) else type(encoder)
+        return issubclass(kind, LinearEncoder) and not [*others, *self._needs_gradients()]
 
     def _auto_encoder(self, layout: Layout) -> str:
         if self._is_solvable():

@@ -16,11 +16,11 @@ from torch import Generator, Tensor, nn
 from skdim.encoders import Features
 from skdim.encoders.adapter import describe
 from skdim.estimators.parts import OPTIMIZERS, find_view, make_standardise
-from skdim.inputs import Rows, Standardise
+from skdim.inputs import Layout, Rows, Standardise
 from skdim.inputs.draws import seeded
 from skdim.objectives import AbstractObjective, Setting
 from skdim.training import Checkpoints, EarlyStopping, EncoderNet, check_precision, choose_net
-from skdim.views import find_pairs
+from skdim.views import View, find_pairs
 
 __all__ = [
     "Plan",
@@ -93,10 +93,10 @@ def is_same(now: Any, before: Any) -> bool:
     return now is before
 
 
-def count_epochs(estimator: Any, rows: Rows) -> int:
-    """Say how often ``max_epochs`` wants the samples to be gone through."""
+def count_epochs(estimator: Any, rows: Rows, *, solvable: bool) -> int:
+    """Return how often ``max_epochs`` asks to go through the samples by gradients."""
     if isinstance(estimator.max_epochs, str):
-        return 0 if estimator._is_solvable() else auto_epochs(len(rows))
+        return 0 if solvable else auto_epochs(len(rows))
     return int(estimator.max_epochs)
 
 
@@ -182,6 +182,7 @@ def build_net(
     entropy: int,
     make_encoder: Callable[[Standardise, Rows], tuple[nn.Sequential, Features]],
     make_objective: Callable[[Setting], AbstractObjective],
+    auto_view: Callable[[Layout], View],
 ) -> tuple[EncoderNet, Setting]:
     """Draw first weights for everything that is trained.
 
@@ -192,7 +193,7 @@ def build_net(
     setting : Setting
         What the objective was built from.
     """
-    view = find_view(estimator.view, rows.layout, estimator._auto_view(rows.layout))
+    view = find_view(estimator.view, rows.layout, auto_view(rows.layout))
     standardise = make_standardise(rows)
     with seeded(entropy, rows.device):
         encoder, sizes = make_encoder(standardise, rows)
@@ -317,9 +318,7 @@ def run(net: EncoderNet, rows: Rows, plan: Plan, entropy: int) -> int:
     guard = nullcontext() if alone else seeded(entropy + done, rows.device)
     try:
         with guard:
-            net.train(
-                part, held_out, epochs=plan.epochs, generator=generator, solving=plan.solving
-            )
+            net.train(part, held_out, epochs=plan.epochs, generator=generator, solving=plan.solving)
     except torch.OutOfMemoryError as error:
         raise torch.OutOfMemoryError(
             f"{rows.device} ran out of memory at batch_size={net.batch_size}. Try a smaller "

@@ -119,7 +119,6 @@ class AbstractObjective(nn.Module, ABC):
             To be maximised, without weights; None if this objective measures nothing.
         """
 
-
     def score_looks(self, looks: Sequence[Features], batch: Batch) -> Tensor | None:
         """Score looks at samples; see ``score``, which is asked of the first look by default."""
         return self.score(looks[0], batch)

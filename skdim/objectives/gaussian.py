@@ -88,9 +88,7 @@ class GaussianInformation(Information):
             codes = self.critic.project_code(looks[code].code)
             locations = self.critic.project_local(self.layer_of(looks[layer]))
             values.append(self.critic.join(codes, locations).mean())
-        return torch.where(
-            self.solved, torch.stack(values).mean(), self.score(looks[0], batch)
-        )
+        return torch.where(self.solved, torch.stack(values).mean(), self.score(looks[0], batch))
 
 
 def inverse_of(x: Tensor) -> Tensor:

@@ -71,7 +71,7 @@ def infomax(
     code_features = sizes.code.shape[1]
     local_shape = tuple(sizes.local.shape[1:])
     whole_maps = takes_map(critics.get("global"))
-    widths = {
+    widths: dict[str, Any] = {
         "local": local_shape[0],
         "global": local_shape if whole_maps else sizes.conv[0].numel(),
     }

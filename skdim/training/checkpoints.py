@@ -65,9 +65,7 @@ class Checkpoints(Callback):
         self.run = run
         self.found = found
 
-    def watch(
-        self, stopping: EarlyStopping | None, *, draws_globally: bool, n_epochs: int
-    ) -> None:
+    def watch(self, stopping: EarlyStopping | None, *, draws_globally: bool, n_epochs: int) -> None:
         """Say what else the state of the training is.
 
         Parameters

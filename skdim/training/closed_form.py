@@ -5,14 +5,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
 from skdim.closed_form import Sums
+from skdim.encoders import LinearEncoder
 from skdim.inputs import Rows
 from skdim.objectives import AbstractObjective, GaussianInformation, Together
 from skdim.views import find_pairs
 
-__all__ = ["LookSums", "gaussian_terms", "sum_looks"]
+__all__ = ["LookSums", "find_basis", "gaussian_terms", "sum_looks"]
 
 # Samples from which the coordinates are computed.
 BASIS_ROWS = 3000
@@ -28,11 +29,12 @@ class LookSums:
     ----------
     basis : Tensor of shape (channels, p)
         Coordinates of the features of a cell.
-    sums : Sums
+    sums : Sums or None
+        None before any sample.
     """
 
     basis: Tensor
-    sums: Sums
+    sums: Sums | None
 
 
 def gaussian_terms(objective: AbstractObjective) -> list[GaussianInformation]:
@@ -54,7 +56,7 @@ def all_looks(view: Any, x: Tensor, generator: Generator) -> tuple[list[Tensor],
 
 @torch.no_grad()
 def sum_looks(
-    module: torch.nn.Sequential,
+    module: nn.Sequential,
     view: Any,
     rows: Rows,
     generator: Generator,
@@ -77,7 +79,7 @@ def sum_looks(
     -------
     LookSums
     """
-    standardise, encoder = module
+    standardise, encoder = parts_of(module)
     basis = find_basis(module, rows, generator) if known is None else known.basis
     total = None if known is None else known.sums
     with closing(rows.read(rows.chunks(CHUNK), generator)) as chunks:
@@ -90,12 +92,18 @@ def sum_looks(
     return LookSums(basis, total)
 
 
-def find_basis(module: torch.nn.Sequential, rows: Rows, generator: Generator) -> Tensor:
+def find_basis(module: nn.Sequential, rows: Rows, generator: Generator) -> Tensor:
     """Standardise features and find coordinates for them, from some of the samples."""
-    standardise, encoder = module
+    standardise, encoder = parts_of(module)
     n = min(len(rows), BASIS_ROWS)
     some = rows.numbers[torch.arange(n, device=rows.device) * len(rows) // n]
     parts = [encoder.stem(standardise(rows[part])) for part in some.split(CHUNK)]
     seed = torch.randint(2**62, (1,), generator=generator, device=generator.device).item()
-    basis: Tensor = encoder.find_basis(torch.cat(parts), Generator().manual_seed(int(seed)))
-    return basis
+    return encoder.find_basis(torch.cat(parts), Generator().manual_seed(int(seed)))
+
+
+def parts_of(module: nn.Sequential) -> tuple[nn.Module, LinearEncoder]:
+    """Return the standardisation and the linear encoder of a net's module."""
+    standardise, encoder = module
+    assert isinstance(encoder, LinearEncoder)
+    return standardise, encoder

@@ -17,9 +17,11 @@ from skdim.inputs import Rows
 from skdim.inputs.sources import ArraySource
 from skdim.objectives import Batch
 from skdim.training.batches import Batches
+from skdim.training.closed_form import LookSums, find_basis, sum_looks
 from skdim.training.net import EncoderNet
 from skdim.training.processes import (
     GatherFeatures,
+    add_up,
     ask_all,
     gather_rows,
     sizes_of_parts,
@@ -138,7 +140,13 @@ class AcceleratedNet(AccelerateMixin, EncoderNet):
         super().plan(schedule, callbacks, settings | quiet)
 
     def train(
-        self, rows: Rows, held_out: Rows | None, *, epochs: int, generator: Generator
+        self,
+        rows: Rows,
+        held_out: Rows | None,
+        *,
+        epochs: int,
+        generator: Generator,
+        solving: bool = False,
     ) -> None:
         """Train together with the other processes; see :meth:`EncoderNet.train`.
 
@@ -152,12 +160,14 @@ class AcceleratedNet(AccelerateMixin, EncoderNet):
         self.own_generator = make_own_generator(generator, self.accelerator.process_index)
         try:
             check_same_rows(rows)
-            if self.accelerator.num_processes > 1:
-                self._initialize_accelerator()
+            if epochs:
+                self.make_optimizer()
+                if self.accelerator.num_processes > 1:
+                    self._initialize_accelerator()
             with warnings.catch_warnings():
                 # A 1x1 kernel is the same in memory by either strides.
                 warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
-                super().train(rows, held_out, epochs=epochs, generator=generator)
+                super().train(rows, held_out, epochs=epochs, generator=generator, solving=solving)
         finally:
             self._unwrap_accelerator()
             self.optimizer_ = getattr(self.optimizer_, "optimizer", self.optimizer_)
@@ -177,6 +187,22 @@ class AcceleratedNet(AccelerateMixin, EncoderNet):
             rank=self.accelerator.process_index,
             n_processes=self.accelerator.num_processes,
         )
+
+    def solve(self, rows: Rows, generator: Generator) -> None:
+        """Solve the closed form on every process, from the sums of all of them."""
+        with self.bare():
+            super().solve(rows, generator)
+
+    def summed(self, rows: Rows, generator: Generator) -> LookSums:
+        """Sum over this process's share of the samples, and add up the sums of all processes."""
+        n, rank = self.accelerator.num_processes, self.accelerator.process_index
+        known = self.look_sums
+        basis = find_basis(self.module_, rows, generator) if known is None else known.basis
+        share = rows.part(np.arange(len(rows)).reshape(-1)[rank::n])
+        own = sum_looks(self.module_, self.view, share, self.own_generator, LookSums(basis, None))
+        assert own.sums is not None
+        sums = own.sums.map(lambda part: add_up(part, rows.device)) if n > 1 else own.sums
+        return LookSums(basis, sums if known is None or known.sums is None else known.sums + sums)
 
     def run_single_epoch(self, iterator: Any, training: bool, *args: Any, **kwargs: Any) -> None:
         """Run an epoch; then take over the first process's running statistics."""

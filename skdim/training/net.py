@@ -13,7 +13,7 @@ from skorch.utils import TeeGenerator
 from torch import Generator, Tensor
 
 from skdim.closed_form import rotation, scale_of, solve
-from skdim.encoders import LAYERS, Features, LinearEncoder
+from skdim.encoders import LAYERS, Features
 from skdim.inputs import Rows
 from skdim.objectives import Batch
 from skdim.training.arrays import mapped
@@ -136,6 +136,7 @@ class EncoderNet(NeuralNet):
         self.limit = DIVERGED * self.criterion_.n_summed
         self.callbacks = callbacks
         self.initialize_callbacks()
+
     def clear_callbacks(self) -> None:
         """Let the callbacks go: they are the user's, and need not be picklable."""
         self.callbacks = None
@@ -242,6 +243,7 @@ class EncoderNet(NeuralNet):
         encoder = self.module_[1]
         self.look_sums = self.summed(rows, generator)
         terms = gaussian_terms(self.criterion_)
+        assert self.look_sums.sums is not None
         found = solve(
             self.look_sums.sums,
             {term.name: term.weight for term in terms} or {"local": 1.0},

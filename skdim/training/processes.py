@@ -10,6 +10,7 @@ from torch.nn.functional import pad
 
 __all__ = [
     "GatherFeatures",
+    "add_up",
     "ask_all",
     "find_own_device",
     "gather_rows",
@@ -90,6 +91,21 @@ def ask_all(value: Any) -> list[Any]:
     from accelerate.utils import gather_object  # noqa: PLC0415
 
     return list(gather_object([value]))
+
+
+def add_up(part: Tensor, device: torch.device) -> Tensor:
+    """Sum what all processes have, in float64, which is exact to rounding.
+
+    Parameters
+    ----------
+    part : Tensor
+        On the CPU.
+    device : torch.device
+        On which processes exchange tensors.
+    """
+    total = part.to(device)
+    torch.distributed.all_reduce(total)
+    return total.cpu()
 
 
 def sizes_of_parts(n: int, n_parts: int) -> list[int]:

@@ -68,13 +68,18 @@ def cropped(x: Tensor, least: float, generator: Generator) -> Tensor:
     stretch = torch.exp(0.15 * (2 * stretch - 1))
     width, height = (side * stretch).clamp(max=1), (side / stretch).clamp(max=1)
     zero = torch.zeros_like(width)
-    rows = [width, zero, (1 - width) * (2 * across - 1), zero, height, (1 - height) * (2 * down - 1)]
+    rows = [
+        width,
+        zero,
+        (1 - width) * (2 * across - 1),
+        zero,
+        height,
+        (1 - height) * (2 * down - 1),
+    ]
     corners = affine_grid(
         torch.stack(rows, dim=1).reshape(-1, 2, 3), list(x.shape), align_corners=False
     )
-    return grid_sample(
-        x, corners.to(x.dtype), padding_mode="reflection", align_corners=False
-    )
+    return grid_sample(x, corners.to(x.dtype), padding_mode="reflection", align_corners=False)
 
 
 def shifted_indices(

@@ -13,6 +13,7 @@ from skdim.estimators.saving.writing import write_state
 from skdim.inputs import Layout
 from skdim.persistence import versions, warn_of_versions
 from skdim.training import EncoderNet
+from skdim.views import View
 
 __all__ = ["PACKED", "PersistentMixin"]
 
@@ -30,6 +31,8 @@ class PersistentMixin(BaseEstimator):
         _layout: Layout
         _make_encoder: MakeEncoder
         _make_objective: MakeObjective
+
+        def _auto_view(self, layout: Layout) -> View: ...
 
         def _rules(self) -> dict[str, Rule]: ...
 
@@ -119,7 +122,13 @@ class PersistentMixin(BaseEstimator):
             if "stranger" in packed:
                 check_parameters(self, self._rules())
             self.net_ = rebuild(
-                self, self._layout, self._built, packed, self._make_encoder, self._make_objective
+                self,
+                self._layout,
+                self._built,
+                packed,
+                self._make_encoder,
+                self._make_objective,
+                self._auto_view,
             )
             self.__dict__.update(state)
         if packed is not None and "stranger" in packed:

@@ -22,6 +22,7 @@ from skdim.inputs.draws import seeded
 from skdim.objectives import AbstractObjective, Setting
 from skdim.persistence import NotPlainError, encode
 from skdim.training import EncoderNet, choose_net, give_back, take_out
+from skdim.views import View
 
 __all__ = [
     "NOT_BUILT_FROM",
@@ -102,6 +103,7 @@ def rebuild(
     kept: Mapping[str, Any],
     make_encoder: MakeEncoder,
     make_objective: MakeObjective,
+    auto_view: Callable[[Layout], View],
 ) -> EncoderNet:
     """Build the net of a transformer again.
 
@@ -115,7 +117,7 @@ def rebuild(
     kept : mapping
         What ``pack`` gave. With an entry ``stranger``, names of the parameters that are the user's
         own, sizes are compared before anything is allocated.
-    make_encoder, make_objective : callable
+    make_encoder, make_objective, auto_view : callable
         As ``build_net`` takes them.
 
     Returns
@@ -145,7 +147,7 @@ def rebuild(
     net = choose_net(estimator.device)(
         encoder,
         objective,
-        view=find_view(estimator.view, layout, estimator._auto_view(layout)),
+        view=find_view(estimator.view, layout, auto_view(layout)),
         optimizer=OPTIMIZERS.get(optimizer) if isinstance(optimizer, str) else optimizer,
         lr=float(estimator.learning_rate),
         batch_size=estimator.batch_size,
