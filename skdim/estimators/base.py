@@ -24,6 +24,7 @@ from skdim.estimators.fitting import (
     forgetting,
     run,
     warn_of_collapse,
+    warn_of_idle,
 )
 from skdim.estimators.labels import read_labels
 from skdim.estimators.parameters import Rule, check_parameters
@@ -129,9 +130,20 @@ class AbstractTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Per
     def _begins_solving(self, epochs: int, *, going_on: bool) -> bool:
         """Say whether a training begins with the closed form."""
         is_linear = isinstance(self.net_.module_[1], LinearEncoder)
-        if epochs == 0 and not (is_linear and self._is_solvable()):
-            raise ValueError(self._why_not_solvable())
-        return is_linear and (epochs == 0 or not going_on)
+        if epochs == 0:
+            if not (is_linear and self._is_solvable()):
+                raise ValueError(self._why_not_solvable())
+            if going_on and self.net_.look_sums is None:
+                raise ValueError(
+                    "The sums of the closed form over the earlier samples are not kept by fit with "
+                    "warm_start=False, nor in a file, so that no samples can be added to them. "
+                    "Fit all samples anew; or train by gradients, with max_epochs of 1 or more."
+                )
+            warn_of_idle(self)
+        solving = is_linear and (epochs == 0 or not going_on)
+        if not going_on or epochs:
+            self.solver_ = " then ".join(["closed form"] * solving + ["gradients"] * (epochs > 0))
+        return solving
 
     def _why_not_solvable(self) -> str:
         """Explain why ``max_epochs=0`` cannot be."""

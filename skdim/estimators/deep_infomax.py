@@ -4,7 +4,12 @@ from functools import partial
 from os import PathLike
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
+
 from skdim.bounds import BOUNDS, Bound
+from skdim.closed_form import rotation
 from skdim.critics import CRITICS, AbstractCritic
 from skdim.encoders import ENCODERS, LAYERS, LinearEncoder
 from skdim.estimators.base import AbstractTransformer
@@ -328,14 +333,17 @@ class DeepInfoMaxTransformer(AbstractTransformer):
 
     def _find_bound(self, setting: Setting) -> Bound | None:
         """Return the bound; None is the exact information of Gaussian critics."""
-        if isinstance(setting.encoder, LinearEncoder) and not self._needs_gradients():
+        is_linear = isinstance(setting.encoder, LinearEncoder)
+        gaussian = isinstance(self.critic, str) and self.critic == "gaussian"
+        asked_for = gaussian or self.max_epochs in ("auto", 0)
+        if is_linear and asked_for and not self._needs_gradients():
             return None
         return BOUNDS["infonce" if self.bound == "auto" else self.bound]
 
     def _needs_gradients(self) -> list[str]:
         """List the parameters of the information terms that have no closed form."""
         plain = {
-            "bound": isinstance(self.bound, str) and self.bound == "auto",
+            "bound": self.bound == "auto",
             "critic": isinstance(self.critic, str) and self.critic in ("auto", "gaussian"),
             "critic_units": self.critic_units == "auto",
             "negatives": self.negatives == "all",
@@ -348,8 +356,9 @@ class DeepInfoMaxTransformer(AbstractTransformer):
         while isinstance(encoder, partial):
             encoder = encoder.func
         if isinstance(encoder, str):
-            encoder = LinearEncoder if encoder == "auto" else ENCODERS[encoder]
-        kind = encoder if isinstance(encoder, type) else type(encoder)
+            automatic = LinearEncoder if self.max_epochs in ("auto", 0) else None
+            encoder = automatic if encoder == "auto" else ENCODERS[encoder]
+        kind: type = encoder if isinstance(encoder, type) else type(encoder)
         return issubclass(kind, LinearEncoder) and not [*others, *self._needs_gradients()]
 
     def _auto_encoder(self, layout: Layout) -> str:
@@ -371,6 +380,27 @@ class DeepInfoMaxTransformer(AbstractTransformer):
             f"max_epochs=0 computes the closed form of Deep InfoMax, which cannot honour {given}. "
             "Give at least one epoch to train by gradients, or leave these at their defaults."
         )
+
+    @property
+    def canonical_correlations_(self) -> NDArray[np.float64]:
+        """Correlations of the directions of the closed form, the largest first."""
+        return self._solution().correlations.cpu().double().numpy()
+
+    @property
+    def directions_(self) -> NDArray[np.float64]:
+        """Rotation from ``hidden`` to the directions of the closed form, as columns."""
+        return rotation(len(self._solution().correlations)).T.numpy()
+
+    def _solution(self) -> LinearEncoder:
+        """Return the encoder, if it is still that of the closed form."""
+        check_is_fitted(self)
+        encoder = self.net_.module_[1]
+        if not isinstance(encoder, LinearEncoder) or any(self.history_["learning_rate"]):
+            raise AttributeError(
+                "Only what was fitted in closed form alone has canonical correlations and "
+                "directions: see max_epochs."
+            )
+        return encoder
 
     def _takes_labels(self) -> bool:
         return bool(self.classifier_weight != 0)

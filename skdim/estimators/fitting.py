@@ -32,6 +32,8 @@ __all__ = [
     "forget",
     "forgetting",
     "run",
+    "warn_of_collapse",
+    "warn_of_idle",
 ]
 
 MOST_EPOCHS = 100
@@ -44,6 +46,9 @@ READ_EACH_TIME = (
     *("validation_fraction", "early_stopping", "n_iter_no_change", "tol"),
     *("warm_start", "verbose", "checkpoint_every"),
 )
+
+# Parameters of training by gradients alone.
+OF_GRADIENTS = ("batch_size", "learning_rate", "optimizer", "schedule", "compile")
 
 # What fitting keeps beside its public attributes.
 PRIVATE = ("_built", "_entropy", "_layer", "_layout", "_n_features_out")
@@ -310,7 +315,7 @@ def run(net: EncoderNet, rows: Rows, plan: Plan, entropy: int) -> int:
     stopping = None if plan.patience is None else EarlyStopping(plan.patience, plan.tol)
     alone = not plan.foreign and not has_dropout(net.module_)
     if plan.checkpoints is not None:
-        n_epochs = plan.epochs + plan.solving
+        n_epochs = max(plan.epochs, 1)
         plan.checkpoints.watch(stopping, draws_globally=not alone, n_epochs=n_epochs)
     own = [callback for callback in (stopping, plan.checkpoints) if callback is not None]
     net.plan(plan.schedule, [*plan.callbacks, *own], plan.settings)
@@ -370,6 +375,23 @@ def warn_of_collapse(spread: float, name: str) -> None:
             f"{spread:.1e}. See history_['spread']. A lower learning_rate, another bound or more "
             "varied data may help.",
             ConvergenceWarning,
+            stacklevel=4,
+        )
+
+
+def warn_of_idle(estimator: Any) -> None:
+    """Warn of parameters that were set, but of which the closed form makes no use."""
+    defaults = inspect.signature(type(estimator)).parameters
+    idle = [
+        f"{name}={getattr(estimator, name)!r}"
+        for name in OF_GRADIENTS
+        if name in defaults and not is_same(getattr(estimator, name), defaults[name].default)
+    ]
+    if idle:
+        warnings.warn(
+            f"{', '.join(idle)} had no effect: with these parameters the closed form is computed, "
+            "without gradients. To train by gradients from there, set max_epochs to 1 or more.",
+            UserWarning,
             stacklevel=4,
         )
 

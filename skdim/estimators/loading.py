@@ -275,6 +275,9 @@ def anything(value: Any) -> bool:
     return True
 
 
+# What a fit can have done.
+SOLVERS = ("closed form", "gradients", "closed form then gradients")
+
 # What each place of the header holds.
 SCHEMA: dict[str, Check] = {
     "class": lambda v: isinstance(v, str) and v in TRANSFORMERS,
@@ -337,6 +340,8 @@ def check_attributes(
     classes, names = attributes.get("classes_"), attributes.get("feature_names_in_")
     if classes is not None:
         right["classes_"] = isinstance(classes, np.ndarray) and classes.ndim == 1
+    if "solver_" in attributes:
+        right["solver_"] = attributes["solver_"] in SOLVERS
     if names is not None:
         right["feature_names_in_"] = (
             isinstance(names, np.ndarray)

@@ -7,13 +7,13 @@ from typing import Any
 import torch
 from torch import Generator, Tensor, nn
 
-from skdim.closed_form import Sums
+from skdim.closed_form import Sums, rotation, scale_of, solve
 from skdim.encoders import LinearEncoder
 from skdim.inputs import Rows
-from skdim.objectives import AbstractObjective, GaussianInformation, Together
+from skdim.objectives import AbstractObjective, GaussianInformation, Information, Together
 from skdim.views import find_pairs
 
-__all__ = ["LookSums", "find_basis", "gaussian_terms", "sum_looks"]
+__all__ = ["LookSums", "Solution", "find_basis", "solve_for", "sum_looks"]
 
 # Samples from which the coordinates are computed.
 BASIS_ROWS = 3000
@@ -37,10 +37,53 @@ class LookSums:
     sums: Sums | None
 
 
-def gaussian_terms(objective: AbstractObjective) -> list[GaussianInformation]:
-    """Return the terms of an objective that the closed form solves for."""
+@dataclass(frozen=True)
+class Solution:
+    """What the closed form has found.
+
+    Parameters
+    ----------
+    terms : dict of str to float
+        Minus the weighted information of each term, in nats, of terms with a Gaussian critic.
+    spread : float
+        Standard deviation of the codes over looks, averaged over their numbers.
+    """
+
+    terms: dict[str, float]
+    spread: float
+
+
+def solve_for(module: nn.Sequential, objective: AbstractObjective, known: LookSums) -> Solution:
+    """Set an encoder and its Gaussian critics from sums over looks.
+
+    Parameters
+    ----------
+    module : Sequential
+        Standardisation and a :class:`~skdim.encoders.LinearEncoder`.
+    objective : AbstractObjective
+        Its terms of information say what is compared, and with which weight; if there are none,
+        codes are compared with the cells.
+    known : LookSums
+
+    Returns
+    -------
+    Solution
+    """
+    assert known.sums is not None
+    _, encoder = parts_of(module)
     parts = list(objective) if isinstance(objective, Together) else [objective]
-    return [part for part in parts if isinstance(part, GaussianInformation)]
+    weights = {part.name: part.weight for part in parts if isinstance(part, Information)}
+    n_hidden, n_code = encoder.to_hidden.out_features, encoder.to_code.out_features
+    found = solve(known.sums, weights or {"local": 1.0}, encoder.mean[0].numel(), n_hidden)
+    encoder.set_directions(known.basis, found)
+    terms = {
+        part.name: -part.weight * part.set_directions(found, known.basis, n_code)
+        for part in parts
+        if isinstance(part, GaussianInformation)
+    }
+    variances = scale_of(found.correlations[:n_code]).square()
+    spread = (rotation(n_code)[: len(variances)].square().T @ variances).sqrt().mean()
+    return Solution(terms, float(spread))
 
 
 def all_looks(view: Any, x: Tensor, generator: Generator) -> tuple[list[Tensor], Any]:
@@ -86,7 +129,7 @@ def sum_looks(
         for x in chunks:
             looks, pairs = all_looks(view, x.float(), generator)
             coordinates = encoder.project(standardise(torch.cat(looks)), basis)
-            new = Sums.of(coordinates.chunk(len(looks)), pairs)
+            new = Sums.of(coordinates.float().chunk(len(looks)), pairs)
             total = new if total is None else total + new
     assert total is not None
     return LookSums(basis, total)
@@ -97,7 +140,7 @@ def find_basis(module: nn.Sequential, rows: Rows, generator: Generator) -> Tenso
     standardise, encoder = parts_of(module)
     n = min(len(rows), BASIS_ROWS)
     some = rows.numbers[torch.arange(n, device=rows.device) * len(rows) // n]
-    parts = [encoder.stem(standardise(rows[part])) for part in some.split(CHUNK)]
+    parts = [encoder.stem(standardise(rows[part])).float() for part in torch.split(some, CHUNK)]
     seed = torch.randint(2**62, (1,), generator=generator, device=generator.device).item()
     return encoder.find_basis(torch.cat(parts), Generator().manual_seed(int(seed)))
 

@@ -17,8 +17,9 @@ from skdim.inputs import Rows
 from skdim.inputs.sources import ArraySource
 from skdim.objectives import Batch
 from skdim.training.batches import Batches
-from skdim.training.closed_form import LookSums, find_basis, sum_looks
+from skdim.training.closed_form import LookSums, Solution, find_basis, sum_looks
 from skdim.training.net import EncoderNet
+from skdim.training.precision import computing_in
 from skdim.training.processes import (
     GatherFeatures,
     add_up,
@@ -188,18 +189,21 @@ class AcceleratedNet(AccelerateMixin, EncoderNet):
             n_processes=self.accelerator.num_processes,
         )
 
-    def solve(self, rows: Rows, generator: Generator) -> None:
+    def solve(self, rows: Rows, generator: Generator) -> Solution:
         """Solve the closed form on every process, from the sums of all of them."""
         with self.bare():
-            super().solve(rows, generator)
+            return super().solve(rows, generator)
 
     def summed(self, rows: Rows, generator: Generator) -> LookSums:
         """Sum over this process's share of the samples, and add up the sums of all processes."""
         n, rank = self.accelerator.num_processes, self.accelerator.process_index
         known = self.look_sums
         basis = find_basis(self.module_, rows, generator) if known is None else known.basis
-        share = rows.part(np.arange(len(rows)).reshape(-1)[rank::n])
-        own = sum_looks(self.module_, self.view, share, self.own_generator, LookSums(basis, None))
+        share = rows.part(np.arange(rank, len(rows), n))
+        with computing_in(self.precision, rows.device):
+            own = sum_looks(
+                self.module_, self.view, share, self.own_generator, LookSums(basis, None)
+            )
         assert own.sums is not None
         sums = own.sums.map(lambda part: add_up(part, rows.device)) if n > 1 else own.sums
         return LookSums(basis, sums if known is None or known.sums is None else known.sums + sums)

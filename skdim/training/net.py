@@ -12,13 +12,12 @@ from skorch.callbacks import Callback, PrintLog
 from skorch.utils import TeeGenerator
 from torch import Generator, Tensor
 
-from skdim.closed_form import rotation, scale_of, solve
 from skdim.encoders import LAYERS, Features
 from skdim.inputs import Rows
 from skdim.objectives import Batch
 from skdim.training.arrays import mapped
 from skdim.training.batches import Batches
-from skdim.training.closed_form import LookSums, gaussian_terms, sum_looks
+from skdim.training.closed_form import LookSums, Solution, solve_for, sum_looks
 from skdim.training.precision import computing_in
 from skdim.training.schedules import SCHEDULES
 from skdim.training.stopping import StopTraining
@@ -62,6 +61,7 @@ class EncoderNet(NeuralNet):
     callbacks_: list[Any]
     device: str
     optimizer_: Any
+    verbose: int
 
     def __init__(
         self,
@@ -110,8 +110,8 @@ class EncoderNet(NeuralNet):
             self.module_.to(self.device)
             self.criterion_.to(self.device)
         if self.optimizer_ is not None:
-            optimizer = self.optimizer_
-            self.initialize_optimizer()
+            optimizer, self.optimizer_ = self.optimizer_, None
+            self.make_optimizer()
             self.optimizer_.load_state_dict(optimizer)
 
     def get_default_callbacks(self) -> list[tuple[str, Callback]]:
@@ -142,6 +142,7 @@ class EncoderNet(NeuralNet):
         self.callbacks = None
         self.callbacks_ = []
 
+    # skorch has no public hook that leaves the optimizer out.
     def _initialize_optimizer(self, *args: Any, **kwargs: Any) -> Any:
         """Leave the optimizer to ``make_optimizer``: importing what it needs takes seconds."""
         self.optimizer_ = None
@@ -150,7 +151,9 @@ class EncoderNet(NeuralNet):
     def make_optimizer(self) -> None:
         """Make the optimizer where there is none."""
         if self.optimizer_ is None:
-            self.initialize_optimizer()
+            verbose, self.verbose = self.verbose, 0  # It would print that it does so again.
+            super()._initialize_optimizer()
+            self.verbose = verbose
 
     def drop_state(self) -> None:
         """Delete what only more training needs.
@@ -192,7 +195,7 @@ class EncoderNet(NeuralNet):
         generator : Generator
             Of shuffling, views, negatives and priors.
         solving : bool, default=False
-            Whether to begin with the closed form, which counts as one epoch more.
+            Whether to begin with the closed form; alone, without epochs, it counts as one.
 
         Raises
         ------
@@ -212,7 +215,7 @@ class EncoderNet(NeuralNet):
         try:
             # Less, where a checkpoint was taken up.
             if solving and len(self.history) == n_before:
-                self.solve(rows, generator)
+                (self.solve if epochs else self.run_closed_form)(rows, generator)
             self.fit_loop(rows, epochs=(self.n_steps - self.step) // n_batches)
         except StopTraining:
             pass
@@ -224,11 +227,8 @@ class EncoderNet(NeuralNet):
         self.notify("on_train_end", X=rows, y=None)
         self.check_encoder(rows)
 
-    def solve(self, rows: Rows, generator: Generator) -> None:
+    def solve(self, rows: Rows, generator: Generator) -> Solution:
         """Set the encoder and its Gaussian critics by the closed form.
-
-        It counts as an epoch, whose learning rate is 0 and whose terms are minus the weighted
-        information between looks, in nats.
 
         Parameters
         ----------
@@ -236,47 +236,42 @@ class EncoderNet(NeuralNet):
             Samples; what earlier calls have summed is kept.
         generator : Generator
             Of the view.
+
+        Returns
+        -------
+        Solution
+        """
+        self._set_training(False)
+        self.look_sums = self.summed(rows, generator)
+        return solve_for(self.module_, self.criterion_, self.look_sums)
+
+    def run_closed_form(self, rows: Rows, generator: Generator) -> None:
+        """Solve the closed form as one epoch, whose learning rate is 0.
+
+        Its terms are minus the weighted information between looks, in nats.
         """
         started = time.perf_counter()
         self.notify("on_epoch_begin", dataset_train=rows, dataset_valid=self.held_out)
-        self._set_training(False)
-        encoder = self.module_[1]
-        self.look_sums = self.summed(rows, generator)
-        terms = gaussian_terms(self.criterion_)
-        assert self.look_sums.sums is not None
-        found = solve(
-            self.look_sums.sums,
-            {term.name: term.weight for term in terms} or {"local": 1.0},
-            encoder.mean[0].numel(),
-            encoder.to_hidden.out_features,
-        )
-        basis = self.look_sums.basis
-        encoder.set_directions(basis, found)
-        n_code = encoder.to_code.out_features
-        values = {
-            term.name: -term.weight * term.set_directions(found, basis, n_code) for term in terms
-        }
-        variances = scale_of(found.correlations[:n_code]).square()
-        spread = (rotation(n_code)[: len(variances)].square().T @ variances).sqrt().mean()
+        found = self.solve(rows, generator)
         self.record(
             {
-                **values,
-                "loss": sum(values.values()),
-                "spread": float(spread),
+                **found.terms,
+                "loss": sum(found.terms.values()),
+                "spread": found.spread,
                 "learning_rate": 0.0,
                 "seconds": time.perf_counter() - started,
             }
         )
-        self.check_finite(values)
+        self.check_finite(found.terms)
         if self.held_out is not None:
-            self.run_single_epoch(
-                self.get_iterator(self.held_out), False, "valid", self.validation_step
-            )
+            held_out = self.get_iterator(self.held_out)
+            self.run_single_epoch(held_out, False, "valid", self.validation_step)
         self.notify("on_epoch_end", dataset_train=rows, dataset_valid=self.held_out)
 
     def summed(self, rows: Rows, generator: Generator) -> LookSums:
         """Sum over the looks at samples, beside what is known: here all of them."""
-        return sum_looks(self.module_, self.view, rows, generator, self.look_sums)
+        with computing_in(self.precision, rows.device):
+            return sum_looks(self.module_, self.view, rows, generator, self.look_sums)
 
     def record(self, values: dict[str, float]) -> None:
         """Write values into the history of this epoch."""

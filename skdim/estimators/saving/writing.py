@@ -12,7 +12,7 @@ __all__ = ["ATTRIBUTES", "LEFT_OUT", "OPTIONAL", "PARTS", "write_state"]
 
 # What fitting keeps and nothing else in the file says; of OPTIONAL, what there is.
 ATTRIBUTES = ("_entropy", "_layer", "_layout", "n_iter_")
-OPTIONAL = ("classes_", "feature_names_in_")
+OPTIONAL = ("classes_", "feature_names_in_", "solver_")
 
 # Where this machine keeps its checkpoints is no part of a model.
 LEFT_OUT = ("checkpoint_dir",)
