@@ -127,7 +127,7 @@ def read_fashion(part: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     if not (FASHION / f"{part}-images-idx3-ubyte.gz").exists():
         raise FileNotFoundError(f"no Fashion-MNIST in {FASHION}; name its folder in FASHION_MNIST")
     with gzip.open(FASHION / f"{part}-images-idx3-ubyte.gz") as file:
-        images = np.frombuffer(file.read(), np.uint8, offset=16).reshape(-1, 1, 28, 28)
+        images = np.frombuffer(file.read(), np.uint8, offset=16).reshape(-1, 1, 28, 28).copy()
     with gzip.open(FASHION / f"{part}-labels-idx1-ubyte.gz") as file:
         return images, np.frombuffer(file.read(), np.uint8, offset=8).astype(np.int64)
 

@@ -32,7 +32,7 @@ from threadpoolctl import threadpool_limits
 from skdim import DeepInfoMaxTransformer
 
 FEW_STRENGTHS = (*STRENGTHS, 3.0, 10.0)
-NEIGHBOURS = (5, 10, 20)
+NEIGHBOURS = (10, 20, 40)
 
 
 def cross_validated(features: NDArray, y: NDArray, report: NDArray, y_report: NDArray) -> float:
@@ -167,6 +167,8 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     warnings.simplefilter("ignore", ConvergenceWarning)
+    # Of rows that no label spreads to.
+    warnings.filterwarnings("ignore", "invalid value encountered in divide")
     kept = Kept(options.name, resume=options.resume)
     with threadpool_limits(options.threads):
         for name in options.data:

@@ -92,8 +92,9 @@ class Logistic:
 
     def predict(self, features: NDArray) -> NDArray:
         """Return the likeliest class of each row."""
-        x = (torch.as_tensor(np.asarray(features, np.float32)) - self.mean) / self.scale
-        logits = x @ (self.axes @ self.weights.T) + self.intercept
+        x = torch.as_tensor(np.asarray(features, np.float32))
+        weights = (self.axes @ self.weights.T) / self.scale[:, None]
+        logits = x @ weights + (self.intercept - self.mean @ weights)
         return self.classes[logits.argmax(1).numpy()]
 
     def score(self, features: NDArray, y: NDArray) -> float:
