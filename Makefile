@@ -4,8 +4,9 @@
 PYTHON ?= python3
 # Passed on to pytest, as in: make test ARGS="-k bounds"
 ARGS ?=
-# Which data the benchmark of features takes, as in: make bench-features SIZE=full
-SIZE ?= small
+# Which data and seeds the benchmark of features takes, as in: make bench-features DATA=digits
+DATA ?= digits orl-faces mnist-5k fashion cifar10 cancer covertype-like
+SEEDS ?= 5
 # How often make faults kills a training, and how many damaged files it reads.
 KILLS ?= 200
 FILES ?= 10000
@@ -19,7 +20,8 @@ PYTEST := $(ONE_THREAD) $(BIN)/python -m pytest -n auto --maxprocesses 8
 # Two pips at once would break the environment they share.
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo test slow check faults docs bench bench-features bench-tutorial clean
+.PHONY: help demo test slow check faults docs bench bench-features bench-few-labels \
+	bench-accuracy-seconds bench-tutorial clean
 
 help:
 	@echo "make demo    digits, end to end: a grid search, a table, two pictures in demo/"
@@ -29,7 +31,8 @@ help:
 	@echo "make faults  trainings killed at random and files damaged at random, in half an hour"
 	@echo "make docs    the documentation, in docs/_build/html"
 	@echo "make bench   the measurements of speed, in about a quarter of an hour, and one table"
-	@echo "make bench-features   the measurements behind the defaults (SIZE=small)"
+	@echo "make bench-features   features against rivals, for hours (DATA=digits SEEDS=2)"
+	@echo "make bench-few-labels, make bench-accuracy-seconds   features with few labels; against seconds"
 	@echo "make bench-tutorial   the time of our defaults to the accuracy of the PyTorch tutorial"
 	@echo "make clean   remove all that the other targets made, .venv too"
 
@@ -72,8 +75,16 @@ docs: $(VENV)/installed-docs
 bench: $(VENV)/installed-plot
 	@$(BIN)/python benchmarks/speed.py
 
+# What is done is kept: after an interruption it goes on. CIFAR-10 is read from the file CIFAR10.
 bench-features: $(VENV)/installed-plot
-	@$(BIN)/python benchmarks/features.py $(SIZE)
+	@$(ONE_THREAD) CIFAR10=$(CIFAR10) $(BIN)/python benchmarks/features.py \
+		--resume --data $(DATA) --seeds $(SEEDS)
+
+bench-few-labels: $(VENV)/installed-plot
+	@$(ONE_THREAD) CIFAR10=$(CIFAR10) $(BIN)/python benchmarks/few_labels.py --resume
+
+bench-accuracy-seconds: $(VENV)/installed-plot
+	@$(ONE_THREAD) CIFAR10=$(CIFAR10) $(BIN)/python benchmarks/accuracy_seconds.py --resume
 
 # Needs CIFAR-10: make bench-tutorial CIFAR10=cifar10.npz
 bench-tutorial: $(VENV)/installed-plot

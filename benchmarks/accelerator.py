@@ -14,7 +14,7 @@ from functools import partial
 
 import numpy as np
 from data import cifar10
-from features import probe
+from judge import probe
 from timing import about, report
 
 from skdim import DeepInfoMaxTransformer

@@ -19,7 +19,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from data import Data, cifar10
-from features import UNTRAINED, probe
+from judge import probe
+from rivals import UNTRAINED
 from sklearn.exceptions import ConvergenceWarning
 from timing import RESULTS, about
 

@@ -1,9 +1,9 @@
-"""Single-layer patch k-means, the bar for features without a deep network.
+"""Single-layer patch k-means and random patches, the bar for features without a deep network.
 
 After Coates, Lee and Ng (2011), An analysis of single-layer networks in unsupervised feature
-learning, and Coates and Ng (2012), Learning feature representations with k-means: patches are
-normalised and whitened, clustered, and an image is described by how much nearer than on average
-each centroid is to its patches ("triangle"), summed over its four quadrants.
+learning (AISTATS), and Coates and Ng (2011), The importance of encoding versus training with sparse
+coding and vector quantization (ICML): patches are normalised and whitened, clustered or drawn, and
+an image is described by its patches' responses, averaged over its four quadrants.
 """
 
 from typing import Self
@@ -11,73 +11,136 @@ from typing import Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.cluster import MiniBatchKMeans
 from torch import Tensor
-from torch.nn.functional import unfold
+from torch.nn.functional import normalize, unfold
+
+# So many images at a time keep their responses in the cache of a core.
+RESPONSES_IN_CACHE = 1 << 20
 
 
 class PatchKMeans:
-    """Describe images by the centroids of their patches.
+    """Describe images by the responses of their patches.
 
     Parameters
     ----------
     n_components : int
-        Numbers an image gets: four a centroid.
+        Numbers an image gets: four a centroid ("triangle"), or eight ("threshold").
     patch : int, default=6
         Side of a patch, at most half the image's.
+    stride : int, default=1
+        Pixels from one patch to the next.
+    encode : {"triangle", "threshold"}, default="triangle"
+        How much nearer than on average a centroid is; or by how much the product with a
+        centroid of unit length passes ``threshold``, for either sign.
+    threshold : float, default=0.5
+    rounds : int, default=10
+        Rounds of k-means, each on ``n_patches`` / 2 patches. 0 takes patches as drawn.
     n_patches : int, default=100_000
         Patches to whiten and cluster.
     seed : int, default=0
     """
 
     def __init__(
-        self, n_components: int, *, patch: int = 6, n_patches: int = 100_000, seed: int = 0
+        self,
+        n_components: int,
+        *,
+        patch: int = 6,
+        stride: int = 1,
+        encode: str = "triangle",
+        threshold: float = 0.5,
+        rounds: int = 10,
+        n_patches: int = 100_000,
+        seed: int = 0,
     ) -> None:
         self.n_components = n_components
         self.patch = patch
+        self.stride = stride
+        self.encode = encode
+        self.threshold = threshold
+        self.rounds = rounds
         self.n_patches = n_patches
         self.seed = seed
 
     def fit(self, X: NDArray) -> Self:
         """Whiten and cluster random patches of images (n, C, H, W), uint8."""
-        images = torch.as_tensor(X)
-        n, _, height, width = images.shape
-        self.side = min(self.patch, height // 2, width // 2)
+        self.side = min(self.patch, X.shape[2] // 2, X.shape[3] // 2)
         draw = torch.Generator().manual_seed(self.seed)
-        which = torch.randint(n, (self.n_patches,), generator=draw)
-        top = torch.randint(height - self.side + 1, (self.n_patches,), generator=draw)
-        left = torch.randint(width - self.side + 1, (self.n_patches,), generator=draw)
-        span = torch.arange(self.side)
-        rows, columns = (top[:, None] + span)[:, :, None], (left[:, None] + span)[:, None, :]
-        patches = images[which[:, None, None], :, rows, columns]  # (patches, side, side, C)
-        flat = normalise(patches.permute(0, 3, 1, 2).reshape(self.n_patches, -1).float())
+        flat = normalise(self.cut(torch.as_tensor(X), draw), 1)
         self.mean = flat.mean(0)
         variances, axes = torch.linalg.eigh(torch.cov(flat.T))
-        self.whiten = axes * (variances + 0.1).rsqrt() @ axes.T
-        clusters = MiniBatchKMeans(
-            self.n_components // 4, random_state=self.seed, batch_size=4096, n_init=1
-        ).fit(((flat - self.mean) @ self.whiten).numpy())
-        self.centroids = torch.as_tensor(clusters.cluster_centers_, dtype=torch.float32)
+        self.whiten = axes * (variances.clamp(min=0) + 0.1).rsqrt() @ axes.T
+        white = (flat - self.mean) @ self.whiten
+        count = self.n_components // (4 if self.encode == "triangle" else 8)
+        self.centroids = cluster(white, count, self.rounds, draw)
+        if self.encode == "threshold":
+            self.centroids = normalize(self.centroids, dim=1)
         return self
+
+    def cut(self, images: Tensor, draw: torch.Generator) -> Tensor:
+        """Cut patches at random places; (n_patches, C * side * side)."""
+        n, _, height, width = images.shape
+        which, top, left = (
+            torch.randint(high, (self.n_patches, 1, 1), generator=draw)
+            for high in (n, height - self.side + 1, width - self.side + 1)
+        )
+        span = torch.arange(self.side)
+        patches = images[which, :, top + span[:, None], left + span]
+        return patches.movedim(3, 1).reshape(self.n_patches, -1).float()
 
     def transform(self, X: NDArray) -> NDArray[np.float32]:
         """Describe images (n, C, H, W) by (n, n_components) numbers."""
-        return torch.cat([self.describe(part) for part in torch.as_tensor(X).split(100)]).numpy()
+        images = torch.as_tensor(X)
+        places = images.shape[2] * images.shape[3] // self.stride**2
+        at_once = max(1, RESPONSES_IN_CACHE // (places * len(self.centroids)))
+        out = torch.empty(len(images), self.n_components)
+        for start in range(0, len(images), at_once):
+            part = slice(start, start + at_once)
+            out[part] = self.describe(images[part])
+        return out.numpy()
 
     def describe(self, images: Tensor) -> Tensor:
         """Describe a few images."""
-        height, width = (size - self.side + 1 for size in images.shape[2:])
-        flat = normalise(unfold(images.float(), self.side).mT)
-        distances = torch.cdist((flat - self.mean) @ self.whiten, self.centroids)
-        nearer = (distances.mean(dim=2, keepdim=True) - distances).relu()
-        maps = nearer.mT.reshape(len(images), -1, height, width)
-        middle = (height + 1) // 2, (width + 1) // 2
-        halves = [maps[:, :, : middle[0]], maps[:, :, middle[0] :]]
-        quadrants = [q for h in halves for q in (h[..., : middle[1]], h[..., middle[1] :])]
-        return torch.stack([q.sum(dim=(2, 3)) for q in quadrants], dim=2).flatten(1)
+        flat = normalise(unfold(images.float(), self.side, stride=self.stride), 1)
+        white = torch.matmul(self.whiten, flat - self.mean[:, None])
+        products = torch.matmul(self.centroids, white)
+        if self.encode == "triangle":
+            norms = self.centroids.square().sum(1)[:, None]
+            squares = products.mul_(-2).add_(norms).add_(white.square().sum(1, keepdim=True))
+            distances = squares.clamp_(min=0).sqrt_()
+            maps = [(distances.mean(1, keepdim=True) - distances).relu_()]
+        else:
+            maps = [(sign * products - self.threshold).relu_() for sign in (1, -1)]
+        return torch.cat([self.pool(each, images.shape[2:]) for each in maps], dim=1)
+
+    def pool(self, maps: Tensor, shape: tuple[int, int]) -> Tensor:
+        """Average responses (n, k, places) over the four quadrants; (n, 4 * k)."""
+        height, width = ((size - self.side) // self.stride + 1 for size in shape)
+        grid = maps.unflatten(2, (height, width))
+        top, left = (height + 1) // 2, (width + 1) // 2
+        halves = grid[:, :, :top], grid[:, :, height - top :]
+        quarters = [q for h in halves for q in (h[..., :left], h[..., width - left :])]
+        return torch.cat([q.mean(dim=(2, 3)) for q in quarters], dim=1)
 
 
-def normalise(patches: Tensor) -> Tensor:
-    """Give each patch (the last axis) mean 0 and, but for flat ones, variance 1."""
-    centred = patches - patches.mean(dim=-1, keepdim=True)
-    return centred / (patches.var(dim=-1, keepdim=True) + 10).sqrt()
+def normalise(patches: Tensor, dim: int) -> Tensor:
+    """Give each patch (along one axis) mean 0 and, but for flat ones, variance 1."""
+    centred = patches - patches.mean(dim=dim, keepdim=True)
+    return centred.div_((centred.square().mean(dim=dim, keepdim=True) + 10).sqrt_())
+
+
+def cluster(rows: Tensor, count: int, rounds: int, draw: torch.Generator) -> Tensor:
+    """Return centroids of rows by Lloyd's algorithm, each round on a random half of the rows.
+
+    A centroid that no row is nearest to is drawn anew.
+    """
+    centroids = rows[torch.randperm(len(rows), generator=draw)[:count]].clone()
+    for _ in range(rounds):
+        drawn = rows[torch.randint(len(rows), (len(rows) // 2,), generator=draw)]
+        norms = centroids.square().sum(1) / 2
+        nearest = torch.cat([(p @ centroids.T - norms).argmax(1) for p in drawn.split(1024)])
+        members = torch.bincount(nearest, minlength=count)
+        sums = torch.zeros_like(centroids).index_add_(0, nearest, drawn)
+        anew = drawn[torch.randint(len(drawn), (count,), generator=draw)]
+        found = (members > 0)[:, None]
+        centroids = torch.where(found, sums / members.clamp(min=1)[:, None], anew)
+    return centroids

@@ -9,7 +9,7 @@ import warnings
 import numpy as np
 import torch
 from data import Data, cifar10, digits
-from features import probe
+from judge import probe
 from sklearn.exceptions import ConvergenceWarning
 from timing import Row, report
 

@@ -1,0 +1,185 @@
+"""Few labels: features of 10,000 unlabelled images, judged with 50 to 1,000 labels.
+
+    python benchmarks/few_labels.py [--data fashion cifar10] [--labels 50 100 250 1000] [--draws 10]
+
+Features are fitted without labels, once for each seed; labels are drawn at random, not stratified.
+The strength of the logistic regression is chosen by five-fold cross-validation on the drawn labels
+alone, for all features alike. Label spreading sees all unlabelled rows; its number of neighbours is
+chosen on the rows to choose on, which is in its favour. "default pipeline" has no choice: scikit-
+learn's defaults behind ours, with the transformer fitted on all rows, or on the labelled alone.
+"""
+
+import argparse
+import warnings
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from data import DATA, Data
+from judge import STRENGTHS, Logistic
+from keeping import Kept
+from numpy.typing import NDArray
+from patch_kmeans import PatchKMeans
+from rivals import Found, Watch, encoded, fitted, flat, layer_of, reduced
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import KFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.semi_supervised import LabelSpreading
+from threadpoolctl import threadpool_limits
+
+from skdim import DeepInfoMaxTransformer
+
+FEW_STRENGTHS = (*STRENGTHS, 3.0, 10.0)
+NEIGHBOURS = (10, 20, 40)
+
+
+def cross_validated(features: NDArray, y: NDArray, report: NDArray, y_report: NDArray) -> float:
+    """Accuracy of a logistic regression whose strength is chosen on its own few labels."""
+    scores = np.zeros(len(FEW_STRENGTHS))
+    for train, held_out in KFold(5, shuffle=True, random_state=0).split(features):
+        judge = Logistic().prepare(features[train], y[train])
+        for i, strength in enumerate(FEW_STRENGTHS):
+            scores[i] += judge.fit(strength).score(features[held_out], y[held_out])
+    best = FEW_STRENGTHS[int(scores.argmax())]
+    return Logistic().prepare(features, y).fit(best).score(report, y_report)
+
+
+def default_head(features: NDArray, y: NDArray, report: NDArray, y_report: NDArray) -> float:
+    """Accuracy of scikit-learn's defaults."""
+    head = make_pipeline(StandardScaler(), LogisticRegression())
+    return float(head.fit(features, y).score(report, y_report))
+
+
+def default_pipeline(data: Data, rows: NDArray, y: NDArray, seed: int) -> float:
+    """Accuracy of the default pipeline fitted on labelled rows alone."""
+    transformer = DeepInfoMaxTransformer(output="hidden", random_state=seed)
+    pipe = make_pipeline(transformer, StandardScaler(), LogisticRegression())
+    return float(pipe.fit(data.X[rows], y).score(data.X_test, data.y_test))
+
+
+def spread(data: Data, found: Found, rows: NDArray, y: NDArray) -> float:
+    """Accuracy of label spreading over all rows that were fitted."""
+    labels = np.full(len(found.fit), -1)
+    labels[rows] = y
+    best = (-1.0, -1.0)
+    for neighbours in NEIGHBOURS:
+        model = LabelSpreading(kernel="knn", n_neighbors=neighbours, max_iter=50)
+        model.fit(found.fit, labels)
+        report = float(model.score(found.report, data.y_test))
+        if found.choose is None:
+            return report
+        best = max(best, (float(model.score(found.choose, data.y_choose)), report))
+    return best[1]
+
+
+def rivals(data: Data, seed: int) -> Iterator[tuple[str, Found]]:
+    """Features by name, ours last."""
+    pixels = fitted(lambda X: flat, data)
+    yield f"raw ({pixels.size})", pixels
+    for found in reduced(pixels, (64,), seed, standardise=False):
+        yield f"{found.how} (64)", found
+    for numbers, sizes in ((1024, (64,)), (4096, (64, 1024))):
+        model = PatchKMeans(numbers, seed=seed)
+        base = fitted(lambda X, model=model: model.fit(X).transform, data)
+        if numbers == 1024:
+            yield "k-means (1024)", base
+        for found in reduced(base, sizes, seed, standardise=True):
+            yield f"k-means ({numbers}), {found.how} ({found.size})", found
+    with Watch() as watch:
+        transformer = DeepInfoMaxTransformer(random_state=seed).fit(data.X)
+    for layer in ("code", "hidden"):
+        found = encoded(layer_of(transformer, layer), data, watch)
+        yield f"Deep InfoMax, {layer} ({found.size})", found
+
+
+def accuracies(
+    data: Data, name: str, found: Found, rows: NDArray, y: NDArray, seed: int
+) -> Iterator[tuple[str, float]]:
+    """All that is done with one kind of features and one draw of labels."""
+    features, judged = found.fit[rows], (found.report, data.y_test)
+    yield name, cross_validated(features, y, *judged)
+    if name.startswith(("PCA (64)", "k-means (1024), PCA (", "Deep InfoMax, code")):
+        yield f"label spreading on {name}", spread(data, found, rows, y)
+    if name.startswith("Deep InfoMax, hidden"):
+        yield "default pipeline, all rows", default_head(features, y, *judged)
+        yield "default pipeline, labelled rows", default_pipeline(data, rows, y, seed)
+
+
+def run(kept: Kept, name: str, options: argparse.Namespace) -> None:
+    """All features with all draws of one data set; a unit is one kind of features and a seed."""
+    for seed in range(options.seeds):
+        unit = {"data": name, "seed": seed, "method": "all", "n_fit": options.n_fit}
+        unit["setting"] = {"labels": options.labels, "draws": options.draws}
+        if kept.has(unit):
+            continue
+        data, rows = DATA[name](options.n_fit, seed), []
+        draws = range(seed, options.draws, options.seeds)
+        for method, found in rivals(data, seed):
+            for n_labels in options.labels:
+                for draw in draws:
+                    drawn = np.random.default_rng([draw, n_labels]).permutation(len(data.y))
+                    drawn = drawn[:n_labels]
+                    y = data.y[drawn]
+                    for what, accuracy in accuracies(data, method, found, drawn, y, seed):
+                        about = {"features": what, "labels": n_labels, "draw": draw}
+                        rows.append(unit | about | {"report": round(accuracy, 4)})
+            print(f"    {name} seed {seed} {method}", flush=True)
+        kept.add(unit, rows)
+
+
+def tabulate(rows: list[dict]) -> str:
+    """Mean and standard error over draws, a column for each number of labels."""
+    lines = []
+    for name in dict.fromkeys(row["data"] for row in rows):
+        mine = [row for row in rows if row["data"] == name]
+        counts = sorted({row["labels"] for row in mine})
+        draws = len({row["draw"] for row in mine})
+        title = f"{name}, {mine[0]['n_fit']} unlabelled, {draws} draws; labels:"
+        lines += ["", f"{title:<54}" + "".join(f"{count:>16}" for count in counts)]
+        for what in dict.fromkeys(row["features"] for row in mine):
+            cells = []
+            for count in counts:
+                found = [
+                    row["report"]
+                    for row in mine
+                    if (row["features"], row["labels"]) == (what, count)
+                ]
+                error = np.std(found, ddof=min(1, len(found) - 1)) / np.sqrt(len(found))
+                cells.append(f"{np.mean(found):>8.3f} ± {error:.3f}")
+            lines.append(f"{what:<54}" + "".join(f"{cell:>16}" for cell in cells))
+    return "\n".join(lines).strip()
+
+
+def main() -> None:
+    """Run the benchmark and write it down."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    images = [name for name in DATA if name not in ("cancer", "covertype-like", "cifar10-all")]
+    parser.add_argument("--data", nargs="+", default=["fashion", "cifar10"], choices=images)
+    parser.add_argument("--labels", nargs="+", type=int, default=[50, 100, 250, 1000])
+    parser.add_argument("--draws", type=int, default=10)
+    parser.add_argument("--seeds", type=int, default=5, help="the draws are shared out among them")
+    parser.add_argument("--n-fit", type=int, default=10_000)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--name", default="few_labels")
+    parser.add_argument("--resume", action="store_true")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    warnings.simplefilter("ignore", ConvergenceWarning)
+    # Of rows that no label spreads to.
+    warnings.filterwarnings("ignore", "invalid value encountered in divide")
+    kept = Kept(options.name, resume=options.resume)
+    with threadpool_limits(options.threads):
+        for name in options.data:
+            try:
+                run(kept, name, options)
+            except FileNotFoundError as error:
+                print(f"{name}: left out, {error}", flush=True)
+                continue
+            print(tabulate(kept.rows), flush=True)
+            kept.text(tabulate(kept.rows))
+
+
+if __name__ == "__main__":
+    main()
