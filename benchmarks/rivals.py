@@ -17,6 +17,7 @@ from contrastive import look, train_head
 from data import Data
 from numpy.typing import NDArray
 from patch_kmeans import PatchKMeans
+from scipy import fft
 from sklearn.kernel_approximation import Nystroem
 from threadpoolctl import threadpool_limits
 
@@ -219,19 +220,24 @@ def layer_of(model: DeepInfoMaxTransformer, layer: str) -> Encode:
 
 
 def infomax(data: Data, seed: int, sizes: tuple[int, ...], budget: float) -> Iterator[Found]:
-    """Deep InfoMax with its defaults: the code's leading numbers, and its wide layers."""
+    """Deep InfoMax with its defaults: codes of all sizes, cut off one fit, and its wide layers."""
     with Watch() as watch:
-        model = DeepInfoMaxTransformer(256, random_state=seed).fit(data.X)
-    code = encoded(model.transform, data, watch, "code")
+        model = DeepInfoMaxTransformer(random_state=seed).fit(data.X)
+    hidden = encoded(layer_of(model, "hidden"), data, watch, "hidden")
     for size in sizes:
-        if size <= code.size:
-            parts = (
-                None if p is None else p[:, :size] for p in (code.fit, code.choose, code.report)
-            )
-            fit, choose, report = parts
-            yield replace(code, fit=fit, choose=choose, report=report)
-    for layer in ("hidden", "conv"):
-        yield encoded(layer_of(model, layer), data, watch, layer)
+        if size < hidden.size:
+            turn = (model.directions_[:, :size] @ cosines(size)).astype(np.float32)
+            parts = (hidden.fit, hidden.choose, hidden.report)
+            fit, choose, report = (None if part is None else part @ turn for part in parts)
+            yield replace(hidden, fit=fit, choose=choose, report=report, how="code")
+    yield hidden
+    yield encoded(layer_of(model, "conv"), data, watch, "conv")
+
+
+def cosines(size: int) -> NDArray[np.float64]:
+    """Return the rotation of the code, as ``DeepInfoMaxTransformer(size)`` has it."""
+    matrix: NDArray[np.float64] = fft.dct(np.eye(size), norm="ortho", axis=0).T
+    return matrix
 
 
 def conv_pca(data: Data, seed: int, sizes: tuple[int, ...], budget: float) -> Iterator[Found]:
@@ -249,7 +255,7 @@ def untrained(
     data: Data, seed: int, sizes: tuple[int, ...], budget: float, *, encoder: str
 ) -> Iterator[Found]:
     """Take encoders with the weights as they are drawn."""
-    least = {"dcgan": 28, "patches": 8}
+    least = {"dcgan": 28, "patch_network": 8}
     if data.is_image and min(data.X.shape[2:]) < least.get(encoder, 0):
         return
     for size in sizes:
@@ -367,7 +373,7 @@ METHODS: dict[str, Method] = {
     "patch k-means": Method(kmeans, kmeans_settings),
     "random patches": Method(kmeans, random_settings),
     "Nystroem": Method(nystroem, lambda data: grid(gamma=(0.5, 1.0, 2.0, 4.0), axes=(32, 128))),
-    "untrained": Method(untrained, lambda data: grid(encoder=("patches", "dcgan"))),
+    "untrained": Method(untrained, lambda data: grid(encoder=("patch_network", "dcgan"))),
 }
 METHODS |= {
     name: Method(

@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 # Share of the mean variance that is added to all variances, so that small ones are not inverted.
-RIDGE = 1e-2
+RIDGE = 0.03
 # The largest correlation that is believed, a signal-to-noise ratio of 10,000.
 MOST = 0.9999
 
@@ -47,17 +47,18 @@ MOST = 0.9999
 class Sums:
     """Sums over pairs of looks, from which the directions follow.
 
-    Each look at a sample is a row of ``q = cells * p`` features, cell after cell.
+    Of each pair, one look gives the code, by ``q`` features; the other one gives the layer that it
+    is compared with, by ``p`` features, cell after cell.
 
     Parameters
     ----------
     count : Tensor of shape ()
         Number of pairs.
-    code_first, layer_first : Tensor of shape (q,)
-        Sums of the looks that give the code, and of those that it is compared with.
-    code_second, layer_second : Tensor of shape (q, q)
+    code_first, layer_first : Tensor of shape (q,) or (p,)
+        Sums of the features of both.
+    code_second, layer_second : Tensor of shape (q, q) or (p, p)
         Sums of their products with themselves.
-    cross : Tensor of shape (q, q)
+    cross : Tensor of shape (q, p)
         Sum of the products of the first with the second.
     """
 
@@ -69,13 +70,17 @@ class Sums:
     cross: Tensor
 
     @classmethod
-    def of(cls, looks: Sequence[Tensor], pairs: Sequence[tuple[int, int]]) -> Self:
+    def of(
+        cls, code: Sequence[Tensor], layer: Sequence[Tensor], pairs: Sequence[tuple[int, int]]
+    ) -> Self:
         """Sum over the samples of one batch.
 
         Parameters
         ----------
-        looks : sequence of Tensor of shape (n, q)
+        code : sequence of Tensor of shape (n, q)
             Features of the same samples, one entry a look.
+        layer : sequence of Tensor of shape (n, p)
+            Likewise; ``code`` itself where codes are compared with the whole of the other look.
         pairs : sequence of (int, int)
             ``(look of the code, look of the layer)``.
 
@@ -84,18 +89,17 @@ class Sums:
         Sums
             In float64, on the CPU.
         """
-        code, layer = ([pair[side] for pair in pairs] for side in (0, 1))
-        partners = torch.cat(
-            [sum_of([looks[j] for i, j in pairs if i == look]) for look in sorted(set(code))]
-        )
-        first = torch.cat([looks[look] for look in sorted(set(code))])
-        same = sorted(code) == sorted(layer)
-        code_sums = own_sums(looks, code)
+        of_code, of_layer = ([pair[side] for pair in pairs] for side in (0, 1))
+        used = sorted(set(of_code))
+        partners = torch.cat([sum_of([layer[j] for i, j in pairs if i == look]) for look in used])
+        cross = torch.cat([code[look] for look in used]).T @ partners
+        code_sums = own_sums(code, of_code)
+        same = layer is code and sorted(of_code) == sorted(of_layer)
         return cls(
-            torch.tensor(float(len(pairs) * len(looks[0])), dtype=torch.float64),
+            torch.tensor(float(len(pairs) * len(code[0])), dtype=torch.float64),
             *code_sums,
-            *(code_sums if same else own_sums(looks, layer)),
-            wide(first.T @ partners),
+            *(code_sums if same else own_sums(layer, of_layer)),
+            wide(cross),
         )
 
     def __add__(self, other: Self) -> Self:
@@ -164,17 +168,19 @@ def wide(x: Tensor) -> Tensor:
     return x.cpu().double()
 
 
-def solve(sums: Sums, weights: Mapping[str, float], n_cells: int, n_directions: int) -> Directions:
+def solve(
+    sums: Mapping[str, Sums], weights: Mapping[str, float], n_cells: int, n_directions: int
+) -> Directions:
     """Solve for the directions with the most information.
 
     Parameters
     ----------
-    sums : Sums
+    sums : mapping of {"local", "global"} to Sums
+        Of each term: "local" compares with each of the cells, "global" with the whole look.
     weights : mapping of {"local", "global"} to float
-        Weight of each term: "local" compares with each of the cells, "global" with all of them as
-        one. Only their ratio counts; a term of weight 0 is left out.
+        Weight of each term. Only their ratio counts.
     n_cells : int
-        Number of cells.
+        Number of cells of the layer of the local term.
     n_directions : int
         Most directions to return.
 
@@ -182,32 +188,32 @@ def solve(sums: Sums, weights: Mapping[str, float], n_cells: int, n_directions: 
     -------
     Directions
     """
-    mean, middle = sums.code_first / sums.count, sums.layer_first / sums.count
-    root = torch.linalg.cholesky(ridged(sums.code_second / sums.count - torch.outer(mean, mean)))
-    second = sums.layer_second / sums.count - torch.outer(middle, middle)
-    cross = sums.cross / sums.count - torch.outer(mean, middle)
-    weights = {name: weight for name, weight in weights.items() if weight > 0}
-    cells_of = {"local": n_cells, "global": 1}
-    told: dict[str, tuple[Tensor, Tensor]] = {}
+    first = next(iter(sums.values()))
+    mean = first.code_first / first.count
+    root = torch.linalg.cholesky(ridged(first.code_second / first.count - torch.outer(mean, mean)))
     shared = torch.zeros_like(root)
-    for name, weight in weights.items():
-        n = cells_of[name]
+    told: dict[str, tuple[Tensor, Tensor, Tensor]] = {}
+    for name, part in sums.items():
+        middle = part.layer_first / part.count
+        second = part.layer_second / part.count - torch.outer(middle, middle)
+        cross = (part.cross / part.count - torch.outer(mean, middle)).T
+        n = n_cells if name == "local" else 1
         width = len(middle) // n
         blocks = second.reshape(n, width, n, width).diagonal(dim1=0, dim2=2).movedim(-1, 0)
-        told[name] = torch.linalg.cholesky(ridged(blocks)), cross.T.reshape(n, width, -1)
-        half = torch.linalg.solve_triangular(told[name][0], told[name][1], upper=False)
-        half = torch.linalg.solve_triangular(root, half.flatten(0, 1).T, upper=False)
-        shared += weight / sum(weights.values()) / n * (half @ half.T)
+        cell_roots, crosses = torch.linalg.cholesky(ridged(blocks)), cross.reshape(n, width, -1)
+        half = torch.linalg.solve_triangular(cell_roots, crosses, upper=False).flatten(0, 1)
+        half = torch.linalg.solve_triangular(root, half.T, upper=False)
+        shared += weights[name] / sum(weights[key] for key in sums) / n * (half @ half.T)
+        told[name] = cell_roots, crosses, middle.reshape(n, 1, width)
     strengths, axes = torch.linalg.eigh(shared)
     weight = torch.linalg.solve_triangular(root.T, axes.flip(1)[:, :n_directions], upper=True)
     correlations = strengths.flip(0)[:n_directions].clamp(0, MOST**2).sqrt()
     estimates = {}
-    for name, (cell_roots, crosses) in told.items():
+    for name, (cell_roots, crosses, middle) in told.items():
         products = crosses @ weight
         estimate = torch.cholesky_solve(products, cell_roots)
-        share = (products * estimate).sum(dim=1).mean(dim=0)
-        bias = -(middle.reshape(len(estimate), 1, -1) @ estimate)[:, 0]
-        estimates[name] = Estimate(estimate, bias, share.clamp(0, MOST**2).sqrt())
+        share = (products * estimate).sum(dim=1).mean(dim=0).clamp(0, MOST**2).sqrt()
+        estimates[name] = Estimate(estimate, -(middle @ estimate)[:, 0], share)
     return Directions(mean, weight, correlations, estimates)
 
 

@@ -19,7 +19,7 @@ from skdim.encoders.folded import (
 )
 from skdim.encoders.hooked import HookedEncoder
 from skdim.encoders.kernels import KernelEncoder
-from skdim.encoders.linear import AbstractStem, LinearEncoder
+from skdim.encoders.linear import AbstractStem, Basis, LinearEncoder
 from skdim.encoders.mlp import MLPEncoder
 from skdim.encoders.patch_network import PatchNetworkEncoder
 from skdim.encoders.patches import PatchEncoder
@@ -33,6 +33,7 @@ __all__ = [
     "AbstractStem",
     "Adaptable",
     "AlexNetEncoder",
+    "Basis",
     "ColumnEncoder",
     "ContextEncoder",
     "Conv1dEncoder",

@@ -2,6 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 
 import torch
 from torch import Generator, Tensor, nn
@@ -9,7 +10,7 @@ from torch import Generator, Tensor, nn
 from skdim.closed_form import Directions, principal_axes, rotation, scale_of
 from skdim.encoders.features import Features
 
-__all__ = ["AbstractStem", "LinearEncoder"]
+__all__ = ["AbstractStem", "Basis", "LinearEncoder"]
 
 # Random directions beyond those wanted, from which principal ones are computed.
 OVERSAMPLED = 16
@@ -63,11 +64,28 @@ class CellLinear(nn.Module):
         return mapped.permute(1, 2, 0).reshape(x.shape[0], -1, *self.grid)
 
 
+@dataclass(frozen=True)
+class Basis:
+    """Fewer coordinates for fixed features, in which directions are looked for.
+
+    Parameters
+    ----------
+    whole : Tensor of shape (channels * cells, q)
+        Leading principal axes of all features of a sample.
+    cell : Tensor of shape (channels, p)
+        Leading principal axes of the channels, over all cells.
+    """
+
+    whole: Tensor
+    cell: Tensor
+
+
 class LinearEncoder(nn.Module):
     """Encode linearly what a fixed network sees in a sample.
 
     ``conv`` holds the features of the fixed network, a grid of cells, standardised; ``hidden`` and
-    ``code`` are linear in them. A channel of ``local`` is what one cell tells of one direction.
+    ``code`` are linear in them. A channel of ``local`` is one direction: what a cell tells of it,
+    where codes are compared with cells; else what a cell adds to it.
 
     The linear layers are set by the closed form of InfoMax (:mod:`skdim.closed_form`); training by
     gradients goes on from there. Each direction is scaled so that its variance over looks at one
@@ -85,8 +103,8 @@ class LinearEncoder(nn.Module):
         Channels of the local features.
     hidden_units : int, default=1024
         Size of the hidden layer; at least that of the code.
-    n_coordinates : int, default=1280
-        Most coordinates of all cells together, among which the directions are looked for.
+    n_coordinates : int, default=1024
+        Most coordinates of a sample, among which the directions are looked for.
     """
 
     stem: AbstractStem
@@ -101,7 +119,7 @@ class LinearEncoder(nn.Module):
         *,
         local_units: int = 256,
         hidden_units: int = 1024,
-        n_coordinates: int = 1280,
+        n_coordinates: int = 1024,
     ) -> None:
         super().__init__()
         self.stem = stem
@@ -142,7 +160,7 @@ class LinearEncoder(nn.Module):
         self.stem.adapt(x)
 
     @torch.no_grad()
-    def find_basis(self, raw: Tensor, generator: Generator) -> Tensor:
+    def find_basis(self, raw: Tensor, generator: Generator) -> Basis:
         """Set the standardisation of the features, and find coordinates for them.
 
         Parameters
@@ -154,45 +172,59 @@ class LinearEncoder(nn.Module):
 
         Returns
         -------
-        Tensor of shape (channels, p)
-            Leading principal axes of the channels, over all cells.
+        Basis
         """
         self.mean.copy_(raw.mean(dim=0))
         self.spread.copy_(raw.std(dim=0) + SMALLEST_SPREAD)
-        cells = ((raw - self.mean) / self.spread).flatten(2).mT.flatten(0, 1)
-        n_axes = min(
-            max(1, self.n_coordinates // self.mean[0].numel()), len(cells) - 1, len(self.mean)
-        )
-        n_drawn = min(n_axes + OVERSAMPLED, len(self.mean))
-        return principal_axes(
-            cells, n_axes, torch.randn(len(self.mean), n_drawn, generator=generator).to(raw)
+        conv = (raw - self.mean) / self.spread
+        cells = conv.flatten(2).mT.flatten(0, 1)
+        most = self.n_coordinates, self.n_coordinates // self.mean[0].numel()
+        return Basis(
+            axes_of(conv.flatten(1), most[0], generator), axes_of(cells, most[1], generator)
         )
 
-    def project(self, x: Tensor, basis: Tensor) -> Tensor:
-        """Return the coordinates of samples, cell after cell: (n, cells * p)."""
-        return (self.features(x).flatten(2).mT @ basis).flatten(1)
+    def whole(self, conv: Tensor, basis: Basis) -> Tensor:
+        """Return the coordinates (n, q) of standardised features."""
+        return conv.flatten(1) @ basis.whole
+
+    def cells(self, conv: Tensor, basis: Basis) -> Tensor:
+        """Return the coordinates (n, cells * p) of the cells of standardised features."""
+        return (conv.flatten(2).mT @ basis.cell).flatten(1)
 
     @torch.no_grad()
-    def set_directions(self, basis: Tensor, found: Directions) -> None:
+    def set_directions(self, basis: Basis, found: Directions) -> None:
         """Set the linear layers from the solution of the closed form."""
         n_hidden, n_code = self.to_code.in_features, self.to_code.out_features
         n_local = self.to_local.weight.shape[2]
         kept = len(found.correlations)
         scale = scale_of(found.correlations)
         turn = rotation(n_hidden)
-        basis = basis.cpu().double()
-        cells = (found.weight * scale).reshape(-1, basis.shape[1], kept)
-        # Features are laid out channel by channel. Directions that do not exist are 0.
-        whole = (basis @ cells).movedim(0, 1).flatten(0, 1) @ turn[:kept]
-        self.to_hidden.weight.copy_(whole.T)
-        self.to_hidden.bias.copy_(-(found.mean @ found.weight * scale) @ turn[:kept])
+        # From the features to the scaled directions, as columns; those that do not exist are 0.
+        whole = basis.whole.cpu().double() @ (found.weight * scale)
+        bias = -(found.mean @ found.weight) * scale
+        self.to_hidden.weight.copy_((whole @ turn[:kept]).T)
+        self.to_hidden.bias.copy_(bias @ turn[:kept])
         self.to_code.weight.copy_((turn.T[:, :n_code] @ rotation(n_code)).T)
         self.to_code.bias.zero_()
         self.correlations.copy_(padded(found.correlations, n_hidden))
+        n_cells, channels, _ = self.to_local.weight.shape
         if "local" in found.estimates:
             estimate = found.estimates["local"]
-            self.to_local.weight.copy_(padded(basis @ (estimate.weight * scale), n_local))
-            self.to_local.bias.copy_(padded(estimate.bias * scale, n_local))
+            cell = basis.cell.cpu().double() @ (estimate.weight * scale)
+            offset = estimate.bias * scale
+        else:
+            # Features are laid out channel by channel.
+            cell = whole.reshape(channels, n_cells, kept).movedim(1, 0)
+            offset = bias.expand(n_cells, -1) / n_cells
+        self.to_local.weight.copy_(padded(cell, n_local))
+        self.to_local.bias.copy_(padded(offset, n_local))
+
+
+def axes_of(x: Tensor, most: int, generator: Generator) -> Tensor:
+    """Return the leading principal axes of centred rows, as many as there are, at most ``most``."""
+    n_axes = min(max(1, most), len(x) - 1, x.shape[1])
+    n_drawn = min(n_axes + OVERSAMPLED, x.shape[1])
+    return principal_axes(x, n_axes, torch.randn(x.shape[1], n_drawn, generator=generator).to(x))
 
 
 def padded(x: Tensor, n: int) -> Tensor:

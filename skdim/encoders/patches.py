@@ -38,6 +38,10 @@ class PatchLayer(nn.Module):
     k-means). Both signs of the responses pass a threshold, and are averaged over the cells of a
     grid.
 
+    A mirrored layer has each filter beside its mirror image, and principal components that are
+    even or odd under mirroring. What it gives for the mirror image of a map is then what it gives
+    for the map, in another order.
+
     Parameters
     ----------
     channels : int
@@ -47,44 +51,71 @@ class PatchLayer(nn.Module):
     rank : int
         Principal components of a patch that are kept.
     n_filters : int
+        Number of filters; of a mirrored layer, mirror images included.
     damping : float
         Added to the variances of normalised patches before whitening.
+    mirrored : bool, default=False
     """
 
     whiten: Tensor
     filters: Tensor
     floor: Tensor
-    threshold: Tensor
 
-    def __init__(self, channels: int, side: int, rank: int, n_filters: int, damping: float) -> None:
+    def __init__(
+        self,
+        channels: int,
+        side: int,
+        rank: int,
+        n_filters: int,
+        damping: float,
+        *,
+        mirrored: bool = False,
+    ) -> None:
         super().__init__()
         rank = min(rank, channels * side**2)
         self.side = side
         self.damping = damping
+        self.mirrored = mirrored
         self.register_buffer("whiten", torch.zeros(rank, channels, side, side))
         self.register_buffer("filters", torch.zeros(n_filters, rank))
         self.register_buffer("floor", torch.ones(()))
-        self.register_buffer("threshold", torch.zeros(()))
 
     @torch.no_grad()
-    def adapt(self, x: Tensor) -> None:
-        """Set whitening and filters from maps (n, channels, H, W)."""
-        rank, n_filters = len(self.whiten), len(self.filters)
+    def adapt(self, x: Tensor, parity: Tensor) -> None:
+        """Set whitening and filters.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n, channels, H, W)
+            Maps.
+        parity : Tensor of shape (channels,)
+            -1 for channels whose values change their sign where an image is mirrored, else 1.
+        """
+        rank, side = len(self.whiten), self.side
         patches = self.draw_patches(x)
-        patches = patches - patches.mean(dim=1, keepdim=True)
-        variance = patches.var(dim=1, keepdim=True)
-        normal = patches / (variance + SMALLEST_VARIANCE).sqrt()
-        variances, axes = torch.linalg.eigh(torch.cov(normal.T))
-        leading = variances.flip(0)[:rank].clamp(min=0)
-        whiten = axes.flip(1)[:, :rank] * (leading + self.damping).rsqrt()
+        if (parity > 0).all():  # The mean of even and odd channels together has no meaning.
+            patches = patches - patches.mean(dim=1, keepdim=True)
+        normal = patches / (patches.square().mean(dim=1, keepdim=True) + SMALLEST_VARIANCE).sqrt()
+        unit = torch.eye(patches.shape[1]).to(x)
+        if self.mirrored:
+            mirror = unit.reshape(-1, len(parity), side, side).flip(3) * parity[:, None, None]
+        else:
+            mirror = unit
+        variances, axes, signs = principal_pairs(torch.cov(normal.T), mirror.reshape(unit.shape))
+        whiten = axes[:, :rank] * (variances[:rank].clamp(min=0) + self.damping).rsqrt()
         whitened = normalize(normal @ whiten, dim=1)
-        filters = spherical_kmeans(whitened, n_filters)
-        whiten = whiten - whiten.mean(dim=0)  # a filter that is blind to the mean of a patch
-        lengths = (patches @ whiten).square().sum(dim=1)
+        if self.mirrored:
+            half = spherical_kmeans(whitened, len(self.filters) // 2, signs[:rank])
+            filters = torch.cat([half, half * signs[:rank]])
+        else:
+            filters = spherical_kmeans(whitened, len(self.filters), signs[:rank])
+        if (parity > 0).all():
+            whiten = whiten - whiten.mean(dim=0)
         spread = (whitened[:LOOKED_AT] @ filters.T).std().clamp(min=1e-6)
         self.whiten.copy_(whiten.T.reshape(self.whiten.shape))
         self.filters.copy_(filters / spread)
-        self.floor.copy_(SMALLEST_LENGTH * lengths.mean() + 1e-12)
+        length = (patches @ whiten).square().sum(dim=1).mean()
+        self.floor.copy_(SMALLEST_LENGTH * length + 1e-12)
 
     def draw_patches(self, x: Tensor) -> Tensor:
         """Cut patches at random places out of maps; shape (m, channels * side * side)."""
@@ -110,12 +141,35 @@ class PatchLayer(nn.Module):
         positive = adaptive_avg_pool2d(relu(passed), grid)
         return torch.cat([positive, positive - signed], dim=1)
 
+    def swapped(self, maps: Tensor) -> Tensor:
+        """Exchange the channels of filters and of their mirror images."""
+        return torch.cat([m.roll(m.shape[1] // 2, dims=1) for m in maps.chunk(2, dim=1)], dim=1)
+
+    def averaged(self, maps: Tensor) -> Tensor:
+        """Average what the layer gives over an image and its mirror image.
+
+        Parameters
+        ----------
+        maps : Tensor of shape (n, 2 * n_filters, *grid)
+
+        Returns
+        -------
+        Tensor of shape (n, n_filters, *grid)
+            If the layer is mirrored, else ``maps``.
+        """
+        if not self.mirrored:
+            return maps
+        itself, mirror, negative, negative_mirror = maps.chunk(4, dim=1)
+        return torch.cat([itself + mirror.flip(3), negative + negative_mirror.flip(3)], dim=1) / 2
+
 
 class PatchStem(AbstractStem):
     """Two layers of patches: fixed features of images in a grid of 2x2 cells.
 
     The second layer sees the leading principal channels of the map that the first one gives. Each
-    cell holds the square roots of what both layers average over it.
+    cell holds the square roots of what both layers average over it. For images of three channels,
+    features are averaged over the image and its mirror image, which costs no second pass since
+    filters come in mirrored pairs.
 
     Sizes follow from the image. Images of more than about 32 pixels a side are averaged down to
     that first. Patches are a fifth of the side, from 3 to 6 pixels.
@@ -124,43 +178,56 @@ class PatchStem(AbstractStem):
     ----------
     input_shape : tuple of three int
         ``(C, H, W)``.
-    n_filters : int, default=128
-        Of the first layer.
-    n_second : int, default=256
-        Of the second layer.
+    n_filters, n_second : int, default=128, 384
+        Filters of both layers.
+    mirrored : bool, default=None
+        Whether an image and its mirror image have the same features; None says so for three
+        channels: digits and letters change their meaning.
     """
 
     center: Tensor
     channels: Tensor
 
     def __init__(
-        self, input_shape: tuple[int, ...], *, n_filters: int = 128, n_second: int = 256
+        self,
+        input_shape: tuple[int, ...],
+        *,
+        n_filters: int = 128,
+        n_second: int = 384,
+        mirrored: bool | None = None,
     ) -> None:
         super().__init__()
+        mirrored = input_shape[0] == 3 if mirrored is None else mirrored
         self.shrink = max(1, round(min(input_shape[1:]) / 32))
         height, width = (side // self.shrink for side in input_shape[1:])
         side = min(6, max(3, round(0.19 * min(height, width))))
         self.map = (map_side(height - side + 1), map_side(width - side + 1))
-        self.first = PatchLayer(input_shape[0], side, 32, n_filters, 0.1)
+        self.first = PatchLayer(input_shape[0], side, 32, n_filters, 0.1, mirrored=mirrored)
         n_channels = min(CHANNELS, 2 * n_filters)
-        self.second = PatchLayer(n_channels, 3, 96, n_second, 0.3)
+        self.second = PatchLayer(n_channels, 3, 96, n_second, 0.3, mirrored=mirrored)
         self.register_buffer("center", torch.zeros(2 * n_filters))
         self.register_buffer("channels", torch.zeros(2 * n_filters, n_channels))
-        self.out_shape = (2 * n_filters + 2 * n_second, GRID, GRID)
+        each = 1 if mirrored else 2
+        self.out_shape = (each * (n_filters + n_second), GRID, GRID)
 
     @torch.no_grad()
     def adapt(self, x: Tensor) -> None:
         """Set both layers from standardised images (n, C, H, W)."""
         x = self.shrunk(x)
-        self.first.adapt(x)
+        self.first.adapt(x, torch.ones(x.shape[1]).to(x))
         some = x[torch.arange(min(len(x), MAPS)) * len(x) // min(len(x), MAPS)]
         maps = torch.cat([self.first(part, self.map) for part in torch.split(some, IN_CACHE)])
         pixels = maps.permute(0, 2, 3, 1).flatten(0, 2)[::3]
-        self.center.copy_(pixels.mean(dim=0))
-        variances, axes = torch.linalg.eigh(torch.cov(pixels.T))
+        center, mirror = pixels.mean(dim=0), torch.eye(pixels.shape[1]).to(x)
+        if self.first.mirrored:
+            mirror = self.first.swapped(mirror)
+            center = (center + mirror @ center) / 2
+        self.center.copy_(center)
+        variances, axes, signs = principal_pairs(torch.cov(pixels.T), mirror)
         whiten = axes / (variances.clamp(min=0) + 0.02 * variances.mean() + 1e-12).sqrt()
-        self.channels.copy_(whiten.flip(1)[:, : self.channels.shape[1]])
-        self.second.adapt(self.reduced(maps))
+        n_channels = self.channels.shape[1]
+        self.channels.copy_(whiten[:, :n_channels])
+        self.second.adapt(self.reduced(maps), signs[:n_channels])
 
     def shrunk(self, x: Tensor) -> Tensor:
         """Average large images down."""
@@ -173,9 +240,9 @@ class PatchStem(AbstractStem):
     def respond(self, x: Tensor) -> Tensor:
         """Return the features of some images."""
         maps = self.first(self.shrunk(x), self.map)
-        pooled = adaptive_avg_pool2d(maps, GRID)
-        both = torch.cat([pooled, self.second(self.reduced(maps), (GRID, GRID))], dim=1)
-        return both.clamp(min=0).sqrt()
+        pooled = self.first.averaged(adaptive_avg_pool2d(maps, GRID))
+        second = self.second.averaged(self.second(self.reduced(maps), (GRID, GRID)))
+        return torch.cat([pooled, second], dim=1).clamp(min=0).sqrt()
 
     def forward(self, x: Tensor) -> Tensor:
         """Map standardised images (n, C, H, W) to (n, channels, 2, 2)."""
@@ -204,8 +271,11 @@ class PatchEncoder(LinearEncoder):
         ``(C, H, W)``, with sides of at least 8.
     n_components : int
         Size of the code.
-    n_filters, n_second : int, default=128, 256
+    n_filters, n_second : int, default=128, 384
         Filters of the first and of the second layer.
+    mirrored : bool, default=None
+        Whether an image and its mirror image have the same features; None says so for three
+        channels.
     local_units : int, default=256
         Channels of the local features.
     hidden_units : int, default=1024
@@ -223,12 +293,13 @@ class PatchEncoder(LinearEncoder):
         n_components: int,
         *,
         n_filters: int = 128,
-        n_second: int = 256,
+        n_second: int = 384,
+        mirrored: bool | None = None,
         local_units: int = 256,
         hidden_units: int = 1024,
     ) -> None:
         check_images("patches", input_shape, 8)
-        stem = PatchStem(input_shape, n_filters=n_filters, n_second=n_second)
+        stem = PatchStem(input_shape, n_filters=n_filters, n_second=n_second, mirrored=mirrored)
         super().__init__(
             stem,
             n_components,
@@ -238,11 +309,59 @@ class PatchEncoder(LinearEncoder):
         )
 
 
-def spherical_kmeans(x: Tensor, n_clusters: int) -> Tensor:
-    """Cluster rows of unit length by their angles; return centroids of unit length (k, p)."""
+def principal_pairs(covariance: Tensor, mirror: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return principal axes that mirroring keeps or turns round.
+
+    Parameters
+    ----------
+    covariance : Tensor of shape (p, p)
+    mirror : Tensor of shape (p, p)
+        Symmetric, and its own inverse: what mirroring does to a vector.
+
+    Returns
+    -------
+    variances : Tensor of shape (p,)
+        The largest first, with the covariance averaged over both sides.
+    axes : Tensor of shape (p, p)
+        As columns.
+    signs : Tensor of shape (p,)
+        1 for axes that mirroring keeps, -1 for those that it turns round.
+    """
+    both = (covariance + mirror @ covariance @ mirror) / 2
+    unit = torch.eye(len(mirror)).to(mirror)
+    parts = []
+    for sign in (1, -1):
+        shares, axes = torch.linalg.eigh((unit + sign * mirror) / 2)
+        space = axes[:, shares > 0.5]
+        variances, turned = torch.linalg.eigh(space.T @ both @ space)
+        parts.append((variances, space @ turned, sign * torch.ones_like(variances)))
+    variances, axes, signs = (torch.cat(part, dim=-1) for part in zip(*parts, strict=True))
+    order = variances.argsort(descending=True)
+    return variances[order], axes[:, order], signs[order]
+
+
+def spherical_kmeans(x: Tensor, n_clusters: int, signs: Tensor) -> Tensor:
+    """Cluster rows of unit length by their angles, a row and its mirror image as one.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n, p)
+    n_clusters : int
+    signs : Tensor of shape (p,)
+        A row's mirror image is its product with these; all 1 where there is none.
+
+    Returns
+    -------
+    Tensor of shape (n_clusters, p)
+        Centroids of unit length.
+    """
     centroids = x[torch.randint(len(x), (n_clusters,)).to(x.device)].clone()
     for _ in range(ROUNDS):
         seen = x[torch.randint(len(x), (min(LOOKED_AT, len(x)),)).to(x.device)]
+        if (signs < 0).any():
+            mirrored = seen * signs
+            nearer = (mirrored @ centroids.T).amax(dim=1) > (seen @ centroids.T).amax(dim=1)
+            seen = torch.where(nearer[:, None], mirrored, seen)
         nearest = (seen @ centroids.T).argmax(dim=1)
         total = torch.zeros_like(centroids).index_add_(0, nearest, seen)
         empty = total.norm(dim=1, keepdim=True) < 1e-6

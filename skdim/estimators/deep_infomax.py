@@ -220,8 +220,8 @@ class DeepInfoMaxTransformer(AbstractTransformer):
         channel_axis: int | None = None,
         encoder: Any = "auto",
         output: str = "code",
-        global_weight: float = 0.0,
-        local_weight: float = 1.0,
+        global_weight: float | str = "auto",
+        local_weight: float | str = "auto",
         prior_weight: float = 0.0,
         coordinate_weight: float = 0.0,
         relative_coordinate_weight: float = 0.0,
@@ -295,7 +295,8 @@ class DeepInfoMaxTransformer(AbstractTransformer):
         return RULES
 
     def _make_objective(self, setting: Setting) -> AbstractObjective:
-        if not any(getattr(self, name) for name in WEIGHTS):
+        weights = self._find_weights()
+        if not any(getattr(self, name) for name in WEIGHTS[2:]) and not any(weights.values()):
             *first, last = WEIGHTS
             raise ValueError(
                 f"{', '.join(first)} and {last} are all 0: there is nothing to train for. Give one "
@@ -303,8 +304,8 @@ class DeepInfoMaxTransformer(AbstractTransformer):
             )
         terms = infomax(
             setting.sizes,
-            global_weight=self.global_weight,
-            local_weight=self.local_weight,
+            global_weight=weights["global"],
+            local_weight=weights["local"],
             prior_weight=self.prior_weight,
             bound=self._find_bound(setting),
             critics=find_critics(
@@ -330,6 +331,15 @@ class DeepInfoMaxTransformer(AbstractTransformer):
             weight=self.classifier_weight,
         )
         return Together([*terms, classifier])
+
+    def _find_weights(self) -> dict[str, float]:
+        """Return the weights of both terms of information."""
+        given = {"local": self.local_weight, "global": self.global_weight}
+        if all(isinstance(weight, str) for weight in given.values()):
+            closed = self._is_solvable() and self.max_epochs in ("auto", 0)
+            return {"local": 1.0 - closed, "global": float(closed)}
+        automatic = {"local": 1.0, "global": 0.0}
+        return {n: automatic[n] if isinstance(w, str) else float(w) for n, w in given.items()}
 
     def _find_bound(self, setting: Setting) -> Bound | None:
         """Return the bound; None is the exact information of Gaussian critics."""
@@ -423,7 +433,8 @@ A_CRITIC = any_of(
 )
 
 RULES = COMMON_RULES | {
-    **dict.fromkeys(WEIGHTS, real(0)),
+    **dict.fromkeys(WEIGHTS[:2], any_of(real(0), choice(["auto"]))),
+    **dict.fromkeys(WEIGHTS[2:], real(0)),
     "classifier_layer": choice(LAYERS),
     "bound": choice(["auto", *BOUNDS]),
     "critic": any_of(A_CRITIC, dict_of("local", "global", rule=A_CRITIC)),

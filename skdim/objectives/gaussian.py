@@ -5,11 +5,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from skdim.bounds import BOUNDS
 from skdim.closed_form import Directions, information_of, rotation, scale_of
 from skdim.critics import GaussianCritic
-from skdim.encoders import Features
+from skdim.encoders import Basis, Features
 from skdim.objectives.base import Batch
 from skdim.objectives.information import Information
 
@@ -41,14 +42,14 @@ class GaussianInformation(Information):
         self.register_buffer("solved", torch.zeros((), dtype=torch.bool))
 
     @torch.no_grad()
-    def set_directions(self, found: Directions, basis: Tensor, code_size: int) -> float:
+    def set_directions(self, found: Directions, basis: Basis, code_size: int) -> float:
         """Set the critic from the solution of the closed form.
 
         Parameters
         ----------
         found : Directions
-        basis : Tensor of shape (channels, p)
-            Coordinates of the features of a cell.
+        basis : Basis
+            Coordinates of the features.
         code_size : int
             Size of the code, which is rotated.
 
@@ -64,13 +65,11 @@ class GaussianInformation(Information):
         told = inverse_of(estimate.correlations[:k])
         code = (inverse[:, None] * rotation(code_size)[:k], torch.zeros(k))
         if self.whole:
-            cells = estimate.weight[0].reshape(-1, basis.shape[1], len(found.correlations))
-            weight = (basis.cpu().double() @ cells).movedim(0, 1).flatten(0, 1)[:, :k].T
+            weight = (basis.whole.cpu().double() @ estimate.weight[0, :, :k]).T
             layer = told[:, None] * weight, told * estimate.bias[0, :k]
         else:
             features = self.critic.local_projection.in_features
-            layer = torch.diag(told * inverse), torch.zeros(k)
-            layer = nn_pad(layer[0], features), layer[1]
+            layer = pad(torch.diag(told * inverse), (0, features - k)), torch.zeros(k)
         correlations = estimate.correlations[:k] * (told > 0)
         self.critic.set_pairs(code, layer, correlations)
         self.solved.fill_(True)
@@ -94,8 +93,3 @@ class GaussianInformation(Information):
 def inverse_of(x: Tensor) -> Tensor:
     """Return 1 / x, and 0 where x is 0."""
     return torch.where(x > 1e-6, 1 / x.clamp(min=1e-6), torch.zeros_like(x))
-
-
-def nn_pad(x: Tensor, n: int) -> Tensor:
-    """Pad the last axis with zeros to n entries."""
-    return torch.nn.functional.pad(x, (0, n - x.shape[-1]))

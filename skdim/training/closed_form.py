@@ -1,19 +1,20 @@
 """Training without gradients: two passes over the samples, and an eigenproblem."""
 
+from collections.abc import Collection
 from contextlib import closing
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import torch
 from torch import Generator, Tensor, nn
 
 from skdim.closed_form import Sums, rotation, scale_of, solve
-from skdim.encoders import LinearEncoder
+from skdim.encoders import Basis, LinearEncoder
 from skdim.inputs import Rows
 from skdim.objectives import AbstractObjective, GaussianInformation, Information, Together
 from skdim.views import find_pairs
 
-__all__ = ["LookSums", "Solution", "find_basis", "solve_for", "sum_looks"]
+__all__ = ["LookSums", "Solution", "find_basis", "solve_for", "sum_looks", "weights_of"]
 
 # Samples from which the coordinates are computed.
 BASIS_ROWS = 3000
@@ -27,14 +28,20 @@ class LookSums:
 
     Parameters
     ----------
-    basis : Tensor of shape (channels, p)
-        Coordinates of the features of a cell.
-    sums : Sums or None
-        None before any sample.
+    basis : Basis
+    sums : dict of str to Sums
+        Of each term; empty before any sample.
     """
 
-    basis: Tensor
-    sums: Sums | None
+    basis: Basis
+    sums: dict[str, Sums]
+
+    def __add__(self, other: dict[str, Sums]) -> Self:
+        """Add the sums over more samples."""
+        return replace(
+            self,
+            sums={n: self.sums[n] + part if self.sums else part for n, part in other.items()},
+        )
 
 
 @dataclass(frozen=True)
@@ -61,20 +68,18 @@ def solve_for(module: nn.Sequential, objective: AbstractObjective, known: LookSu
     module : Sequential
         Standardisation and a :class:`~skdim.encoders.LinearEncoder`.
     objective : AbstractObjective
-        Its terms of information say what is compared, and with which weight; if there are none,
-        codes are compared with the cells.
+        Its terms of information say what is compared, and with which weight.
     known : LookSums
 
     Returns
     -------
     Solution
     """
-    assert known.sums is not None
     _, encoder = parts_of(module)
     parts = list(objective) if isinstance(objective, Together) else [objective]
-    weights = {part.name: part.weight for part in parts if isinstance(part, Information)}
+    weights = weights_of(objective)
     n_hidden, n_code = encoder.to_hidden.out_features, encoder.to_code.out_features
-    found = solve(known.sums, weights or {"local": 1.0}, encoder.mean[0].numel(), n_hidden)
+    found = solve(known.sums, weights, encoder.mean[0].numel(), n_hidden)
     encoder.set_directions(known.basis, found)
     terms = {
         part.name: -part.weight * part.set_directions(found, known.basis, n_code)
@@ -103,9 +108,10 @@ def sum_looks(
     view: Any,
     rows: Rows,
     generator: Generator,
-    known: LookSums | None,
-) -> LookSums:
-    """Sum over the looks at all samples, beside what is known.
+    basis: Basis,
+    names: Collection[str],
+) -> dict[str, Sums]:
+    """Sum over the looks at all samples.
 
     Parameters
     ----------
@@ -115,27 +121,31 @@ def sum_looks(
     rows : Rows
     generator : Generator
         Of the view.
-    known : LookSums or None
-        None sets the standardisation of the features, and the coordinates, from these samples.
+    basis : Basis
+    names : collection of {"local", "global"}
+        Terms that are to be solved for.
 
     Returns
     -------
-    LookSums
+    dict of str to Sums
     """
     standardise, encoder = parts_of(module)
-    basis = find_basis(module, rows, generator) if known is None else known.basis
-    total = None if known is None else known.sums
+    total: dict[str, Sums] = {}
     with closing(rows.read(rows.chunks(CHUNK), generator)) as chunks:
         for x in chunks:
             looks, pairs = all_looks(view, x.float(), generator)
-            coordinates = encoder.project(standardise(torch.cat(looks)), basis)
-            new = Sums.of(coordinates.float().chunk(len(looks)), pairs)
-            total = new if total is None else total + new
-    assert total is not None
-    return LookSums(basis, total)
+            conv = encoder.features(standardise(torch.cat(looks))).float()
+            whole = encoder.whole(conv, basis).chunk(len(looks))
+            for name in names:
+                cells = name == "local"
+                layer = encoder.cells(conv, basis).chunk(len(looks)) if cells else whole
+                new = Sums.of(whole, layer, pairs)
+                total[name] = total[name] + new if name in total else new
+    return total
 
 
-def find_basis(module: nn.Sequential, rows: Rows, generator: Generator) -> Tensor:
+@torch.no_grad()
+def find_basis(module: nn.Sequential, rows: Rows, generator: Generator) -> Basis:
     """Standardise features and find coordinates for them, from some of the samples."""
     standardise, encoder = parts_of(module)
     n = min(len(rows), BASIS_ROWS)
@@ -143,6 +153,13 @@ def find_basis(module: nn.Sequential, rows: Rows, generator: Generator) -> Tenso
     parts = [encoder.stem(standardise(rows[part])).float() for part in torch.split(some, CHUNK)]
     seed = torch.randint(2**62, (1,), generator=generator, device=generator.device).item()
     return encoder.find_basis(torch.cat(parts), Generator().manual_seed(int(seed)))
+
+
+def weights_of(objective: AbstractObjective) -> dict[str, float]:
+    """Return the weights of the terms of information; of the global one alone if there are none."""
+    parts = list(objective) if isinstance(objective, Together) else [objective]
+    weights = {part.name: part.weight for part in parts if isinstance(part, Information)}
+    return weights or {"global": 1.0}
 
 
 def parts_of(module: nn.Sequential) -> tuple[nn.Module, LinearEncoder]:

@@ -12,14 +12,14 @@ import torch
 from skorch.hf import AccelerateMixin
 from torch import Generator, Tensor
 
-from skdim.encoders import LAYERS, Features
+from skdim.closed_form import Sums
+from skdim.encoders import LAYERS, Basis, Features
 from skdim.inputs import Rows
 from skdim.inputs.sources import ArraySource
 from skdim.objectives import Batch
 from skdim.training.batches import Batches
-from skdim.training.closed_form import LookSums, Solution, find_basis, sum_looks
+from skdim.training.closed_form import Solution
 from skdim.training.net import EncoderNet
-from skdim.training.precision import computing_in
 from skdim.training.processes import (
     GatherFeatures,
     add_up,
@@ -194,19 +194,16 @@ class AcceleratedNet(AccelerateMixin, EncoderNet):
         with self.bare():
             return super().solve(rows, generator)
 
-    def summed(self, rows: Rows, generator: Generator) -> LookSums:
+    def sums_of_all(self, rows: Rows, generator: Generator, basis: Basis) -> dict[str, Sums]:
         """Sum over this process's share of the samples, and add up the sums of all processes."""
         n, rank = self.accelerator.num_processes, self.accelerator.process_index
-        known = self.look_sums
-        basis = find_basis(self.module_, rows, generator) if known is None else known.basis
         share = rows.part(np.arange(rank, len(rows), n))
-        with computing_in(self.precision, rows.device):
-            own = sum_looks(
-                self.module_, self.view, share, self.own_generator, LookSums(basis, None)
-            )
-        assert own.sums is not None
-        sums = own.sums.map(lambda part: add_up(part, rows.device)) if n > 1 else own.sums
-        return LookSums(basis, sums if known is None or known.sums is None else known.sums + sums)
+        own = super().sums_of_all(share, self.own_generator, basis)
+        if n == 1:
+            return own
+        return {
+            name: part.map(lambda tensor: add_up(tensor, rows.device)) for name, part in own.items()
+        }
 
     def run_single_epoch(self, iterator: Any, training: bool, *args: Any, **kwargs: Any) -> None:
         """Run an epoch; then take over the first process's running statistics."""

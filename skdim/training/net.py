@@ -12,12 +12,20 @@ from skorch.callbacks import Callback, PrintLog
 from skorch.utils import TeeGenerator
 from torch import Generator, Tensor
 
-from skdim.encoders import LAYERS, Features
+from skdim.closed_form import Sums
+from skdim.encoders import LAYERS, Basis, Features
 from skdim.inputs import Rows
 from skdim.objectives import Batch
 from skdim.training.arrays import mapped
 from skdim.training.batches import Batches
-from skdim.training.closed_form import LookSums, Solution, solve_for, sum_looks
+from skdim.training.closed_form import (
+    LookSums,
+    Solution,
+    find_basis,
+    solve_for,
+    sum_looks,
+    weights_of,
+)
 from skdim.training.precision import computing_in
 from skdim.training.schedules import SCHEDULES
 from skdim.training.stopping import StopTraining
@@ -269,9 +277,16 @@ class EncoderNet(NeuralNet):
         self.notify("on_epoch_end", dataset_train=rows, dataset_valid=self.held_out)
 
     def summed(self, rows: Rows, generator: Generator) -> LookSums:
-        """Sum over the looks at samples, beside what is known: here all of them."""
+        """Sum over the looks at samples, beside what is known."""
         with computing_in(self.precision, rows.device):
-            return sum_looks(self.module_, self.view, rows, generator, self.look_sums)
+            if self.look_sums is None:
+                self.look_sums = LookSums(find_basis(self.module_, rows, generator), {})
+            return self.look_sums + self.sums_of_all(rows, generator, self.look_sums.basis)
+
+    def sums_of_all(self, rows: Rows, generator: Generator, basis: Basis) -> dict[str, Sums]:
+        """Sum over the looks at all samples: here in this process alone."""
+        names = weights_of(self.criterion_)
+        return sum_looks(self.module_, self.view, rows, generator, basis, names)
 
     def record(self, values: dict[str, float]) -> None:
         """Write values into the history of this epoch."""

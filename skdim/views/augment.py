@@ -43,6 +43,10 @@ class Augment:
     crop : float, default=1.0
         Smallest share of the image's area that a look shows; what it shows is enlarged to the
         size of the image. 1 shows all of it.
+    n_looks : int, default=2
+        How often each image is looked at.
+    pairs : tuple of (int, int), default=None
+        ``(look of the code, look of the local features)``; None compares each look with all others.
     jitter_chance : float, default=1.0
         Probability that contrast, brightness, saturation and hue of a look are changed at all.
 
@@ -88,7 +92,8 @@ class Augment:
     shift_chance: float = 1.0
     jitter_chance: float = 1.0
     crop: float = 1.0
-    pairs: Pairs = ((0, 1), (1, 0))
+    n_looks: int = 2
+    pairs: Pairs | None = None
 
     SHARES: ClassVar[tuple[str, ...]] = (
         *("shift", "brightness", "contrast", "saturation", "grey"),
@@ -100,13 +105,17 @@ class Augment:
         for name in self.SHARES:
             check_share(self, name)
         check_share(self, "hue", most=0.5)
+        if self.n_looks < 1:
+            raise ValueError(f"Augment(n_looks={self.n_looks}): n_looks must be at least 1.")
 
     @classmethod
     def crops(cls, *, colours: bool) -> Self:
         """Return the view for the closed form of InfoMax: random crops, gently lit.
 
-        Crops of 70 % of the area or more, in four of five looks brightness and contrast changed by
-        up to 0.2; with colours also mirrored in half of the looks, and saturation by up to 0.2.
+        Crops of 70 % of the area or more, in four of five of them brightness and
+        contrast changed by up to 0.2; with colours also saturation, and a fifth of the looks grey.
+        Two looks, with colours three.
+        Images are not mirrored: the features of colour images are the same for both sides.
 
         Parameters
         ----------
@@ -122,9 +131,10 @@ class Augment:
             crop=0.7,
             brightness=0.2,
             contrast=0.2,
-            flip=colours,
             saturation=0.2 if colours else 0.0,
+            grey=0.2 if colours else 0.0,
             jitter_chance=0.8,
+            n_looks=3 if colours else 2,
         )
 
     @classmethod
@@ -169,7 +179,7 @@ class Augment:
 
         Returns
         -------
-        tuple of two Tensors of shape (n, C, H, W)
+        tuple of Tensors of shape (n, C, H, W)
 
         Raises
         ------
@@ -181,7 +191,7 @@ class Augment:
             check_colours(x)
         if self.flip and self.same_flip:
             x = sometimes(0.5, x.flip(3), x, generator)
-        return self.look(x, generator), self.look(x, generator)
+        return tuple(self.look(x, generator) for _ in range(self.n_looks))
 
     def look(self, x: Tensor, generator: Generator) -> Tensor:
         """Look once; see ``__call__``."""
