@@ -205,7 +205,7 @@ class AbstractTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Per
         return self
 
     def partial_fit(self, X: ArrayLike, y: Any = None) -> Self:
-        """Train for one pass over ``X``, at a constant learning rate.
+        """Add ``X`` to the sums of the closed form; or train for one pass, at a constant rate.
 
         The first call sets the standardisation, the classes and the sizes of all layers; later ones
         keep them, the weights and the state of the optimizer. Nothing is held out.
@@ -304,7 +304,8 @@ class AbstractTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Per
     def score(self, X: ArrayLike, y: Any = None) -> float:
         """Measure on ``X`` what the encoder was trained for; the more the better.
 
-        Deep InfoMax: a bound on the information between the code and the local (else the whole
+        Deep InfoMax in closed form: the information between looks, by the Gaussian critic, in nats.
+        With gradients: a bound on the information between the code and the local (else the whole
         last) map, in nats for the bounds "dv", "kl" and "infonce", else in the units of its
         divergence. Weights are left out, so that scores can be compared over weights. They depend
         on the bound, the negatives and ``batch_size``, and can only be compared where these are
@@ -320,7 +321,7 @@ class AbstractTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Per
         Returns
         -------
         float
-            Of samples as they are, without a view.
+            Of samples as they are; in closed form, of looks at them.
 
         Raises
         ------

@@ -43,10 +43,14 @@ __all__ = ["DeepInfoMaxTransformer"]
 class DeepInfoMaxTransformer(AbstractTransformer):
     r"""Learn representations of unlabelled data by Deep InfoMax.
 
-    An encoder is trained so that its code of a sample tells much about the sample's local
-    features (each of which sees a part of the sample), or about its last map as a whole, and so
-    that codes follow a prior. What it is trained with is thrown away; ``transform`` gives the
-    code, or another layer.
+    The code of a sample is to tell much about the sample's local features (each of which sees a
+    part of the sample), or about its last map as a whole, and codes may follow a prior. What an
+    encoder is trained with is thrown away; ``transform`` returns the code, or another layer.
+
+    By default nothing is trained by gradients: for a code that is linear in fixed features, and a
+    Gaussian critic, the maximum of the information between two looks at a sample is computed in
+    closed form. Networks are trained by gradients where ``max_epochs`` or other parameters ask for
+    it; ``solver_`` says what was done.
 
     Parameters
     ----------
@@ -60,17 +64,23 @@ class DeepInfoMaxTransformer(AbstractTransformer):
         Whether samples have their channels first (1) or last (-1). None infers it of images: an
         axis of at most four entries at one end, else the odd one out beside two equal sides.
     encoder : str, Module or callable, default="auto"
-        What is trained and kept. "auto" takes "mlp" for vectors and "patches" for images; "dcgan"
-        is the paper's; "conv1d" reads a 3-D ``X`` as signals. See :mod:`skdim.encoders`. Or a
+        What is kept. "auto" takes "patches" for images and "columns" for vectors, whose codes are
+        computed in closed form; where gradients are needed, "patch_network" and "mlp". "kernels"
+        reads a 3-D ``X`` as signals, in closed form as well, "conv1d" is a network for them;
+        "dcgan" is the paper's network. See :mod:`skdim.encoders`. Or a
         torch module (copied) that maps standardised samples to :class:`~skdim.encoders.Features`
         or to a pair (local, code) of tensors (n, c, \*grid) and (n, d), whose ``d`` then counts;
         or a callable ``(input_shape, n_components)`` that gives such a module, such as a
         :class:`~skdim.encoders.HookedEncoder` of any backbone.
     output : {"code", "hidden", "conv", "local"}, default="code"
         Layer that ``transform`` gives; maps are flattened.
-    global_weight, local_weight, prior_weight : float, default=0.0, 1.0, 0.0
-        Weights of the terms: alpha, beta and gamma of the paper. A term of weight 0 is not
-        computed.
+    global_weight, local_weight : float or "auto", default="auto"
+        Weights of the terms of information: alpha and beta of the paper. A term of weight 0 is not
+        computed. If both are "auto", the closed form compares with the whole of the other look
+        (1 and 0), and training by gradients with its locations (0 and 1). If only one is, "auto"
+        is 0 for ``global_weight`` and 1 for ``local_weight``.
+    prior_weight : float, default=0.0
+        Weight of the prior: gamma of the paper.
     coordinate_weight, relative_coordinate_weight : float, default=0.0
         Weights of two tasks that need a map of several locations: each location tells its place
         from its local feature and the code; two locations tell how far apart they are.
@@ -79,10 +89,13 @@ class DeepInfoMaxTransformer(AbstractTransformer):
         there is no label; at 0, ``y`` is not looked at.
     classifier_layer : {"code", "hidden", "conv", "local"}, default="code"
         Layer that it classifies; maps are flattened.
-    bound : {"jsd", "infonce", "dv", "kl", "rkl", "h2", "chi2"}, default="infonce"
-        How scores become a number to maximise; see :mod:`skdim.bounds`.
-    critic : {"dot", "concat", "map"}, AbstractCritic, callable or dict, default="dot"
-        What scores pairs of codes and maps; see :mod:`skdim.critics`. "map" compares with whole
+    bound : {"auto", "jsd", "infonce", "dv", "kl", "rkl", "h2", "chi2"}, default="auto"
+        How scores become a number to maximise; see :mod:`skdim.bounds`. "auto" is "infonce" with
+        gradients; the closed form needs no bound.
+    critic : {"auto", "dot", "concat", "map", "gaussian"}, AbstractCritic, callable or dict, \
+            default="auto"
+        What scores pairs of codes and maps; see :mod:`skdim.critics`. "auto" is "gaussian" in
+        closed form, and "dot" with gradients. "map" compares with whole
         local maps, in the global term only. Or a critic (copied), or a callable
         ``(code_features, local_features)`` that gives one, or a dict of these for "local" and
         "global".
@@ -95,16 +108,19 @@ class DeepInfoMaxTransformer(AbstractTransformer):
         What the codes should follow where ``prior_weight`` is above 0. A
         :class:`~skdim.priors.Prior` may have a discriminator of its own and a gradient penalty,
         which steadies weights of 1 and more.
-    view : {"auto", "augment", "occlude"}, None or callable, default="auto"
+    view : {"auto", "augment", "occlude", "stretch"}, None or callable, default="auto"
         What is done to samples before they are encoded, in training only; see
-        :mod:`skdim.views`. "auto" and "augment" look twice at images, shifted and lit differently,
-        and "auto" leaves vectors as they are; "occlude" hides a part of each image from its code;
-        None is the paper's plain form. Or a view with strengths of its own, such as
+        :mod:`skdim.views`. "auto" leaves vectors as they are, and looks at images more than once:
+        in closed form :meth:`Augment.crops() <skdim.views.Augment.crops>`, with gradients
+        "augment", shifted and lit differently; at signals, in closed form, "stretch". "occlude"
+        hides a part of each image from its code; None is the paper's plain form. Or a view with
+        strengths of its own, such as
         :meth:`Augment.amdim() <skdim.views.Augment.amdim>` for photographs; or any callable
         ``(x, generator) -> looks``.
     max_epochs : int or "auto", default="auto"
-        Passes over the n samples. "auto" makes 800 / sqrt(n), at most 100: 24 for 1,200 samples,
-        8 for 10,000.
+        Passes over the n samples by gradients. 0 is the closed form alone, and so is "auto" where
+        the other parameters have one; else it makes 800 / sqrt(n), at most 100: 24 for 1,200
+        samples, 8 for 10,000.
     batch_size : int, default=64
         Most samples in a batch. More samples give more negatives.
     learning_rate : float, default=1e-3
@@ -163,10 +179,18 @@ class DeepInfoMaxTransformer(AbstractTransformer):
         Names of the columns, where ``X`` was a table with names.
     image_shape_ : tuple of int or None
         ``(C, H, W)``; None for vectors and signals.
+    solver_ : {"closed form", "gradients", "closed form then gradients"}
+        What was done.
+    canonical_correlations_ : ndarray of shape (n_directions,)
+        Of closed forms alone: the correlations of the directions, the largest first.
+    directions_ : ndarray of shape (n_directions, n_directions)
+        Of closed forms alone: ``hidden @ directions_[:, :k]`` are the k best directions, as they
+        are before they are rotated to a code.
     n_iter_ : int
-        Epochs behind the weights that are kept.
+        Epochs behind the weights that are kept; the closed form alone counts as one.
     history_ : dict of str to list of float
-        Means an epoch: every term, their sum ``loss``, ``spread`` (standard deviation of the
+        Of the closed form, one entry: minus the weighted information in nats, and the learning rate
+        0. Else means an epoch: every term, their sum ``loss``, ``spread`` (standard deviation of the
         codes over samples, averaged over coordinates), ``learning_rate``, ``seconds``, and
         ``validation_score`` where samples are held out. Beside the terms of coordinates,
         ``coordinate_accuracy`` and ``relative_coordinate_accuracy``, averaged over the axes;
@@ -181,7 +205,10 @@ class DeepInfoMaxTransformer(AbstractTransformer):
 
     Notes
     -----
-    ``score`` is the bound of the local term, or of the global one where only that was trained: in
+    ``score`` in closed form is the mean score of the Gaussian critic over true pairs of looks: an
+    information in nats that depends on the view, but on no bound and no batch size.
+
+    With gradients it is the bound of the local term, or of the global one where only that was trained: in
     nats for the bounds "dv", "kl" and "infonce", else in the units of its divergence. It depends on
     the bound, the negatives and ``batch_size``, and can only be compared where these are equal.
 
