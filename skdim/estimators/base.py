@@ -114,10 +114,12 @@ class AbstractTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Per
 
     def _make_encoder(self, standardise: Standardise, rows: Rows) -> tuple[nn.Sequential, Features]:
         """Build what is trained and kept, as ``skdim.estimators.parts.make_encoder`` does."""
-        encoder = self.encoder
-        if isinstance(encoder, str) and encoder == "auto":
-            encoder = self._auto_encoder(rows.layout)
-        return make_encoder(encoder, self.n_components, standardise, rows)
+        return make_encoder(self._chosen_encoder(rows.layout), self.n_components, standardise, rows)
+
+    def _chosen_encoder(self, layout: Layout) -> Any:
+        """Return the encoder to be built: the one that "auto" stands for, or that was given."""
+        is_auto = isinstance(self.encoder, str) and self.encoder == "auto"
+        return self._auto_encoder(layout) if is_auto else self.encoder
 
     def _auto_encoder(self, layout: Layout) -> str:
         """Choose the encoder that "auto" stands for."""

@@ -145,7 +145,9 @@ loss_curve_, device_
         return RULES
 
     def _make_encoder(self, standardise: Standardise, rows: Rows) -> tuple[nn.Sequential, Features]:
-        module, sizes = make_encoder(self.encoder, self.n_components, standardise, rows)
+        module, sizes = make_encoder(
+            self._chosen_encoder(rows.layout), self.n_components, standardise, rows
+        )
         context = ContextEncoder(module[1], tuple(sizes.local.shape[1:]), self.n_components)
         whole = nn.Sequential(standardise, context).to(rows.device)
         return whole, measure(whole, rows, "ContextEncoder")
@@ -158,8 +160,8 @@ loss_curve_, device_
                 f"there is nothing to predict: the samples have {n_features} feature(s), and the "
                 f"encoder's local map has {n_rows} row(s), none of which is free of all that the "
                 "rows before it have seen. Take an encoder whose local features see small parts of "
-                "a sample, such as 'patches' or 'folded_resnet19' for images, 'conv1d' for signals "
-                "and 'mlp' for vectors of two features or more."
+                "a sample, such as 'patch_network' or 'folded_resnet19' for images, 'conv1d' for "
+                "signals and 'mlp' for vectors of two features or more."
             )
         return ContextPrediction(
             rows,

@@ -189,9 +189,9 @@ class DeepInfoMaxTransformer(AbstractTransformer):
     n_iter_ : int
         Epochs behind the weights that are kept; the closed form alone counts as one.
     history_ : dict of str to list of float
-        Of the closed form, one entry: minus the weighted information in nats, and the learning rate
-        0. Else means an epoch: every term, their sum ``loss``, ``spread`` (standard deviation of the
-        codes over samples, averaged over coordinates), ``learning_rate``, ``seconds``, and
+        Of the closed form, one entry: minus the weighted information in nats, and the learning
+        rate 0. Else means an epoch: every term, their sum ``loss``, ``spread`` (standard deviation
+        of the codes over samples, averaged over coordinates), ``learning_rate``, ``seconds``, and
         ``validation_score`` where samples are held out. Beside the terms of coordinates,
         ``coordinate_accuracy`` and ``relative_coordinate_accuracy``, averaged over the axes;
         beside the classifier's, ``classifier_accuracy``, the share of right answers among the
@@ -208,9 +208,10 @@ class DeepInfoMaxTransformer(AbstractTransformer):
     ``score`` in closed form is the mean score of the Gaussian critic over true pairs of looks: an
     information in nats that depends on the view, but on no bound and no batch size.
 
-    With gradients it is the bound of the local term, or of the global one where only that was trained: in
-    nats for the bounds "dv", "kl" and "infonce", else in the units of its divergence. It depends on
-    the bound, the negatives and ``batch_size``, and can only be compared where these are equal.
+    With gradients it is the bound of the local term, or of the global one where only that was
+    trained: in nats for the bounds "dv", "kl" and "infonce", else in the units of its divergence.
+    It depends on the bound, the negatives and ``batch_size``, and can only be compared where these
+    are equal.
 
     See Also
     --------
