@@ -221,7 +221,7 @@ def test_estimates_are_the_ridge_regressions_of_directions_on_each_cell(weights,
     assert set(found.estimates) == set(weights)
     for name, estimate in found.estimates.items():
         n = {"local": n_cells, "global": 1}[name]
-        given_, own, cross = covariances_of(looks, BOTH_WAYS)
+        _, own, cross = covariances_of(looks, BOTH_WAYS)
         mean = np.mean([look.mean(0).numpy() for look in looks], axis=0)
         shares = []
         for k, cell in enumerate(np.split(np.arange(6), n)):
