@@ -115,13 +115,12 @@ def test_the_ratio_averages_to_one_over_false_pairs():
     assert scores.exp().mean().item() == pytest.approx(1, abs=0.05)
 
 
-@pytest.mark.parametrize("bound", ["dv", "kl"])
-def test_no_other_correlation_gives_a_larger_bound(bound):
+def test_no_other_correlation_gives_a_larger_bound():
     rho, n = 0.7, 400
     code = normals(n, 1, seed=1)
     local = rho * code + (1 - rho**2) ** 0.5 * normals(n, 1, seed=2)
     values = {
-        guess: BOUNDS[bound](*split_pairs(plain([guess])(code, local))).item()
+        guess: BOUNDS["dv"](*split_pairs(plain([guess])(code, local))).item()
         for guess in (0.3, 0.5, 0.7, 0.85, 0.95)
     }
 

@@ -26,9 +26,9 @@ from tests.encoders.helpers import draw, on_paper, seeded
 NARROW = {"hidden_units": 16}
 TINY = {
     "mlp": ((12,), NARROW),
-    "patches": ((1, 8, 9), NARROW | {"n_filters": 8, "n_second": 6, "local_units": 8}),
+    "patches": ((1, 8, 9), NARROW | {"n_filters": 16, "n_second": 8, "local_units": 8}),
     "patch_network": ((1, 8, 9), NARROW | {"n_filters": 8}),
-    "columns": ((7,), NARROW | {"n_random": 9}),
+    "columns": ((12,), NARROW | {"n_random": 20}),
     "kernels": ((2, 8), NARROW | {"n_kernels": 18}),
     "dcgan": ((2, 9, 8), NARROW),
     "valid_cnn": ((1, 13, 14), {}),

@@ -47,7 +47,7 @@ def augments(**given):
     """Draw strengths of all kinds; what is given stays."""
     drawn = {
         **dict.fromkeys(("shift", "brightness", "contrast", "saturation", "grey"), shares),
-        **dict.fromkeys(("shift_chance", "jitter_chance"), shares | st.just(1.0)),
+        **dict.fromkeys(("shift_chance", "jitter_chance", "crop"), shares | st.just(1.0)),
         **dict.fromkeys(("flip", "same_flip"), st.booleans()),
         "hue": st.floats(0, 0.5),
     }
