@@ -242,14 +242,14 @@ def test_a_crop_equals_bilinear_interpolation_of_the_part_that_it_shows():
 def test_a_crop_of_the_whole_area_is_the_identity():
     x = images()
 
-    for look in Augment(**PLAIN, crop=1.0)(x, seeded()):
+    for look in Augment(**PLAIN)(x, seeded()):
         assert torch.equal(look, x)
 
 
 def test_a_crop_leaves_a_constant_image():
     x = torch.full((5, 3, 6, 7), 0.7)
 
-    for look in Augment(**PLAIN, crop=0.2)(x, seeded()):
+    for look in Augment(**PLAIN | {"crop": 0.2})(x, seeded()):
         torch.testing.assert_close(look, x)
 
 
