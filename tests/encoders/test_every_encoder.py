@@ -15,7 +15,7 @@ from torch import Generator
 from skdim import DeepInfoMaxTransformer
 from skdim.bounds import BOUNDS
 from skdim.critics import DotCritic
-from skdim.encoders import ENCODERS, LAYERS, UserEncoder, check_features
+from skdim.encoders import ENCODERS, LAYERS, LinearEncoder, UserEncoder, check_features
 from skdim.encoders.adapter import Adaptable
 from skdim.inference import layer_of
 from skdim.objectives import Batch, infomax
@@ -26,7 +26,10 @@ from tests.encoders.helpers import draw, on_paper, seeded
 NARROW = {"hidden_units": 16}
 TINY = {
     "mlp": ((12,), NARROW),
-    "patches": ((1, 8, 9), NARROW | {"n_filters": 8}),
+    "patches": ((1, 8, 9), NARROW | {"n_filters": 16, "n_second": 8, "local_units": 8}),
+    "patch_network": ((1, 8, 9), NARROW | {"n_filters": 8}),
+    "columns": ((12,), NARROW | {"n_random": 20}),
+    "kernels": ((2, 8), NARROW | {"n_kernels": 18}),
     "dcgan": ((2, 9, 8), NARROW),
     "valid_cnn": ((1, 13, 14), {}),
     "alexnet": ((1, 15, 17), NARROW),
@@ -77,10 +80,14 @@ def test_features_fit_each_other_and_are_finite(name):
 
 
 @every_encoder
-def test_every_weight_moves_the_code(name):
+def test_every_weight_moves_the_code_or_local_features_beside_it(name):
+    """Local features lie on the way to the code, but for linear encoders."""
     encoder = make(name)
-    code = seeded(encoder, samples(name)).code
-    (code * draw(*code.shape)).sum().backward()
+    features = seeded(encoder, samples(name))
+    moved_by = [features.code]
+    if isinstance(encoder, LinearEncoder):
+        moved_by.append(features.local)
+    torch.stack([(layer * draw(*layer.shape)).sum() for layer in moved_by]).sum().backward()
     moved = {n: float(w.grad.abs().max()) for n, w in encoder.named_parameters()}
 
     assert all(gradient > 0 for gradient in moved.values())
@@ -180,7 +187,7 @@ def test_names_are_allowed(name):
     too_small = np.zeros((4, *sample[:-1], 1), np.float32)
     dim = DeepInfoMaxTransformer(5, encoder=name, channel_axis=1, max_epochs=1, random_state=0)
 
-    if name == "mlp":
+    if name in ("mlp", "columns"):
         assert dim.fit_transform(samples(name).numpy()).shape == (N, 5)
     else:
         with pytest.raises(ValueError, match=rf"encoder='{name}' encodes .* of at least"):

@@ -1,125 +1,330 @@
-"""The encoder whose first layer is made of patches of the images."""
+"""Fixed features of patches, against a loop that cuts out every patch."""
+
+import math
+from functools import partial
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch.nn.functional import adaptive_avg_pool2d, conv2d, pad
+from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, pad
 
 from skdim import DeepInfoMaxTransformer
-from skdim.encoders import Adaptable, PatchEncoder, check_features
+from skdim.encoders import AbstractStem, Adaptable, LinearEncoder, PatchEncoder, check_features
+from skdim.encoders.patches import PatchLayer, PatchStem, map_side, spherical_kmeans
+from tests.encoders.helpers import draw, seeded
 
-patient = settings(deadline=None, max_examples=25)  # The machine may be busy.
+patient = settings(deadline=None, max_examples=15)  # The machine may be busy.
+
+
+@pytest.fixture(autouse=True)
+def few_patches(monkeypatch):
+    monkeypatch.setattr("skdim.encoders.patches.DRAWN", 2000)
 
 
 def images(n, *sample, seed=0):
     """Blurred noise: neighbours are alike, as in photographs."""
     noise = torch.randn(n, *sample, generator=torch.Generator().manual_seed(seed))
-    blurred = torch.nn.functional.avg_pool2d(pad(noise, (1, 1, 1, 1), mode="reflect"), 3, stride=1)
+    blurred = avg_pool2d(pad(noise, (1, 1, 1, 1), mode="reflect"), 3, stride=1)
     return blurred / blurred.std()
 
 
-def make_encoder(sample, n_components=16, seed=0, x=None, **kwargs):
+def with_seed(seed, make):
     with torch.random.fork_rng():
         torch.manual_seed(seed)
+        return make()
+
+
+def make_layer(x, side=3, rank=10, n_filters=7, damping=0.1, seed=0):
+    def make():
+        layer = PatchLayer(x.shape[1], side, rank, n_filters, damping)
+        layer.adapt(x)
+        return layer
+
+    return with_seed(seed, make)
+
+
+def make_stem(sample, seed=0, x=None, n_filters=6, n_second=5):
+    def make():
+        stem = PatchStem(sample, n_filters=n_filters, n_second=n_second)
+        stem.adapt(images(30, *sample) if x is None else x)
+        return stem
+
+    return with_seed(seed, make)
+
+
+def make_encoder(sample, n_components=3, seed=0, x=None, **kwargs):
+    kwargs = {"n_filters": 6, "n_second": 5, "hidden_units": 16, "local_units": 8} | kwargs
+
+    def make():
         encoder = PatchEncoder(sample, n_components, **kwargs)
-        encoder.adapt(images(50, *sample) if x is None else x)
-    return encoder.eval()
+        encoder.adapt(images(30, *sample) if x is None else x)
+        return encoder
+
+    return with_seed(seed, make).eval()
+
+
+def every_patch(x, side):
+    """Cut out all patches of all maps; shape (n, rows, columns, channels * side * side)."""
+    rows, columns = (length - side + 1 for length in x.shape[2:])
+    return torch.stack(
+        [
+            torch.stack(
+                [x[:, :, i : i + side, j : j + side].flatten(1) for j in range(columns)], dim=1
+            )
+            for i in range(rows)
+        ],
+        dim=1,
+    )
+
+
+def slow_layer(layer, x, grid):
+    """Whiten every patch, bring it to unit length, compare it with both signs of each filter."""
+    whiten = layer.whiten.flatten(1)
+    whitened = every_patch(x, layer.side) @ whiten.T
+    length = (whitened.square().sum(dim=-1, keepdim=True) + layer.floor).sqrt()
+    response = whitened / length @ layer.filters.T
+    signs = [(sign * response - 0.5).clamp(min=0).movedim(-1, 1) for sign in (1, -1)]
+    return adaptive_avg_pool2d(torch.cat(signs, dim=1), grid)
+
+
+# ---------------------------------------------------------------------------------------------
+# One layer
+
+
+@pytest.mark.parametrize("grid", [(2, 2), (1, 3), (4, 5)])
+@pytest.mark.parametrize(("sample", "side"), [((1, 6, 7), 3), ((3, 9, 8), 4), ((2, 5, 5), 1)])
+def test_a_layer_equals_a_loop_over_all_patches(sample, side, grid):
+    layer, x = make_layer(images(40, *sample), side), images(3, *sample, seed=1)
+
+    torch.testing.assert_close(layer(x, grid), slow_layer(layer, x, grid), rtol=1e-4, atol=1e-5)
+
+
+def test_responses_are_blind_to_the_light_of_an_image():
+    x = images(40, 1, 8, 8)
+    layer = make_layer(x)
+
+    torch.testing.assert_close(layer(x + 3.0, (2, 2)), layer(x, (2, 2)), atol=1e-4, rtol=1e-4)
+
+
+def test_responses_hardly_change_with_contrast_where_there_is_some():
+    x = images(40, 1, 8, 8)
+    layer = make_layer(x)
+    plain, strong = layer(x, (2, 2)), layer(3 * x, (2, 2))
+
+    assert (plain - strong).abs().mean() < 0.1 * plain.mean()
+
+
+def test_responses_to_the_patches_of_training_have_a_spread_of_about_one():
+    x = images(60, 1, 10, 10)
+    layer = make_layer(x, n_filters=20)
+    whitened = every_patch(x, 3) @ layer.whiten.flatten(1).T
+    response = torch.nn.functional.normalize(whitened, dim=-1) @ layer.filters.T
+
+    assert response.std().item() == pytest.approx(1, abs=0.1)
+
+
+def test_whitened_patches_have_equal_variances_in_all_kept_components_up_to_the_damping():
+    """Of contrast-normalised patches, that is; the damping takes most from the smallest."""
+    x = images(200, 1, 10, 10)
+    layer = make_layer(x, rank=8, damping=0.0)
+    patches = every_patch(x, 3).flatten(0, 2)
+    normal = patches - patches.mean(dim=1, keepdim=True)
+    normal = normal / (normal.var(dim=1, keepdim=True) + 0.0025).sqrt()
+    covariance = torch.cov((normal @ layer.whiten.flatten(1).T).T)
+
+    torch.testing.assert_close(covariance, torch.eye(8), atol=0.25, rtol=0)
+
+
+def test_the_rank_is_at_most_the_size_of_a_patch():
+    assert PatchLayer(2, 3, 100, 5, 0.1).whiten.shape == (18, 2, 3, 3)
+    assert PatchLayer(2, 3, 7, 5, 0.1).whiten.shape == (7, 2, 3, 3)
+
+
+def test_drawn_patches_are_patches_of_the_images():
+    x = images(4, 2, 5, 6)
+    layer = PatchLayer(2, 3, 10, 4, 0.1)
+    drawn = seeded(layer.draw_patches, x)
+    known = {tuple(patch) for patch in every_patch(x, 3).flatten(0, 2).tolist()}
+
+    assert drawn.shape == (4 * 3 * 4, 18)
+    assert {tuple(patch) for patch in drawn.tolist()} <= known
+
+
+def test_centroids_have_unit_length_and_point_at_the_clusters():
+    centers = torch.nn.functional.normalize(torch.eye(5, 8) + 0.1, dim=1)
+    x = torch.nn.functional.normalize(
+        centers.repeat_interleave(100, 0) + 0.02 * draw(500, 8), dim=1
+    )
+    centroids = with_seed(1, lambda: spherical_kmeans(x, 12))
+    cosines = centroids @ centers.T
+
+    torch.testing.assert_close(centroids.norm(dim=1), torch.ones(12))
+    # A cluster may have several centroids, each on a side of it, or share one with another.
+    assert (cosines.max(dim=1).values > 0.85).all()
+    assert (cosines.max(dim=1).values > 0.99).sum() >= 6
+    assert len(cosines.argmax(dim=1).unique()) >= 4
+
+
+def test_a_cluster_of_no_rows_keeps_its_centroid():
+    x = torch.nn.functional.normalize(torch.ones(3, 4), dim=1)
+    centroids = seeded(spherical_kmeans, x, 6)
+
+    torch.testing.assert_close(centroids, x[:1].expand(6, -1))
+
+
+# ---------------------------------------------------------------------------------------------
+# The stem
 
 
 @pytest.mark.parametrize(
-    ("sample", "side", "stride"),
-    [((1, 8, 8), 4, 1), ((1, 28, 28), 6, 2), ((3, 32, 32), 6, 2), ((2, 48, 64), 9, 3)],
+    ("sample", "shrink", "side", "cells"),
+    [
+        ((1, 8, 8), 1, 3, (6, 6)),
+        ((1, 28, 28), 1, 5, (8, 8)),
+        ((3, 32, 32), 1, 6, (9, 9)),
+        ((2, 48, 64), 2, 5, (7, 9)),
+        ((3, 96, 96), 3, 6, (9, 9)),
+        ((1, 8, 40), 1, 3, (6, 13)),
+    ],
 )
-def test_filters_scale_with_the_image(sample, side, stride):
-    encoder = make_encoder(sample)
+def test_sizes_follow_from_the_image(sample, shrink, side, cells):
+    stem = PatchStem(sample, n_filters=6, n_second=5)
 
-    assert encoder.stride == stride
-    assert encoder.filters.shape == (128, sample[0], side, side)
+    assert stem.shrink == shrink
+    assert stem.first.side == side
+    assert stem.map == cells
+    assert stem.second.side == 3
+    assert stem.out_shape == (22, 2, 2)
+    assert stem.first.filters.shape[0] == 6
+    assert stem.second.filters.shape[0] == 5
+
+
+@given(st.integers(1, 500))
+def test_the_first_map_has_cells_of_three_places_but_six_at_least(side):
+    cells = map_side(side)
+
+    assert cells == side if side <= 6 else cells == max(6, round(side / 3))
 
 
 @patient
-@given(st.integers(1, 5), st.integers(8, 40), st.integers(8, 40))
+@given(st.integers(1, 4), st.integers(8, 40), st.integers(8, 40))
 def test_any_image_of_eight_pixels_or_more_is_encoded(channels, height, width):
-    x = images(2, channels, height, width)
-    features = make_encoder(x.shape[1:], 5, x=x)(x)
+    x = images(3, channels, height, width)
+    features = make_encoder(x.shape[1:], 4, x=x)(x)
 
-    check_features(features, 2, "patches")
-    assert features.local.shape == (2, 128, 4, 4)
-    assert features.conv.shape == (2, 256, 2, 2)
-    assert features.hidden.shape == (2, 1024)
-    assert features.code.shape == (2, 5)
+    check_features(features, 3, "patches")
+    assert features.local.shape == (3, 8, 2, 2)
+    assert features.conv.shape == (3, 22, 2, 2)
+    assert features.hidden.shape == (3, 16)
+    assert features.code.shape == (3, 4)
+
+
+@pytest.mark.parametrize("sample", [(1, 8, 8), (3, 20, 17), (2, 50, 64)])
+def test_the_stem_equals_its_layers_one_after_the_other(sample):
+    stem, x = make_stem(sample), images(3, *sample, seed=1)
+    small = avg_pool2d(x, stem.shrink)
+    maps = slow_layer(stem.first, small, stem.map)
+    reduced = torch.einsum("nchw,cd->ndhw", maps - stem.center[:, None, None], stem.channels)
+    both = [adaptive_avg_pool2d(maps, 2), slow_layer(stem.second, reduced, (2, 2))]
+    expected = torch.cat(both, dim=1).clamp(min=0).sqrt()
+
+    assert expected.shape[1:] == stem.out_shape
+    torch.testing.assert_close(stem(x).square(), expected.square(), rtol=1e-3, atol=1e-4)
+
+
+def test_reduced_channels_are_uncorrelated():
+    stem, x = make_stem((1, 12, 12), x=images(200, 1, 12, 12)), images(200, 1, 12, 12)
+    reduced = stem.reduced(stem.first(x, stem.map)).movedim(1, 0).flatten(1)
+    covariance = torch.cov(reduced)
+    off_diagonal = covariance - torch.diag(covariance.diagonal())
+
+    assert off_diagonal.abs().max() < 0.1
+    assert (covariance.diagonal()[:6] > 0.5).all()
+    assert (covariance.diagonal() < 1.1).all()
 
 
 @pytest.mark.parametrize("sample", [(3, 7, 32), (3, 32, 7), (64,), (1, 1, 1)])
 def test_what_is_too_small_is_refused_with_the_least_size(sample):
-    with pytest.raises(ValueError, match=r"at least 8x8 pixels.*have shape"):
+    with pytest.raises(ValueError, match=r"encoder='patches'.*at least 8x8 pixels.*have shape"):
         PatchEncoder(sample, 8)
 
 
-def test_filters_are_white_on_the_patches_that_they_come_from():
-    """Unit directions of whitened patches: each response has variance one, but for the damping."""
-    x = images(200, 1, 16, 16)
-    encoder = make_encoder((1, 16, 16), x=x)
-    responses = conv2d(x, encoder.filters, encoder.offset).movedim(1, 0).flatten(1)
-
-    torch.testing.assert_close(responses.mean(1), torch.zeros(128), atol=0.1, rtol=0)
-    torch.testing.assert_close(responses.var(1), torch.ones(128), atol=0.25, rtol=0)
-
-
-@pytest.mark.parametrize("sample", [(1, 8, 8), (3, 32, 32), (2, 21, 30)])
-def test_responses_equal_the_plain_form(sample):
-    encoder, x = make_encoder(sample), images(3, *sample, seed=1)
-    before = (encoder.side - encoder.stride) // 2
-    after = encoder.side - encoder.stride - before
-    padded = pad(x, (before, after, before, after), mode="reflect")
-    response = conv2d(padded, encoder.filters, encoder.offset, stride=encoder.stride)
-    signs = [(response - 0.5).relu(), (-response - 0.5).relu()]
-    expected = torch.cat([adaptive_avg_pool2d(sign, 4) for sign in signs], dim=1)
-
-    torch.testing.assert_close(encoder.respond(x), expected, atol=1e-5, rtol=1e-5)
-
-
 def test_images_that_do_not_fit_the_cache_at_once_are_encoded_alike():
-    encoder, x = make_encoder((1, 8, 8)), images(70, 1, 8, 8, seed=1)
+    stem, x = make_stem((1, 8, 8)), images(40, 1, 8, 8, seed=1)
 
-    torch.testing.assert_close(encoder(x).local[50:], encoder(x[50:]).local)
+    torch.testing.assert_close(stem(x)[30:], stem(x[30:]))
+    torch.testing.assert_close(stem(x), stem.respond(x), atol=1e-5, rtol=1e-4)
 
 
-def test_a_local_feature_sees_a_part_of_the_image_only():
-    encoder, x = make_encoder((1, 32, 32)), images(1, 1, 32, 32).requires_grad_()
-    encoder(x).local[0, :, 0, 0].sum().backward()
+def test_an_image_is_encoded_by_itself():
+    encoder, x = make_encoder((2, 9, 8)), images(20, 2, 9, 8, seed=1)
+    others = torch.cat([x[:1], images(19, 2, 9, 8, seed=2)])
+
+    torch.testing.assert_close(encoder(others).conv[0], encoder(x).conv[0])
+    torch.testing.assert_close(encoder(others).code[0], encoder(x).code[0])
+
+
+def test_a_cell_sees_its_part_of_the_image_only():
+    stem, x = make_stem((1, 32, 32)), images(1, 1, 32, 32, seed=1).requires_grad_()
+    stem(x)[0, :, 0, 0].sum().backward()
     seen = x.grad[0, 0] != 0
 
-    assert seen[:8, :8].any()
-    assert not seen[12:].any()
-    assert not seen[:, 12:].any()
-
-
-def test_filters_are_kept_but_not_trained():
-    X = images(40, 1, 8, 8).numpy()
-    fitted = DeepInfoMaxTransformer(4, encoder="patches", max_epochs=1, random_state=0).fit(X)
-    again = DeepInfoMaxTransformer(4, encoder="patches", max_epochs=3, random_state=0).fit(X)
-    first, second = fitted.encoder_[1], again.encoder_[1]
-
-    assert "filters" not in dict(first.named_parameters())
-    assert "filters" in first.state_dict()
-    assert torch.equal(first.filters, second.filters)
-    assert not torch.equal(first.to_code.weight, second.to_code.weight)
+    assert seen[:16, :16].any()
+    assert not seen[26:].any()
+    assert not seen[:, 26:].any()
 
 
 def test_filters_repeat_with_the_seed():
-    one, same, other = (make_encoder((1, 8, 8), seed=seed).filters for seed in (0, 0, 1))
+    one, same, other = (make_stem((1, 8, 8), seed=seed) for seed in (0, 0, 1))
 
-    assert torch.equal(one, same)
-    assert not torch.equal(one, other)
-
-
-def test_equal_images_give_finite_filters():
-    x = torch.zeros(2, 3, 8, 8)
-
-    check_features(make_encoder((3, 8, 8), x=x)(x), 2, "patches")
+    assert all(torch.equal(a, b) for a, b in zip(one.buffers(), same.buffers(), strict=True))
+    assert not torch.equal(one.first.filters, other.first.filters)
+    assert not torch.equal(one.second.filters, other.second.filters)
 
 
-def test_it_asks_to_be_adapted():
-    assert isinstance(PatchEncoder((1, 8, 8), 2), Adaptable)
+@pytest.mark.parametrize("value", [0.0, 1.0, -3.0])
+@pytest.mark.parametrize("n", [1, 2])
+def test_equal_images_give_finite_features(value, n):
+    x = torch.full((n, 3, 8, 8), value)
+    encoder = make_encoder((3, 8, 8), x=x)
+
+    for given_ in (x, images(2, 3, 8, 8)):
+        features = encoder(given_)
+        assert all(getattr(features, layer).isfinite().all() for layer in ("conv", "code"))
+
+
+def test_the_stem_has_buffers_but_no_weights():
+    stem = make_stem((1, 8, 8))
+
+    assert not list(stem.parameters())
+    assert {"first.filters", "second.whiten", "center", "channels"} < set(stem.state_dict())
+    assert not any(buffer.requires_grad for buffer in stem.buffers())
+
+
+def test_the_stem_is_kept_but_not_trained_by_gradients():
+    X = images(40, 1, 8, 8).numpy()
+    narrow = partial(PatchEncoder, n_filters=6, n_second=5, hidden_units=16)
+    first, second = (
+        DeepInfoMaxTransformer(4, encoder=narrow, max_epochs=n, random_state=0).fit(X).encoder_[1]
+        for n in (1, 2)
+    )
+
+    for name, buffer in first.stem.state_dict().items():
+        assert torch.equal(buffer, second.stem.state_dict()[name]), name
+    assert not torch.equal(first.to_code.weight, second.to_code.weight)
+
+
+def test_it_is_linear_in_a_stem_and_asks_to_be_adapted():
+    encoder = PatchEncoder((1, 8, 8), 2)
+
+    assert isinstance(encoder, Adaptable)
+    assert isinstance(encoder, LinearEncoder)
+    assert isinstance(encoder.stem, AbstractStem)
+    assert math.prod(encoder.stem.out_shape) == 4 * 768
+
+
+def test_the_code_may_be_larger_than_the_hidden_layer_asked_for():
+    encoder = make_encoder((1, 8, 8), n_components=30)
+
+    assert encoder(images(2, 1, 8, 8)).hidden.shape == (2, 30)

@@ -9,7 +9,7 @@ from skdim.views import Augment, Occlude
 
 patient = settings(deadline=None)  # The machine may be busy.
 
-PLAIN = {"shift": 0.0, "brightness": 0.0, "contrast": 0.0}
+PLAIN = {"shift": 0.0, "brightness": 0.0, "contrast": 0.0, "crop": 1.0}
 
 
 def seeded(seed=0):
@@ -47,7 +47,7 @@ def augments(**given):
     """Draw strengths of all kinds; what is given stays."""
     drawn = {
         **dict.fromkeys(("shift", "brightness", "contrast", "saturation", "grey"), shares),
-        **dict.fromkeys(("shift_chance", "jitter_chance"), shares | st.just(1.0)),
+        **dict.fromkeys(("shift_chance", "jitter_chance", "crop"), shares | st.just(1.0)),
         **dict.fromkeys(("flip", "same_flip"), st.booleans()),
         "hue": st.floats(0, 0.5),
     }

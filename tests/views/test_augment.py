@@ -164,3 +164,109 @@ def test_contrast_and_brightness_are_drawn_apart():
     contrast = slopes_of(x, look) / brightness
 
     assert abs(np.corrcoef(brightness, contrast)[0, 1]) < 0.3
+
+
+# ---------------------------------------------------------------------------------------------
+# Crop
+
+
+def boxes_found(size=33, n=300, crop=0.7):
+    """Read off which part of an image each look shows, from a ramp in each direction.
+
+    Returns
+    -------
+    tuple of four Tensors of shape (n,)
+        First and last row, then first and last column, in pixels.
+    """
+    ramp = torch.arange(float(size))
+    image = torch.stack(torch.meshgrid(ramp, ramp, indexing="ij"))
+    look, _ = Augment(**PLAIN | {"crop": crop})(image.expand(n, -1, -1, -1), seeded())
+    # Pixels of a crop are where their centres are, between its edges.
+    rows, columns = look[:, 0, :, size // 2], look[:, 1, size // 2]
+    return rows[:, 0], rows[:, -1], columns[:, 0], columns[:, -1]
+
+
+def test_a_crop_shows_a_share_of_the_area_in_the_image():
+    size, n, least = 33, 300, 0.7
+    top, bottom, left, right = boxes_found(size, n, least)
+    # From centre to centre of the outermost pixels there are size - 1 of size steps.
+    height, width = (bottom - top) / (size - 1), (right - left) / (size - 1)
+    area = height * width
+
+    for first, last in ((top, bottom), (left, right)):
+        assert (first >= -1e-3).all()
+        assert (last <= size - 1 + 1e-3).all()
+    assert (height <= 1 + 1e-4).all()
+    assert (width <= 1 + 1e-4).all()
+    assert (area > least * 0.85).all()
+    assert area.min() < least + 0.1
+    assert area.max() > 0.95
+    ratio = width / height
+    assert (ratio >= np.exp(-0.3) - 1e-3).all()
+    assert (ratio <= np.exp(0.3) + 1e-3).all()
+    # Each image has a place and proportions of its own.
+    assert len(area.round(decimals=5).unique()) > n / 2
+
+
+def test_a_crop_lies_anywhere():
+    top, bottom, left, right = boxes_found(crop=0.3)
+
+    for first, last in ((top, bottom), (left, right)):
+        place = (first / (first + 32 - last))[(last - first) < 31]
+        assert place.min() < 0.1
+        assert place.max() > 0.9
+        assert place.mean().item() == pytest.approx(0.5, abs=0.08)
+
+
+def test_a_crop_equals_bilinear_interpolation_of_the_part_that_it_shows():
+    x = images(20, 2, 9, 11)
+    look, _ = Augment(**PLAIN | {"crop": 0.5})(x, seeded())
+    ramps = torch.stack(
+        torch.meshgrid(torch.arange(9.0), torch.arange(11.0), indexing="ij")
+    ).expand(20, -1, -1, -1)
+    # The same generator cuts the same parts; where each pixel comes from is read off the ramps.
+    where, _ = Augment(**PLAIN | {"crop": 0.5})(ramps, seeded())
+    for image, seen, (rows, columns) in zip(x, look, where, strict=True):
+        inside = (rows > 0) & (rows < 8) & (columns > 0) & (columns < 10)
+        i, j = rows.floor().long().clamp(0, 7), columns.floor().long().clamp(0, 9)
+        down, across = rows - i, columns - j
+        expected = (
+            (1 - down) * (1 - across) * image[:, i, j]
+            + (1 - down) * across * image[:, i, j + 1]
+            + down * (1 - across) * image[:, i + 1, j]
+            + down * across * image[:, i + 1, j + 1]
+        )
+        torch.testing.assert_close(seen[:, inside], expected[:, inside], atol=1e-4, rtol=1e-4)
+
+
+def test_a_crop_of_the_whole_area_is_the_identity():
+    x = images()
+
+    for look in Augment(**PLAIN)(x, seeded()):
+        assert torch.equal(look, x)
+
+
+def test_a_crop_leaves_a_constant_image():
+    x = torch.full((5, 3, 6, 7), 0.7)
+
+    for look in Augment(**PLAIN | {"crop": 0.2})(x, seeded()):
+        torch.testing.assert_close(look, x)
+
+
+@pytest.mark.parametrize("colours", [False, True])
+def test_crops_are_gently_lit_and_mirrored_where_there_are_colours(colours):
+    view = Augment.crops(colours=colours)
+
+    assert view == Augment(
+        shift=0.0,
+        crop=0.7,
+        brightness=0.2,
+        contrast=0.2,
+        flip=colours,
+        saturation=0.2 if colours else 0.0,
+        jitter_chance=0.8,
+    )
+    assert view.pairs == ((0, 1), (1, 0))
+    channels = 3 if colours else 2
+    looks = view(images(channels=channels), seeded())
+    assert [look.shape for look in looks] == [(6, channels, 5, 7)] * 2

@@ -10,9 +10,12 @@ from tests.conftest import global_random_states
 from tests.training.test_waits import Waits
 from tests.views.helpers import augments, batches, images, occlusions, patient, seeded
 
+OF_IMAGES = {name: view for name, view in VIEWS.items() if name != "stretch"}
 STRONG = {
-    **VIEWS,
+    **OF_IMAGES,
     "amdim": Augment.amdim(),
+    "crops": Augment.crops(colours=True),
+    "crops of grey images": Augment.crops(colours=False),
     "each flip by itself": Augment(flip=True, shift_chance=0.5, jitter_chance=0.5),
     "a fill": Occlude(fill=0.0),
     "both": Occlude(before=Augment.amdim()),

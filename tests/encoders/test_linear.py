@@ -1,0 +1,310 @@
+"""Linear encoders: set by the closed form, against explicit algebra on a stem that is a table."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Generator, nn
+
+from skdim.closed_form import Sums, rotation, solve
+from skdim.encoders import AbstractStem, Adaptable, LinearEncoder, check_features
+from skdim.encoders.linear import CellLinear
+from tests.encoders.helpers import draw, seeded
+
+patient = settings(deadline=None, max_examples=20)  # The machine may be busy.
+
+BOTH_WAYS = ((0, 1), (1, 0))
+GRIDS = [(1,), (3,), (2, 2)]
+each_grid = pytest.mark.parametrize("grid", GRIDS, ids=str)
+WEIGHTS = [{"local": 1.0}, {"global": 1.0}, {"local": 1.0, "global": 0.5}]
+
+
+class Table(AbstractStem):
+    """Features that are a fixed linear map of vectors, in a grid."""
+
+    def __init__(self, n_inputs, channels, grid):
+        super().__init__()
+        self.out_shape = (channels, *grid)
+        self.register_buffer("map", draw(n_inputs, channels * math.prod(grid), seed=5))
+        self.register_buffer("adapted", torch.zeros(()))
+
+    def adapt(self, x):
+        self.adapted.fill_(len(x))
+
+    def forward(self, x):
+        return (x @ self.map).tanh().reshape(-1, *self.out_shape) + 2.0
+
+
+def make(grid=(2, 2), channels=5, n_components=3, n_inputs=6, **kwargs):
+    given_ = {"local_units": 4, "hidden_units": 8, "n_coordinates": 100} | kwargs
+    return seeded(LinearEncoder, Table(n_inputs, channels, grid), n_components, **given_)
+
+
+def make_looks(n=200, n_inputs=6):
+    shared = draw(n, n_inputs, seed=1) * torch.linspace(1.5, 0.2, n_inputs)
+    return [shared + 0.4 * draw(n, n_inputs, seed=seed) for seed in (2, 3)]
+
+
+def solved(encoder, weights=None, looks=None, n_directions=None):
+    """Set an encoder by the closed form, and give what was found."""
+    looks = make_looks() if looks is None else looks
+    n_cells = encoder.mean[0].numel()
+    with torch.no_grad():
+        basis = encoder.find_basis(encoder.stem(torch.cat(looks)), Generator().manual_seed(0))
+        coordinates = [encoder.project(look, basis) for look in looks]
+        sums = Sums.of(coordinates, BOTH_WAYS)
+        n_directions = n_directions or encoder.to_hidden.out_features
+        found = solve(sums, weights or {"local": 1.0}, n_cells, n_directions)
+        encoder.set_directions(basis, found)
+    return basis, found
+
+
+def scales(found):
+    return (found.correlations / (1 - found.correlations)).sqrt()
+
+
+# ---------------------------------------------------------------------------------------------
+# Layers
+
+
+@patient
+@given(
+    st.integers(1, 4), st.integers(1, 5), st.integers(1, 3), st.sampled_from([(1,), (4,), (2, 3)])
+)
+def test_a_linear_layer_for_each_cell_equals_a_loop_over_cells(n, channels, units, grid):
+    layer = seeded(CellLinear, channels, units, grid)
+    nn.init.normal_(layer.bias, generator=Generator().manual_seed(0))
+    x = draw(n, channels, *grid)
+    found = layer(x)
+
+    assert found.shape == (n, units, *grid)
+    flat, mapped = x.flatten(2), found.flatten(2)
+    for k in range(math.prod(grid)):
+        expected = flat[:, :, k] @ layer.weight[k] + layer.bias[k]
+        torch.testing.assert_close(mapped[:, :, k], expected, atol=1e-5, rtol=1e-5)
+
+
+def test_a_cell_moves_its_own_local_features_only():
+    layer, x = seeded(CellLinear, 3, 2, (2, 2)), draw(1, 3, 2, 2)
+    moved = x.clone()
+    moved[:, :, 1, 0] += 1
+    changed = (layer(moved) != layer(x))[0].any(dim=0)
+
+    assert changed.tolist() == [[False, False], [True, False]]
+
+
+@each_grid
+def test_layers_have_the_sizes_that_were_asked_for(grid):
+    features = make(grid, channels=9)(draw(7, 6))
+
+    check_features(features, 7, "linear")
+    assert features.conv.shape == (7, 9, *grid)
+    assert features.local.shape == (7, 4, *grid)
+    assert features.hidden.shape == (7, 8)
+    assert features.code.shape == (7, 3)
+
+
+def test_the_hidden_layer_is_at_most_as_large_as_the_features_and_at_least_as_the_code():
+    assert make((1,), channels=5, hidden_units=8).to_hidden.out_features == 5
+    assert make((1,), channels=5, n_components=7).to_hidden.out_features == 7
+    assert make((2, 2), channels=5, local_units=50).to_local.weight.shape == (4, 5, 8)
+
+
+@each_grid
+def test_every_layer_is_linear_in_the_standardised_features(grid):
+    encoder = make(grid)
+    solved(encoder)
+    features = encoder(draw(5, 6))
+    conv = features.conv.flatten(1)
+
+    torch.testing.assert_close(
+        features.hidden, conv @ encoder.to_hidden.weight.T + encoder.to_hidden.bias
+    )
+    torch.testing.assert_close(
+        features.code, features.hidden @ encoder.to_code.weight.T + encoder.to_code.bias
+    )
+
+
+def test_adapting_sets_the_stem_and_nothing_else():
+    encoder = make()
+    before = {n: t.clone() for n, t in encoder.state_dict().items() if not n.startswith("stem")}
+    encoder.adapt(draw(13, 6))
+
+    assert isinstance(encoder, Adaptable)
+    assert encoder.stem.adapted == 13
+    assert all(torch.equal(encoder.state_dict()[name], value) for name, value in before.items())
+
+
+def test_the_stem_is_no_weight():
+    assert {name.partition(".")[0] for name, _ in make().named_parameters()} == {
+        *("to_local", "to_hidden", "to_code")
+    }
+
+
+# ---------------------------------------------------------------------------------------------
+# Coordinates
+
+
+@each_grid
+def test_features_are_standardised_by_the_samples_that_were_seen(grid):
+    encoder, x = make(grid), torch.cat(make_looks())
+    solved(encoder)
+    conv = encoder(x).conv
+
+    torch.testing.assert_close(conv.mean(0), torch.zeros(5, *grid), atol=1e-4, rtol=0)
+    torch.testing.assert_close(conv.std(0), torch.ones(5, *grid), atol=2e-3, rtol=0)
+
+
+@each_grid
+def test_the_basis_is_that_of_the_principal_axes_of_the_channels_of_all_cells(grid):
+    encoder, x = make(grid, n_coordinates=3 * math.prod(grid)), torch.cat(make_looks())
+    basis, _ = solved(encoder)
+    cells = encoder(x).conv.flatten(2).mT.flatten(0, 1)
+    axes = torch.linalg.svd(cells, full_matrices=False)[2]
+
+    assert basis.shape == (5, 3)
+    torch.testing.assert_close((axes[:3] @ basis).abs(), torch.eye(3), atol=1e-2, rtol=0)
+
+
+def test_coordinates_are_laid_out_cell_after_cell():
+    encoder, x = make((2, 2)), draw(3, 6)
+    basis, _ = solved(encoder)
+    found = encoder.project(x, basis)
+    conv = encoder.features(x)
+    cells = [conv[:, :, i, j] @ basis for i in range(2) for j in range(2)]
+
+    torch.testing.assert_close(found, torch.cat(cells, dim=1))
+
+
+@pytest.mark.parametrize("n", [2, 3])
+def test_there_are_fewer_coordinates_than_rows(n):
+    encoder = make((1,), channels=9)
+    raw = encoder.stem(draw(n, 6))
+
+    assert encoder.find_basis(raw, Generator()).shape == (9, n - 1)
+
+
+# ---------------------------------------------------------------------------------------------
+# Directions
+
+
+@each_grid
+@pytest.mark.parametrize("weights", WEIGHTS, ids=str)
+def test_hidden_holds_the_scaled_directions_rotated(grid, weights):
+    encoder, x = make(grid), draw(20, 6, seed=9)
+    basis, found = solved(encoder, weights)
+    kept = len(found.correlations)
+    coordinates = encoder.project(x, basis).double()
+    directions = (coordinates - found.mean) @ found.weight * scales(found)
+    hidden = encoder(x).hidden.double()
+
+    assert kept == min(8, 5 * math.prod(grid))
+    torch.testing.assert_close(
+        hidden @ rotation(hidden.shape[1]).T[:, :kept], directions, atol=1e-4, rtol=1e-4
+    )
+
+
+@each_grid
+@pytest.mark.parametrize("n_components", [1, 2, 5])
+def test_the_code_is_the_leading_directions_of_hidden_rotated(grid, n_components):
+    encoder, x = make(grid, n_components=n_components), draw(20, 6, seed=9)
+    solved(encoder)
+    features = encoder(x)
+    unrotated = features.hidden.double() @ rotation(features.hidden.shape[1]).T
+    expected = unrotated[:, :n_components] @ rotation(n_components)
+
+    torch.testing.assert_close(features.code.double(), expected, atol=1e-4, rtol=1e-4)
+
+
+def test_a_smaller_code_is_had_from_hidden_without_another_fit():
+    large, small = make(n_components=5), make(n_components=2)
+    for encoder in (large, small):
+        solved(encoder)
+    x = draw(20, 6, seed=9)
+    hidden = large(x).hidden.double()
+
+    expected = (hidden @ rotation(8).T)[:, :2] @ rotation(2)
+    torch.testing.assert_close(small(x).code.double(), expected, atol=1e-4, rtol=1e-4)
+
+
+@each_grid
+def test_directions_have_the_variance_of_their_signal_to_noise(grid):
+    encoder, looks = make(grid), make_looks()
+    _, found = solved(encoder, looks=looks)
+    hidden = encoder(torch.cat(looks)).hidden.double()
+    kept = len(found.correlations)
+    directions = hidden @ rotation(hidden.shape[1]).T[:, :kept]
+    expected = found.correlations / (1 - found.correlations)
+
+    # Of mean 0 over the looks that were summed; the ridge takes a part of the variance.
+    torch.testing.assert_close(directions.mean(0), torch.zeros(kept).double(), atol=1e-4, rtol=0)
+    variances = directions.var(dim=0, correction=0)
+    assert (variances <= expected * (1 + 1e-6)).all()
+    assert variances[0] > 0.9 * expected[0]
+
+
+@each_grid
+def test_local_features_are_what_each_cell_tells_of_the_directions(grid):
+    encoder, x = make(grid), draw(20, 6, seed=9)
+    basis, found = solved(encoder)
+    estimate = found.estimates["local"]
+    coordinates = encoder.project(x, basis).double().unflatten(1, (math.prod(grid), -1))
+    expected = torch.einsum("nkp,kpr->nkr", coordinates, estimate.weight) + estimate.bias
+    expected = (expected * scales(found))[:, :, :4].mT
+
+    torch.testing.assert_close(encoder(x).local.flatten(2).double(), expected, atol=1e-4, rtol=1e-4)
+
+
+def test_local_features_stay_as_they_are_where_no_cell_was_compared():
+    encoder = make()
+    before = encoder.to_local.weight.detach().clone()
+    solved(encoder, {"global": 1.0})
+
+    assert torch.equal(encoder.to_local.weight, before)
+
+
+def test_correlations_are_kept_and_end_in_zeros():
+    encoder = make((1,), channels=5, n_components=7)
+    _, found = solved(encoder)
+
+    assert encoder.correlations.shape == (7,)
+    torch.testing.assert_close(encoder.correlations[:5], found.correlations.float())
+    assert torch.equal(encoder.correlations[5:], torch.zeros(2))
+
+
+@each_grid
+@pytest.mark.parametrize("n", [2, 3])
+def test_fewer_rows_than_coordinates_leave_the_other_directions_at_zero(grid, n):
+    encoder = make(grid, channels=9, n_components=6)
+    looks = [look[:n] for look in make_looks()]
+    basis, found = solved(encoder, looks=looks)
+    features = encoder(draw(10, 6))
+    kept = len(found.correlations)
+    directions = features.hidden.double() @ rotation(features.hidden.shape[1]).T
+
+    assert basis.shape[1] * math.prod(grid) >= kept
+    assert all(
+        layer.isfinite().all()
+        for layer in (features.local, features.conv, features.hidden, features.code)
+    )
+    assert not directions[:, kept:].abs().gt(1e-5 * directions.abs().max()).any()
+
+
+def test_constant_features_give_a_code_of_zeros():
+    encoder = make()
+    encoder.stem.map.zero_()
+    solved(encoder)
+    features = encoder(draw(4, 6))
+
+    assert torch.equal(features.code, torch.zeros(4, 3))
+    assert torch.equal(features.hidden, torch.zeros(4, 8))
+
+
+def test_the_coordinates_repeat_with_the_generator():
+    encoder = make((1,), channels=30, n_coordinates=2)
+    raw = encoder.stem(draw(50, 6))
+    one, same = (encoder.find_basis(raw, Generator().manual_seed(3)) for _ in range(2))
+
+    assert torch.equal(one, same)

@@ -1,0 +1,551 @@
+"""The transformer with its default ``max_epochs="auto"``: computed in closed form."""
+
+import copy
+import pickle
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose, assert_array_equal
+from skorch.callbacks import Callback
+
+import skdim
+from skdim import DeepInfoMaxTransformer
+from skdim.closed_form import Sums, rotation
+from skdim.encoders import ENCODERS, ColumnEncoder, KernelEncoder, LinearEncoder, PatchEncoder
+from skdim.estimators.fitting import auto_epochs
+from skdim.objectives import GaussianInformation, Information
+from skdim.views import Augment, Identity, Stretch
+from tests.conftest import global_random_states
+from tests.estimators.helpers import weights_of
+
+N = 80
+
+
+def make_samples(seed, n=N, side=8):
+    """Draw mixtures of six smooth patterns, with noise."""
+    fixed, draws = np.random.default_rng(99), np.random.default_rng(seed)
+    patterns = fixed.normal(size=(6, side, side))
+    for axis in (1, 2):
+        patterns = (patterns + np.roll(patterns, 1, axis)) / 2**0.5
+    noise = 0.3 * draws.normal(size=(n, side, side))
+    return np.einsum("nk,kij->nij", draws.normal(size=(n, 6)), patterns) + noise
+
+
+def arranged(images):
+    return {
+        "images": images,
+        "vectors": images.reshape(len(images), -1)[:, :10],
+        "signals": images.reshape(len(images), 2, 32),
+    }
+
+
+TRAINING, NEW = arranged(make_samples(0)), arranged(make_samples(1))
+each_kind = pytest.mark.parametrize("kind", TRAINING)
+
+
+def make(kind="images", **params):
+    encoder = {"encoder": "kernels"} if kind == "signals" else {}
+    return DeepInfoMaxTransformer(**{"n_components": 4, "random_state": 0} | encoder | params)
+
+
+@cache
+def fitted(kind):
+    """Fit with all other defaults once; tests take copies where they change something."""
+    return make(kind).fit(TRAINING[kind])
+
+
+def directions_of(dim, X):
+    return dim.encode(X, "hidden").double().numpy() @ dim.directions_
+
+
+class NarrowPatchEncoder(PatchEncoder):
+    def __init__(self, input_shape, n_components):
+        super().__init__(input_shape, n_components, n_filters=8, n_second=8, hidden_units=64)
+
+
+class NarrowKernelEncoder(KernelEncoder):
+    def __init__(self, input_shape, n_components):
+        super().__init__(input_shape, n_components, n_kernels=64)
+
+
+class NarrowColumnEncoder(ColumnEncoder):
+    def __init__(self, input_shape, n_components):
+        super().__init__(input_shape, n_components, n_random=118)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def narrow():
+    """Make stems narrow: an eigenproblem of the true sizes takes a second."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(ENCODERS, "patches", NarrowPatchEncoder)
+        patch.setitem(ENCODERS, "kernels", NarrowKernelEncoder)
+        patch.setitem(ENCODERS, "columns", NarrowColumnEncoder)
+        patch.setattr("skdim.encoders.patches.DRAWN", 2000)
+        yield
+
+
+@torch.no_grad()
+def sums_of(dim, X):
+    """Sum over all samples at once, without a view, with the stem and the basis of a fit."""
+    standardise, encoder = dim.net_.module_
+    x = standardise(dim.read_samples(X))
+    return Sums.of([encoder.project(x, dim.net_.look_sums.basis)], [(0, 0)])
+
+
+# ---------------------------------------------------------------------------------------------
+# What a fit leaves
+
+
+@each_kind
+def test_the_closed_form_is_the_default_and_counts_as_one_epoch(kind):
+    dim = fitted(kind)
+
+    assert dim.max_epochs == "auto"
+    assert dim.solver_ == "closed form"
+    assert dim.n_iter_ == 1
+    assert set(dim.history_) == {"local", "loss", "spread", "learning_rate", "seconds"}
+    assert dim.history_["learning_rate"] == [0.0]
+    assert dim.history_["loss"] == dim.history_["local"] == dim.loss_curve_
+    assert dim.history_["local"][0] < 0
+    assert dim.history_["spread"][0] > 0
+    assert dim.net_.optimizer_ is None
+
+
+def test_encoder_and_view_follow_the_kind_of_samples():
+    encoders = {kind: type(fitted(kind).encoder_[1]) for kind in TRAINING}
+    views = {kind: fitted(kind).net_.view for kind in TRAINING}
+
+    assert issubclass(encoders["images"], PatchEncoder)
+    assert issubclass(encoders["vectors"], ColumnEncoder)
+    assert issubclass(encoders["signals"], KernelEncoder)
+    assert views["images"] == Augment.crops(colours=False)
+    assert views == {"images": views["images"], "vectors": Identity(), "signals": Stretch()}
+
+
+@each_kind
+def test_canonical_correlations_decrease_and_are_below_one(kind):
+    correlations = fitted(kind).canonical_correlations_
+
+    assert correlations.ndim == 1
+    assert (correlations >= 0).all()
+    assert (correlations < 1).all()
+    assert (np.diff(correlations) <= 0).all()
+    assert correlations[0] > 0.5
+
+
+@each_kind
+def test_the_code_is_the_rotated_leading_directions_of_hidden(kind):
+    dim = fitted(kind)
+    directions = directions_of(dim, NEW[kind])
+    scale = np.abs(directions[:, :4]).max()
+
+    assert_allclose(dim.directions_.T @ dim.directions_, np.eye(len(dim.directions_)), atol=1e-9)
+    expected = directions[:, :4] @ rotation(4).numpy()
+    assert_allclose(dim.transform(NEW[kind]), expected, atol=1e-5 * scale)
+
+
+@each_kind
+def test_directions_are_scaled_by_the_ratio_of_signal_to_noise(kind):
+    """So the variance over samples falls from each direction to the next, but for sampling."""
+    dim = make(kind, view=None).fit(TRAINING[kind])
+    correlations = dim.canonical_correlations_
+    variances = directions_of(dim, TRAINING[kind])[:, :4].var(axis=0)
+
+    # The ridge takes a part of it.
+    assert (variances < correlations[:4] / (1 - correlations[:4])).all()
+    assert (variances > 0.5 * correlations[:4] / (1 - correlations[:4])).all()
+
+
+@each_kind
+def test_codes_have_mean_zero_without_a_view(kind):
+    dim = make(kind, view=None).fit(TRAINING[kind])
+    codes = dim.transform(TRAINING[kind])
+
+    assert_allclose(codes.mean(0) / codes.std(0), 0, atol=1e-4)
+
+
+@each_kind
+@pytest.mark.parametrize("weights", [(1.0, 0.0), (0.0, 1.0), (0.5, 2.0)], ids=str)
+def test_weights_choose_what_the_code_is_compared_with(kind, weights):
+    local, whole = weights
+    names = [name for name, weight in zip(("local", "global"), weights, strict=True) if weight]
+    dim = make(kind, local_weight=local, global_weight=whole).fit(TRAINING[kind])
+    terms = {name: dim.history_[name][0] for name in names}
+
+    assert set(dim.history_) == {*names, "loss", "spread", "learning_rate", "seconds"}
+    assert all(term < 0 for term in terms.values())
+    assert dim.loss_curve_[0] == pytest.approx(sum(terms.values()))
+    assert np.isfinite(dim.transform(NEW[kind])).all()
+    assert np.isfinite(dim.score(NEW[kind]))
+    correlations = dim.canonical_correlations_
+    assert (np.diff(correlations) <= 0).all()
+
+
+def test_terms_are_weighted_information():
+    one, other = (make("vectors", local_weight=w).fit(TRAINING["vectors"]) for w in (1.0, 2.5))
+
+    assert other.history_["local"][0] == pytest.approx(2.5 * one.history_["local"][0])
+    assert_array_equal(other.transform(NEW["vectors"]), one.transform(NEW["vectors"]))
+
+
+# ---------------------------------------------------------------------------------------------
+# The score
+
+
+def test_new_images_score_lower_than_those_that_were_fitted():
+    dim = fitted("images")
+
+    assert dim.score(NEW["images"]) < dim.score(TRAINING["images"])
+
+
+def test_patterns_score_higher_than_noise_on_new_signals():
+    draws = np.random.default_rng(0)
+    noise = make("signals").fit(draws.normal(size=(N, 2, 32)))
+    on_noise = noise.score(draws.normal(size=(N, 2, 32)))
+
+    assert fitted("signals").score(NEW["signals"]) > on_noise
+
+
+@each_kind
+def test_without_a_view_the_score_does_not_depend_on_the_batch_size(kind):
+    dim = copy.deepcopy(make(kind, view=None).fit(TRAINING[kind]))
+    scores = []
+    for size in (7, 16, 64, 200):
+        dim.net_.batch_size = size
+        scores.append(dim.score(NEW[kind]))
+
+    assert_allclose(scores, scores[0], rtol=1e-5)
+
+
+@each_kind
+def test_the_score_repeats(kind):
+    assert fitted(kind).score(NEW[kind]) == fitted(kind).score(NEW[kind])
+
+
+@each_kind
+def test_a_share_of_the_samples_is_scored_only(kind):
+    dim = make(kind, validation_fraction=0.25, warm_start=True).fit(TRAINING[kind])
+    n_pairs = {"images": 6, "signals": 6, "vectors": 1}[kind]
+
+    assert len(dim.history_["validation_score"]) == 1
+    assert np.isfinite(dim.history_["validation_score"][0])
+    assert dim.net_.look_sums.sums.count.item() == 0.75 * N * n_pairs
+
+
+def test_early_stopping_holds_out_a_tenth():
+    dim = make("vectors", early_stopping=True, warm_start=True).fit(TRAINING["vectors"])
+
+    assert dim.n_iter_ == 1
+    assert len(dim.history_["validation_score"]) == 1
+    assert dim.net_.look_sums.sums.count.item() == 0.9 * N
+
+
+# ---------------------------------------------------------------------------------------------
+# Exactness
+
+
+@each_kind
+def test_rows_are_encoded_each_by_itself(kind, monkeypatch):
+    monkeypatch.setattr("skdim.inference.CHUNK", 32)
+    dim, X = fitted(kind), NEW[kind]
+    codes = dim.transform(X)
+
+    assert_array_equal(dim.transform(X[50:]), codes[50:])
+    assert_array_equal(dim.transform(X[7:8])[0], codes[7])
+    assert_array_equal(dim.transform(X[::-1])[::-1], codes)
+
+
+@each_kind
+def test_the_same_seed_gives_the_same_bits(kind):
+    before = global_random_states()
+    again, other = (make(kind, random_state=seed).fit(TRAINING[kind]) for seed in (0, 1))
+
+    assert global_random_states() == before
+    assert weights_of(again) == weights_of(fitted(kind))
+    assert weights_of(other) != weights_of(fitted(kind))
+
+
+@each_kind
+def test_global_random_states_are_untouched(kind):
+    before = global_random_states()
+    dim = make(kind, warm_start=True).partial_fit(TRAINING[kind][:40])
+    dim.fit(TRAINING[kind])
+    dim.transform(NEW[kind])
+    dim.score(NEW[kind])
+
+    assert global_random_states() == before
+
+
+def test_no_epochs_are_the_same_as_auto():
+    none = make("vectors", max_epochs=0).fit(TRAINING["vectors"])
+
+    assert weights_of(none) == weights_of(fitted("vectors"))
+    assert none.solver_ == "closed form"
+
+
+@each_kind
+def test_copies_pickles_and_files_encode_and_score_alike(kind, tmp_path):
+    dim = fitted(kind)
+    dim.save(tmp_path / "model.skdim")
+    for other in (
+        copy.deepcopy(dim),
+        pickle.loads(pickle.dumps(dim)),
+        skdim.load(tmp_path / "model.skdim"),
+    ):
+        assert_array_equal(other.transform(NEW[kind]), dim.transform(NEW[kind]))
+        assert other.score(NEW[kind]) == dim.score(NEW[kind])
+        assert other.solver_ == "closed form"
+        assert_array_equal(other.canonical_correlations_, dim.canonical_correlations_)
+        assert_array_equal(other.directions_, dim.directions_)
+        assert other.history_ == dim.history_
+
+
+@pytest.mark.parametrize("n", [2, 3, 5])
+@each_kind
+def test_a_few_samples_give_finite_codes(kind, n):
+    dim = make(kind).fit(TRAINING[kind][:n])
+
+    assert np.isfinite(dim.transform(NEW[kind])).all()
+    assert np.isfinite(dim.score(NEW[kind]))
+
+
+def test_more_components_than_there_are_directions_are_finite():
+    dim = make("vectors", n_components=120).fit(TRAINING["vectors"][:20])
+    codes = dim.transform(NEW["vectors"])
+
+    assert codes.shape == (N, 120)
+    assert np.isfinite(codes).all()
+    assert len(dim.canonical_correlations_) == 128
+
+
+# ---------------------------------------------------------------------------------------------
+# More samples, and more training
+
+
+@each_kind
+def test_parts_add_up_to_the_sums_over_all_samples(kind):
+    X = TRAINING[kind]
+    dim = make(kind, view=None)
+    for part in (X[:40], X[40:55], X[55:]):
+        dim.partial_fit(part)
+    found, expected = dim.net_.look_sums.sums, sums_of(dim, X)
+
+    assert dim.n_iter_ == 3
+    assert dim.solver_ == "closed form"
+    assert dim.history_["learning_rate"] == [0.0] * 3
+    assert found.count == expected.count == N
+    for name in ("code_first", "code_second", "layer_second", "cross"):
+        one, other = getattr(found, name), getattr(expected, name)
+        assert_allclose(one, other, atol=1e-5 * other.abs().max(), err_msg=name)
+
+
+def test_the_order_of_later_parts_does_not_matter():
+    X = TRAINING["vectors"]
+    dims = []
+    for order in ((1, 2), (2, 1)):
+        dim = make("vectors").partial_fit(X[:40])
+        for k in order:
+            dim.partial_fit(X[20 + 20 * k : 40 + 20 * k])
+        dims.append(dim)
+    one, other = (dim.canonical_correlations_ for dim in dims)
+
+    assert_allclose(one, other, atol=1e-6)
+
+
+def test_a_first_part_is_the_same_as_a_fit():
+    one = make("vectors").partial_fit(TRAINING["vectors"])
+
+    assert weights_of(one) == weights_of(fitted("vectors"))
+    assert one.history_["local"] == fitted("vectors").history_["local"]
+
+
+def test_a_warm_start_adds_the_samples_to_those_that_it_knows():
+    X = TRAINING["vectors"]
+    dim = make("vectors", warm_start=True).fit(X)
+    once = dim.canonical_correlations_
+    dim.fit(X)
+
+    assert dim.n_iter_ == 2
+    assert dim.solver_ == "closed form"
+    assert dim.net_.look_sums.sums.count == 2 * N
+    # The same samples twice say the same as once.
+    assert_allclose(dim.canonical_correlations_, once, atol=1e-9)
+
+
+@pytest.mark.parametrize("how", ["fit", "file", "pickle of a fit"])
+def test_nothing_is_added_to_sums_that_were_not_kept(how, tmp_path):
+    dim = make("vectors").fit(TRAINING["vectors"])
+    if how == "file":
+        dim.save(tmp_path / "model.skdim")
+        dim = skdim.load(tmp_path / "model.skdim")
+    elif how == "pickle of a fit":
+        dim = pickle.loads(pickle.dumps(dim))
+    codes = dim.transform(NEW["vectors"])
+
+    with pytest.raises(ValueError, match=r"not kept by fit .* Fit all samples anew; or train by"):
+        dim.partial_fit(TRAINING["vectors"])
+    assert_array_equal(dim.transform(NEW["vectors"]), codes)
+    assert dim.n_iter_ == 1
+
+
+def test_gradients_go_on_from_the_closed_form():
+    X = TRAINING["signals"]
+    dim = make("signals", warm_start=True).fit(X)
+    codes = dim.transform(X)
+    dim.set_params(max_epochs=2, learning_rate=1e-5).fit(X)
+
+    assert dim.n_iter_ == 3
+    assert dim.history_["learning_rate"][0] == 0
+    assert all(rate > 0 for rate in dim.history_["learning_rate"][1:])
+    moved = np.abs(dim.transform(X) - codes).max()
+    assert 0 < moved < 0.05 * np.abs(codes).max()
+    with pytest.raises(AttributeError, match="fitted in closed form alone"):
+        dim.canonical_correlations_  # noqa: B018
+
+
+# ---------------------------------------------------------------------------------------------
+# Which solver
+
+
+SMALL = TRAINING["images"][:30]
+
+
+def test_epochs_that_are_asked_for_are_of_gradients():
+    dim = make(max_epochs=2).fit(SMALL)
+
+    assert dim.solver_ == "gradients"
+    assert dim.n_iter_ == 2
+    assert not isinstance(dim.encoder_[1], LinearEncoder)
+    assert all(rate > 0 for rate in dim.history_["learning_rate"])
+    with pytest.raises(AttributeError, match="fitted in closed form alone"):
+        dim.directions_  # noqa: B018
+
+
+@pytest.mark.parametrize("critic", ["auto", "gaussian"])
+def test_a_linear_encoder_begins_with_the_closed_form(critic):
+    dim = make(encoder="patches", max_epochs=1, critic=critic).fit(SMALL)
+    (term,) = dim.net_.criterion_
+
+    assert dim.solver_ == "closed form then gradients"
+    assert dim.n_iter_ == 1
+    assert dim.history_["learning_rate"][0] > 0
+    assert type(term) is (GaussianInformation if critic == "gaussian" else Information)
+    with pytest.raises(AttributeError, match="fitted in closed form alone"):
+        dim.canonical_correlations_  # noqa: B018
+
+
+UNSOLVABLE = [
+    {"prior_weight": 1.0},
+    {"coordinate_weight": 0.5},
+    {"bound": "jsd"},
+    {"bound": "infonce"},
+    {"critic": "dot"},
+    {"critic_units": 32},
+    {"negatives": "shift"},
+    {"encoder": "dcgan"},
+]
+
+
+@pytest.mark.parametrize("params", UNSOLVABLE, ids=str)
+def test_what_has_no_closed_form_is_refused_by_name_without_epochs(params):
+    ((name, value),) = params.items()
+
+    with pytest.raises(ValueError, match=rf"max_epochs=0 .* cannot honour {name}={value!r}"):
+        make(max_epochs=0, **params).fit(SMALL)
+
+
+@pytest.mark.parametrize("params", [{"prior_weight": 1.0}, {"bound": "jsd"}, {"encoder": "mlp"}])
+def test_what_has_no_closed_form_is_trained_by_gradients_for_a_number_of_epochs(
+    params, monkeypatch
+):
+    monkeypatch.setattr("skdim.estimators.fitting.MOST_EPOCHS", 3)
+    dim = make("vectors", n_components=2, **params).fit(TRAINING["vectors"][:16])
+
+    assert dim.solver_ == "gradients"
+    assert dim.n_iter_ == auto_epochs(16) == 3
+
+
+IDLE = [
+    {"learning_rate": 0.1},
+    {"batch_size": 16},
+    {"optimizer": "sgd"},
+    {"schedule": "constant"},
+]
+
+
+# Said by torch of what its own compiler does.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+@pytest.mark.parametrize("params", [*IDLE, {"compile": True}], ids=str)
+def test_parameters_that_have_no_effect_are_named_in_a_warning(params):
+    ((name, value),) = params.items()
+
+    with pytest.warns(UserWarning, match=rf"^{name}={value!r} had no effect") as record:
+        dim = make("vectors", **params).fit(TRAINING["vectors"])
+    assert len([warning for warning in record if warning.category is UserWarning]) == 1
+    assert weights_of(dim) == weights_of(fitted("vectors"))
+
+
+def test_all_parameters_that_have_no_effect_are_in_one_warning():
+    with pytest.warns(UserWarning, match=r"^batch_size=16, learning_rate=0\.1 had no effect"):
+        make("vectors", batch_size=16, learning_rate=0.1).fit(TRAINING["vectors"])
+
+
+# ---------------------------------------------------------------------------------------------
+# Callbacks and checkpoints
+
+
+class Seen(Callback):
+    """Write down what happened, and what the history held then."""
+
+    def __init__(self):
+        self.events = []
+
+    def on_train_begin(self, net, **kwargs):
+        self.events.append(("train begins", len(net.history)))
+
+    def on_epoch_begin(self, net, **kwargs):
+        self.events.append(("epoch begins", len(net.history)))
+
+    def on_epoch_end(self, net, **kwargs):
+        self.events.append(("epoch ends", net.history[-1]["loss"]))
+
+    def on_train_end(self, net, **kwargs):
+        self.events.append(("train ends", len(net.history)))
+
+
+def test_callbacks_see_one_epoch():
+    seen = Seen()
+    dim = make("vectors", callbacks=[seen]).fit(TRAINING["vectors"])
+
+    assert seen.events == [
+        ("train begins", 0),
+        ("epoch begins", 1),
+        ("epoch ends", dim.loss_curve_[0]),
+        ("train ends", 1),
+    ]
+
+
+@each_kind
+def test_a_second_fit_takes_up_the_checkpoint(kind, tmp_path, monkeypatch):
+    dim = make(kind, checkpoint_dir=tmp_path).fit(TRAINING[kind])
+    assert list(tmp_path.iterdir())
+
+    def fail(*args, **kwargs):
+        raise AssertionError("it was solved again")
+
+    monkeypatch.setattr("skdim.training.net.solve_for", fail)
+    again = make(kind, checkpoint_dir=tmp_path).fit(TRAINING[kind])
+
+    assert weights_of(again) == weights_of(dim) == weights_of(fitted(kind))
+    assert again.history_ == dim.history_
+    assert again.solver_ == "closed form"
+    assert again.score(NEW[kind]) == dim.score(NEW[kind])
+
+
+def test_verbose_prints_a_line(capsys):
+    make("vectors", verbose=1).fit(TRAINING["vectors"])
+
+    assert len([line for line in capsys.readouterr().out.splitlines() if "0.0" in line]) == 1
