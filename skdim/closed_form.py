@@ -220,7 +220,7 @@ def solve(
 def ridged(covariance: Tensor) -> Tensor:
     """Add a share of the mean variance to all variances of covariances (..., p, p)."""
     diagonal = covariance.diagonal(dim1=-2, dim2=-1)
-    ridge = (RIDGE * diagonal.mean(dim=-1)).clamp(min=1e-12)
+    ridge = (RIDGE * diagonal.mean(dim=-1)).clamp(min=1e-6)
     return covariance + ridge[..., None, None] * torch.eye(covariance.shape[-1]).to(covariance)
 
 
@@ -266,10 +266,10 @@ def principal_axes(x: Tensor, n_axes: int, draw: Tensor) -> Tensor:
 
 
 def rotation(n: int) -> Tensor:
-    """Return an orthogonal matrix (n, n) of entries that are all about as large.
+    """Return an orthogonal matrix (n, n) whose entries are at most ``sqrt(2 / n)``.
 
-    The matrix is that of the cosine transform. Rotated by it, all numbers of a representation have
-    about the same variance, so that standardising them changes little of their scales.
+    The matrix is that of the cosine transform. Rotated by it, the numbers of a representation have
+    variances of about the same size, so that standardising them changes little of their scales.
     """
     k = torch.arange(n, dtype=torch.float64)
     matrix: Tensor = torch.cos(torch.pi / n * (k[:, None] + 0.5) * k) * (2 / n) ** 0.5

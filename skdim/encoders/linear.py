@@ -175,7 +175,10 @@ class LinearEncoder(nn.Module):
         Basis
         """
         self.mean.copy_(raw.mean(dim=0))
-        self.spread.copy_(raw.std(dim=0) + SMALLEST_SPREAD)
+        spread = raw.std(dim=0)
+        # What does not vary is left at 0, and not divided by rounding errors.
+        constant = spread <= SMALLEST_SPREAD * raw.abs().amax(dim=0).clamp(min=1e-3)
+        self.spread.copy_(torch.where(constant, torch.inf, spread + SMALLEST_SPREAD))
         conv = (raw - self.mean) / self.spread
         cells = conv.flatten(2).mT.flatten(0, 1)
         most = self.n_coordinates, self.n_coordinates // self.mean[0].numel()

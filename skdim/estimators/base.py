@@ -132,19 +132,21 @@ class AbstractTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Per
     def _begins_solving(self, epochs: int, *, going_on: bool) -> bool:
         """Say whether a training begins with the closed form."""
         is_linear = isinstance(self.net_.module_[1], LinearEncoder)
+        before = getattr(self, "solver_", "")
         if epochs == 0:
             if not (is_linear and self._is_solvable()):
                 raise ValueError(self._why_not_solvable())
-            if going_on and self.net_.look_sums is None:
+            if going_on and (self.net_.look_sums is None or "gradients" in before):
                 raise ValueError(
-                    "The sums of the closed form over the earlier samples are not kept by fit with "
-                    "warm_start=False, nor in a file, so that no samples can be added to them. "
-                    "Fit all samples anew; or train by gradients, with max_epochs of 1 or more."
+                    "The closed form cannot be solved for more samples: the sums over the earlier "
+                    "ones are not kept by fit with warm_start=False, nor in a file, nor where "
+                    "gradients have trained. Fit all samples anew; or train by gradients, with "
+                    "max_epochs of 1 or more."
                 )
             warn_of_idle(self)
         solving = is_linear and (epochs == 0 or not going_on)
-        if not going_on or epochs:
-            self.solver_ = " then ".join(["closed form"] * solving + ["gradients"] * (epochs > 0))
+        steps = ["closed form"] * (solving or before.startswith("closed form"))
+        self.solver_ = " then ".join([*steps, *["gradients"] * (epochs > 0)])
         return solving
 
     def _why_not_solvable(self) -> str:
@@ -198,7 +200,8 @@ class AbstractTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Per
         with Run() as written:
             rows = self._go_on(X, y) if going_on else self._begin(X, y, written)
             epochs = count_epochs(self, rows, solvable=self._is_solvable())
-            solving = self._begins_solving(epochs, going_on=going_on)
+            with nullcontext() if going_on else forgetting(self):
+                solving = self._begins_solving(epochs, going_on=going_on)
             plan = Plan.of(self, epochs, solving=solving, checkpoints=written.checkpoints)
             with rows:
                 self._train(rows, plan, going_on=going_on)
@@ -228,8 +231,10 @@ class AbstractTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Per
         going_on = self.__sklearn_is_fitted__()
         rows = self._go_on(X, y) if going_on else self._begin(X, y)
         with rows:
-            epochs = 0 if self._is_solvable() and self.max_epochs in ("auto", 0) else 1
-            solving = self._begins_solving(epochs, going_on=going_on)
+            closed = self.max_epochs == 0 or (self.max_epochs == "auto" and self._is_solvable())
+            epochs = 0 if closed else 1
+            with nullcontext() if going_on else forgetting(self):
+                solving = self._begins_solving(epochs, going_on=going_on)
             plan = Plan.of(self, epochs, solving=solving, one_pass=True)
             self._train(rows, plan, going_on=going_on)
         return self

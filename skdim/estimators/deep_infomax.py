@@ -433,7 +433,7 @@ class DeepInfoMaxTransformer(AbstractTransformer):
         """Return the encoder, if it is still that of the closed form."""
         check_is_fitted(self)
         encoder = self.net_.module_[1]
-        if not isinstance(encoder, LinearEncoder) or any(self.history_["learning_rate"]):
+        if not isinstance(encoder, LinearEncoder) or self.solver_ != "closed form":
             raise AttributeError(
                 "Only what was fitted in closed form alone has canonical correlations and "
                 "directions: see max_epochs."

@@ -131,6 +131,8 @@ def make_encoder(
     module = nn.Sequential(standardise, built).to(rows.device)
     # Built again, it is given what it has learnt.
     if isinstance(made, Adaptable) and not isinstance(rows, Sketch):
+        # Whatever weights were drawn before: of one seed, all sizes of codes have the same filters.
+        torch.default_generator.manual_seed(torch.initial_seed())
         made.adapt(standardise(rows[evenly_spaced(rows, ADAPTING_ROWS)]))
     return module, measure(module, rows, name)
 

@@ -37,6 +37,9 @@ __all__ = ["EncoderNet"]
 # sums, it is so many times the number of addends.
 DIVERGED = 1e6
 
+# Samples of which looks are scored at once.
+SCORED_AT_ONCE = 64
+
 GIVEN = ("module", "criterion")
 
 
@@ -218,7 +221,7 @@ class EncoderNet(NeuralNet):
         if epochs:
             self.make_optimizer()
         n_before = len(self.history)
-        self.weigh = self.compiled(self.terms, rows.device)
+        self.weigh = self.compiled(self.terms, rows.device) if epochs else self.terms
         self.notify("on_train_begin", X=rows, y=None)
         try:
             # Less, where a checkpoint was taken up.
@@ -435,7 +438,9 @@ class EncoderNet(NeuralNet):
             None if the objective measures nothing.
         """
         generator = Generator(device=rows.device).manual_seed(seed)
-        batches = Batches(rows, self.batch_size, generator, shuffle=False)
+        # Where looks are drawn, they are the same for any batch size.
+        size = SCORED_AT_ONCE if self.criterion_.scores_looks else self.batch_size
+        batches = Batches(rows, size, generator, shuffle=False)
         steps, sizes = [], []
         for batch in batches:
             steps.append(self.validation_step(batch))
