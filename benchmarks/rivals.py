@@ -353,7 +353,9 @@ def kmeans_settings(data: Data) -> list[Setting]:
     sides = (4, 6, 8) if min(data.X.shape[2:]) >= 16 else (3, 4)
     direct = grid(numbers=(64, 256, 1024), patch=sides, stride=(1, 2))
     # Many centroids: the strides that pay, the sides that are known to.
-    return direct + grid(numbers=(4096,), patch=sides[:2], stride=(1, 2))
+    known = [{"numbers": numbers, "patch": sides[1], "stride": 1} for numbers in (1024, 256, 64)]
+    many = grid(numbers=(4096,), patch=sides[1::-1], stride=(1, 2))
+    return [*known, *many, *(setting for setting in direct if setting not in known)]
 
 
 def random_settings(data: Data) -> list[Setting]:

@@ -238,31 +238,27 @@ def scale_of(correlations: Tensor) -> Tensor:
     return torch.sqrt(correlations / (1 - correlations))
 
 
-def principal_axes(x: Tensor, n_axes: int, draw: Tensor) -> Tensor:
-    """Return about the leading principal axes of centred rows, by a random projection.
+def principal_axes(x: Tensor, draw: Tensor) -> Tensor:
+    """Return an orthonormal basis of about the leading principal axes of centred rows.
+
+    Only the space matters: no direction that is looked for in it depends on the axes.
 
     Parameters
     ----------
     x : Tensor of shape (n, p)
-    n_axes : int
-        At most the rank of ``x``.
     draw : Tensor of shape (p, m)
-        Standard normal, with ``m`` at least ``n_axes``; some more are better.
+        Standard normal; ``m`` is at most the rank of ``x``.
 
     Returns
     -------
-    Tensor of shape (p, n_axes)
-        Orthonormal columns, the largest variance first.
+    Tensor of shape (p, m)
 
     References
     ----------
     Halko, Martinsson and Tropp (2011). Finding structure with randomness. SIAM Review 53.
     """
-    basis = torch.linalg.qr(x.T @ (x @ draw))[0]
-    projected = x @ basis
-    _, axes = torch.linalg.eigh(projected.T @ projected)
-    leading: Tensor = basis @ axes.flip(1)[:, :n_axes]
-    return leading
+    basis: Tensor = torch.linalg.qr(x.T @ (x @ draw))[0]
+    return basis
 
 
 def rotation(n: int) -> Tensor:

@@ -12,8 +12,6 @@ from skdim.encoders.features import Features
 
 __all__ = ["AbstractStem", "Basis", "LinearEncoder"]
 
-# Random directions beyond those wanted, from which principal ones are computed.
-OVERSAMPLED = 16
 # Added to the spread of features before dividing by it.
 SMALLEST_SPREAD = 1e-4
 
@@ -202,10 +200,10 @@ class LinearEncoder(nn.Module):
         kept = len(found.correlations)
         scale = scale_of(found.correlations)
         turn = rotation(n_hidden)
-        # From the features to the scaled directions, as columns; those that do not exist are 0.
-        whole = basis.whole.cpu().double() @ (found.weight * scale)
-        bias = -(found.mean @ found.weight) * scale
-        self.to_hidden.weight.copy_((whole @ turn[:kept]).T)
+        whole = basis.whole.cpu().double()
+        # From the coordinates to the scaled directions, as columns; those that do not exist are 0.
+        weight, bias = found.weight * scale, -(found.mean @ found.weight) * scale
+        self.to_hidden.weight.copy_((whole @ (weight @ turn[:kept])).T)
         self.to_hidden.bias.copy_(bias @ turn[:kept])
         self.to_code.weight.copy_((turn.T[:, :n_code] @ rotation(n_code)).T)
         self.to_code.bias.zero_()
@@ -217,17 +215,17 @@ class LinearEncoder(nn.Module):
             offset = estimate.bias * scale
         else:
             # Features are laid out channel by channel.
-            cell = whole.reshape(channels, n_cells, kept).movedim(1, 0)
+            added = whole @ weight[:, :n_local]
+            cell = added.reshape(channels, n_cells, -1).movedim(1, 0)
             offset = bias.expand(n_cells, -1) / n_cells
         self.to_local.weight.copy_(padded(cell, n_local))
         self.to_local.bias.copy_(padded(offset, n_local))
 
 
 def axes_of(x: Tensor, most: int, generator: Generator) -> Tensor:
-    """Return the leading principal axes of centred rows, as many as there are, at most ``most``."""
+    """Return about the leading principal axes of centred rows: as many as there are, or ``most``."""
     n_axes = min(max(1, most), len(x) - 1, x.shape[1])
-    n_drawn = min(n_axes + OVERSAMPLED, x.shape[1])
-    return principal_axes(x, n_axes, torch.randn(x.shape[1], n_drawn, generator=generator).to(x))
+    return principal_axes(x, torch.randn(x.shape[1], n_axes, generator=generator).to(x))
 
 
 def padded(x: Tensor, n: int) -> Tensor:

@@ -25,7 +25,7 @@ MAPS = 1000
 CHANNELS = 64
 # Cells of the features, each way.
 GRID = 2
-IN_CACHE = 16
+IN_CACHE = 32
 # torch 2.6 has no word for exporting alone.
 is_exporting = getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)
 
@@ -178,8 +178,10 @@ class PatchStem(AbstractStem):
     ----------
     input_shape : tuple of three int
         ``(C, H, W)``.
-    n_filters, n_second : int, default=128, 384
-        Filters of both layers.
+    n_filters : int, default=128
+        Filters of the first layer, mirror images included.
+    n_second : int, default=None
+        Filters of the second layer; None is 384 if they are mirrored, else 256.
     mirrored : bool, default=None
         Whether an image and its mirror image have the same features; None says so for three
         channels: digits and letters change their meaning.
@@ -193,11 +195,12 @@ class PatchStem(AbstractStem):
         input_shape: tuple[int, ...],
         *,
         n_filters: int = 128,
-        n_second: int = 384,
+        n_second: int | None = None,
         mirrored: bool | None = None,
     ) -> None:
         super().__init__()
         mirrored = input_shape[0] == 3 if mirrored is None else mirrored
+        n_second = (384 if mirrored else 256) if n_second is None else n_second
         self.shrink = max(1, round(min(input_shape[1:]) / 32))
         height, width = (side // self.shrink for side in input_shape[1:])
         side = min(6, max(3, round(0.19 * min(height, width))))
@@ -271,8 +274,10 @@ class PatchEncoder(LinearEncoder):
         ``(C, H, W)``, with sides of at least 8.
     n_components : int
         Size of the code.
-    n_filters, n_second : int, default=128, 384
-        Filters of the first and of the second layer.
+    n_filters : int, default=128
+        Filters of the first layer, mirror images included.
+    n_second : int, default=None
+        Filters of the second layer; None is 384 if they are mirrored, else 256.
     mirrored : bool, default=None
         Whether an image and its mirror image have the same features; None says so for three
         channels.
@@ -293,7 +298,7 @@ class PatchEncoder(LinearEncoder):
         n_components: int,
         *,
         n_filters: int = 128,
-        n_second: int = 384,
+        n_second: int | None = None,
         mirrored: bool | None = None,
         local_units: int = 256,
         hidden_units: int = 1024,
