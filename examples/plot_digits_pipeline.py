@@ -2,8 +2,8 @@
 Digits: from pixels to a pipeline
 =================================
 
-Deep InfoMax computes a code of unlabelled images, and a linear classifier works on that code. Here on
-the 1,797 digits that scikit-learn embeds: a grid search over the weights of the terms and the
+Deep InfoMax computes a code of unlabelled images, and a linear classifier works on that code. Here
+on the 1,797 digits that scikit-learn embeds: a grid search over the weights of the terms and the
 strength of the classifier, a table against raw pixels, PCA and a network that is not trained, and
 two pictures.
 

@@ -9,6 +9,8 @@ from skdim.encoders.linear import AbstractStem, LinearEncoder
 
 __all__ = ["PatchEncoder", "PatchLayer", "PatchStem"]
 
+# Patches of one image, on average.
+DRAWN_EACH = 10
 # Patches that are drawn, and how many of them each round of k-means looks at.
 DRAWN = 30_000
 LOOKED_AT = 15_000
@@ -121,7 +123,7 @@ class PatchLayer(nn.Module):
         """Cut patches at random places out of maps; shape (m, channels * side * side)."""
         n, _, height, width = x.shape
         places = n * (height - self.side + 1) * (width - self.side + 1)
-        drawn = min(DRAWN, places)
+        drawn = min(DRAWN, DRAWN_EACH * n, places)
         image = torch.randint(n, (drawn, 1, 1)).to(x.device)
         top = torch.randint(height - self.side + 1, (drawn, 1, 1)).to(x.device)
         left = torch.randint(width - self.side + 1, (drawn, 1, 1)).to(x.device)
