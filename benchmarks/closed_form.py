@@ -76,7 +76,7 @@ def draw(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def truth(covariance: np.ndarray, deviation: float) -> float:
-    """The most information that a code of N_COMPONENTS numbers can have, in nats."""
+    """Compute the most information that a code of N_COMPONENTS numbers can have, in nats."""
     signal = np.linalg.eigvalsh(covariance)[::-1][:N_COMPONENTS]
     correlations = signal / (signal + deviation**2)
     return float(-0.5 * np.log1p(-(correlations**2)).sum())

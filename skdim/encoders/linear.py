@@ -223,7 +223,7 @@ class LinearEncoder(nn.Module):
 
 
 def axes_of(x: Tensor, most: int, generator: Generator) -> Tensor:
-    """Return about the leading principal axes of centred rows: as many as there are, or ``most``."""
+    """Return about the leading principal axes of centred rows, at most so many."""
     n_axes = min(max(1, most), len(x) - 1, x.shape[1])
     return principal_axes(x, torch.randn(x.shape[1], n_axes, generator=generator).to(x))
 
