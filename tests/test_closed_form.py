@@ -47,12 +47,18 @@ def make_looks(n=300, q=6, n_looks=2, seed=0, noise=0.7):
     ]
 
 
-def slow_sums(looks, pairs):
+def sums_for(names, looks, pairs=BOTH_WAYS, layers=None):
+    """Sum for each term; "local" is compared with ``layers``, by default with the looks."""
+    local = looks if layers is None else layers
+    return {name: Sums.of(looks, local if name == "local" else looks, pairs) for name in names}
+
+
+def slow_sums(code, layer, pairs):
     """Sum over samples and pairs one by one."""
-    q = looks[0].shape[1]
-    sums = [0.0, *(np.zeros(s) for s in ((q,), (q, q), (q,), (q, q), (q, q)))]
+    q, p = code[0].shape[1], layer[0].shape[1]
+    sums = [0.0, *(np.zeros(s) for s in ((q,), (q, q), (p,), (p, p), (q, p)))]
     for i, j in pairs:
-        for a, b in zip(looks[i].double().numpy(), looks[j].double().numpy(), strict=True):
+        for a, b in zip(code[i].double().numpy(), layer[j].double().numpy(), strict=True):
             parts = (1, a, np.outer(a, a), b, np.outer(b, b), np.outer(a, b))
             sums = [total + part for total, part in zip(sums, parts, strict=True)]
     return dict(zip(NAMES, sums, strict=True))
@@ -73,21 +79,23 @@ def with_ridge(covariance):
     return covariance + RIDGE * covariance.diagonal().mean() * np.eye(len(covariance))
 
 
-def covariances_of(looks, pairs):
+def covariances_of(looks, pairs, layers=None):
     """Return the covariance of the looks of the codes, of the layers, and between both."""
+    layers = looks if layers is None else layers
     code = np.concatenate([looks[i].numpy() for i, _ in pairs])
-    layer = np.concatenate([looks[j].numpy() for _, j in pairs])
+    layer = np.concatenate([layers[j].numpy() for _, j in pairs])
     code, layer = code - code.mean(0), layer - layer.mean(0)
     return code.T @ code / len(code), layer.T @ layer / len(code), code.T @ layer / len(code)
 
 
-def slow_shared(looks, pairs, weights, n_cells):
+def slow_shared(looks, pairs, weights, n_cells, layers=None):
     """Return the covariance that layers predict, and the ridged covariance of all."""
-    own, layer, cross = covariances_of(looks, pairs)
-    shared = np.zeros_like(own)
+    shared = 0.0
     for name, weight in weights.items():
         n = {"local": n_cells, "global": 1}[name]
-        for cell in np.split(np.arange(len(own)), n):
+        compared = layers if name == "local" else None
+        own, layer, cross = covariances_of(looks, pairs, compared)
+        for cell in np.split(np.arange(len(layer)), n):
             told = cross[:, cell]
             inverse = np.linalg.inv(with_ridge(layer[np.ix_(cell, cell)]))
             shared += weight / sum(weights.values()) / n * told @ inverse @ told.T
@@ -100,53 +108,70 @@ def slow_shared(looks, pairs, weights, n_cells):
 
 @st.composite
 def looks_and_pairs(draw):
+    """Draw looks of a code, those of a layer (which may be the same), and pairs of them."""
     n, q, n_looks = draw(st.integers(1, 5)), draw(st.integers(1, 4)), draw(st.integers(1, 4))
+    p = draw(st.one_of(st.none(), st.integers(1, 5)))
     index = st.integers(0, n_looks - 1)
     pairs = draw(st.lists(st.tuples(index, index), min_size=1, max_size=8))
     seed = draw(st.integers(0, 1000))
-    return [normals(n, q, seed=seed + i) + i for i in range(n_looks)], pairs
+    code = [normals(n, q, seed=seed + i) + i for i in range(n_looks)]
+    if p is None:
+        return code, code, pairs
+    return code, [normals(n, p, seed=seed + 50 + i) - i for i in range(n_looks)], pairs
 
 
 @patient
 @given(looks_and_pairs())
 def test_sums_equal_a_plain_loop_over_pairs_and_samples(drawn):
-    looks, pairs = drawn
+    code, layer, pairs = drawn
 
-    assert_same_sums(Sums.of(looks, pairs), slow_sums(looks, pairs))
+    assert_same_sums(Sums.of(code, layer, pairs), slow_sums(code, layer, pairs))
 
 
 @patient
 @given(looks_and_pairs())
 def test_sums_of_single_precision_are_right_to_its_rounding_and_are_in_double(drawn):
-    looks, pairs = drawn
-    single = [look.float() for look in looks]
-    found = Sums.of(single, pairs)
+    code, layer, pairs = drawn
+    single = [look.float() for look in code]
+    other = single if layer is code else [look.float() for look in layer]
+    found = Sums.of(single, other, pairs)
 
     assert {getattr(found, name).dtype for name in NAMES} == {torch.float64}
-    assert_same_sums(found, slow_sums(single, pairs), rtol=1e-5, atol=1e-4)
+    assert_same_sums(found, slow_sums(single, other, pairs), rtol=1e-5, atol=1e-4)
+
+
+@patient
+@given(looks_and_pairs())
+def test_codes_that_are_compared_with_themselves_are_summed_as_a_copy_of_them(drawn):
+    code, _, pairs = drawn
+
+    assert_same_sums(Sums.of(code, code, pairs), Sums.of(code, [c.clone() for c in code], pairs))
 
 
 def test_a_pair_that_is_given_twice_counts_twice():
     looks = make_looks(5)
-    once, twice = Sums.of(looks, [(0, 1)]), Sums.of(looks, [(0, 1), (0, 1)])
+    for layer in (looks, [look[:, :4] for look in looks]):
+        once, twice = (Sums.of(looks, layer, n * [(0, 1)]) for n in (1, 2))
 
-    assert_same_sums(twice, once + once)
+        assert_same_sums(twice, once + once)
 
 
 @patient
 @given(looks_and_pairs(), st.integers(1, 5))
 def test_sums_of_batches_add_up_to_the_sums_of_the_whole(drawn, size):
-    looks, pairs = drawn
-    batches = zip(*(look.split(size) for look in looks), strict=True)
-    first, *others = (Sums.of(batch, pairs) for batch in batches)
+    code, layer, pairs = drawn
+    code_parts, layer_parts = (
+        list(zip(*(look.split(size) for look in looks), strict=True)) for looks in (code, layer)
+    )
+    first, *others = (Sums.of(*batch, pairs) for batch in zip(code_parts, layer_parts, strict=True))
     for other in others:
         first = first + other
 
-    assert_same_sums(first, Sums.of(looks, pairs))
+    assert_same_sums(first, Sums.of(code, layer, pairs))
 
 
 def test_addition_leaves_both_addends():
-    one, other = Sums.of(make_looks(4), BOTH_WAYS), Sums.of(make_looks(4, seed=5), BOTH_WAYS)
+    one, other = (sums_for(["global"], make_looks(4, seed=seed))["global"] for seed in (0, 5))
     before = one.map(torch.clone), other.map(torch.clone)
     total = one + other
 
@@ -157,11 +182,12 @@ def test_addition_leaves_both_addends():
 
 
 def test_map_changes_every_tensor_by_its_own():
-    sums = Sums.of(make_looks(4), BOTH_WAYS)
+    looks = make_looks(4)
+    sums = Sums.of(looks, [look[:, :4] for look in looks], BOTH_WAYS)
     seen = []
     doubled = sums.map(lambda x: seen.append(x.shape) or 2 * x)
 
-    assert seen == [(), (6,), (6, 6), (6,), (6, 6), (6, 6)]
+    assert seen == [(), (6,), (6, 6), (4,), (4, 4), (6, 4)]
     assert_same_sums(doubled, sums + sums)
 
 
@@ -176,7 +202,7 @@ def test_directions_equal_those_of_a_plain_eigenproblem(weights, n_cells, pairs)
     looks = make_looks()
     shared, own = slow_shared(looks, pairs, weights, n_cells)
     strengths, axes = eigh(shared, own)
-    found = solve(Sums.of(looks, pairs), weights, n_cells, 6)
+    found = solve(sums_for(weights, looks, pairs), weights, n_cells, 6)
 
     assert_allclose(found.correlations.numpy() ** 2, strengths[::-1], rtol=1e-7)
     # Up to the sign: both have variance 1 under the ridged covariance.
@@ -186,9 +212,25 @@ def test_directions_equal_those_of_a_plain_eigenproblem(weights, n_cells, pairs)
 
 
 @each_weighting
+@pytest.mark.parametrize("n_cells", [1, 2])
+def test_directions_are_compared_with_cells_of_other_features(weights, n_cells):
+    looks = make_looks()
+    layers = [(look @ normals(6, 4, seed=7)).tanh() for look in looks]
+    shared, own = slow_shared(looks, BOTH_WAYS, weights, n_cells, layers)
+    strengths = eigh(shared, own, eigvals_only=True)[::-1]
+    found = solve(sums_for(weights, looks, layers=layers), weights, n_cells, 6)
+
+    assert_allclose(found.correlations.numpy() ** 2, strengths.clip(0), rtol=1e-7, atol=1e-12)
+    shapes = {"local": (n_cells, 4 // n_cells, 6), "global": (1, 6, 6)}
+    assert {name: e.weight.shape for name, e in found.estimates.items()} == {
+        name: shapes[name] for name in weights
+    }
+
+
+@each_weighting
 def test_directions_are_uncorrelated_and_of_variance_one_under_the_ridge(weights):
     looks = make_looks(400)
-    found = solve(Sums.of(looks, BOTH_WAYS), weights, 2, 6)
+    found = solve(sums_for(weights, looks), weights, 2, 6)
     own, _, _ = covariances_of(looks, BOTH_WAYS)
     weight = found.weight.numpy()
 
@@ -200,7 +242,7 @@ def test_directions_are_uncorrelated_and_of_variance_one_under_the_ridge(weights
 
 @pytest.mark.parametrize("n_directions", [1, 3, 6, 9])
 def test_fewer_directions_are_the_first_of_more(n_directions):
-    sums = Sums.of(make_looks(), BOTH_WAYS)
+    sums = sums_for(["local"], make_looks())
     some, all_of_them = (solve(sums, {"local": 1.0}, 2, n) for n in (n_directions, 6))
     kept = min(n_directions, 6)
 
@@ -217,7 +259,7 @@ def test_fewer_directions_are_the_first_of_more(n_directions):
 @pytest.mark.parametrize("n_cells", [2, 3])
 def test_estimates_are_the_ridge_regressions_of_directions_on_each_cell(weights, n_cells):
     looks = make_looks()
-    found = solve(Sums.of(looks, BOTH_WAYS), weights, n_cells, 6)
+    found = solve(sums_for(weights, looks), weights, n_cells, 6)
     assert set(found.estimates) == set(weights)
     for name, estimate in found.estimates.items():
         n = {"local": n_cells, "global": 1}[name]
@@ -235,7 +277,7 @@ def test_estimates_are_the_ridge_regressions_of_directions_on_each_cell(weights,
 
 def test_with_one_term_its_correlations_are_those_of_the_directions():
     for weights in WEIGHTS[:2]:
-        found = solve(Sums.of(make_looks(), BOTH_WAYS), weights, 3, 6)
+        found = solve(sums_for(weights, make_looks()), weights, 3, 6)
         (estimate,) = found.estimates.values()
 
         torch.testing.assert_close(estimate.correlations, found.correlations)
@@ -243,7 +285,7 @@ def test_with_one_term_its_correlations_are_those_of_the_directions():
 
 def test_a_sum_of_terms_shares_what_each_predicts_by_weight():
     weights = {"local": 1.0, "global": 3.0}
-    found = solve(Sums.of(make_looks(), BOTH_WAYS), weights, 3, 6)
+    found = solve(sums_for(weights, make_looks()), weights, 3, 6)
     squares = {name: e.correlations.square() for name, e in found.estimates.items()}
 
     torch.testing.assert_close(
@@ -251,20 +293,31 @@ def test_a_sum_of_terms_shares_what_each_predicts_by_weight():
     )
 
 
-def test_only_the_ratio_of_weights_counts_and_a_weight_of_zero_is_left_out():
-    sums = Sums.of(make_looks(), BOTH_WAYS)
+def test_only_the_ratio_of_weights_counts_and_a_weight_of_zero_changes_nothing():
+    sums = sums_for(["local", "global"], make_looks())
     one = solve(sums, {"local": 1.0, "global": 2.0}, 2, 6)
     other = solve(sums, {"local": 0.25, "global": 0.5}, 2, 6)
     local = solve(sums, {"local": 0.7, "global": 0.0}, 2, 6)
+    alone = solve({"local": sums["local"]}, {"local": 1.0}, 2, 6)
 
     torch.testing.assert_close(one.correlations, other.correlations)
-    assert set(local.estimates) == {"local"}
-    torch.testing.assert_close(local.correlations, solve(sums, {"local": 1.0}, 2, 6).correlations)
+    torch.testing.assert_close(local.correlations, alone.correlations)
+
+
+@pytest.mark.parametrize("name", ["local", "global"])
+def test_a_term_without_sums_is_left_out_whatever_its_weight(name):
+    sums = sums_for([name], make_looks())
+    found = solve(sums, {"local": 0.3, "global": 0.7}, 2, 6)
+
+    assert set(found.estimates) == {name}
+    torch.testing.assert_close(found.correlations, solve(sums, {name: 1.0}, 2, 6).correlations)
 
 
 def test_with_one_cell_local_and_global_are_the_same():
-    sums = Sums.of(make_looks(), BOTH_WAYS)
-    local, whole = (solve(sums, {name: 1.0}, 1, 6) for name in ("local", "global"))
+    looks = make_looks()
+    local, whole = (
+        solve(sums_for([name], looks), {name: 1.0}, 1, 6) for name in ("local", "global")
+    )
 
     torch.testing.assert_close(local.correlations, whole.correlations)
     torch.testing.assert_close(local.estimates["local"].weight, whole.estimates["global"].weight)
@@ -278,7 +331,7 @@ def test_correlations_of_the_whole_are_canonical_correlations(known, monkeypatch
     first, noise = normals(n, q), normals(n, q, seed=1)
     second = rho * first + (1 - rho.square()).sqrt() * noise
     looks = [first @ normals(q, q, seed=2) + 3, second @ normals(q, q, seed=3) - 1]
-    found = solve(Sums.of(looks, [(0, 1)]), {"global": 1.0}, 2, q)
+    found = solve(sums_for(["global"], looks, [(0, 1)]), {"global": 1.0}, 2, q)
     whitened = [
         np.linalg.svd((look - look.mean(0)).numpy(), full_matrices=False)[0] for look in looks
     ]
@@ -296,9 +349,9 @@ def test_cells_that_tell_nothing_halve_the_predicted_share():
         torch.cat([shared + 0.5 * normals(n, 1, seed=1 + i), normals(n, 1, seed=3 + i)], dim=1)
         for i in range(2)
     ]
-    sums = Sums.of(looks, BOTH_WAYS)
     local, whole = (
-        solve(sums, {name: 1.0}, 2, 1).correlations.item() ** 2 for name in ("local", "global")
+        solve(sums_for([name], looks), {name: 1.0}, 2, 1).correlations.item() ** 2
+        for name in ("local", "global")
     )
 
     assert local == pytest.approx(whole / 2, rel=0.02)
@@ -308,8 +361,10 @@ def test_cells_that_tell_nothing_halve_the_predicted_share():
 def test_the_order_of_samples_does_not_matter():
     looks = make_looks(200)
     order = torch.randperm(200, generator=torch.Generator().manual_seed(0))
-    one = solve(Sums.of(looks, BOTH_WAYS), {"local": 1.0}, 2, 6)
-    other = solve(Sums.of([look[order] for look in looks], BOTH_WAYS), {"local": 1.0}, 2, 6)
+    one, other = (
+        solve(sums_for(["local"], each), {"local": 1.0}, 2, 6)
+        for each in (looks, [look[order] for look in looks])
+    )
 
     torch.testing.assert_close(one.correlations, other.correlations)
     torch.testing.assert_close(one.weight.abs(), other.weight.abs())
@@ -317,7 +372,8 @@ def test_the_order_of_samples_does_not_matter():
 
 @pytest.mark.parametrize("n", [1, 2, 4])
 def test_fewer_samples_than_features_give_finite_directions(n):
-    found = solve(Sums.of(make_looks(n), BOTH_WAYS), {"local": 1.0, "global": 1.0}, 2, 6)
+    weights = {"local": 1.0, "global": 1.0}
+    found = solve(sums_for(weights, make_looks(n)), weights, 2, 6)
     tensors = [found.weight, found.correlations]
     for estimate in found.estimates.values():
         tensors += [estimate.weight, estimate.bias, estimate.correlations]
@@ -328,7 +384,8 @@ def test_fewer_samples_than_features_give_finite_directions(n):
 
 
 def test_constant_features_have_no_information():
-    found = solve(Sums.of([torch.ones(9, 4).double()] * 2, BOTH_WAYS), {"local": 1.0}, 2, 4)
+    sums = sums_for(["local"], [torch.ones(9, 4).double()] * 2)
+    found = solve(sums, {"local": 1.0}, 2, 4)
 
     assert found.weight.isfinite().all()
     assert information_of(found.correlations).item() == pytest.approx(0, abs=1e-6)
@@ -337,7 +394,7 @@ def test_constant_features_have_no_information():
 def test_equal_looks_are_told_up_to_the_largest_correlation_that_is_believed(monkeypatch):
     monkeypatch.setattr("skdim.closed_form.RIDGE", 0.0)
     look = normals(50, 4)
-    found = solve(Sums.of([look], [(0, 0)]), {"global": 1.0}, 1, 4)
+    found = solve(sums_for(["global"], [look], [(0, 0)]), {"global": 1.0}, 1, 4)
 
     assert_allclose(found.correlations.numpy(), 0.9999, rtol=1e-9)
     assert scale_of(found.correlations).isfinite().all()
@@ -348,8 +405,8 @@ def test_the_ridge_is_a_share_of_the_mean_variance_of_each_covariance():
     covariances = torch.stack([torch.diag(torch.tensor([1.0, 3.0])), torch.zeros(2, 2)]).double()
     found = ridged(covariances)
 
-    torch.testing.assert_close(found[0], torch.diag(torch.tensor([1.02, 3.02])).double())
-    torch.testing.assert_close(found[1], 1e-12 * torch.eye(2).double(), atol=0, rtol=1e-6)
+    torch.testing.assert_close(found[0], torch.diag(torch.tensor([1.06, 3.06]).double()))
+    torch.testing.assert_close(found[1], 1e-6 * torch.eye(2).double(), atol=0, rtol=1e-6)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -379,7 +436,7 @@ def test_information_of_jointly_gaussian_looks_is_found(seed, monkeypatch):
     logs = [np.linalg.slogdet(part)[1] for part in parts]
     both = normals(n, 2 * q, seed=seed + 10).numpy() @ np.linalg.cholesky(joint).T
     looks = list(torch.tensor(both).split(q, dim=1))
-    found = solve(Sums.of(looks, [(0, 1)]), {"global": 1.0}, 2, q)
+    found = solve(sums_for(["global"], looks, [(0, 1)]), {"global": 1.0}, 2, q)
 
     # One nat a parameter in n samples is the size of the bias; its spread is about 2 / sqrt(n).
     assert information_of(found.correlations).item() == pytest.approx(

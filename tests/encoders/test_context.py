@@ -15,6 +15,9 @@ from tests.encoders.helpers import draw, seeded
 SHAPES = {
     "mlp": (12,),
     "patches": (1, 8, 9),
+    "patch_network": (1, 8, 9),
+    "columns": (12,),
+    "kernels": (2, 19),
     "dcgan": (2, 16, 16),
     "valid_cnn": (1, 13, 14),
     "alexnet": (1, 15, 17),
@@ -27,6 +30,9 @@ SHAPES = {
     "stride5_cnn": (1, 12, 16),
     "conv1d": (2, 19),
 }
+
+
+LINEAR = ["columns", "kernels", "patches"]
 
 
 class Below(nn.Module):
@@ -68,29 +74,50 @@ def test_layers_are_what_they_say():
     torch.testing.assert_close(layer_of(features, "code"), encoder.to_code(features.hidden))
 
 
-@pytest.mark.parametrize("name", sorted(ENCODERS))
-def test_any_encoder_can_lie_below_and_is_trained_up_to_its_local_features(name):
-    shape = SHAPES[name]
-    x = draw(4, *shape)
-    base = seeded(ENCODERS[name], shape, 6)
+def below(name):
+    """Make an encoder to lie below, and samples for it."""
+    x = draw(4, *SHAPES[name])
+    base = seeded(ENCODERS[name], SHAPES[name], 6)
     if isinstance(base, Adaptable):
         seeded(base.adapt, x)
-    base.eval()
-    whole, local = copy.deepcopy(base), base(x).local
+    return base.eval(), x
+
+
+@pytest.mark.parametrize("name", sorted(ENCODERS))
+def test_any_encoder_can_lie_below_and_is_trained_up_to_its_local_features(name):
+    base, x = below(name)
+    local = base(x).local
     encoder = seeded(ContextEncoder, base, tuple(local.shape[1:]), 6, context_units=8)
     features = encoder.eval()(x)
 
     check_features(features, 4, name)
     assert torch.equal(features.local, local)
     assert features.code.shape == (4, 6, *local.shape[2:])
+    (features.code * draw(*features.code.shape)).sum().backward()
+    trained = [
+        weight
+        for n, weight in base.named_parameters()
+        if not n.startswith(("to_hidden", "to_code"))
+    ]
+    assert trained
+    if name in LINEAR:  # Their features are fixed, and no stage.
+        assert all(weight.grad is not None for weight in trained)
+    else:
+        assert all(weight.grad is not None for weight in encoder.parameters())
+
+
+@pytest.mark.parametrize("name", sorted(set(ENCODERS) - set(LINEAR)))
+def test_stages_behind_the_local_features_are_taken_out(name):
+    base, x = below(name)
+    whole, local = copy.deepcopy(base), base(x).local
+    seeded(ContextEncoder, base, tuple(local.shape[1:]), 6, context_units=8)
     behind = [
         n for n, _ in whole.named_parameters() if n.startswith(("to_conv", "to_hidden", "to_code"))
     ]
     kept = [n for n, _ in base.named_parameters()]
+
     assert behind
     assert set(kept) == {n for n, _ in whole.named_parameters()} - set(behind)
-    (features.code * draw(*features.code.shape)).sum().backward()
-    assert all(weight.grad is not None for weight in encoder.parameters())
 
 
 def test_of_another_module_what_lies_behind_the_local_features_is_not_trained():

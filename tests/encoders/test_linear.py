@@ -53,10 +53,13 @@ def solved(encoder, weights=None, looks=None, n_directions=None):
     n_cells = encoder.mean[0].numel()
     with torch.no_grad():
         basis = encoder.find_basis(encoder.stem(torch.cat(looks)), Generator().manual_seed(0))
-        coordinates = [encoder.project(look, basis) for look in looks]
-        sums = Sums.of(coordinates, BOTH_WAYS)
+        weights = weights or {"local": 1.0}
+        conv = [encoder.features(look) for look in looks]
+        whole = [encoder.whole(look, basis) for look in conv]
+        layers = {"local": [encoder.cells(look, basis) for look in conv], "global": whole}
+        sums = {name: Sums.of(whole, layers[name], BOTH_WAYS) for name in weights}
         n_directions = n_directions or encoder.to_hidden.out_features
-        found = solve(sums, weights or {"local": 1.0}, n_cells, n_directions)
+        found = solve(sums, weights, n_cells, n_directions)
         encoder.set_directions(basis, found)
     return basis, found
 
@@ -158,32 +161,44 @@ def test_features_are_standardised_by_the_samples_that_were_seen(grid):
 
 
 @each_grid
-def test_the_basis_is_that_of_the_principal_axes_of_the_channels_of_all_cells(grid):
+def test_the_basis_of_cells_is_that_of_the_principal_axes_of_the_channels_of_all_cells(grid):
     encoder, x = make(grid, n_coordinates=3 * math.prod(grid)), torch.cat(make_looks())
     basis, _ = solved(encoder)
     cells = encoder(x).conv.flatten(2).mT.flatten(0, 1)
     axes = torch.linalg.svd(cells, full_matrices=False)[2]
 
-    assert basis.shape == (5, 3)
-    torch.testing.assert_close((axes[:3] @ basis).abs(), torch.eye(3), atol=1e-2, rtol=0)
+    assert basis.cell.shape == (5, 3)
+    torch.testing.assert_close((axes[:3] @ basis.cell).abs(), torch.eye(3), atol=1e-2, rtol=0)
 
 
-def test_coordinates_are_laid_out_cell_after_cell():
+@each_grid
+def test_the_basis_of_the_whole_is_that_of_the_principal_axes_of_all_features(grid):
+    encoder, x = make(grid, n_coordinates=3), torch.cat(make_looks())
+    basis, _ = solved(encoder)
+    axes = torch.linalg.svd(encoder(x).conv.flatten(1), full_matrices=False)[2]
+
+    assert basis.whole.shape == (5 * math.prod(grid), 3)
+    torch.testing.assert_close((axes[:3] @ basis.whole).abs(), torch.eye(3), atol=1e-2, rtol=0)
+
+
+def test_coordinates_of_cells_are_laid_out_cell_after_cell():
     encoder, x = make((2, 2)), draw(3, 6)
     basis, _ = solved(encoder)
-    found = encoder.project(x, basis)
     conv = encoder.features(x)
-    cells = [conv[:, :, i, j] @ basis for i in range(2) for j in range(2)]
+    cells = [conv[:, :, i, j] @ basis.cell for i in range(2) for j in range(2)]
 
-    torch.testing.assert_close(found, torch.cat(cells, dim=1))
+    torch.testing.assert_close(encoder.cells(conv, basis), torch.cat(cells, dim=1))
+    torch.testing.assert_close(encoder.whole(conv, basis), conv.reshape(3, -1) @ basis.whole)
 
 
 @pytest.mark.parametrize("n", [2, 3])
 def test_there_are_fewer_coordinates_than_rows(n):
     encoder = make((1,), channels=9)
     raw = encoder.stem(draw(n, 6))
+    basis = encoder.find_basis(raw, Generator())
 
-    assert encoder.find_basis(raw, Generator()).shape == (9, n - 1)
+    assert basis.cell.shape == (9, n - 1)
+    assert basis.whole.shape == (9, n - 1)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -196,7 +211,7 @@ def test_hidden_holds_the_scaled_directions_rotated(grid, weights):
     encoder, x = make(grid), draw(20, 6, seed=9)
     basis, found = solved(encoder, weights)
     kept = len(found.correlations)
-    coordinates = encoder.project(x, basis).double()
+    coordinates = encoder.whole(encoder.features(x), basis).double()
     directions = (coordinates - found.mean) @ found.weight * scales(found)
     hidden = encoder(x).hidden.double()
 
@@ -250,19 +265,40 @@ def test_local_features_are_what_each_cell_tells_of_the_directions(grid):
     encoder, x = make(grid), draw(20, 6, seed=9)
     basis, found = solved(encoder)
     estimate = found.estimates["local"]
-    coordinates = encoder.project(x, basis).double().unflatten(1, (math.prod(grid), -1))
+    coordinates = encoder.cells(encoder.features(x), basis).double()
+    coordinates = coordinates.unflatten(1, (math.prod(grid), -1))
     expected = torch.einsum("nkp,kpr->nkr", coordinates, estimate.weight) + estimate.bias
     expected = (expected * scales(found))[:, :, :4].mT
 
     torch.testing.assert_close(encoder(x).local.flatten(2).double(), expected, atol=1e-4, rtol=1e-4)
 
 
-def test_local_features_stay_as_they_are_where_no_cell_was_compared():
-    encoder = make()
-    before = encoder.to_local.weight.detach().clone()
+@each_grid
+def test_local_features_add_up_to_the_directions_where_no_cell_was_compared(grid):
+    encoder, x = make(grid), draw(20, 6, seed=9)
     solved(encoder, {"global": 1.0})
+    features = encoder(x)
+    directions = features.hidden.double() @ rotation(features.hidden.shape[1]).T
 
-    assert torch.equal(encoder.to_local.weight, before)
+    torch.testing.assert_close(
+        features.local.flatten(2).sum(dim=2).double(), directions[:, :4], atol=1e-4, rtol=1e-4
+    )
+
+
+def test_what_a_cell_adds_to_the_directions_depends_on_this_cell_alone():
+    encoder = make((2, 2))
+    solved(encoder, {"global": 1.0})
+    conv = encoder.features(draw(1, 6, seed=9))
+    moved = conv.clone()
+    moved[:, :, 0, 1] += 1
+    directions, others = (
+        encoder.to_hidden(maps.flatten(1)).double() @ rotation(8).T for maps in (conv, moved)
+    )
+    change = (encoder.to_local(moved) - encoder.to_local(conv))[0].double()
+
+    torch.testing.assert_close(change[:, 0, 1], (others - directions)[0, :4], atol=1e-4, rtol=1e-4)
+    change[:, 0, 1] = 0
+    assert not change.any()
 
 
 def test_correlations_are_kept_and_end_in_zeros():
@@ -284,7 +320,7 @@ def test_fewer_rows_than_coordinates_leave_the_other_directions_at_zero(grid, n)
     kept = len(found.correlations)
     directions = features.hidden.double() @ rotation(features.hidden.shape[1]).T
 
-    assert basis.shape[1] * math.prod(grid) >= kept
+    assert basis.whole.shape[1] == kept == min(2 * n - 1, features.hidden.shape[1])
     assert all(
         layer.isfinite().all()
         for layer in (features.local, features.conv, features.hidden, features.code)
@@ -302,9 +338,30 @@ def test_constant_features_give_a_code_of_zeros():
     assert torch.equal(features.hidden, torch.zeros(4, 8))
 
 
+@pytest.mark.parametrize("weights", WEIGHTS, ids=str)
+def test_features_that_were_constant_stay_at_zero_whatever_a_sample_is(weights):
+    encoder = make()
+    looks = make_looks()
+    for look in looks:
+        look[:, 0] = 0.0
+    with torch.no_grad():
+        encoder.stem.map[:, 3] = 0.0
+        encoder.stem.map[0, 3] = 7.0
+    solved(encoder, weights, looks)
+    x = draw(4, 6)
+    features = encoder(x)
+    constant = features.conv.flatten(1)[:, 3]
+
+    assert (encoder.stem(x).flatten(1)[:, 3] != 2.0).all()
+    assert torch.equal(constant, torch.zeros(4))
+    assert encoder.spread.isinf().sum() == 1
+    assert all(getattr(features, n).isfinite().all() for n in ("local", "hidden", "code"))
+
+
 def test_the_coordinates_repeat_with_the_generator():
     encoder = make((1,), channels=30, n_coordinates=2)
     raw = encoder.stem(draw(50, 6))
     one, same = (encoder.find_basis(raw, Generator().manual_seed(3)) for _ in range(2))
 
-    assert torch.equal(one, same)
+    assert torch.equal(one.whole, same.whole)
+    assert torch.equal(one.cell, same.cell)

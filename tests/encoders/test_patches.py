@@ -11,7 +11,13 @@ from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, pad
 
 from skdim import DeepInfoMaxTransformer
 from skdim.encoders import AbstractStem, Adaptable, LinearEncoder, PatchEncoder, check_features
-from skdim.encoders.patches import PatchLayer, PatchStem, map_side, spherical_kmeans
+from skdim.encoders.patches import (
+    PatchLayer,
+    PatchStem,
+    map_side,
+    principal_pairs,
+    spherical_kmeans,
+)
 from tests.encoders.helpers import draw, seeded
 
 patient = settings(deadline=None, max_examples=15)  # The machine may be busy.
@@ -35,18 +41,18 @@ def with_seed(seed, make):
         return make()
 
 
-def make_layer(x, side=3, rank=10, n_filters=7, damping=0.1, seed=0):
+def make_layer(x, side=3, rank=10, n_filters=7, damping=0.1, seed=0, parity=None, **kwargs):
     def make():
-        layer = PatchLayer(x.shape[1], side, rank, n_filters, damping)
-        layer.adapt(x)
+        layer = PatchLayer(x.shape[1], side, rank, n_filters, damping, **kwargs)
+        layer.adapt(x, torch.ones(x.shape[1]) if parity is None else parity)
         return layer
 
     return with_seed(seed, make)
 
 
-def make_stem(sample, seed=0, x=None, n_filters=6, n_second=5):
+def make_stem(sample, seed=0, x=None, n_filters=6, n_second=8, **kwargs):
     def make():
-        stem = PatchStem(sample, n_filters=n_filters, n_second=n_second)
+        stem = PatchStem(sample, n_filters=n_filters, n_second=n_second, **kwargs)
         stem.adapt(images(30, *sample) if x is None else x)
         return stem
 
@@ -54,7 +60,7 @@ def make_stem(sample, seed=0, x=None, n_filters=6, n_second=5):
 
 
 def make_encoder(sample, n_components=3, seed=0, x=None, **kwargs):
-    kwargs = {"n_filters": 6, "n_second": 5, "hidden_units": 16, "local_units": 8} | kwargs
+    kwargs = {"n_filters": 6, "n_second": 8, "hidden_units": 16, "local_units": 8} | kwargs
 
     def make():
         encoder = PatchEncoder(sample, n_components, **kwargs)
@@ -86,6 +92,13 @@ def slow_layer(layer, x, grid):
     response = whitened / length @ layer.filters.T
     signs = [(sign * response - 0.5).clamp(min=0).movedim(-1, 1) for sign in (1, -1)]
     return adaptive_avg_pool2d(torch.cat(signs, dim=1), grid)
+
+
+def slow_average(maps):
+    """Average each filter's channel with that of its mirror image, mirrored, for both signs."""
+    n = maps.shape[1] // 2
+    pairs = [(sign * n + k, sign * n + n // 2 + k) for sign in (0, 1) for k in range(n // 2)]
+    return torch.stack([(maps[:, i] + maps[:, j].flip(-1)) / 2 for i, j in pairs], dim=1)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -130,7 +143,7 @@ def test_whitened_patches_have_equal_variances_in_all_kept_components_up_to_the_
     layer = make_layer(x, rank=8, damping=0.0)
     patches = every_patch(x, 3).flatten(0, 2)
     normal = patches - patches.mean(dim=1, keepdim=True)
-    normal = normal / (normal.var(dim=1, keepdim=True) + 0.0025).sqrt()
+    normal = normal / (normal.square().mean(dim=1, keepdim=True) + 0.0025).sqrt()
     covariance = torch.cov((normal @ layer.whiten.flatten(1).T).T)
 
     torch.testing.assert_close(covariance, torch.eye(8), atol=0.25, rtol=0)
@@ -156,7 +169,7 @@ def test_centroids_have_unit_length_and_point_at_the_clusters():
     x = torch.nn.functional.normalize(
         centers.repeat_interleave(100, 0) + 0.02 * draw(500, 8), dim=1
     )
-    centroids = with_seed(1, lambda: spherical_kmeans(x, 12))
+    centroids = with_seed(1, lambda: spherical_kmeans(x, 12, torch.ones(8)))
     cosines = centroids @ centers.T
 
     torch.testing.assert_close(centroids.norm(dim=1), torch.ones(12))
@@ -168,13 +181,145 @@ def test_centroids_have_unit_length_and_point_at_the_clusters():
 
 def test_a_cluster_of_no_rows_keeps_its_centroid():
     x = torch.nn.functional.normalize(torch.ones(3, 4), dim=1)
-    centroids = seeded(spherical_kmeans, x, 6)
+    centroids = seeded(spherical_kmeans, x, 6, torch.ones(4))
 
     torch.testing.assert_close(centroids, x[:1].expand(6, -1))
 
 
+def test_a_row_and_its_mirror_image_are_clustered_as_one():
+    """Each center is seen from both sides; one centroid stands for both."""
+    signs = torch.tensor([1.0, 1, 1, 1, -1, -1, -1, -1])
+    centers = torch.nn.functional.normalize(torch.eye(3, 8) + torch.eye(8)[4:7], dim=1)
+    x = centers.repeat_interleave(200, 0) + 0.02 * draw(600, 8)
+    x = torch.nn.functional.normalize(torch.cat([x[::2], x[1::2] * signs]), dim=1)
+    centroids = with_seed(0, lambda: spherical_kmeans(x, 8, signs))
+    cosines = torch.stack([centroids @ centers.T, centroids * signs @ centers.T]).amax(dim=0)
+
+    torch.testing.assert_close(centroids.norm(dim=1), torch.ones(8))
+    assert (cosines.amax(dim=1) > 0.99).all()
+    assert len(cosines.argmax(dim=1).unique()) == 3
+
+
+# ---------------------------------------------------------------------------------------------
+# Mirrored layers
+
+
+def mirror_of(channels, side, parity):
+    """Return the matrix that mirrors patches, flat, by mirroring every unit vector."""
+    unit = torch.eye(channels * side * side).reshape(-1, channels, side, side)
+    return (unit.flip(3) * parity[:, None, None]).flatten(1)
+
+
+@pytest.mark.parametrize("parity", [(1.0, 1.0), (1.0, -1.0)], ids=str)
+def test_principal_pairs_are_axes_that_mirroring_keeps_or_turns_round(parity):
+    mirror = mirror_of(2, 3, torch.tensor(parity)).double()
+    draws = draw(50, 18).double()
+    covariance = draws.T @ draws / 50
+    variances, axes, signs = principal_pairs(covariance, mirror)
+    both = (covariance + mirror @ covariance @ mirror) / 2
+
+    torch.testing.assert_close(axes.T @ axes, torch.eye(18).double())
+    torch.testing.assert_close(mirror @ axes, axes * signs)
+    torch.testing.assert_close(axes.T @ both @ axes, torch.diag(variances))
+    assert (variances.diff() <= 0).all()
+    assert set(signs.tolist()) == {1.0, -1.0}
+    assert signs.sum() == mirror.trace()
+
+
+def test_principal_pairs_without_a_mirror_are_principal_axes():
+    draws = draw(50, 6).double()
+    covariance = draws.T @ draws / 50
+    variances, axes, signs = principal_pairs(covariance, torch.eye(6).double())
+    expected = torch.linalg.eigh(covariance)
+
+    torch.testing.assert_close(variances, expected[0].flip(0))
+    torch.testing.assert_close((axes.T @ expected[1].flip(1)).abs(), torch.eye(6).double())
+    assert (signs == 1).all()
+
+
+@pytest.mark.parametrize("grid", [(2, 2), (3, 5)])
+@pytest.mark.parametrize("parity", [(1.0, 1.0), (1.0, -1.0)], ids=str)
+@pytest.mark.parametrize("width", [8, 9])
+def test_a_mirrored_layer_gives_for_a_mirrored_map_the_same_in_another_order(width, parity, grid):
+    parity = torch.tensor(parity)
+    x = images(40, 2, 7, width)
+    layer = make_layer(x, n_filters=8, mirrored=True, parity=parity)
+    mirrored = x.flip(3) * parity[:, None, None]
+    plain, other = (layer(maps[:5], grid) for maps in (x, mirrored))
+
+    torch.testing.assert_close(layer.swapped(other.flip(3)), plain, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(layer.averaged(other), layer.averaged(plain), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(layer.averaged(plain), slow_average(plain))
+    assert not torch.allclose(other.flip(3), plain, atol=1e-2)
+
+
+def test_a_mirrored_layer_equals_a_loop_over_all_patches():
+    x = images(40, 3, 8, 9)
+    layer = make_layer(x, n_filters=8, mirrored=True)
+
+    torch.testing.assert_close(layer(x, (2, 2)), slow_layer(layer, x, (2, 2)), rtol=1e-4, atol=1e-5)
+
+
+def test_filters_of_a_mirrored_layer_lie_in_pairs_of_mirror_images():
+    """As patches: each filter of the second half is one of the first half, mirrored."""
+    layer = make_layer(images(60, 3, 8, 8), rank=12, n_filters=10, mirrored=True)
+    patches = torch.einsum("kr,rcij->kcij", layer.filters, layer.whiten)
+
+    torch.testing.assert_close(patches[5:], patches[:5].flip(3), atol=1e-3, rtol=1e-3)
+
+
+def test_what_a_plain_layer_gives_is_not_averaged():
+    layer, maps = PatchLayer(1, 3, 5, 4, 0.1), images(2, 8, 3, 3)
+
+    assert torch.equal(layer.averaged(maps), maps)
+
+
+def test_swapping_twice_changes_nothing():
+    layer, maps = PatchLayer(1, 3, 5, 4, 0.1, mirrored=True), images(2, 8, 3, 3)
+    swapped = layer.swapped(maps)
+
+    assert torch.equal(swapped, maps[:, [2, 3, 0, 1, 6, 7, 4, 5]])
+    assert torch.equal(layer.swapped(swapped), maps)
+
+
 # ---------------------------------------------------------------------------------------------
 # The stem
+
+
+def asymmetry_of(stem, x):
+    """Return the largest difference of features between images and their mirror images."""
+    plain = stem(x)
+    return ((stem(x.flip(3)) - plain).abs().max() / plain.abs().max()).item()
+
+
+@pytest.mark.parametrize(
+    "sample", [(3, 8, 8), (3, 9, 13), (3, 20, 17), (3, 32, 32), (3, 32, 33), (3, 50, 64)], ids=str
+)
+def test_a_colour_image_and_its_mirror_image_have_the_same_features(sample):
+    x = images(5, *sample, seed=1)
+    stem = make_stem(sample, n_filters=8)
+
+    torch.testing.assert_close(stem(x.flip(3)).square(), stem(x).square(), atol=1e-4, rtol=1e-3)
+    assert not torch.allclose(stem(x[:4]), stem(x[1:]), atol=0.05)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 4])
+def test_other_images_and_their_mirror_images_have_other_features(channels):
+    sample = (channels, 12, 12)
+
+    assert asymmetry_of(make_stem(sample), images(5, *sample, seed=1)) > 0.1
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("mirrored", [True, False])
+def test_whether_mirror_images_have_the_same_features_can_be_chosen(channels, mirrored):
+    x = images(5, channels, 12, 11, seed=1)
+    stem = make_stem(x.shape[1:], mirrored=mirrored)
+    encoder = make_encoder(x.shape[1:], mirrored=mirrored)
+
+    assert stem.out_shape[0] == encoder.stem.out_shape[0] == (14 if mirrored else 28)
+    for each in (stem, encoder.stem):
+        assert (asymmetry_of(each, x) < 0.01) == mirrored
 
 
 @pytest.mark.parametrize(
@@ -189,15 +334,16 @@ def test_a_cluster_of_no_rows_keeps_its_centroid():
     ],
 )
 def test_sizes_follow_from_the_image(sample, shrink, side, cells):
-    stem = PatchStem(sample, n_filters=6, n_second=5)
+    stem = PatchStem(sample, n_filters=6, n_second=8)
 
     assert stem.shrink == shrink
     assert stem.first.side == side
     assert stem.map == cells
     assert stem.second.side == 3
-    assert stem.out_shape == (22, 2, 2)
+    # Both signs of each filter; of colour images, averaged over an image and its mirror image.
+    assert stem.out_shape == (14 if sample[0] == 3 else 28, 2, 2)
     assert stem.first.filters.shape[0] == 6
-    assert stem.second.filters.shape[0] == 5
+    assert stem.second.filters.shape[0] == 8
 
 
 @given(st.integers(1, 500))
@@ -215,7 +361,7 @@ def test_any_image_of_eight_pixels_or_more_is_encoded(channels, height, width):
 
     check_features(features, 3, "patches")
     assert features.local.shape == (3, 8, 2, 2)
-    assert features.conv.shape == (3, 22, 2, 2)
+    assert features.conv.shape == (3, 14 if channels == 3 else 28, 2, 2)
     assert features.hidden.shape == (3, 16)
     assert features.code.shape == (3, 4)
 
@@ -227,6 +373,8 @@ def test_the_stem_equals_its_layers_one_after_the_other(sample):
     maps = slow_layer(stem.first, small, stem.map)
     reduced = torch.einsum("nchw,cd->ndhw", maps - stem.center[:, None, None], stem.channels)
     both = [adaptive_avg_pool2d(maps, 2), slow_layer(stem.second, reduced, (2, 2))]
+    if sample[0] == 3:
+        both = [slow_average(maps) for maps in both]
     expected = torch.cat(both, dim=1).clamp(min=0).sqrt()
 
     assert expected.shape[1:] == stem.out_shape
@@ -304,7 +452,7 @@ def test_the_stem_has_buffers_but_no_weights():
 
 def test_the_stem_is_kept_but_not_trained_by_gradients():
     X = images(40, 1, 8, 8).numpy()
-    narrow = partial(PatchEncoder, n_filters=6, n_second=5, hidden_units=16)
+    narrow = partial(PatchEncoder, n_filters=6, n_second=8, hidden_units=16)
     first, second = (
         DeepInfoMaxTransformer(4, encoder=narrow, max_epochs=n, random_state=0).fit(X).encoder_[1]
         for n in (1, 2)
@@ -321,7 +469,8 @@ def test_it_is_linear_in_a_stem_and_asks_to_be_adapted():
     assert isinstance(encoder, Adaptable)
     assert isinstance(encoder, LinearEncoder)
     assert isinstance(encoder.stem, AbstractStem)
-    assert math.prod(encoder.stem.out_shape) == 4 * 768
+    assert math.prod(encoder.stem.out_shape) == 4 * 1024
+    assert math.prod(PatchEncoder((3, 8, 8), 2).stem.out_shape) == 4 * 512
 
 
 def test_the_code_may_be_larger_than_the_hidden_layer_asked_for():

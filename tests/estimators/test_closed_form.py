@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.exceptions import ConvergenceWarning
 from skorch.callbacks import Callback
 
 import skdim
@@ -90,8 +91,16 @@ def narrow():
 def sums_of(dim, X):
     """Sum over all samples at once, without a view, with the stem and the basis of a fit."""
     standardise, encoder = dim.net_.module_
-    x = standardise(dim.read_samples(X))
-    return Sums.of([encoder.project(x, dim.net_.look_sums.basis)], [(0, 0)])
+    conv = encoder.features(standardise(dim.read_samples(X)))
+    basis = dim.net_.look_sums.basis
+    code, cells = [encoder.whole(conv, basis)], [encoder.cells(conv, basis)]
+    return {"global": Sums.of(code, code, [(0, 0)]), "local": Sums.of(code, cells, [(0, 0)])}
+
+
+def count_of(dim):
+    """Return the number of pairs of looks that were summed for the only term."""
+    (sums,) = dim.net_.look_sums.sums.values()
+    return sums.count.item()
 
 
 # ---------------------------------------------------------------------------------------------
@@ -105,10 +114,10 @@ def test_the_closed_form_is_the_default_and_counts_as_one_epoch(kind):
     assert dim.max_epochs == "auto"
     assert dim.solver_ == "closed form"
     assert dim.n_iter_ == 1
-    assert set(dim.history_) == {"local", "loss", "spread", "learning_rate", "seconds"}
+    assert set(dim.history_) == {"global", "loss", "spread", "learning_rate", "seconds"}
     assert dim.history_["learning_rate"] == [0.0]
-    assert dim.history_["loss"] == dim.history_["local"] == dim.loss_curve_
-    assert dim.history_["local"][0] < 0
+    assert dim.history_["loss"] == dim.history_["global"] == dim.loss_curve_
+    assert dim.history_["global"][0] < 0
     assert dim.history_["spread"][0] > 0
     assert dim.net_.optimizer_ is None
 
@@ -183,11 +192,62 @@ def test_weights_choose_what_the_code_is_compared_with(kind, weights):
     assert (np.diff(correlations) <= 0).all()
 
 
-def test_terms_are_weighted_information():
-    one, other = (make("vectors", local_weight=w).fit(TRAINING["vectors"]) for w in (1.0, 2.5))
+@each_kind
+def test_local_features_of_a_fit_add_up_to_its_directions(kind):
+    dim = fitted(kind)
+    local = dim.encode(NEW[kind], "local").double()
+    directions = directions_of(dim, NEW[kind])[:, : local.shape[1]]
 
-    assert other.history_["local"][0] == pytest.approx(2.5 * one.history_["local"][0])
-    assert_array_equal(other.transform(NEW["vectors"]), one.transform(NEW["vectors"]))
+    found = local.flatten(2).sum(dim=2).numpy()
+    assert_allclose(found, directions, atol=1e-4 * np.abs(directions).max())
+
+
+@each_kind
+def test_a_weight_for_cells_alone_solves_the_local_term(kind):
+    dim = make(kind, local_weight=1).fit(TRAINING[kind])
+
+    assert set(dim.history_) == {"local", "loss", "spread", "learning_rate", "seconds"}
+    assert dim.solver_ == "closed form"
+    assert dim.history_["loss"] == dim.history_["local"] == dim.loss_curve_
+
+
+def test_a_smaller_code_is_the_same_directions_cut_earlier():
+    """So the stem does not depend on the size of the code, and needs no other fit."""
+    small, large = (make("vectors", n_components=n).fit(TRAINING["vectors"]) for n in (3, 5))
+    expected = directions_of(large, NEW["vectors"])[:, :3] @ rotation(3).numpy()
+
+    assert_allclose(small.transform(NEW["vectors"]), expected, atol=1e-5 * np.abs(expected).max())
+
+
+def test_vectors_that_are_all_equal_give_a_code_of_zeros():
+    with pytest.warns(ConvergenceWarning) as record:
+        dim = make("vectors").fit(np.ones((9, 6)))
+
+    said = " ".join(str(warning.message) for warning in record)
+    assert "All samples of X are equal" in said
+    assert "have collapsed" in said
+    assert_array_equal(dim.transform(np.zeros((2, 6))), np.zeros((2, 4)))
+
+
+def test_colour_images_and_their_mirror_images_have_the_same_code():
+    X = np.random.default_rng(0).normal(size=(30, 3, 8, 9))
+    dim = make().fit(X)
+    codes = dim.transform(X)
+
+    assert dim.net_.view == Augment.crops(colours=True)
+    assert_allclose(dim.transform(X[..., ::-1]), codes, atol=1e-3 * np.abs(codes).max())
+
+
+def test_terms_are_weighted_information():
+    for name in ("local", "global"):
+        weights = [
+            {f"{name}_weight": w} | ({"local_weight": 0} if name == "global" else {})
+            for w in (1.0, 2.5)
+        ]
+        one, other = (make("vectors", **w).fit(TRAINING["vectors"]) for w in weights)
+
+        assert other.history_[name][0] == pytest.approx(2.5 * one.history_[name][0])
+        assert_array_equal(other.transform(NEW["vectors"]), one.transform(NEW["vectors"]))
 
 
 # ---------------------------------------------------------------------------------------------
@@ -219,6 +279,17 @@ def test_without_a_view_the_score_does_not_depend_on_the_batch_size(kind):
     assert_allclose(scores, scores[0], rtol=1e-5)
 
 
+@pytest.mark.parametrize("kind", ["images", "signals"])
+def test_with_a_view_the_score_does_not_depend_on_the_batch_size(kind):
+    dim = copy.deepcopy(fitted(kind))
+    scores = []
+    for size in (7, 40, N):
+        dim.net_.batch_size = size
+        scores.append(dim.score(NEW[kind]))
+
+    assert_allclose(scores, scores[0], rtol=1e-4)
+
+
 @each_kind
 def test_the_score_repeats(kind):
     assert fitted(kind).score(NEW[kind]) == fitted(kind).score(NEW[kind])
@@ -231,7 +302,7 @@ def test_a_share_of_the_samples_is_scored_only(kind):
 
     assert len(dim.history_["validation_score"]) == 1
     assert np.isfinite(dim.history_["validation_score"][0])
-    assert dim.net_.look_sums.sums.count.item() == 0.75 * N * n_pairs
+    assert count_of(dim) == 0.75 * N * n_pairs
 
 
 def test_early_stopping_holds_out_a_tenth():
@@ -239,7 +310,7 @@ def test_early_stopping_holds_out_a_tenth():
 
     assert dim.n_iter_ == 1
     assert len(dim.history_["validation_score"]) == 1
-    assert dim.net_.look_sums.sums.count.item() == 0.9 * N
+    assert count_of(dim) == 0.9 * N
 
 
 # ---------------------------------------------------------------------------------------------
@@ -325,20 +396,27 @@ def test_more_components_than_there_are_directions_are_finite():
 
 
 @each_kind
-def test_parts_add_up_to_the_sums_over_all_samples(kind):
+@pytest.mark.parametrize("names", [["local"], ["global"], ["local", "global"]], ids=str)
+def test_parts_add_up_to_the_sums_over_all_samples(kind, names):
     X = TRAINING[kind]
-    dim = make(kind, view=None)
+    weights = {f"{name}_weight": float(name in names) for name in ("local", "global")}
+    dim = make(kind, view=None, **weights)
     for part in (X[:40], X[40:55], X[55:]):
         dim.partial_fit(part)
-    found, expected = dim.net_.look_sums.sums, sums_of(dim, X)
+    sums, expected_sums = dim.net_.look_sums.sums, sums_of(dim, X)
 
     assert dim.n_iter_ == 3
     assert dim.solver_ == "closed form"
     assert dim.history_["learning_rate"] == [0.0] * 3
-    assert found.count == expected.count == N
-    for name in ("code_first", "code_second", "layer_second", "cross"):
-        one, other = getattr(found, name), getattr(expected, name)
-        assert_allclose(one, other, atol=1e-5 * other.abs().max(), err_msg=name)
+    assert set(sums) == set(names)
+    for term in names:
+        found, expected = sums[term], expected_sums[term]
+        assert found.count == expected.count == N
+        for name in ("code_first", "code_second", "layer_second", "cross"):
+            one, other = getattr(found, name), getattr(expected, name)
+            # Of all axes; a sum of centred features is nothing but rounding.
+            largest = other.abs().max() if name != "code_first" else N
+            assert_allclose(one, other, atol=1e-5 * largest, err_msg=name)
 
 
 def test_the_order_of_later_parts_does_not_matter():
@@ -358,7 +436,7 @@ def test_a_first_part_is_the_same_as_a_fit():
     one = make("vectors").partial_fit(TRAINING["vectors"])
 
     assert weights_of(one) == weights_of(fitted("vectors"))
-    assert one.history_["local"] == fitted("vectors").history_["local"]
+    assert one.history_ == fitted("vectors").history_ | {"seconds": one.history_["seconds"]}
 
 
 def test_a_warm_start_adds_the_samples_to_those_that_it_knows():
@@ -369,7 +447,7 @@ def test_a_warm_start_adds_the_samples_to_those_that_it_knows():
 
     assert dim.n_iter_ == 2
     assert dim.solver_ == "closed form"
-    assert dim.net_.look_sums.sums.count == 2 * N
+    assert count_of(dim) == 2 * N
     # The same samples twice say the same as once.
     assert_allclose(dim.canonical_correlations_, once, atol=1e-9)
 
@@ -399,10 +477,31 @@ def test_gradients_go_on_from_the_closed_form():
     assert dim.n_iter_ == 3
     assert dim.history_["learning_rate"][0] == 0
     assert all(rate > 0 for rate in dim.history_["learning_rate"][1:])
+    assert dim.solver_ == "closed form then gradients"
     moved = np.abs(dim.transform(X) - codes).max()
     assert 0 < moved < 0.05 * np.abs(codes).max()
     with pytest.raises(AttributeError, match="fitted in closed form alone"):
         dim.canonical_correlations_  # noqa: B018
+
+
+@pytest.mark.parametrize("max_epochs", ["auto", 0])
+@pytest.mark.parametrize("first", ["auto", 1])
+def test_the_closed_form_cannot_be_solved_again_after_gradients(first, max_epochs):
+    X = TRAINING["vectors"]
+    dim = make("vectors", encoder="columns", max_epochs=first, warm_start=True).fit(X)
+    if first == "auto":
+        dim.set_params(max_epochs=1).fit(X)
+    codes, solver, n_epochs = dim.transform(X), dim.solver_, dim.n_iter_
+    assert solver == "closed form then gradients"
+
+    with pytest.raises(ValueError, match=r"cannot be solved for more samples.*gradients have tr"):
+        dim.set_params(max_epochs=max_epochs).fit(X)
+    assert_array_equal(dim.transform(X), codes)
+    assert dim.solver_ == solver
+    assert dim.n_iter_ == n_epochs
+    dim.set_params(max_epochs=1).fit(X)
+    assert dim.solver_ == solver
+    assert dim.n_iter_ == n_epochs + 1
 
 
 # ---------------------------------------------------------------------------------------------
@@ -434,6 +533,15 @@ def test_a_linear_encoder_begins_with_the_closed_form(critic):
     assert type(term) is (GaussianInformation if critic == "gaussian" else Information)
     with pytest.raises(AttributeError, match="fitted in closed form alone"):
         dim.canonical_correlations_  # noqa: B018
+
+
+@pytest.mark.parametrize("how", ["fit", "partial_fit"])
+def test_what_was_refused_is_not_fitted(how):
+    dim = make(max_epochs=0, encoder="dcgan")
+
+    with pytest.raises(ValueError, match="cannot honour encoder"):
+        getattr(dim, how)(SMALL)
+    assert not dim.__sklearn_is_fitted__()
 
 
 UNSOLVABLE = [
@@ -486,6 +594,15 @@ def test_parameters_that_have_no_effect_are_named_in_a_warning(params):
         dim = make("vectors", **params).fit(TRAINING["vectors"])
     assert len([warning for warning in record if warning.category is UserWarning]) == 1
     assert weights_of(dim) == weights_of(fitted("vectors"))
+
+
+def test_the_closed_form_compiles_nothing(monkeypatch):
+    calls = []
+    monkeypatch.setattr(torch, "compile", lambda part, **how: calls.append(part) or part)
+    with pytest.warns(UserWarning, match=r"^compile=True had no effect"):
+        make("vectors", compile=True).fit(TRAINING["vectors"])
+
+    assert not calls
 
 
 def test_all_parameters_that_have_no_effect_are_in_one_warning():

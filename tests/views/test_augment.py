@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from skdim.views import VIEWS, Augment
+from skdim.views import VIEWS, Augment, find_pairs
 from tests.views.helpers import PLAIN, assert_spread_over, images, seeded, slopes_of
 
 
@@ -254,7 +254,7 @@ def test_a_crop_leaves_a_constant_image():
 
 
 @pytest.mark.parametrize("colours", [False, True])
-def test_crops_are_gently_lit_and_mirrored_where_there_are_colours(colours):
+def test_crops_are_gently_lit_and_never_mirrored_with_three_looks_at_colours(colours):
     view = Augment.crops(colours=colours)
 
     assert view == Augment(
@@ -262,11 +262,59 @@ def test_crops_are_gently_lit_and_mirrored_where_there_are_colours(colours):
         crop=0.7,
         brightness=0.2,
         contrast=0.2,
-        flip=colours,
+        flip=False,
         saturation=0.2 if colours else 0.0,
+        grey=0.2 if colours else 0.0,
         jitter_chance=0.8,
+        n_looks=3 if colours else 2,
+        pairs=None,
     )
-    assert view.pairs == ((0, 1), (1, 0))
     channels = 3 if colours else 2
     looks = view(images(channels=channels), seeded())
-    assert [look.shape for look in looks] == [(6, channels, 5, 7)] * 2
+    assert [look.shape for look in looks] == [(6, channels, 5, 7)] * view.n_looks
+
+
+# ---------------------------------------------------------------------------------------------
+# Number of looks
+
+
+@pytest.mark.parametrize("n_looks", [1, 2, 3, 5])
+def test_there_are_as_many_looks_as_asked_for_and_all_differ(n_looks):
+    x = images()
+    looks = Augment(n_looks=n_looks)(x, seeded())
+
+    assert len(looks) == n_looks
+    assert not any(torch.equal(look, x) for look in looks)
+    assert not any(torch.equal(looks[i], looks[j]) for i in range(n_looks) for j in range(i))
+
+
+def test_fewer_looks_are_the_first_of_more():
+    some, more = (Augment(n_looks=n)(images(), seeded()) for n in (2, 4))
+
+    assert all(torch.equal(one, other) for one, other in zip(some, more[:2], strict=True))
+
+
+@pytest.mark.parametrize("n_looks", [0, -1])
+def test_less_than_one_look_is_refused(n_looks):
+    with pytest.raises(ValueError, match=rf"n_looks={n_looks}\).*at least 1"):
+        Augment(n_looks=n_looks)
+
+
+@pytest.mark.parametrize("n_looks", [2, 3, 4])
+def test_each_look_is_compared_with_all_others_unless_pairs_are_given(n_looks):
+    found = find_pairs(Augment(n_looks=n_looks), n_looks)
+
+    assert sorted(found) == [(i, j) for i in range(n_looks) for j in range(n_looks) if i != j]
+    assert find_pairs(Augment(n_looks=n_looks, pairs=((1, 0),)), n_looks) == ((1, 0),)
+
+
+def test_a_single_look_is_compared_with_itself():
+    assert find_pairs(Augment(n_looks=1), 1) == ((0, 0),)
+
+
+def test_all_looks_at_an_image_are_mirrored_alike_where_asked_for():
+    x = images(100)
+    looks = Augment(**PLAIN, flip=True, same_flip=True, n_looks=3)(x, seeded())
+
+    assert not torch.equal(looks[0], x)
+    assert all(torch.equal(look, looks[0]) for look in looks)
