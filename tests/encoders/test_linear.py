@@ -64,6 +64,13 @@ def solved(encoder, weights=None, looks=None, n_directions=None):
     return basis, found
 
 
+def share_of_variance(x, axes):
+    """Return the variance along axes, as a share of the most that so many can hold."""
+    torch.testing.assert_close(axes.T @ axes, torch.eye(axes.shape[1]), atol=1e-4, rtol=0)
+    most = torch.linalg.svdvals(x)[: axes.shape[1]].square().sum()
+    return ((x @ axes).square().sum() / most).item()
+
+
 def scales(found):
     return (found.correlations / (1 - found.correlations)).sqrt()
 
@@ -161,24 +168,22 @@ def test_features_are_standardised_by_the_samples_that_were_seen(grid):
 
 
 @each_grid
-def test_the_basis_of_cells_is_that_of_the_principal_axes_of_the_channels_of_all_cells(grid):
+def test_the_basis_of_cells_holds_most_of_the_variance_of_the_channels_of_all_cells(grid):
     encoder, x = make(grid, n_coordinates=3 * math.prod(grid)), torch.cat(make_looks())
     basis, _ = solved(encoder)
     cells = encoder(x).conv.flatten(2).mT.flatten(0, 1)
-    axes = torch.linalg.svd(cells, full_matrices=False)[2]
 
     assert basis.cell.shape == (5, 3)
-    torch.testing.assert_close((axes[:3] @ basis.cell).abs(), torch.eye(3), atol=1e-2, rtol=0)
+    assert 0.5 < share_of_variance(cells, basis.cell) <= 1
 
 
 @each_grid
-def test_the_basis_of_the_whole_is_that_of_the_principal_axes_of_all_features(grid):
+def test_the_basis_of_the_whole_holds_most_of_the_variance_of_all_features(grid):
     encoder, x = make(grid, n_coordinates=3), torch.cat(make_looks())
     basis, _ = solved(encoder)
-    axes = torch.linalg.svd(encoder(x).conv.flatten(1), full_matrices=False)[2]
 
     assert basis.whole.shape == (5 * math.prod(grid), 3)
-    torch.testing.assert_close((axes[:3] @ basis.whole).abs(), torch.eye(3), atol=1e-2, rtol=0)
+    assert 0.5 < share_of_variance(encoder(x).conv.flatten(1), basis.whole) <= 1
 
 
 def test_coordinates_of_cells_are_laid_out_cell_after_cell():
