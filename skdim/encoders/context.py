@@ -8,6 +8,7 @@ from torch.nn.functional import pad
 from skdim.encoders.features import Features
 from skdim.encoders.folded import FoldedAlexNetMultiEncoder
 from skdim.encoders.layers import Stages
+from skdim.encoders.linear import LinearEncoder
 from skdim.encoders.mlp import MLPEncoder
 
 __all__ = ["ContextEncoder"]
@@ -142,7 +143,7 @@ def layers_to_reach(n_rows: int) -> int:
 
 def take_out_stages_behind(base: nn.Module) -> None:
     """Take out what lies behind the local features of one of this package's encoders."""
-    if isinstance(base, Stages | MLPEncoder | FoldedAlexNetMultiEncoder):
+    if isinstance(base, Stages | MLPEncoder | FoldedAlexNetMultiEncoder | LinearEncoder):
         for stage in BEHIND_LOCAL:
             if hasattr(base, stage):
                 setattr(base, stage, nn.Identity())
