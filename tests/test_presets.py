@@ -157,7 +157,7 @@ def test_map_critic_serves_the_global_term_only():
     assert alone.transform(IMAGES).shape == (10, 64)
 
 
-@pytest.mark.parametrize("encoder", ["patches", "dcgan"])
+@pytest.mark.parametrize("encoder", ["patches", "patch_network", "dcgan"])
 def test_map_critic_says_which_maps_it_needs(encoder):
     settings = pytorch_tutorial() | {"encoder": encoder}
 

@@ -69,7 +69,7 @@ class ContextEncoder(nn.Module):
             raise ValueError(
                 f"the encoder's local features have shape {local_shape} a sample: channels without "
                 "places, so that there is nothing before or after. Take an encoder that gives a "
-                "map, such as 'mlp', 'patches' or 'conv1d'."
+                "map, such as 'mlp', 'patch_network' or 'conv1d'."
             )
         channels, n_rows, *columns = local_shape
         self.base = base

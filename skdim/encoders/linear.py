@@ -14,8 +14,8 @@ __all__ = ["AbstractStem", "Basis", "LinearEncoder"]
 
 # Added to the spread of features before dividing by it.
 SMALLEST_SPREAD = 1e-4
-# The spread of features that do not vary: divided by it, they are 0.
-ENDLESS = 1e30
+# What features that do not vary are divided by: finite, so that an encoder can be saved.
+LARGEST_SPREAD = 1e30
 
 
 class AbstractStem(nn.Module, ABC):
@@ -178,7 +178,7 @@ class LinearEncoder(nn.Module):
         spread = raw.std(dim=0)
         # What does not vary is left at 0, and not divided by rounding errors.
         constant = spread <= SMALLEST_SPREAD * raw.abs().amax(dim=0).clamp(min=1e-3)
-        self.spread.copy_(torch.where(constant, ENDLESS, spread + SMALLEST_SPREAD))
+        self.spread.copy_(torch.where(constant, LARGEST_SPREAD, spread + SMALLEST_SPREAD))
         conv = (raw - self.mean) / self.spread
         cells = conv.flatten(2).mT.flatten(0, 1)
         most = self.n_coordinates, self.n_coordinates // self.mean[0].numel()

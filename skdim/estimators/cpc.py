@@ -38,8 +38,8 @@ class CPCTransformer(AbstractTransformer):
         How ``X`` is read.
     encoder : str, Module or callable, default="auto"
         What the contexts are computed from: its local features, each of which must see a small
-        part of the sample. "auto" takes "patches" for images and "mlp" for vectors; also fit are
-        "folded_resnet19", "folded_alexnet", "conv1d", or one's own.
+        part of the sample. "auto" takes "patch_network" for images and "mlp" for vectors; also
+        fit are "folded_resnet19", "folded_alexnet", "conv1d", or one's own.
     output : {"code", "hidden", "conv", "local"}, default="code"
         Layer that ``transform`` gives; maps are flattened.
     n_predicted : int, default=5

@@ -23,7 +23,7 @@ from skdim.estimators.saving.rebuilding import NOT_BUILT_FROM, columns_of
 from skdim.estimators.saving.writing import ATTRIBUTES, LEFT_OUT, OPTIONAL, PARTS
 from skdim.estimators.vae import VAETransformer
 from skdim.inputs import Layout
-from skdim.persistence import decode, read_file
+from skdim.persistence import decode, read_file, update_header
 from skdim.training import SETTINGS
 
 __all__ = ["TRANSFORMERS", "load"]
@@ -99,6 +99,7 @@ def load(path: str | os.PathLike[str], **given: Any) -> AbstractTransformer:
     header, tensors = read_file(path)
     try:
         check_header(header)
+        header = update_header(header)
         check_names(tensors)
         kind = TRANSFORMERS[header["class"]]
         state = make_state(kind, header, tensors, given)

@@ -1,6 +1,7 @@
 """What outlives the process: files of tensors, and values in plain words; never a pickle."""
 
 from skdim.persistence.files import FORMAT, read_file, write_file
+from skdim.persistence.older import update_header
 from skdim.persistence.plain import NotPlainError, decode, encode
 from skdim.persistence.versions import VersionWarning, versions, warn_of_versions
 
@@ -11,6 +12,7 @@ __all__ = [
     "decode",
     "encode",
     "read_file",
+    "update_header",
     "versions",
     "warn_of_versions",
     "write_file",

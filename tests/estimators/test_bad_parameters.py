@@ -8,7 +8,15 @@ import pytest
 import torch
 from torch import nn
 
-from skdim import DeepInfoMaxTransformer
+from skdim import (
+    AAETransformer,
+    AutoencoderTransformer,
+    BiGANTransformer,
+    CPCTransformer,
+    DeepInfoMaxTransformer,
+    NATTransformer,
+    VAETransformer,
+)
 from skdim.critics import DotCritic
 from skdim.encoders import Features
 from tests.estimators.small import IMAGES, SIDE, VECTORS, D, N, features, make
@@ -44,7 +52,7 @@ WRONG = {
     "negatives": NO_INT,
     "prior": [*NO_NAME, None, len],
     "view": NO_NAME,
-    "max_epochs": NO_INT,
+    "max_epochs": [value for value in NO_INT if type(value) is not int or value < 0],
     "batch_size": [*NO_INT, 1],
     "learning_rate": [*NO_FLOAT, 0, 0.0],
     "optimizer": [*NO_NAME, None],
@@ -80,6 +88,43 @@ def test_a_wrong_parameter_is_refused_by_its_name_at_fit_and_not_before(name, va
         model.fit(VECTORS)
     with pytest.raises(ValueError, match=said):
         model.partial_fit(VECTORS)
+
+
+NETWORKS = [{"encoder": "mlp"}, {"bound": "jsd"}, {"critic": "dot"}, {"negatives": "shift"}]
+TERMS = [{"critic_units": 8}, {"prior_weight": 0.1}]
+
+
+@pytest.mark.parametrize("params", [*NETWORKS, *TERMS], ids=str)
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_no_epochs_are_refused_where_nothing_has_a_closed_form(params, method):
+    model = DeepInfoMaxTransformer(4, max_epochs=0, **params)
+    ((name, value),) = params.items()
+
+    with pytest.raises(ValueError, match=f"max_epochs=0 .* cannot honour {name}={value!r}"):
+        getattr(model, method)(VECTORS)
+    assert not hasattr(model, "net_")
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        AAETransformer,
+        AutoencoderTransformer,
+        BiGANTransformer,
+        CPCTransformer,
+        NATTransformer,
+        VAETransformer,
+    ],
+)
+def test_the_baselines_refuse_no_epochs(kind, method):
+    model = kind(4, max_epochs=0)
+    if method == "partial_fit" and kind is NATTransformer:
+        pytest.skip("NAT has no partial_fit")
+
+    with pytest.raises(ValueError, match=f"which {kind.__name__} has not"):
+        getattr(model, method)(VECTORS)
+    assert not hasattr(model, "net_")
 
 
 IMAGE_ROWS = IMAGES.reshape(N, -1)

@@ -146,8 +146,8 @@ def test_a_held_out_score_that_is_lost_is_an_error():
     assert_unfitted(model)
 
 
-# Three kinds: a fixed first layer, batch normalisation throughout, vectors.
-@pytest.mark.parametrize("encoder", ["patches", "dcgan", "mlp"])
+# A linear encoder, a fixed first layer, batch normalisation throughout, vectors.
+@pytest.mark.parametrize("encoder", ["patches", "patch_network", "dcgan", "mlp"])
 @pytest.mark.parametrize("bound", BOUNDS)
 @pytest.mark.parametrize("batch_size", [N, BATCH], ids=["one_step", "three_steps"])
 def test_a_learning_rate_of_a_million_is_detected_even_in_a_single_step(encoder, bound, batch_size):
@@ -380,9 +380,17 @@ def test_growth_below_the_tolerance_stops():
     assert (model.n_iter_, len(model.loss_curve_)) == (1, 2)
 
 
-def test_no_epochs_are_refused():
-    with pytest.raises(ValueError, match=r"'max_epochs' parameter .* an int >= 1 .* Got 0 instead"):
-        make(max_epochs=0).fit(VECTORS)
+def test_less_than_no_epochs_are_refused():
+    with pytest.raises(ValueError, match=r"'max_epochs' parameter .* an int >= 0 .* Got -1 inst"):
+        make(max_epochs=-1).fit(VECTORS)
+
+
+@pytest.mark.parametrize("params", [{"encoder": "mlp"}, {"bound": "dv"}, {"prior_weight": 0.1}])
+def test_no_epochs_are_refused_where_gradients_are_needed(params):
+    model = make(max_epochs=0, **params)
+    with pytest.raises(ValueError, match="max_epochs=0 .* Give at least one epoch"):
+        model.fit(VECTORS)
+    assert_unfitted(model)
 
 
 class Patience(EarlyStopping):

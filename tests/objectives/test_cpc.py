@@ -16,7 +16,7 @@ N, LOCAL, CODE = 5, 4, 3
 
 SHAPES = {
     "mlp": (12,),
-    "patches": (1, 16, 16),
+    "patch_network": (1, 16, 16),
     "folded_resnet19": (1, 16, 12),
     "folded_alexnet": (1, 32, 40),
     "folded_alexnet_multi": (1, 32, 32),

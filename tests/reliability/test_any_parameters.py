@@ -48,8 +48,23 @@ COMMON = {
 }
 ROWS_ONLY = {"encoder": st.sampled_from(["auto", "mlp"]), "view": st.sampled_from(["auto", None])}
 IMAGES_ONLY = {
-    "encoder": st.sampled_from(["auto", "patches"]),
-    "view": st.sampled_from(["auto", None, *VIEWS]),
+    "encoder": st.sampled_from(["auto", "patch_network"]),
+    # "stretch" is a view of signals.
+    "view": st.sampled_from(["auto", None, *sorted(VIEWS.keys() - {"stretch"})]),
+}
+
+# What the closed form looks at; weights of its two terms beside them.
+CLOSED = {
+    name: COMMON[name]
+    for name in ("n_components", "output", "warm_start", "random_state", "device")
+} | {
+    "encoder": st.sampled_from(["auto", "columns"]),
+    "max_epochs": st.sampled_from(["auto", 0]),
+    "global_weight": st.sampled_from(["auto", 0.5]),
+    "local_weight": st.sampled_from(["auto", 0.5]),
+    "bound": st.just("auto"),
+    "critic": st.sampled_from(["auto", "gaussian"]),
+    "view": st.sampled_from(["auto", None]),
 }
 
 
@@ -70,10 +85,27 @@ def test_any_parameters_survive_clone_save_load_and_pickle(tmp_path, chosen):
     kind, parameters = chosen
     X, new = {"rows": ROWS, "images": IMAGES}[kind], NEW[kind]
     model = clone(skdim.DeepInfoMaxTransformer(max_epochs=1, **parameters)).fit(X)
-    model.save(tmp_path / "model.skdim")
+    assert_survives(model, new, tmp_path / "model.skdim")
 
-    for copied in (skdim.load(tmp_path / "model.skdim"), pickle.loads(pickle.dumps(model))):
+
+@settings(
+    max_examples=8,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(st.fixed_dictionaries(CLOSED))
+def test_any_closed_form_survives_clone_save_load_and_pickle(tmp_path, parameters):
+    model = clone(skdim.DeepInfoMaxTransformer(**parameters)).fit(ROWS)
+    assert model.solver_ == "closed form"
+    assert_survives(model, NEW["rows"], tmp_path / "model.skdim")
+
+
+def assert_survives(model, new, path):
+    model.save(path)
+    for copied in (skdim.load(path), pickle.loads(pickle.dumps(model))):
         assert copied.get_params() == model.get_params()
+        assert copied.solver_ == model.solver_
         np.testing.assert_array_equal(copied.transform(new), model.transform(new))
         assert copied.score(new) == model.score(new)
         again = clone(copied)

@@ -122,9 +122,9 @@ def test_a_malicious_pickle_is_not_executed(tmp_path):
 def test_a_newer_format_says_so(forge):
     def change(header, tensors):
         header.clear()
-        header.update(format=2, versions={"skdim": "7.0"})
+        header.update(format=3, versions={"skdim": "7.0"})
 
-    forge(change, r"format 2, written by skdim 7\.0.*install a newer one")
+    forge(change, r"format 3, written by skdim 7\.0.*install a newer one")
 
 
 @pytest.mark.parametrize("number", [None, 0, "1", 1.5, True, [1]])

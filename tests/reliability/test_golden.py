@@ -5,6 +5,7 @@ when a format is added: files of older ones are kept as they are.
 """
 
 import json
+from collections import Counter
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,8 +16,8 @@ import torch
 
 import skdim
 from skdim.critics import Discriminator, DotCritic
-from skdim.encoders import MLPEncoder, PatchEncoder
-from skdim.persistence import FORMAT, read_file
+from skdim.encoders import ColumnEncoder, MLPEncoder, PatchEncoder, PatchNetworkEncoder
+from skdim.persistence import FORMAT, decode, encode, read_file, update_header
 from skdim.priors import PRIORS
 from skdim.views import Augment
 
@@ -29,7 +30,11 @@ IMAGES = (np.arange(20 * 64) ** 2 % 251).reshape(20, 8, 8).astype(np.uint8)
 LABELS = np.array(["even", "odd"] * 10)
 
 SMALL_MLP = partial(MLPEncoder, n_groups=2, local_units=2, hidden_units=4)
-SMALL_PATCHES = partial(PatchEncoder, n_filters=4, local_units=4, map_units=4, hidden_units=8)
+SMALL_NETWORK = partial(
+    PatchNetworkEncoder, n_filters=4, local_units=4, map_units=4, hidden_units=8
+)
+SMALL_PATCHES = partial(PatchEncoder, n_filters=2, n_second=4, local_units=4, hidden_units=4)
+SMALL_COLUMNS = partial(ColumnEncoder, n_random=8, hidden_units=4)
 SMALL_CRITIC = partial(DotCritic, units=4)
 
 
@@ -42,11 +47,18 @@ def made():
     """Give the transformers that are kept, fitted, with their samples."""
     prior = replace(PRIORS["normal"], discriminator=partial(Discriminator, units=(4,)))
     yield "rows", make(critic=SMALL_CRITIC, prior_weight=0.1, prior=prior).fit(ROWS), ROWS
-    images = make(encoder=SMALL_PATCHES, critic=SMALL_CRITIC, view=Augment(flip=True)).fit(IMAGES)
+    images = make(encoder=SMALL_NETWORK, critic=SMALL_CRITIC, view=Augment(flip=True)).fit(IMAGES)
     yield "images", images, IMAGES
     labels = make(critic=SMALL_CRITIC, classifier_weight=0.5, output="hidden").fit(ROWS, LABELS)
     yield "labels", labels, ROWS
     yield "targets", make("NATTransformer").fit(ROWS), ROWS
+    closed = {"max_epochs": "auto", "local_weight": 0.5, "global_weight": 1.0}
+    yield "closed_rows", make(encoder=SMALL_COLUMNS, **closed).fit(ROWS), ROWS
+    yield "closed_images", make(encoder=SMALL_PATCHES, **closed).fit(IMAGES), IMAGES
+
+
+# How many files of each format are kept.
+N_FILES = {1: 4, 2: 6}
 
 
 @pytest.mark.parametrize("path", sorted(GOLDEN.glob("*.skdim")), ids=lambda path: path.stem)
@@ -66,8 +78,88 @@ def test_a_kept_file_gives_the_codes_that_it_gave(path):
 def test_there_are_files_of_each_format():
     kept = [read_file(path)[0]["format"] for path in GOLDEN.glob("*.skdim")]
 
-    assert set(kept) == set(range(1, FORMAT + 1))
-    assert len(kept) == 4 * FORMAT
+    assert set(N_FILES) == set(range(1, FORMAT + 1))
+    assert Counter(kept) == N_FILES
+
+
+@pytest.mark.parametrize(
+    ("name", "solver"),
+    [
+        ("format-1-images", "gradients"),
+        ("format-2-images", "gradients"),
+        ("format-2-closed_images", "closed form"),
+        ("format-2-closed_rows", "closed form"),
+    ],
+)
+def test_a_kept_file_says_how_it_was_fitted(name, solver):
+    assert skdim.load(GOLDEN / f"{name}.skdim", device="cpu").solver_ == solver
+
+
+def test_the_patches_of_format_1_are_the_trained_network():
+    loaded = skdim.load(GOLDEN / "format-1-images.skdim", device="cpu")
+
+    assert isinstance(loaded.encoder_[1], PatchNetworkEncoder)
+    assert loaded.encoder.func is PatchNetworkEncoder
+    assert loaded.encoder.keywords == SMALL_NETWORK.keywords
+
+
+def test_a_file_of_format_1_is_saved_in_the_present_one(tmp_path):
+    loaded = skdim.load(GOLDEN / "format-1-images.skdim", device="cpu")
+
+    loaded.save(tmp_path / "again.skdim")
+    again = skdim.load(tmp_path / "again.skdim", device="cpu")
+
+    assert read_file(tmp_path / "again.skdim")[0]["format"] == FORMAT
+    np.testing.assert_array_equal(again.transform(IMAGES), loaded.transform(IMAGES))
+
+
+def a_header(said, number, **built):
+    return {
+        "format": number,
+        "parameters": {"encoder": encode(said), "bound": "jsd", "critic": "concat"},
+        "attributes": {},
+        "built": {"parameters": {name: encode(value) for name, value in built.items()}},
+    }
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("patches", "patch_network"),
+        ("auto", "auto"),
+        ("dcgan", "dcgan"),
+        (PatchEncoder, PatchNetworkEncoder),
+        (MLPEncoder, MLPEncoder),
+    ],
+)
+def test_encoders_of_format_1_have_the_names_of_today(said, meant):
+    header = a_header(said, 1, encoder=said)
+
+    updated = update_header(header)
+
+    expected = {"encoder": encode(meant), "bound": "jsd", "critic": "concat"}
+    assert updated["parameters"] == expected
+    assert updated["built"]["parameters"] == {"encoder": encode(meant)}
+    assert updated["attributes"] == {"solver_": "gradients"}
+    assert header == a_header(said, 1, encoder=said)
+
+
+def test_partial_calls_of_format_1_have_the_names_of_today():
+    said = partial(partial(PatchEncoder, hidden_units=8), n_filters=4)
+
+    updated = update_header(a_header(said, 1))
+
+    meant = decode(updated["parameters"]["encoder"])
+    assert meant.func is PatchNetworkEncoder
+    assert meant.keywords == {"n_filters": 4, "hidden_units": 8}
+    assert "encoder" not in updated["built"]["parameters"]
+
+
+@pytest.mark.parametrize("encoder", ["patches", PatchEncoder])
+def test_encoders_of_the_present_format_keep_their_names(encoder):
+    header = a_header(encoder, FORMAT, encoder=encoder)
+
+    assert update_header(header) == header
 
 
 if __name__ == "__main__":

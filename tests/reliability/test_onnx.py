@@ -40,6 +40,10 @@ def assert_runs_alike(model, X, path):
     ("encoder", "X"),
     [
         ("mlp", ROWS),
+        ("columns", ROWS),
+        pytest.param("kernels", SIGNALS, marks=slow),
+        pytest.param("patch_network", IMAGES, marks=slow),
+        pytest.param("patch_network", COLOURS, marks=slow),
         pytest.param("patches", IMAGES, marks=slow),
         pytest.param("patches", COLOURS, marks=slow),
         pytest.param("dcgan", COLOURS, marks=slow),

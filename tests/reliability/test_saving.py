@@ -20,7 +20,7 @@ from torch import nn
 import skdim
 from skdim import estimators
 from skdim.critics import ConcatCritic, Discriminator, DotCritic
-from skdim.encoders import ENCODERS, Features, HookedEncoder, MLPEncoder
+from skdim.encoders import ENCODERS, Features, HookedEncoder, MLPEncoder, PatchEncoder
 from skdim.estimators.loading import TRANSFORMERS
 from skdim.persistence import decode, encode, read_file
 from skdim.priors import PRIORS
@@ -95,6 +95,11 @@ def test_every_public_transformer_can_be_loaded():
     assert public == TRANSFORMERS.keys()
 
 
+KINDS = {
+    **dict.fromkeys(("mlp", "columns"), ROWS),
+    **dict.fromkeys(("conv1d", "kernels"), SIGNALS),
+    **dict.fromkeys(("patches", "patch_network"), IMAGES),
+}
 LARGE = [name for name in ENCODERS if "alexnet" in name or "resnet" in name or "valid" in name]
 
 
@@ -103,13 +108,42 @@ LARGE = [name for name in ENCODERS if "alexnet" in name or "resnet" in name or "
     [pytest.param(name, marks=[pytest.mark.slow] * (name in LARGE)) for name in ENCODERS],
 )
 def test_every_encoder_comes_back(encoder, tmp_path):
-    X = {"mlp": ROWS, "conv1d": SIGNALS, "patches": IMAGES}.get(encoder, COLOURS)
+    X = KINDS.get(encoder, COLOURS)
     if encoder in ("dcgan", "alexnet", "stride5_cnn", "valid_cnn"):
         X = COLOURS[:, :, :32, :32]
     elif encoder.startswith("folded_resnet"):
         X = COLOURS[:, :, :16, :16]  # Their hidden layers grow with the crops.
     critic = {"global": "map"} if encoder == "valid_cnn" else "dot"
     model = make(encoder=encoder, view=None, global_weight=0.1, critic=critic).fit(X)
+    is_linear = encoder in ("patches", "columns", "kernels")
+    assert model.solver_ == ("closed form then gradients" if is_linear else "gradients")
+
+    assert_same(saved_and_loaded(model, tmp_path / "model.skdim"), model, X)
+
+
+SMALL_PATCHES = partial(PatchEncoder, n_filters=4, n_second=4, hidden_units=8)
+
+
+@pytest.mark.parametrize("weights", [{}, {"local_weight": 1.0, "global_weight": 0.5}])
+@pytest.mark.parametrize(
+    ("X", "encoder"), [(ROWS, "columns"), (SIGNALS, "kernels"), (IMAGES, SMALL_PATCHES)]
+)
+def test_a_closed_form_comes_back(X, encoder, weights, tmp_path):
+    model = skdim.DeepInfoMaxTransformer(4, encoder=encoder, random_state=0, **weights).fit(X)
+
+    loaded = saved_and_loaded(model, tmp_path / "model.skdim")
+
+    assert_same(loaded, model, X)
+    assert loaded.solver_ == "closed form"
+    np.testing.assert_array_equal(loaded.canonical_correlations_, model.canonical_correlations_)
+    np.testing.assert_array_equal(loaded.directions_, model.directions_)
+
+
+@pytest.mark.parametrize("encoder", ["columns", "auto"])
+def test_a_closed_form_of_columns_that_do_not_vary_comes_back(encoder, tmp_path):
+    X = ROWS.copy()
+    X[:, 2] = 7.0
+    model = skdim.DeepInfoMaxTransformer(4, encoder=encoder, random_state=0).fit(X)
 
     assert_same(saved_and_loaded(model, tmp_path / "model.skdim"), model, X)
 
@@ -239,7 +273,7 @@ def test_a_file_says_what_made_it_and_holds_no_samples(tmp_path):
 
     assert header["class"] == "DeepInfoMaxTransformer"
     assert header["versions"].keys() == {"skdim", "scikit-learn", "torch"}
-    assert header["format"] == 1
+    assert header["format"] == 2
     n_bytes = sum(map(len, weights_of(model).values()))
     assert n_bytes == sum(values.nbytes for values in tensors.values())
     assert n_bytes < path.stat().st_size < n_bytes + 20_000

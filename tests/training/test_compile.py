@@ -54,7 +54,7 @@ def captured(monkeypatch):
         (VECTORS, {"global_weight": 0.5, "prior_weight": 0.1, "bound": "dv", "negatives": 3}),
         (VECTORS, {"critic": "concat", "negatives": "shift", "bound": "jsd"}),
         (IMAGES, {"encoder": "dcgan"}),
-        (IMAGES, {"encoder": "patches"}),
+        (IMAGES, {"encoder": "patch_network"}),
         (VECTORS, {"coordinate_weight": 0.5, "relative_coordinate_weight": 0.5}),
         (VECTORS, {"prior_weight": 0.5, "prior": PENALISED}),
         (VECTORS, {"critic": partial(DotCritic, samples=2, activation_penalty=0.1)}),

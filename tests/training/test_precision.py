@@ -31,7 +31,7 @@ def make(**settings):
 
 
 @pytest.mark.usefixtures("able")
-@pytest.mark.parametrize("encoder", ["dcgan", "patches"])
+@pytest.mark.parametrize("encoder", ["dcgan", "patch_network"])
 def test_layers_compute_in_bfloat16_in_training_and_in_float32_after_it(encoder):
     seen = []
 
@@ -76,7 +76,7 @@ def test_bounds_are_taken_in_float32(monkeypatch, critic, negatives):
 
 
 @pytest.mark.usefixtures("able")
-@pytest.mark.parametrize("encoder", ["dcgan", "patches"])
+@pytest.mark.parametrize("encoder", ["dcgan", "patch_network"])
 def test_first_loss_is_nearly_that_of_float32(encoder):
     settings = {"encoder": encoder, "view": None, "global_weight": 0.5, "prior_weight": 0.1}
     # One step: what follows would multiply any difference.
