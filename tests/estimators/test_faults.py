@@ -388,7 +388,7 @@ def test_less_than_no_epochs_are_refused():
 @pytest.mark.parametrize("params", [{"encoder": "mlp"}, {"bound": "dv"}, {"prior_weight": 0.1}])
 def test_no_epochs_are_refused_where_gradients_are_needed(params):
     model = make(max_epochs=0, **params)
-    with pytest.raises(ValueError, match="max_epochs=0 .* Give at least one epoch"):
+    with pytest.raises(ValueError, match=r"max_epochs=0 .* Give at least one epoch"):
         model.fit(VECTORS)
     assert_unfitted(model)
 
