@@ -13,7 +13,8 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from skdim.encoders import ENCODERS, LAYERS, Features, LinearEncoder, takes_signals
+from skdim.encoders import ENCODERS, LAYERS, Features, takes_signals
+from skdim.estimators.closed_form import SolvableMixin
 from skdim.estimators.fitting import (
     Plan,
     build_net,
@@ -24,7 +25,6 @@ from skdim.estimators.fitting import (
     forgetting,
     run,
     warn_of_collapse,
-    warn_of_idle,
 )
 from skdim.estimators.labels import read_labels
 from skdim.estimators.parameters import Rule, check_parameters
@@ -35,18 +35,19 @@ from skdim.estimators.saving.mixin import PersistentMixin
 from skdim.estimators.saving.rebuilding import columns_of, describe_build
 from skdim.estimators.saving.resuming import Run, check_checkpoints
 from skdim.inference import encode_rows, layer_of
-from skdim.inputs import Layout, Rows, Standardise, find_layout
+from skdim.inputs import Rows, Standardise, find_layout
 from skdim.inputs.draws import draw_seed
 from skdim.objectives import AbstractObjective, Setting
 from skdim.training import agree_on_seed
-from skdim.views import VIEWS, Identity, View
 
 __all__ = ["AbstractTransformer"]
 
 SCORING_SEED = 0
 
 
-class AbstractTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, PersistentMixin, ABC):
+class AbstractTransformer(
+    ClassNamePrefixFeaturesOutMixin, TransformerMixin, PersistentMixin, SolvableMixin, ABC
+):
     """Train an encoder by an objective, and give its features.
 
     A subclass is its objective, with the constructor and the rules of what is its own.
@@ -115,50 +116,6 @@ class AbstractTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Per
     def _make_encoder(self, standardise: Standardise, rows: Rows) -> tuple[nn.Sequential, Features]:
         """Build what is trained and kept, as ``skdim.estimators.parts.make_encoder`` does."""
         return make_encoder(self._chosen_encoder(rows.layout), self.n_components, standardise, rows)
-
-    def _chosen_encoder(self, layout: Layout) -> Any:
-        """Return the encoder to be built: the one that "auto" stands for, or that was given."""
-        is_auto = isinstance(self.encoder, str) and self.encoder == "auto"
-        return self._auto_encoder(layout) if is_auto else self.encoder
-
-    def _auto_encoder(self, layout: Layout) -> str:
-        """Choose the encoder that "auto" stands for."""
-        return "patch_network" if layout.is_image else "mlp"
-
-    def _auto_view(self, layout: Layout) -> View:
-        """Choose the view that "auto" stands for."""
-        return VIEWS["augment"] if layout.is_image else Identity()
-
-    def _begins_solving(self, epochs: int, *, going_on: bool) -> bool:
-        """Say whether a training begins with the closed form."""
-        is_linear = isinstance(self.net_.module_[1], LinearEncoder)
-        before = getattr(self, "solver_", "")
-        if epochs == 0:
-            if not (is_linear and self._is_solvable()):
-                raise ValueError(self._why_not_solvable())
-            if going_on and (self.net_.look_sums is None or "gradients" in before):
-                raise ValueError(
-                    "The closed form cannot be solved for more samples: the sums over the earlier "
-                    "ones are not kept by fit with warm_start=False, nor in a file, nor where "
-                    "gradients have trained. Fit all samples anew; or train by gradients, with "
-                    "max_epochs of 1 or more."
-                )
-            warn_of_idle(self)
-        solving = is_linear and (epochs == 0 or not going_on)
-        steps = ["closed form"] * (solving or before.startswith("closed form"))
-        self.solver_ = " then ".join([*steps, *["gradients"] * (epochs > 0)])
-        return solving
-
-    def _why_not_solvable(self) -> str:
-        """Explain why ``max_epochs=0`` cannot be."""
-        return (
-            f"max_epochs=0 computes the closed form of Deep InfoMax, which {type(self).__name__} "
-            "has not. Give at least one epoch."
-        )
-
-    def _is_solvable(self) -> bool:
-        """Say whether all that is trained has a closed form."""
-        return False
 
     @abstractmethod
     def _make_objective(self, setting: Setting) -> AbstractObjective:
@@ -377,14 +334,8 @@ class AbstractTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Per
                     )
                     apart = getattr(self, "_is_clone", False)
                     self._entropy = written.start(self, rows, epochs, seed, apart=apart)
-                self.net_, setting = build_net(
-                    self,
-                    rows,
-                    self._entropy,
-                    self._make_encoder,
-                    self._make_objective,
-                    self._auto_view,
-                )
+                parts = self._make_encoder, self._make_objective, self._auto_view
+                self.net_, setting = build_net(self, rows, self._entropy, *parts)
             self._built = describe_build(self.get_params(deep=False), setting)
             self._layer = self.output
             self._n_features_out = layer_of(setting.sizes, self._layer)[0].numel()
@@ -435,13 +386,6 @@ class AbstractTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Per
         elif len(shape) > 2:
             self._layout.check_same(shape[1:])
         return Rows(source, self._layout, device, hold=hold)
-
-    def __sklearn_clone__(self) -> Self:
-        """Clone, and remember it: of clones a search makes many, whose checkpoints go apart."""
-        clone: Self = super().__sklearn_clone__()
-        if self.checkpoint_dir is not None:
-            clone._is_clone = True
-        return clone
 
     def __sklearn_is_fitted__(self) -> bool:
         """Whether there is a trained encoder."""

@@ -1,30 +1,23 @@
 """Deep InfoMax as a scikit-learn transformer."""
 
-from functools import partial
 from os import PathLike
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from sklearn.utils.validation import check_is_fitted
-
 from skdim.bounds import BOUNDS, Bound
-from skdim.closed_form import rotation
-from skdim.critics import CRITICS, AbstractCritic
-from skdim.encoders import ENCODERS, LAYERS, LinearEncoder
+from skdim.encoders import LinearEncoder
 from skdim.estimators.base import AbstractTransformer
+from skdim.estimators.closed_form import (
+    SolutionMixin,
+    is_linear,
+    needs_gradients,
+    refuse,
+    weights_of_terms,
+)
+from skdim.estimators.infomax_rules import RULES, WEIGHTS
 from skdim.estimators.parameters import (
     Rule,
-    any_of,
-    choice,
-    dict_of,
-    instance,
-    integer,
-    is_callable,
-    real,
 )
 from skdim.estimators.parts import find_critics
-from skdim.estimators.rules import COMMON_RULES
 from skdim.inputs import Layout
 from skdim.objectives import (
     AbstractObjective,
@@ -40,7 +33,7 @@ from skdim.views import VIEWS, Augment, Identity, View
 __all__ = ["DeepInfoMaxTransformer"]
 
 
-class DeepInfoMaxTransformer(AbstractTransformer):
+class DeepInfoMaxTransformer(SolutionMixin, AbstractTransformer):
     r"""Learn representations of unlabelled data by Deep InfoMax.
 
     The code of a sample is to tell much about the sample's local features (each of which sees a
@@ -363,41 +356,26 @@ class DeepInfoMaxTransformer(AbstractTransformer):
     def _find_weights(self) -> dict[str, float]:
         """Return the weights of both terms of information."""
         given = {"local": self.local_weight, "global": self.global_weight}
-        if all(isinstance(weight, str) for weight in given.values()):
-            closed = self._is_solvable() and self.max_epochs in ("auto", 0)
-            return {"local": 1.0 - closed, "global": float(closed)}
-        automatic = {"local": 1.0, "global": 0.0}
-        return {n: automatic[n] if isinstance(w, str) else float(w) for n, w in given.items()}
+        closed = self._is_solvable() and self.max_epochs in ("auto", 0)
+        return weights_of_terms(given, closed=closed)
 
     def _find_bound(self, setting: Setting) -> Bound | None:
         """Return the bound; None is the exact information of Gaussian critics."""
-        is_linear = isinstance(setting.encoder, LinearEncoder)
+        linear = isinstance(setting.encoder, LinearEncoder)
         gaussian = isinstance(self.critic, str) and self.critic == "gaussian"
         asked_for = gaussian or self.max_epochs in ("auto", 0)
-        if is_linear and asked_for and not self._needs_gradients():
+        if linear and asked_for and not self._unsolvable():
             return None
         return BOUNDS["infonce" if self.bound == "auto" else self.bound]
 
-    def _needs_gradients(self) -> list[str]:
-        """List the parameters of the information terms that have no closed form."""
-        plain = {
-            "bound": self.bound == "auto",
-            "critic": isinstance(self.critic, str) and self.critic in ("auto", "gaussian"),
-            "critic_units": self.critic_units == "auto",
-            "negatives": self.negatives == "all",
-        }
-        return [name for name, is_plain in plain.items() if not is_plain]
+    def _unsolvable(self) -> list[str]:
+        """List the parameters that have no closed form, but for the encoder."""
+        mine = needs_gradients(self.bound, self.critic, self.critic_units, self.negatives)
+        return [*mine, *[name for name in WEIGHTS[2:] if getattr(self, name)]]
 
     def _is_solvable(self) -> bool:
-        others = [name for name in WEIGHTS[2:] if getattr(self, name)]
-        encoder: Any = self.encoder
-        while isinstance(encoder, partial):
-            encoder = encoder.func
-        if isinstance(encoder, str):
-            automatic = LinearEncoder if self.max_epochs in ("auto", 0) else None
-            encoder = automatic if encoder == "auto" else ENCODERS[encoder]
-        kind: type = encoder if isinstance(encoder, type) else type(encoder)
-        return issubclass(kind, LinearEncoder) and not [*others, *self._needs_gradients()]
+        automatic = self.max_epochs in ("auto", 0)
+        return not self._unsolvable() and is_linear(self.encoder, automatic=automatic)
 
     def _auto_encoder(self, layout: Layout) -> str:
         if self._is_solvable():
@@ -412,61 +390,7 @@ class DeepInfoMaxTransformer(AbstractTransformer):
         return VIEWS["stretch"] if len(layout.shape) == 2 else Identity()
 
     def _why_not_solvable(self) -> str:
-        names = [*self._needs_gradients(), *[n for n in WEIGHTS[2:] if getattr(self, n)]]
-        given = ", ".join(f"{name}={getattr(self, name)!r}" for name in names or ["encoder"])
-        return (
-            f"max_epochs=0 computes the closed form of Deep InfoMax, which cannot honour {given}. "
-            "Give at least one epoch to train by gradients, or leave these at their defaults."
-        )
-
-    @property
-    def canonical_correlations_(self) -> NDArray[np.float64]:
-        """Correlations of the directions of the closed form, the largest first."""
-        return self._solution().correlations.cpu().double().numpy()
-
-    @property
-    def directions_(self) -> NDArray[np.float64]:
-        """Rotation from ``hidden`` to the directions of the closed form, as columns."""
-        return rotation(len(self._solution().correlations)).T.numpy()
-
-    def _solution(self) -> LinearEncoder:
-        """Return the encoder, if it is still that of the closed form."""
-        check_is_fitted(self)
-        encoder = self.net_.module_[1]
-        if not isinstance(encoder, LinearEncoder) or self.solver_ != "closed form":
-            raise AttributeError(
-                "Only what was fitted in closed form alone has canonical correlations and "
-                "directions: see max_epochs."
-            )
-        return encoder
+        return refuse(self, self._unsolvable())
 
     def _takes_labels(self) -> bool:
         return bool(self.classifier_weight != 0)
-
-
-WEIGHTS = (
-    "global_weight",
-    "local_weight",
-    "prior_weight",
-    "coordinate_weight",
-    "relative_coordinate_weight",
-    "classifier_weight",
-)
-
-
-A_CRITIC = any_of(
-    choice(["auto", *CRITICS]),
-    instance("a critic", AbstractCritic),
-    is_callable("a callable (code_features, local_features) -> critic"),
-)
-
-RULES = COMMON_RULES | {
-    **dict.fromkeys(WEIGHTS[:2], any_of(real(0), choice(["auto"]))),
-    **dict.fromkeys(WEIGHTS[2:], real(0)),
-    "classifier_layer": choice(LAYERS),
-    "bound": choice(["auto", *BOUNDS]),
-    "critic": any_of(A_CRITIC, dict_of("local", "global", rule=A_CRITIC)),
-    "critic_units": any_of(integer(1), choice(["auto"])),
-    "negatives": any_of(choice(["all", "shift"]), integer(1)),
-    "prior": any_of(choice(PRIORS), instance("a skdim.priors.Prior", Prior)),
-}

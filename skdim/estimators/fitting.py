@@ -31,9 +31,9 @@ __all__ = [
     "count_epochs",
     "forget",
     "forgetting",
+    "is_same",
     "run",
     "warn_of_collapse",
-    "warn_of_idle",
 ]
 
 MOST_EPOCHS = 100
@@ -46,9 +46,6 @@ READ_EACH_TIME = (
     *("validation_fraction", "early_stopping", "n_iter_no_change", "tol"),
     *("warm_start", "verbose", "checkpoint_every"),
 )
-
-# Parameters of training by gradients alone.
-OF_GRADIENTS = ("batch_size", "learning_rate", "optimizer", "schedule", "compile")
 
 # What fitting keeps beside its public attributes.
 PRIVATE = ("_built", "_entropy", "_layer", "_layout", "_n_features_out")
@@ -375,23 +372,6 @@ def warn_of_collapse(spread: float, name: str) -> None:
             f"{spread:.1e}. See history_['spread']. A lower learning_rate, another bound or more "
             "varied data may help.",
             ConvergenceWarning,
-            stacklevel=4,
-        )
-
-
-def warn_of_idle(estimator: Any) -> None:
-    """Warn of parameters that were set, but of which the closed form makes no use."""
-    defaults = inspect.signature(type(estimator)).parameters
-    idle = [
-        f"{name}={getattr(estimator, name)!r}"
-        for name in OF_GRADIENTS
-        if name in defaults and not is_same(getattr(estimator, name), defaults[name].default)
-    ]
-    if idle:
-        warnings.warn(
-            f"{', '.join(idle)} had no effect: with these parameters the closed form is computed, "
-            "without gradients. To train by gradients from there, set max_epochs to 1 or more.",
-            UserWarning,
             stacklevel=4,
         )
 

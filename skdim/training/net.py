@@ -12,22 +12,15 @@ from skorch.callbacks import Callback, PrintLog
 from skorch.utils import TeeGenerator
 from torch import Generator, Tensor
 
-from skdim.closed_form import Sums
-from skdim.encoders import LAYERS, Basis, Features
+from skdim.encoders import LAYERS, Features
 from skdim.inputs import Rows
 from skdim.objectives import Batch
-from skdim.training.arrays import mapped
+from skdim.training.arrays import mapped, mean_of, on_cpu
 from skdim.training.batches import Batches
-from skdim.training.closed_form import (
-    LookSums,
-    Solution,
-    find_basis,
-    solve_for,
-    sum_looks,
-    weights_of,
-)
-from skdim.training.precision import computing_in
+from skdim.training.closed_form import LookSums
+from skdim.training.precision import computing_in, device_or_cpu
 from skdim.training.schedules import SCHEDULES
+from skdim.training.solving import SolvingMixin
 from skdim.training.stopping import StopTraining
 from skdim.views import View
 
@@ -43,7 +36,7 @@ SCORED_AT_ONCE = 64
 GIVEN = ("module", "criterion")
 
 
-class EncoderNet(NeuralNet):
+class EncoderNet(SolvingMixin, NeuralNet):
     """Train an encoder by an objective.
 
     The encoder is skorch's module, the objective its criterion: criteria may have weights, and
@@ -167,14 +160,14 @@ class EncoderNet(NeuralNet):
             self.verbose = verbose
 
     def drop_state(self) -> None:
-        """Delete what only more training needs.
+        """Delete what only more training needs: gradients and the state of the optimizer.
 
-        These are gradients, the state of the optimizer (twice the weights with Adam) and the sums
-        of the closed form.
+        With Adam, that is three times the weights. The sums of the closed form stay, so that
+        ``partial_fit`` can add to them.
         """
         if self.optimizer_ is not None:
             self.optimizer_.zero_grad(set_to_none=True)
-        self.optimizer_ = self.look_sums = None
+        self.optimizer_ = None
 
     def state(self) -> dict[str, Any]:
         """Weights and buffers of encoder and objective."""
@@ -237,59 +230,6 @@ class EncoderNet(NeuralNet):
                 self.history.pop()  # an epoch that was interrupted
         self.notify("on_train_end", X=rows, y=None)
         self.check_encoder(rows)
-
-    def solve(self, rows: Rows, generator: Generator) -> Solution:
-        """Set the encoder and its Gaussian critics by the closed form.
-
-        Parameters
-        ----------
-        rows : Rows
-            Samples; what earlier calls have summed is kept.
-        generator : Generator
-            Of the view.
-
-        Returns
-        -------
-        Solution
-        """
-        self._set_training(False)
-        self.look_sums = self.summed(rows, generator)
-        return solve_for(self.module_, self.criterion_, self.look_sums)
-
-    def run_closed_form(self, rows: Rows, generator: Generator) -> None:
-        """Solve the closed form as one epoch, whose learning rate is 0.
-
-        Its terms are minus the weighted information between looks, in nats.
-        """
-        started = time.perf_counter()
-        self.notify("on_epoch_begin", dataset_train=rows, dataset_valid=self.held_out)
-        found = self.solve(rows, generator)
-        self.record(
-            {
-                **found.terms,
-                "loss": sum(found.terms.values()),
-                "spread": found.spread,
-                "learning_rate": 0.0,
-                "seconds": time.perf_counter() - started,
-            }
-        )
-        self.check_finite(found.terms)
-        if self.held_out is not None:
-            held_out = self.get_iterator(self.held_out)
-            self.run_single_epoch(held_out, False, "valid", self.validation_step)
-        self.notify("on_epoch_end", dataset_train=rows, dataset_valid=self.held_out)
-
-    def summed(self, rows: Rows, generator: Generator) -> LookSums:
-        """Sum over the looks at samples, beside what is known."""
-        with computing_in(self.precision, rows.device):
-            if self.look_sums is None:
-                self.look_sums = LookSums(find_basis(self.module_, rows, generator), {})
-            return self.look_sums + self.sums_of_all(rows, generator, self.look_sums.basis)
-
-    def sums_of_all(self, rows: Rows, generator: Generator, basis: Basis) -> dict[str, Sums]:
-        """Sum over the looks at all samples: here in this process alone."""
-        names = weights_of(self.criterion_)
-        return sum_looks(self.module_, self.view, rows, generator, basis, names)
 
     def record(self, values: dict[str, float]) -> None:
         """Write values into the history of this epoch."""
@@ -448,31 +388,3 @@ class EncoderNet(NeuralNet):
         if steps[0]["validation_score"] is None:
             return None
         return mean_of(steps, sizes)["validation_score"]
-
-
-def on_cpu(value: Any) -> Any:
-    """Give tensors on the CPU, all else as it is."""
-    return value.detach().cpu() if isinstance(value, Tensor) else value
-
-
-def device_or_cpu(name: str) -> torch.device:
-    """Give a device, or the CPU where it is not here."""
-    try:
-        torch.zeros(1, device=name)
-    except (AssertionError, ImportError, RuntimeError):  # each backend in its own way
-        return torch.device("cpu")
-    return torch.device(name)
-
-
-def mean_of(steps: list[dict[str, Tensor]], sizes: list[int]) -> dict[str, float]:
-    """Average what the batches of an epoch gave, numbers by batch sizes: one read for all."""
-    columns = {name: torch.stack([step[name] for step in steps]) for name in steps[0]}
-    first = next(iter(columns.values()))
-    weights = torch.tensor(sizes, dtype=first.dtype, device=first.device)
-    ratios = [
-        # What has two entries brings its own weights: a sum and a count.
-        column.sum(dim=0) if column.ndim == 2 else torch.stack([weights @ column, weights.sum()])
-        for column in columns.values()
-    ]
-    sums, counts = torch.stack(ratios).unbind(dim=1)
-    return dict(zip(columns, (sums / counts).tolist(), strict=True))

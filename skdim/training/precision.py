@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 
 import torch
 
-__all__ = ["PRECISIONS", "check_precision", "computing_in"]
+__all__ = ["PRECISIONS", "check_precision", "computing_in", "device_or_cpu"]
 
 PRECISIONS = ("float32", "bfloat16")
 
@@ -56,3 +56,12 @@ def has_bfloat16(device: torch.device) -> bool:
             or torch.cpu._is_amx_tile_supported()  # noqa: SLF001
         )
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())  # noqa: SLF001
+
+
+def device_or_cpu(name: str) -> torch.device:
+    """Give a device, or the CPU where it is not here."""
+    try:
+        torch.zeros(1, device=name)
+    except (AssertionError, ImportError, RuntimeError):  # each backend in its own way
+        return torch.device("cpu")
+    return torch.device(name)

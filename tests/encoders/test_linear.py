@@ -358,8 +358,8 @@ def test_features_that_were_constant_stay_at_zero_whatever_a_sample_is(weights):
     constant = features.conv.flatten(1)[:, 3]
 
     assert (encoder.stem(x).flatten(1)[:, 3] != 2.0).all()
-    assert torch.equal(constant, torch.zeros(4))
-    assert encoder.spread.isinf().sum() == 1
+    assert constant.abs().max() < 1e-25
+    assert (encoder.spread > 1e29).sum() == 1
     assert all(getattr(features, n).isfinite().all() for n in ("local", "hidden", "code"))
 
 

@@ -14,6 +14,7 @@ from skdim import AAETransformer, AutoencoderTransformer, VAETransformer
 from skdim.decoders import Conv1dDecoder, DCGANDecoder, MLPDecoder
 from skdim.objectives import Reconstruction
 from skdim.priors import PRIORS
+from skdim.training import precision
 from skdim.views import Occlude
 from tests.estimators.causes import linear_probe_r2
 
@@ -248,7 +249,8 @@ def test_grid_search_over_beta_inside_a_pipeline():
 
 
 @each_autoencoder
-def test_half_precision_trains_to_about_the_same(kind):
+def test_half_precision_trains_to_about_the_same(kind, monkeypatch):
+    monkeypatch.setattr(precision, "has_bfloat16", lambda device: True)  # Imitated where it is not.
     full = brief(kind, max_epochs=10).fit(ROWS)
     half = brief(kind, max_epochs=10, precision="bfloat16").fit(ROWS)
 

@@ -452,17 +452,25 @@ def test_a_warm_start_adds_the_samples_to_those_that_it_knows():
     assert_allclose(dim.canonical_correlations_, once, atol=1e-9)
 
 
-@pytest.mark.parametrize("how", ["fit", "file", "pickle of a fit"])
+def test_samples_are_added_after_a_fit():
+    X = TRAINING["vectors"]
+    dim = make("vectors").fit(X).partial_fit(X)
+
+    assert count_of(dim) == 2 * N
+    assert dim.solver_ == "closed form"
+
+
+@pytest.mark.parametrize("how", ["file", "pickle"])
 def test_nothing_is_added_to_sums_that_were_not_kept(how, tmp_path):
     dim = make("vectors").fit(TRAINING["vectors"])
     if how == "file":
         dim.save(tmp_path / "model.skdim")
         dim = skdim.load(tmp_path / "model.skdim")
-    elif how == "pickle of a fit":
+    elif how == "pickle":
         dim = pickle.loads(pickle.dumps(dim))
     codes = dim.transform(NEW["vectors"])
 
-    with pytest.raises(ValueError, match=r"not kept by fit .* Fit all samples anew; or train by"):
+    with pytest.raises(ValueError, match=r"kept neither in copies .* Fit all samples anew; or train by"):
         dim.partial_fit(TRAINING["vectors"])
     assert_array_equal(dim.transform(NEW["vectors"]), codes)
     assert dim.n_iter_ == 1

@@ -1,7 +1,7 @@
 """What makes a transformer last: what a pickle holds, files, and models for other runtimes."""
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
@@ -26,6 +26,7 @@ class PersistentMixin(BaseEstimator):
 
     if TYPE_CHECKING:  # What AbstractTransformer has.
         net_: EncoderNet
+        checkpoint_dir: Any
         _built: dict[str, Any]
         _layer: str
         _layout: Layout
@@ -91,6 +92,13 @@ class PersistentMixin(BaseEstimator):
         """
         check_is_fitted(self)
         export(self.net_.module_, self._layer, self._layout.shape, path)
+
+    def __sklearn_clone__(self) -> Self:
+        """Clone, and remember it: of clones a search makes many, whose checkpoints go apart."""
+        clone: Self = super().__sklearn_clone__()
+        if self.checkpoint_dir is not None:
+            clone._is_clone = True
+        return clone
 
     def __getstate__(self) -> dict[str, Any]:
         """Give what a pickle holds: attributes, versions, and the net in plain parts.
