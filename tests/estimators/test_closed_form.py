@@ -661,7 +661,7 @@ def test_a_second_fit_takes_up_the_checkpoint(kind, tmp_path, monkeypatch):
     def fail(*args, **kwargs):
         raise AssertionError("it was solved again")
 
-    monkeypatch.setattr("skdim.training.net.solve_for", fail)
+    monkeypatch.setattr("skdim.training.solving.solve_for", fail)
     again = make(kind, checkpoint_dir=tmp_path).fit(TRAINING[kind])
 
     assert weights_of(again) == weights_of(dim) == weights_of(fitted(kind))
