@@ -56,7 +56,8 @@ TRAININGS = {
     "views": (IMAGES, None, {"view": "augment", "encoder": "dcgan"}),
     "occlusion": (IMAGES, None, {"view": "occlude", "optimizer": "sgd", "schedule": "cosine"}),
     "prior": (VECTORS, None, {"prior_weight": 1.0, "global_weight": 0.5, "negatives": 3}),
-    "stopping": (IMAGES, None, STOPPING),
+    # Its best epoch is the fourth, and it stops after the seventh.
+    "stopping": (IMAGES, None, STOPPING | {"n_iter_no_change": 3, "random_state": 3}),
     "held out": (VECTORS, None, {"validation_fraction": 0.25, "checkpoint_every": 2}),
     "dropout": (VECTORS, None, {"encoder": Dropping(), "optimizer": "adamw"}),
     "built": (VECTORS, None, {"encoder": lambda input_shape, n_components: Dropping()}),
