@@ -470,7 +470,9 @@ def test_nothing_is_added_to_sums_that_were_not_kept(how, tmp_path):
         dim = pickle.loads(pickle.dumps(dim))
     codes = dim.transform(NEW["vectors"])
 
-    with pytest.raises(ValueError, match=r"kept neither in copies .* Fit all samples anew; or train by"):
+    with pytest.raises(
+        ValueError, match=r"kept neither in copies .* Fit all samples anew; or train by"
+    ):
         dim.partial_fit(TRAINING["vectors"])
     assert_array_equal(dim.transform(NEW["vectors"]), codes)
     assert dim.n_iter_ == 1
