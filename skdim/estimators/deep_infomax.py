@@ -85,9 +85,9 @@ class DeepInfoMaxTransformer(SolutionMixin, AbstractTransformer):
     bound : {"auto", "jsd", "infonce", "dv", "kl", "rkl", "h2", "chi2"}, default="auto"
         How scores become a number to maximise; see :mod:`skdim.bounds`. "auto" is "infonce" with
         gradients; the closed form needs no bound.
-    critic : {"auto", "dot", "concat", "map", "gaussian"}, AbstractCritic, callable or dict, \
-            default="auto"
-        What scores pairs of codes and maps; see :mod:`skdim.critics`. "auto" is "gaussian" in
+    critic : str, AbstractCritic, callable or dict, default="auto"
+        What scores pairs of codes and maps: "dot", "concat", "map", "gaussian" or "auto"; see
+        :mod:`skdim.critics`. "auto" is "gaussian" in
         closed form, and "dot" with gradients. "map" compares with whole
         local maps, in the global term only. Or a critic (copied), or a callable
         ``(code_features, local_features)`` that gives one, or a dict of these for "local" and
