@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from torch import nn
 
-from skdim.encoders.layers import Stages, hidden_layer
+from skdim.encoders.layers import Stages, check_signals, hidden_layer
 
 __all__ = ["Conv1dEncoder"]
 
@@ -53,13 +53,12 @@ class Conv1dEncoder(Stages):
         self, input_shape: tuple[int, ...], n_components: int, *, hidden_units: int = 1024
     ) -> None:
         super().__init__()
-        if len(input_shape) != 2 or input_shape[1] < LEAST_LENGTH:
-            raise ValueError(
-                f"encoder='conv1d' encodes signals (C, L) of at least {LEAST_LENGTH} values a "
-                f"channel, but the samples have shape {input_shape}. Give X as (n, C, L), or take "
-                "encoder='mlp' for short vectors and 'dcgan' or 'patches' for images."
-            )
-        channels, length = input_shape
+        channels, length = check_signals(
+            "conv1d",
+            input_shape,
+            LEAST_LENGTH,
+            "take encoder='mlp' for short vectors and 'dcgan' or 'patches' for images",
+        )
         stages: list[nn.Module] = []
         for i in range(max(3, round(math.log2(length / POSITIONS)))):
             wider = min(64 * 2**i, MOST_CHANNELS)

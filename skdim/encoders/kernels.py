@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv1d
 
+from skdim.encoders.layers import check_signals, in_parts
 from skdim.encoders.linear import AbstractStem, LinearEncoder
 
 __all__ = ["KernelEncoder", "KernelStem"]
@@ -45,13 +46,12 @@ class KernelStem(AbstractStem):
 
     def __init__(self, input_shape: tuple[int, ...], n_kernels: int = 2048) -> None:
         super().__init__()
-        if len(input_shape) != 2 or input_shape[1] < LEAST_LENGTH:
-            raise ValueError(
-                f"encoder='kernels' encodes signals (C, L) of at least {LEAST_LENGTH} values a "
-                f"channel, but the samples have shape {input_shape}. Give X as (n, C, L), or use "
-                "encoder='columns' for vectors and 'patches' for images."
-            )
-        channels, length = input_shape
+        channels, length = check_signals(
+            "kernels",
+            input_shape,
+            LEAST_LENGTH,
+            "use encoder='columns' for vectors and 'patches' for images",
+        )
         self.size = SIZE if length >= SIZE else 7
         self.dilations = [2**j for j in range(30) if 2**j * (self.size - 1) < length]
         each = -(-n_kernels // len(self.dilations))
@@ -93,9 +93,7 @@ class KernelStem(AbstractStem):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map signals (n, C, L) to (n, n_kernels, 1)."""
-        if torch.compiler.is_compiling():
-            return self.shares(x)
-        return torch.cat([self.shares(part) for part in torch.split(x, IN_CACHE)])
+        return in_parts(self.shares, x, IN_CACHE)
 
 
 class KernelEncoder(LinearEncoder):

@@ -1,11 +1,26 @@
 """Blocks that several encoders are made of."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import adaptive_avg_pool2d, relu, softshrink
 
 from skdim.encoders.features import Features
 
-__all__ = ["Stages", "check_images", "convolution", "hidden_layer"]
+__all__ = [
+    "Stages",
+    "check_images",
+    "check_signals",
+    "convolution",
+    "cut_patches",
+    "hidden_layer",
+    "in_parts",
+    "pool_both_signs",
+]
+
+# torch 2.6 has no word for exporting alone.
+is_exporting = getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)
 
 VECTORS = "encode their pixels as vectors: flat rows without image_shape, and encoder='mlp'"
 
@@ -133,3 +148,91 @@ def check_images(name: str, input_shape: tuple[int, ...], least: int, instead: s
             f"encoder={name!r} encodes images (C, H, W) of at least {least}x{least} pixels, but "
             f"the samples have shape {input_shape}. Enlarge the images, or {instead or VECTORS}."
         )
+
+
+def check_signals(
+    name: str, input_shape: tuple[int, ...], least: int, instead: str
+) -> tuple[int, int]:
+    """Raise if samples are not signals, or too short; else return their channels and length.
+
+    Parameters
+    ----------
+    name : str
+        The encoder's name in ``ENCODERS``.
+    input_shape : tuple of int
+        Shape of a sample.
+    least : int
+        Values that a channel must have.
+    instead : str
+        What to do other than to give signals.
+
+    Returns
+    -------
+    channels, length : int
+
+    Raises
+    ------
+    ValueError
+        With what was given, what is allowed and what to do.
+    """
+    if len(input_shape) != 2 or input_shape[1] < least:
+        raise ValueError(
+            f"encoder={name!r} encodes signals (C, L) of at least {least} values a channel, but "
+            f"the samples have shape {input_shape}. Give X as (n, C, L), or {instead}."
+        )
+    channels, length = input_shape
+    return channels, length
+
+
+def cut_patches(x: Tensor, side: int, n_patches: int) -> Tensor:
+    """Cut patches at random places out of images, by torch's global generator.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n, C, H, W)
+    side : int
+    n_patches : int
+
+    Returns
+    -------
+    Tensor of shape (n_patches, C * side * side)
+    """
+    n, _, height, width = x.shape
+    image, top, left = (
+        torch.randint(most, (n_patches, 1, 1)).to(x.device)
+        for most in (n, height - side + 1, width - side + 1)
+    )
+    span = torch.arange(side, device=x.device)
+    return x[image, :, top + span[:, None], left + span].movedim(-1, 1).flatten(1)
+
+
+def pool_both_signs(response: Tensor, threshold: float, grid: int | tuple[int, int]) -> Tensor:
+    """Average over cells what of responses, and of their negatives, is above a threshold.
+
+    Parameters
+    ----------
+    response : Tensor of shape (n, c, H, W)
+    threshold : float
+    grid : int or (int, int)
+        Number of cells each way.
+
+    Returns
+    -------
+    Tensor of shape (n, 2 * c, *grid)
+    """
+    # One tensor holds what passes of both signs. The negative ones are what the mean of the
+    # positive ones has beyond the mean of both: a subtraction after pooling, when all is small.
+    passed = softshrink(response, threshold)
+    positive, signed = (adaptive_avg_pool2d(part, grid) for part in (relu(passed), passed))
+    return torch.cat([positive, positive - signed], dim=1)
+
+
+def in_parts(run: Callable[[Tensor], Tensor], x: Tensor, size: int) -> Tensor:
+    """Apply a function to a few samples at a time, so that what it computes stays in the cache.
+
+    That is for CPUs; on other devices the function is applied to all samples at once. So it is
+    where a model is exported, which has no fixed number of samples, nor of parts.
+    """
+    if x.device.type != "cpu" or is_exporting():
+        return run(x)
+    return torch.cat([run(part) for part in torch.split(x, size)])

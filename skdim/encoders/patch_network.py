@@ -2,17 +2,24 @@
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import adaptive_avg_pool2d, conv2d, pad, relu, softshrink
+from torch.nn.functional import conv2d, pad
 
-from skdim.encoders.layers import Stages, check_images, convolution, hidden_layer
+from skdim.encoders.layers import (
+    Stages,
+    check_images,
+    convolution,
+    cut_patches,
+    hidden_layer,
+    in_parts,
+    pool_both_signs,
+)
 
 __all__ = ["PatchNetworkEncoder"]
 
 GRID = 4
 DRAWN = 20_000
+# Images whose responses stay in a processor's cache: seven times as fast.
 IN_CACHE = 32
-# torch 2.6 has no word for exporting alone.
-is_exporting = getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)
 # Threshold of the filters' responses, and share of the patches' variance added before whitening.
 THRESHOLD = 0.5
 DAMPING = 1e-3
@@ -91,7 +98,7 @@ class PatchNetworkEncoder(Stages):
         x : Tensor of shape (n, C, H, W)
             Standardised.
         """
-        patches = self.draw_patches(x)
+        patches = cut_patches(x, self.side, DRAWN)
         mean = patches.mean(dim=0)
         variances, axes = torch.linalg.eigh(torch.cov(patches.T))
         damping = (DAMPING * variances.sum()).clamp(min=1e-12)
@@ -101,17 +108,6 @@ class PatchNetworkEncoder(Stages):
         filters = directions @ whiten
         self.filters.copy_(filters.reshape(self.filters.shape))
         self.offset.copy_(-filters @ mean)
-
-    def draw_patches(self, x: Tensor) -> Tensor:
-        """Cut patches at random places out of images; shape (DRAWN, C * side * side)."""
-        n, _, height, width = x.shape
-        image = torch.randint(n, (DRAWN, 1, 1))
-        top = torch.randint(height - self.side + 1, (DRAWN, 1, 1))
-        left = torch.randint(width - self.side + 1, (DRAWN, 1, 1))
-        rows = top + torch.arange(self.side)[:, None]
-        columns = left + torch.arange(self.side)
-        cut = x[image.to(x.device), :, rows.to(x.device), columns.to(x.device)]
-        return cut.movedim(-1, 1).flatten(1)
 
     def respond(self, x: Tensor) -> Tensor:
         """Average both signs of the filters' responses over the cells; (n, 2 * n_filters, 4, 4)."""
@@ -124,16 +120,8 @@ class PatchNetworkEncoder(Stages):
             self.offset,
             stride=self.stride,
         )
-        # One tensor holds what passes of both signs. The negative ones are what the mean of the
-        # positive ones has beyond the mean of both: a subtraction after pooling, when all is small.
-        passed = softshrink(response, THRESHOLD)
-        positive, signed = (adaptive_avg_pool2d(r, GRID) for r in (relu(passed), passed))
-        return torch.cat([positive, positive - signed], dim=1)
+        return pool_both_signs(response, THRESHOLD, GRID)
 
     def prepare(self, x: Tensor) -> Tensor:
-        """Give the responses of all images; see ``respond``."""
-        # On a CPU the responses of a few images stay in its cache: seven times as fast.
-        # An exported model has no fixed number of images, nor of parts.
-        if x.device.type != "cpu" or is_exporting():
-            return self.respond(x)
-        return torch.cat([self.respond(part) for part in torch.split(x, IN_CACHE)])
+        """Return the responses of all images; see ``respond``."""
+        return in_parts(self.respond, x, IN_CACHE)

@@ -2,9 +2,9 @@
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, conv2d, normalize, relu, softshrink
+from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, conv2d, normalize
 
-from skdim.encoders.layers import check_images
+from skdim.encoders.layers import check_images, cut_patches, in_parts, pool_both_signs
 from skdim.encoders.linear import AbstractStem, LinearEncoder
 
 __all__ = ["PatchEncoder", "PatchLayer", "PatchStem"]
@@ -27,9 +27,8 @@ MAPS = 1000
 CHANNELS = 64
 # Cells of the features, each way.
 GRID = 2
+# Images whose responses stay in a processor's cache.
 IN_CACHE = 32
-# torch 2.6 has no word for exporting alone.
-is_exporting = getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)
 
 
 class PatchLayer(nn.Module):
@@ -95,7 +94,9 @@ class PatchLayer(nn.Module):
         """
         rank, side = len(self.whiten), self.side
         patches = self.draw_patches(x)
-        if (parity > 0).all():  # The mean of even and odd channels together has no meaning.
+        # The mean of even and odd channels together has no meaning.
+        centered = bool((parity > 0).all())
+        if centered:
             patches = patches - patches.mean(dim=1, keepdim=True)
         normal = patches / (patches.square().mean(dim=1, keepdim=True) + SMALLEST_VARIANCE).sqrt()
         unit = torch.eye(patches.shape[1]).to(x)
@@ -111,7 +112,7 @@ class PatchLayer(nn.Module):
             filters = torch.cat([half, half * signs[:rank]])
         else:
             filters = spherical_kmeans(whitened, len(self.filters), signs[:rank])
-        if (parity > 0).all():
+        if centered:
             whiten = whiten - whiten.mean(dim=0)
         spread = (whitened[:LOOKED_AT] @ filters.T).std().clamp(min=1e-6)
         self.whiten.copy_(whiten.T.reshape(self.whiten.shape))
@@ -123,25 +124,14 @@ class PatchLayer(nn.Module):
         """Cut patches at random places out of maps; shape (m, channels * side * side)."""
         n, _, height, width = x.shape
         places = n * (height - self.side + 1) * (width - self.side + 1)
-        drawn = min(DRAWN, DRAWN_EACH * n, places)
-        image = torch.randint(n, (drawn, 1, 1)).to(x.device)
-        top = torch.randint(height - self.side + 1, (drawn, 1, 1)).to(x.device)
-        left = torch.randint(width - self.side + 1, (drawn, 1, 1)).to(x.device)
-        span = torch.arange(self.side, device=x.device)
-        cut = x[image, :, top + span[:, None], left + span]
-        return cut.movedim(-1, 1).flatten(1)
+        return cut_patches(x, self.side, min(DRAWN, DRAWN_EACH * n, places))
 
     def forward(self, x: Tensor, grid: tuple[int, int]) -> Tensor:
         """Map (n, channels, H, W) to (n, 2 * n_filters, *grid)."""
         whitened = conv2d(x, self.whiten).permute(0, 2, 3, 1)
         length = whitened.square().sum(dim=-1, keepdim=True) + self.floor
         response = ((whitened * length.rsqrt()) @ self.filters.T).permute(0, 3, 1, 2)
-        # One tensor holds what passes of both signs. The negative ones are what the mean of the
-        # positive ones has beyond the mean of both: a subtraction after pooling, when all is small.
-        passed = softshrink(response, THRESHOLD)
-        signed = adaptive_avg_pool2d(passed, grid)
-        positive = adaptive_avg_pool2d(relu(passed), grid)
-        return torch.cat([positive, positive - signed], dim=1)
+        return pool_both_signs(response, THRESHOLD, grid)
 
     def swapped(self, maps: Tensor) -> Tensor:
         """Exchange the channels of filters and of their mirror images."""
@@ -221,7 +211,7 @@ class PatchStem(AbstractStem):
         x = self.shrunk(x)
         self.first.adapt(x, torch.ones(x.shape[1]).to(x))
         some = x[torch.arange(min(len(x), MAPS)) * len(x) // min(len(x), MAPS)]
-        maps = torch.cat([self.first(part, self.map) for part in torch.split(some, IN_CACHE)])
+        maps = in_parts(lambda part: self.first(part, self.map), some, IN_CACHE)
         pixels = maps.permute(0, 2, 3, 1).flatten(0, 2)[::3]
         center, mirror = pixels.mean(dim=0), torch.eye(pixels.shape[1]).to(x)
         if self.first.mirrored:
@@ -252,11 +242,7 @@ class PatchStem(AbstractStem):
     def forward(self, x: Tensor) -> Tensor:
         """Map standardised images (n, C, H, W) to (n, channels, 2, 2)."""
         x = x.contiguous(memory_format=torch.channels_last)
-        # On a CPU the responses of a few images stay in its cache.
-        # An exported model has no fixed number of images, nor of parts.
-        if x.device.type != "cpu" or is_exporting():
-            return self.respond(x)
-        return torch.cat([self.respond(part) for part in torch.split(x, IN_CACHE)])
+        return in_parts(self.respond, x, IN_CACHE)
 
 
 def map_side(side: int) -> int:
