@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from data import DATA
-from judge import verdict
+from judge import choose_strength
 from timing import about
 
 from skdim import DeepInfoMaxTransformer
@@ -42,7 +42,7 @@ def run(name: str, n_fit: int, seed: int) -> dict[str, float]:
     figures = {"seconds": time.process_time() - start}
     for layer in ("code", "hidden"):
         fit, choose = (model.encode(X, layer).numpy() for X in (data.X, data.X_choose))
-        figures[layer] = verdict(data, fit, choose, choose, seed).choose
+        _, figures[layer], _ = choose_strength(fit, data.y, choose, data.y_choose)
     return figures
 
 

@@ -136,8 +136,11 @@ class LinearEncoder(nn.Module):
 
     def features(self, x: Tensor) -> Tensor:
         """Return the standardised features (n, channels, *grid) of the fixed network."""
-        standardised: Tensor = (self.stem(x) - self.mean) / self.spread
-        return standardised
+        return self.standardised(self.stem(x))
+
+    def standardised(self, raw: Tensor) -> Tensor:
+        """Standardise what the fixed network gives."""
+        return (raw - self.mean) / self.spread
 
     def forward(self, x: Tensor) -> Features:
         """Encode.
@@ -179,7 +182,7 @@ class LinearEncoder(nn.Module):
         # What does not vary is left at 0, and not divided by rounding errors.
         constant = spread <= SMALLEST_SPREAD * raw.abs().amax(dim=0).clamp(min=1e-3)
         self.spread.copy_(torch.where(constant, LARGEST_SPREAD, spread + SMALLEST_SPREAD))
-        conv = (raw - self.mean) / self.spread
+        conv = self.standardised(raw)
         cells = conv.flatten(2).mT.flatten(0, 1)
         most = self.n_coordinates, self.n_coordinates // self.mean[0].numel()
         return Basis(

@@ -156,10 +156,7 @@ class AbstractTransformer(
         going_on = self.warm_start and self.__sklearn_is_fitted__()
         with Run() as written:
             rows = self._go_on(X, y) if going_on else self._begin(X, y, written)
-            epochs = count_epochs(self, rows, solvable=self._is_solvable())
-            with nullcontext() if going_on else forgetting(self):
-                solving = self._begins_solving(epochs, going_on=going_on)
-            plan = Plan.of(self, epochs, solving=solving, checkpoints=written.checkpoints)
+            plan = self._plan(rows, going_on=going_on, checkpoints=written.checkpoints)
             with rows:
                 self._train(rows, plan, going_on=going_on)
         if not self.warm_start:
@@ -188,11 +185,7 @@ class AbstractTransformer(
         going_on = self.__sklearn_is_fitted__()
         rows = self._go_on(X, y) if going_on else self._begin(X, y)
         with rows:
-            closed = self.max_epochs == 0 or (self.max_epochs == "auto" and self._is_solvable())
-            epochs = 0 if closed else 1
-            with nullcontext() if going_on else forgetting(self):
-                solving = self._begins_solving(epochs, going_on=going_on)
-            plan = Plan.of(self, epochs, solving=solving, one_pass=True)
+            plan = self._plan(rows, going_on=going_on, one_pass=True)
             self._train(rows, plan, going_on=going_on)
         return self
 
@@ -348,6 +341,13 @@ class AbstractTransformer(
         if hasattr(self, "classes_"):
             rows.labels, _ = read_labels(y, rows, type(self).__name__, self.classes_)
         return rows
+
+    def _plan(self, rows: Rows, *, going_on: bool, **how: Any) -> Plan:
+        """Decide how to train."""
+        epochs = count_epochs(self, rows, solvable=self._is_solvable())
+        with nullcontext() if going_on else forgetting(self):
+            solving = self._begins_solving(epochs, going_on=going_on)
+        return Plan.of(self, epochs, solving=solving, **how)
 
     def _train(self, rows: Rows, plan: Plan, *, going_on: bool) -> None:
         """Train, and write down how it went."""

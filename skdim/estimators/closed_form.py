@@ -176,5 +176,5 @@ def warn_of_idle(estimator: Any) -> None:
             f"{', '.join(idle)} had no effect: with these parameters the closed form is computed, "
             "without gradients. To train by gradients from there, set max_epochs to 1 or more.",
             UserWarning,
-            stacklevel=4,
+            stacklevel=5,
         )

@@ -155,7 +155,7 @@ class Plan:
         stopping = estimator.early_stopping and not one_pass
         share = estimator.validation_fraction or (0.1 if stopping else 0.0)
         return cls(
-            epochs=epochs,
+            epochs=min(epochs, 1) if one_pass else epochs,
             solving=solving,
             schedule="constant" if one_pass else estimator.schedule,
             held_out=0.0 if one_pass else share,

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from sklearn.exceptions import ConvergenceWarning
-from torch import Tensor, nn
+from torch import nn
 
 from skdim.critics import CRITICS, AbstractCritic, takes_map
 from skdim.encoders import (
@@ -133,14 +133,8 @@ def make_encoder(
     if isinstance(made, Adaptable) and not isinstance(rows, Sketch):
         # Whatever weights were drawn before: of one seed, all sizes of codes have the same filters.
         torch.default_generator.manual_seed(torch.initial_seed())
-        made.adapt(standardise(rows[evenly_spaced(rows, ADAPTING_ROWS)]))
+        made.adapt(standardise(rows[rows.evenly_spaced(ADAPTING_ROWS)]))
     return module, measure(module, rows, name)
-
-
-def evenly_spaced(rows: Rows, most: int) -> Tensor:
-    """Row numbers of at most so many samples."""
-    n = min(len(rows), most)
-    return rows.numbers[torch.arange(n, device=rows.device) * len(rows) // n]
 
 
 @torch.no_grad()
@@ -149,7 +143,7 @@ def measure(module: nn.Module, rows: Rows, name: str) -> Features:
     module.eval()
     if isinstance(rows, Sketch) and (known := rows.features()) is not None:
         return known
-    two = rows[evenly_spaced(rows, 2)]
+    two = rows[rows.evenly_spaced(2)]
     try:
         features: Features = module(two)
     except TypeError:

@@ -105,6 +105,11 @@ class Rows(torch.utils.data.Dataset[Tensor]):
         """Cut the row numbers, in their order, into parts of a size; the last may be smaller."""
         return [part for part in torch.split(self.numbers, size) if len(part)]
 
+    def evenly_spaced(self, most: int) -> Tensor:
+        """Return the row numbers of at most so many samples, spread over all of them."""
+        n = min(len(self), most)
+        return self.numbers[torch.arange(n, device=self.device) * len(self) // n]
+
     def part(self, positions: NDArray[np.intp]) -> "Rows":
         """Share the source, but count only the given rows.
 

@@ -119,6 +119,10 @@ class AbstractObjective(nn.Module, ABC):
             To be maximised, without weights; None if this objective measures nothing.
         """
 
+    def members(self) -> list["AbstractObjective"]:
+        """Return the objectives that this one is made of: itself, if it is not several."""
+        return [self]
+
     def score_looks(self, looks: Sequence[Features], batch: Batch) -> Tensor | None:
         """Score looks at samples; see ``score``, which is asked of the first look by default."""
         return self.score(looks[0], batch)
@@ -144,6 +148,10 @@ class Together(AbstractObjective):
         for objective in self.objectives:
             assert isinstance(objective, AbstractObjective)
             yield objective
+
+    def members(self) -> list[AbstractObjective]:
+        """Return the objectives in their order."""
+        return list(self)
 
     def forward(self, looks: Sequence[Features], batch: Batch) -> dict[str, Tensor]:
         """Gather the terms of all objectives."""

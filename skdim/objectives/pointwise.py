@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from skdim.bounds import BOUNDS, Bound
-from skdim.objectives.base import AbstractObjective, Together
+from skdim.objectives.base import AbstractObjective
 from skdim.objectives.information import Information
 from skdim.pairs import in_full
 
@@ -47,8 +47,7 @@ def find_local_term(objective: AbstractObjective) -> Information:
     ValueError
         If there is none.
     """
-    parts = list(objective) if isinstance(objective, Together) else [objective]
-    for part in parts:
+    for part in objective.members():
         if isinstance(part, Information) and not part.whole:
             return part
     raise ValueError(

@@ -11,7 +11,7 @@ from torch import Generator, Tensor, nn
 from skdim.closed_form import Sums, rotation, scale_of, solve
 from skdim.encoders import Basis, LinearEncoder
 from skdim.inputs import Rows
-from skdim.objectives import AbstractObjective, GaussianInformation, Information, Together
+from skdim.objectives import AbstractObjective, GaussianInformation, Information
 from skdim.views import find_pairs
 
 __all__ = ["LookSums", "Solution", "find_basis", "solve_for", "sum_looks", "weights_of"]
@@ -76,14 +76,13 @@ def solve_for(module: nn.Sequential, objective: AbstractObjective, known: LookSu
     Solution
     """
     _, encoder = parts_of(module)
-    parts = list(objective) if isinstance(objective, Together) else [objective]
     weights = weights_of(objective)
     n_hidden, n_code = encoder.to_hidden.out_features, encoder.to_code.out_features
     found = solve(known.sums, weights, encoder.mean[0].numel(), n_hidden)
     encoder.set_directions(known.basis, found)
     terms = {
         part.name: -part.weight * part.set_directions(found, known.basis, n_code)
-        for part in parts
+        for part in objective.members()
         if isinstance(part, GaussianInformation)
     }
     variances = scale_of(found.correlations[:n_code]).square()
@@ -148,8 +147,7 @@ def sum_looks(
 def find_basis(module: nn.Sequential, rows: Rows, generator: Generator) -> Basis:
     """Standardise features and find coordinates for them, from some of the samples."""
     standardise, encoder = parts_of(module)
-    n = min(len(rows), BASIS_ROWS)
-    some = rows.numbers[torch.arange(n, device=rows.device) * len(rows) // n]
+    some = rows.evenly_spaced(BASIS_ROWS)
     parts = [encoder.stem(standardise(rows[part])).float() for part in torch.split(some, CHUNK)]
     seed = torch.randint(2**62, (1,), generator=generator, device=generator.device).item()
     return encoder.find_basis(torch.cat(parts), Generator().manual_seed(int(seed)))
@@ -157,8 +155,9 @@ def find_basis(module: nn.Sequential, rows: Rows, generator: Generator) -> Basis
 
 def weights_of(objective: AbstractObjective) -> dict[str, float]:
     """Return the weights of the terms of information; of the global one alone if there are none."""
-    parts = list(objective) if isinstance(objective, Together) else [objective]
-    weights = {part.name: part.weight for part in parts if isinstance(part, Information)}
+    weights = {
+        part.name: part.weight for part in objective.members() if isinstance(part, Information)
+    }
     return weights or {"global": 1.0}
 
 
