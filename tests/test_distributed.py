@@ -27,6 +27,7 @@ from tests.several_processes import (
     make_transformer,
     results_in,
     run_together,
+    solving,
     train_net,
 )
 
@@ -204,7 +205,20 @@ def test_launched_estimator_equals_one_on_one_process(launched, name):
 
 
 @slow
-@pytest.mark.parametrize("name", ["plain", "streamed", "stopped", "went on"])
+def test_processes_solve_the_closed_form_as_one_does(launched):
+    X = make_table(75)
+    alone = solving(device="cpu").fit(X)
+    codes = alone.transform(X)
+
+    for process in launched:
+        together = process["result"]["solved"]
+        assert together["history"]["global"] == pytest.approx(alone.history_["global"], rel=1e-5)
+        np.testing.assert_allclose(together["codes"], codes, atol=1e-5 * np.abs(codes).max())
+        assert together["score"] == pytest.approx(alone.score(X), rel=1e-4)
+
+
+@slow
+@pytest.mark.parametrize("name", ["plain", "streamed", "stopped", "went on", "solved"])
 def test_all_processes_hold_the_same_fitted_estimator(launched, name):
     """Also with running statistics, early stopping and a seed that is drawn."""
     first, second = (process["result"][name] for process in launched)

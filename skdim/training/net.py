@@ -365,7 +365,8 @@ class EncoderNet(SolvingMixin, NeuralNet):
         criterion = self.criterion_
         if not criterion.scores_looks:
             return {"validation_score": criterion.score(self.module_(batch.x), batch)}
-        looks = self.look(batch)
+        # Not ``look``, by which each of several processes looks at its own share.
+        looks = self.view(batch.x.float(), batch.generator)
         features: Features = self.module_(torch.cat(looks))
         return {"validation_score": criterion.score_looks(features.split(len(looks)), batch)}
 

@@ -103,7 +103,7 @@ def add_up(part: Tensor, device: torch.device) -> Tensor:
     device : torch.device
         On which processes exchange tensors.
     """
-    total = part.to(device)
+    total = part.to(device, copy=True)  # One tensor may stand in several sums.
     torch.distributed.all_reduce(total)
     return total.cpu()
 
