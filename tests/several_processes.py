@@ -278,7 +278,7 @@ class Codes(Callback):
 
 
 def solving(**params):
-    """Give a transformer that is computed in closed form."""
+    """Return a transformer that is computed in closed form."""
     return DeepInfoMaxTransformer(3, random_state=0, **params)
 
 

@@ -14,6 +14,8 @@ IMPORTERS = SOURCES + sorted(
     path for folder in ("tests", "examples", "benchmarks") for path in (ROOT / folder).rglob("*.py")
 )
 MOST_LINES = 400
+# Verbs of everyday speech that docstrings began with, where others are standard.
+COLLOQUIAL = {"Give", "Refuse", "Say", "Tell", "Ask", "Look"}
 
 
 def relative(path):
@@ -45,6 +47,20 @@ def test_file_is_short(path):
     n_lines = len(path.read_text(encoding="utf-8").splitlines())
 
     assert n_lines <= MOST_LINES, f"{n_lines} lines: ask what two subjects this file has"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=relative)
+def test_docstrings_begin_with_standard_verbs(path):
+    """Return, check or raise, as scikit-learn writes it, and not give, refuse or say."""
+    found = [
+        summary
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+        and (summary := (ast.get_docstring(node) or "").partition("\n")[0])
+        and summary.split()[0].rstrip(",") in COLLOQUIAL
+    ]
+
+    assert not found
 
 
 def imported_names(path):

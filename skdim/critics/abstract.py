@@ -95,7 +95,7 @@ class AbstractCritic(nn.Module, ABC):
 
 
 def takes_map(critic: Any) -> bool:
-    """Say whether a critic, or what a callable builds, compares codes with whole maps.
+    """Return whether a critic, or what a callable builds, compares codes with whole maps.
 
     Parameters
     ----------

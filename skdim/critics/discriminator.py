@@ -9,7 +9,7 @@ __all__ = ["Discriminator"]
 
 
 class Discriminator(nn.Module):
-    """Tell codes from draws of the prior: 1000-200-1 with ReLUs, as in the paper.
+    """Discriminate codes from draws of the prior: 1000-200-1 with ReLUs, as in the paper.
 
     Parameters
     ----------

@@ -18,7 +18,7 @@ CONVOLUTIONS: dict[int, type[nn.Module]] = {2: nn.Conv1d, 3: nn.Conv2d}
 
 
 class JointDiscriminator(nn.Module):
-    """Tell samples with their codes from made-up samples with what they were made of.
+    """Discriminate pairs of sample and code from pairs of generated sample and its latent.
 
     Strided convolutions of images and signals, a linear layer of vectors; one hidden layer of the
     sample, one of the code, and two of both. Nothing is normalised over the batch: what is told of

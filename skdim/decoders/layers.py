@@ -14,12 +14,12 @@ def n_stages(side: int, smallest: int) -> int:
 
 
 def widths(n_stages: int) -> list[int]:
-    """Give the channels of the maps, outermost first: 64, 128, ..., at most 512."""
+    """Return the channels of the maps, outermost first: 64, 128, ..., at most 512."""
     return [min(64 * 2**i, MOST_CHANNELS) for i in range(n_stages)]
 
 
 def halvings(side: int, n_stages: int) -> list[int]:
-    """Give the sides of all maps, the sample's own first: each is half the one before, cut off.
+    """Return the sides of all maps, the sample's own first: each is half the one before, cut off.
 
     Examples
     --------

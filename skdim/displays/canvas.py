@@ -163,16 +163,16 @@ class Tiles:
     def size(
         n_rows: int, n_columns: int, aspect: float, tile: float, below: float
     ) -> tuple[float, float]:
-        """Give the width and height in inches of a figure whose tiles are ``tile`` inches wide."""
+        """Return width and height in inches of a figure whose tiles are ``tile`` inches wide."""
         return tile * n_columns * 1.1 + 1.0, tile * n_rows * (aspect + below) * 1.1 + 0.6
 
     def left(self, column: int) -> float:
-        """Give where a column begins."""
+        """Return where a column begins."""
         wide = sum(column >= gap for gap in self.gaps)
         return column * (1 + self.GAP) + wide * (self.WIDE_GAP - self.GAP)
 
     def top(self, row: int) -> float:
-        """Give where a row begins."""
+        """Return where a row begins."""
         return row * (self.aspect + self.below + self.GAP)
 
     def show(self, values: NDArray[Any], row: int, column: int, **kwargs: Any) -> "AxesImage":

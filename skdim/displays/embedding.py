@@ -256,7 +256,7 @@ def components_of(codes: NDArray[Any], chosen: Any) -> tuple[NDArray[np.float64]
 
 
 def check_labels(labels: NDArray[Any], n: int) -> None:
-    """Refuse labels that do not belong to the points, or cannot be told apart in a picture."""
+    """Raise an error for labels that do not match the points, or are too many for a figure."""
     if labels.shape != (n,):
         raise ValueError(
             f"y has shape {labels.shape}, but there are {n} codes. Give one label each."
@@ -270,7 +270,7 @@ def check_labels(labels: NDArray[Any], n: int) -> None:
 
 
 def colours_of(cmap: Any, n: int) -> NDArray[np.float64]:
-    """Give a colour a class: those of a list in turn, or evenly spread over a scale."""
+    """Return one colour for each class: those of a list in turn, or evenly spread over a scale."""
     listed = cmap.N <= 20
     colours: NDArray[np.float64] = cmap(np.arange(n) % cmap.N if listed else np.linspace(0, 1, n))
     return colours

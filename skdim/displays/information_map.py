@@ -107,7 +107,7 @@ class InformationMapDisplay:
         ax: "Axes | None" = None,
         **map_kwargs: Any,
     ) -> Self:
-        """Ask the critic of the local term about images, and draw.
+        """Evaluate the critic of the local term on images, and draw.
 
         Parameters
         ----------
@@ -210,7 +210,7 @@ def count(X: Any) -> int:
 
 @torch.no_grad()
 def encode_both(encoder: Any, samples: Tensor) -> tuple[Tensor, Tensor]:
-    """Give codes, with their grid where they have one, and local maps, chunk by chunk."""
+    """Return codes, with their grid where they have one, and local maps, chunk by chunk."""
     parts = [encoder(chunk) for chunk in torch.split(samples, CHUNK)]
     return torch.cat([part.code for part in parts]), torch.cat([part.local for part in parts])
 

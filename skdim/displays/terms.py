@@ -187,13 +187,13 @@ class TermsDisplay:
 
 
 def spans_much(curve: NDArray[np.float64]) -> bool:
-    """Say whether a curve can only be read on a logarithmic axis."""
+    """Return whether a curve can only be read on a logarithmic axis."""
     finite = curve[np.isfinite(curve)]
     return bool(finite.size and finite.min() > 0 and finite.max() > WIDE_RANGE * finite.min())
 
 
 def find_axes(plt: Any, ax: Any, n_panels: int) -> NDArray[Any]:
-    """Give one axes a panel: those of the user, parts of it, or those of a new figure."""
+    """Return one axes for each panel: those of the user, parts of it, or those of a new figure."""
     n_rows = -(-n_panels // MOST_COLUMNS)
     n_columns = -(-n_panels // n_rows)
     if ax is None:

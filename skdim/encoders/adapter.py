@@ -16,11 +16,11 @@ class Adaptable(Protocol):
     """An encoder that sets some of its layers from the data before training."""
 
     def adapt(self, x: Tensor) -> None:
-        """Look at standardised training samples (n, *input_shape)."""
+        """Adapt to standardised training samples (n, *input_shape)."""
 
 
 class UserEncoder(nn.Module):
-    """Give a user's own module the face of an encoder.
+    """Wrap a user's own module as an encoder.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ class UserEncoder(nn.Module):
 
 
 def takes_signals(encoder: Any) -> bool:
-    """Say whether an encoder takes signals (C, L), and not images.
+    """Return whether an encoder takes signals (C, L), and not images.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def takes_signals(encoder: Any) -> bool:
 
 
 def describe(given: Any) -> str:
-    """Say in words what a module gave."""
+    """Describe the output of a module, for error messages."""
     if isinstance(given, Tensor):
         return f"a tensor of shape {tuple(given.shape)}"
     if isinstance(given, tuple | list):
@@ -83,7 +83,7 @@ def describe(given: Any) -> str:
 
 
 def check_features(features: Features, n: int, name: str) -> None:
-    """Refuse features that nothing can be trained with.
+    """Raise an error for features that nothing can be trained with.
 
     Parameters
     ----------

@@ -84,7 +84,7 @@ def alexnet_layers(channels: int) -> list[nn.Module]:
 
 
 def pooled(side: int) -> int:
-    """Give the side of a map after three maxima over 3x3 at stride 2."""
+    """Return the side of a map after three maxima over 3x3 at stride 2."""
     for _ in range(3):
         side = (side - 1) // 2
     return side

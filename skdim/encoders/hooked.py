@@ -169,7 +169,7 @@ def layer_named(backbone: nn.Module, name: str) -> nn.Module:
 
 
 def taken(kept: dict[str, Any], name: str) -> Tensor:
-    """Give what was kept of a layer.
+    """Return what was kept of a layer.
 
     Raises
     ------
@@ -185,7 +185,7 @@ def taken(kept: dict[str, Any], name: str) -> Tensor:
 
 
 def tensor_of(given: Any, what: str) -> Tensor:
-    """Refuse what is no tensor.
+    """Raise an error for an object that is no tensor.
 
     Raises
     ------

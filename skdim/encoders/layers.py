@@ -38,7 +38,7 @@ class Stages(nn.Module):
     to_code: nn.Module
 
     def prepare(self, x: Tensor) -> Tensor:
-        """Give what the first stage takes: images with their channels last in memory.
+        """Return the input of the first stage: images with their channels last in memory.
 
         Such maps convolve faster, most of all in bfloat16, and their locations are rows for the
         critics.
@@ -125,7 +125,7 @@ def hidden_layer(n_inputs: int, units: int, *, dropout: float = 0.0) -> nn.Seque
 
 
 def check_images(name: str, input_shape: tuple[int, ...], least: int, instead: str = "") -> None:
-    """Refuse samples that are no images, or too small.
+    """Raise an error for samples that are no images, or too small.
 
     Parameters
     ----------

@@ -65,7 +65,7 @@ class MLPEncoder(nn.Module):
     column: Tensor
 
     def place_columns(self) -> Tensor:
-        """Say where each column stands among the padded groups; shape (n_features,)."""
+        """Return where each column stands among the padded groups; shape (n_features,)."""
         groups = torch.arange(self.n_features).tensor_split(self.n_groups)
         return torch.cat([i * self.group_size + torch.arange(len(g)) for i, g in enumerate(groups)])
 

@@ -110,7 +110,7 @@ class AbstractTransformer(
         self.checkpoint_every = checkpoint_every
 
     def _rules(self) -> dict[str, Rule]:
-        """Say what each parameter may be."""
+        """Return the constraints of each parameter."""
         return COMMON_RULES
 
     def _make_encoder(self, standardise: Standardise, rows: Rows) -> tuple[nn.Sequential, Features]:
@@ -239,7 +239,7 @@ class AbstractTransformer(
             return torch.cat(list(encode_rows(self.encoder_, rows, layer)))
 
     def read_samples(self, X: ArrayLike, rows: ArrayLike | None = None) -> Tensor:
-        """Give samples as the encoder is shown them: in its layout, before standardisation.
+        """Return samples as the encoder is shown them: in its layout, before standardisation.
 
         Parameters
         ----------
@@ -308,7 +308,7 @@ class AbstractTransformer(
         return torch.device(self.net_.device)
 
     def _takes_labels(self) -> bool:
-        """Say whether ``y`` is looked at: by default it is not."""
+        """Return whether ``y`` is looked at: by default it is not."""
         return False
 
     def _begin(self, X: ArrayLike, y: Any, written: Run | None = None) -> Rows:
@@ -365,7 +365,7 @@ class AbstractTransformer(
         warn_of_collapse(self.history_["spread"][self.n_iter_ - 1], type(self).__name__)
 
     def _write_history(self) -> None:
-        """Give the net's books as plain lists."""
+        """Return the net's books as plain lists."""
         self.history_ = columns_of(self.net_.history)
         self.loss_curve_ = self.history_["loss"]
 
@@ -392,7 +392,7 @@ class AbstractTransformer(
         return hasattr(self, "net_")
 
     def __sklearn_tags__(self) -> Tags:
-        """Tell scikit-learn that features are float32 and images are welcome."""
+        """Return tags: features are float32, and images are accepted."""
         tags = super().__sklearn_tags__()
         tags.target_tags.required = self._takes_labels()
         tags.transformer_tags.preserves_dtype = ["float32"]

@@ -38,7 +38,7 @@ class SolvableMixin:
     encoder: Any
 
     def _begins_solving(self, epochs: int, *, going_on: bool) -> bool:
-        """Say whether a training begins with the closed form."""
+        """Return whether a training begins with the closed form."""
         is_linear = isinstance(self.net_.module_[1], LinearEncoder)
         before = getattr(self, "solver_", "")
         if epochs == 0:
@@ -64,7 +64,7 @@ class SolvableMixin:
         )
 
     def _is_solvable(self) -> bool:
-        """Say whether all that is trained has a closed form."""
+        """Return whether all that is trained has a closed form."""
         return False
 
     def _chosen_encoder(self, layout: Layout) -> Any:
@@ -110,7 +110,7 @@ class SolutionMixin:
 
 
 def is_linear(encoder: Any, *, automatic: bool) -> bool:
-    """Say whether an encoder given as a parameter is linear in fixed features.
+    """Return whether an encoder given as a parameter is linear in fixed features.
 
     Parameters
     ----------

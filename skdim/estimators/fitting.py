@@ -62,7 +62,7 @@ def auto_epochs(n: int) -> int:
 
 
 def check_unchanged(estimator: Any, built: Mapping[str, Any]) -> None:
-    """Refuse to go on with a net that was built from other parameters.
+    """Raise an error if a net to be trained further was built from other parameters.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def check_unchanged(estimator: Any, built: Mapping[str, Any]) -> None:
 
 
 def is_same(now: Any, before: Any) -> bool:
-    """Say whether a parameter is the one it was: equal if it is plain, else the same object."""
+    """Return whether a parameter is the one it was: equal if it is plain, else the same object."""
     plain = (bool, int, float, str, tuple, list, np.generic)
     if isinstance(now, plain) and isinstance(before, plain):
         return bool(now == before)
@@ -226,7 +226,7 @@ def build_net(
 
 
 def check_optimizer(optimizer: Any) -> None:
-    """Refuse an optimizer that wants to compute the loss of a batch more than once.
+    """Raise an error for an optimizer that computes the loss of a batch more than once.
 
     Raises
     ------
@@ -272,7 +272,7 @@ def count_looks(view: Any, rows: Rows) -> int:
 
 
 def check_plan(net: EncoderNet, rows: Rows, plan: Plan, hint: str) -> None:
-    """Refuse, before anything is changed, a training that cannot be gone through with.
+    """Raise an error, before anything is changed, for a training that cannot be completed.
 
     ``hint`` says what to do where there is no score.
 
@@ -340,7 +340,7 @@ def run(net: EncoderNet, rows: Rows, plan: Plan, entropy: int) -> int:
 
 
 def has_dropout(module: nn.Module) -> bool:
-    """Say whether a module draws from torch's global generators when it trains."""
+    """Return whether a module draws from torch's global generators when it trains."""
     return any(isinstance(part, nn.Dropout | nn.Dropout2d) for part in module.modules())
 
 

@@ -19,7 +19,7 @@ UNLABELLED = -1
 def read_labels(
     y: Any, rows: Rows, name: str, classes: NDArray[Any] | None = None
 ) -> tuple[Tensor, NDArray[Any]]:
-    """Give each class of samples a number.
+    """Convert labels to positions in their classes.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def read_labels(
 
 
 def find_labelled(given: NDArray[Any]) -> NDArray[np.bool_]:
-    """Say which rows have a label.
+    """Return which rows have a label.
 
     Raises
     ------
@@ -97,7 +97,7 @@ def find_labelled(given: NDArray[Any]) -> NDArray[np.bool_]:
 
 
 def read_values(labels: NDArray[Any]) -> NDArray[Any]:
-    """Give labels a type of their own, and refuse what are no classes.
+    """Convert labels to one type, and raise an error for what are no classes.
 
     Raises
     ------

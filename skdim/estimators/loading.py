@@ -158,7 +158,7 @@ def make_state(
 
 
 def check_given(given: Mapping[str, Any], needed: set[str]) -> Mapping[str, Any]:
-    """Refuse to go on without what the file could not hold.
+    """Raise an error if what the file could not hold is not given.
 
     Raises
     ------
@@ -206,14 +206,14 @@ def read_settings(said: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_names(tensors: Tensors) -> None:
-    """Refuse tensors of which no part would take notice."""
+    """Raise an error for tensors that no part would load."""
     strange = [name for name in tensors if name.partition(".")[0] not in PARTS]
     if strange:
         raise ValueError(f"It holds tensors that are no weights: {', '.join(strange[:5])}.")
 
 
 def part_of(tensors: Tensors, part: str) -> dict[str, NDArray[Any]]:
-    """Give the tensors whose names begin with that of a part, without it."""
+    """Return the tensors whose names begin with that of a part, without it."""
     return {
         name.removeprefix(f"{part}."): values
         for name, values in tensors.items()
@@ -301,7 +301,7 @@ SCHEMA: dict[str, Check] = {
 
 
 def check_header(header: Mapping[str, Any]) -> None:
-    """Refuse a header that ``save`` would not have written.
+    """Raise an error for a header that ``save`` would not have written.
 
     Raises
     ------
@@ -322,7 +322,7 @@ def check_attributes(
     books: list[dict[str, Any]],
     sizes: Mapping[str, list[int]],
 ) -> None:
-    """Refuse attributes that no fit leaves.
+    """Raise an error for attributes that no fit leaves.
 
     Raises
     ------

@@ -13,7 +13,7 @@ __all__ = ["NATTransformer"]
 
 
 def offered(transformer: Any) -> bool:
-    """Say no, whatever the transformer: points belong to the rows of the fitted set."""
+    """Return False, whatever the transformer: points belong to the rows of the fitted set."""
     return False
 
 

@@ -156,7 +156,7 @@ def any_of(*rules: Rule) -> Rule:
 
 
 def check_parameters(estimator: Any, rules: Mapping[str, Rule]) -> None:
-    """Refuse parameters that their rules do not allow.
+    """Raise an error for parameters that their rules do not allow.
 
     Raises
     ------

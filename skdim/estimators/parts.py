@@ -160,13 +160,13 @@ def measure(module: nn.Module, rows: Rows, name: str) -> Features:
 def find_critics(
     critic: Any, units: int | str
 ) -> Mapping[str, Callable[[int, Any], AbstractCritic]]:
-    """Say how the critics of the local and of the global term are built."""
+    """Describe how the critics of the local and of the global term are built."""
     each = critic if isinstance(critic, Mapping) else {"local": critic, "global": critic}
     return {name: critic_factory(each.get(name, "dot"), units) for name in ("local", "global")}
 
 
 def critic_factory(critic: Any, units: int | str) -> Callable[[int, Any], AbstractCritic]:
-    """Say how one critic is built from the sizes of code and local features."""
+    """Describe how one critic is built from the sizes of code and local features."""
     if not isinstance(critic, str):
         return UserCritic(critic)
     factory = CRITICS[critic]

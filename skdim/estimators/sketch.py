@@ -36,11 +36,11 @@ class Sketch(Rows):
         self.sizes = sizes
 
     def __getitem__(self, numbers: Tensor) -> Tensor:
-        """Give zeros."""
+        """Return zeros."""
         return torch.zeros(len(numbers), *self.layout.shape, device=self.device)
 
     def features(self) -> Features | None:
-        """Give features of two samples that have sizes, but no numbers; None if not known."""
+        """Return features of two samples that have sizes, but no numbers; None if not known."""
         if self.sizes is None:
             return None
         return Features(*(torch.empty(2, *self.sizes[name], device="meta") for name in LAYERS))

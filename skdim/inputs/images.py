@@ -116,7 +116,7 @@ def find_images(folder: Path) -> Iterator[Path]:
 
 
 def check_size(size: Any) -> tuple[int, int]:
-    """Refuse what is no height and width."""
+    """Raise an error unless a value is a height and a width."""
     sides = tuple(size) if isinstance(size, tuple | list) else ()
     whole = [int(side) for side in sides if isinstance(side, Integral)]
     if len(sides) != 2 or len(whole) != 2 or min(whole) < 1:

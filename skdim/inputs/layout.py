@@ -48,7 +48,7 @@ class Layout:
         return (*self.shape[1:], self.shape[0]) if self.channels_last else self.shape
 
     def check_same(self, sample: tuple[int, ...]) -> None:
-        """Refuse images or signals of another shape than those fitted.
+        """Raise an error for images or signals of another shape than those fitted.
 
         Raises
         ------
@@ -65,7 +65,7 @@ class Layout:
             )
 
     def arrange(self, rows: Tensor) -> Tensor:
-        """Give each row the shape of a sample.
+        """Reshape each row to a sample.
 
         Parameters
         ----------
@@ -84,7 +84,7 @@ class Layout:
 
 
 def channels_come_last(shape: Sequence[int], channel_axis: int | None) -> bool:
-    """Tell ``(H, W, C)`` from ``(C, H, W)``.
+    """Distinguish ``(H, W, C)`` from ``(C, H, W)``.
 
     One axis of at most four entries at an end is the channels; failing that, the odd one out
     beside two equal sides is.
@@ -183,7 +183,7 @@ def signal_layout(
 
 
 def check_agreement(sample: tuple[int, ...], image_shape: tuple[int, ...]) -> None:
-    """Refuse an ``image_shape`` that contradicts the samples."""
+    """Raise an error for an ``image_shape`` that contradicts the samples."""
     if len(sample) == 1:
         if math.prod(image_shape) != sample[0]:
             raise ValueError(
@@ -242,7 +242,7 @@ def flatten_rows(X: Any) -> tuple[Any, tuple[int, ...] | None]:
 
 
 def first_of(X: Sequence[Any]) -> Any:
-    """Give the first sample as an array where it is one, else as it stands."""
+    """Return the first sample as an array where it is one, else as it stands."""
     try:
         return np.asarray(X[0])
     except ValueError:

@@ -81,7 +81,7 @@ class ArrayReader(AbstractReader):
         return len(self.array)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Say where a memory map lies: pickled as it stands, it would be read whole."""
+        """Pickle a memory map as its path: pickled as it stands, it would be read whole."""
         state = self.__dict__.copy()
         origin = find_map(self.array)
         if origin is not None and self.array.flags.c_contiguous:
@@ -147,7 +147,7 @@ class ItemReader(AbstractReader):
         return self.first_shape
 
     def fetch(self, numbers: Sequence[int]) -> Iterable[Any]:
-        """Ask for items, one at a time where that is for us to choose."""
+        """Read items, one at a time where the source does not read batches."""
         if callable(getattr(self.items, "__getitems__", None)):
             items: Sequence[Any] = self.items.__getitems__(numbers)
             if len(items) != len(numbers):
@@ -158,7 +158,7 @@ class ItemReader(AbstractReader):
         return (self.fetch_one(number) for number in numbers)
 
     def fetch_one(self, number: int) -> Any:
-        """Ask for an item, and say which one if that fails."""
+        """Read an item, and name it in the error if that fails."""
         try:
             return self.items[number]
         except Exception as error:
@@ -175,7 +175,7 @@ class ItemReader(AbstractReader):
         return checked(batch, numbers)
 
     def same_kind(self, sample: NDArray[Any], number: int) -> NDArray[Any]:
-        """Refuse a sample that is not what the first one promised."""
+        """Raise an error for a sample of another shape or type than the first one."""
         if sample.shape != self.first_shape:
             raise ValueError(
                 f"Sample {number} of X has shape {sample.shape}, but sample 0 has shape "
@@ -248,7 +248,7 @@ def number_type(dtype: np.dtype[Any], what: str) -> np.dtype[Any]:
 
 
 def checked(batch: NDArray[Any], numbers: NDArray[np.intp]) -> Tensor:
-    """Refuse NaN and infinity, where the batch still is on the CPU.
+    """Raise an error for NaN and infinity, where the batch still is on the CPU.
 
     Raises
     ------

@@ -88,7 +88,7 @@ def moments_of(block: NDArray[np.float64]) -> Moments:
 
 
 def merged(one: Moments, other: Moments) -> Moments:
-    """Give the moments of two blocks together."""
+    """Return the moments of two blocks together."""
     count = one[0] + other[0]
     apart = other[1] - one[1]
     mean = one[1] + apart * (other[0] / count)

@@ -110,7 +110,7 @@ class Stream:
 
 
 def check_data(data: Any) -> None:
-    """Refuse what gives no samples by number."""
+    """Raise an error for an object that does not return samples by number."""
     kind = type(data).__name__
     if isinstance(data, IterableDataset):
         raise TypeError(
@@ -132,7 +132,7 @@ def check_data(data: Any) -> None:
 
 
 def check_number(name: str, value: Any, least: int) -> None:
-    """Refuse what is no whole number of at least so much."""
+    """Raise an error unless a value is an integer of at least a minimum."""
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise TypeError(f"{name}={value!r} must be a whole number.")
     if value < least:

@@ -156,6 +156,6 @@ class Failure:
 
 
 def worker_number() -> int:
-    """Tell which worker this process is."""
+    """Return the number of this worker process; 0 in the main process."""
     info = torch.utils.data.get_worker_info()
     return info.id if info else 0

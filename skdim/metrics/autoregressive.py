@@ -82,7 +82,7 @@ class AutoregressiveMixture(nn.Module):
         self.register_buffer("least_scales", torch.from_numpy(least_scales).float())
 
     def forward(self, inputs: Tensor, values: Tensor) -> Tensor:
-        """Give log densities, times the square root of 2 pi.
+        """Return log densities, times the square root of 2 pi.
 
         Parameters
         ----------
@@ -104,7 +104,7 @@ class AutoregressiveMixture(nn.Module):
 
 
 def inputs_of(scores: Columns, whitened: Columns) -> Tensor:
-    """Give a network more to start from than normal scores, and nothing that is out of bounds.
+    """Add inputs to normal scores, all of them bounded.
 
     Whitened scores are: codes close to a curved surface are at hundreds of standard deviations
     there.

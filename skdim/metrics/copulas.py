@@ -44,7 +44,7 @@ def fit_copula(scores: Columns) -> Columns:
 
 
 def candidates(scores: Columns) -> list[Columns]:
-    """Give the correlation matrices (d, d) that may be behind some rows."""
+    """Return the correlation matrices (d, d) that may be behind some rows."""
     d = scores.shape[1]
     seen: Columns = np.corrcoef(scores, rowvar=False).reshape(d, d).astype(np.float64)
     off = np.eye(d) == 0

@@ -45,7 +45,7 @@ def whitening(columns: Columns) -> Columns:
 
 
 def denoised(correlations: Columns, n: int) -> dict[str, Columns]:
-    """Give the correlations of whitened variables as they are, and what may be behind them.
+    """Return the correlations of whitened variables as they are, and what may be behind them.
 
     Parameters
     ----------

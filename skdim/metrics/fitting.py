@@ -39,7 +39,7 @@ class Training:
     weight_decay: float = 1e-2
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be trained with."""
+        """Raise an error for settings that cannot be trained with."""
         for name, least in (("max_epochs", 0), ("batch_size", 2)):
             value = getattr(self, name)
             if not isinstance(value, Integral) or value < least:

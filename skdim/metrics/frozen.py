@@ -43,7 +43,7 @@ def frozen_features(transformer: Any, X: Any, layer: str) -> NDArray[np.float32]
 
 
 def check_layers(transformer: Any, layers: Sequence[str]) -> tuple[str, ...]:
-    """Refuse layers that a transformer does not give.
+    """Raise an error for layers that a transformer does not give.
 
     Returns
     -------
@@ -76,7 +76,7 @@ def check_layers(transformer: Any, layers: Sequence[str]) -> tuple[str, ...]:
 
 
 def check_lengths(**arrays: Any) -> None:
-    """Refuse arrays that do not belong together.
+    """Raise an error for arrays that do not belong together.
 
     Raises
     ------
@@ -90,7 +90,7 @@ def check_lengths(**arrays: Any) -> None:
 
 
 def find_device(transformer: Any, device: Any) -> torch.device:
-    """Say where to compute.
+    """Return the device to compute on.
 
     Parameters
     ----------

@@ -11,7 +11,7 @@ __all__ = ["hold_out", "number_classes"]
 
 
 def number_classes(y: Any, name: str, classes: NDArray[Any]) -> NDArray[np.int64]:
-    """Give each label the number of its class.
+    """Return the number of the class of each label.
 
     Parameters
     ----------

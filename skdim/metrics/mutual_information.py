@@ -47,7 +47,7 @@ class Sides(NamedTuple):
     z: Tensor
 
     def rows(self, of: Any) -> "Sides":
-        """Give some rows."""
+        """Return some rows."""
         return Sides(self.x[of], self.z[of])
 
 
@@ -228,7 +228,7 @@ def check_names(bound: str, critic: str | MakeCritic | None) -> MakeCritic | Non
 
 @contextmanager
 def turn(seed: int, *, alone: bool) -> Iterator[Generator]:
-    """Give a generator; seed the global ones too where a user's network may draw from them."""
+    """Return a generator; seed the global ones too where a user's network may draw from them."""
     if alone:
         yield Generator().manual_seed(seed)
         return
@@ -285,7 +285,7 @@ def fit_correlations(x: Columns, z: Columns) -> Columns:
 
 
 def judge(critic: Any, held_out: Sides, bound: Bound) -> tuple[float, float]:
-    """Give the bound of either half of some rows, each with all of them for negatives."""
+    """Return the bound of either half of some rows, each with all of them for negatives."""
     n = len(held_out.x)
     with torch.no_grad():
         block_samples = max(1, MAX_FLOATS // (n * critic.pair_floats))

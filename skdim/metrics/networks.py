@@ -27,7 +27,7 @@ WAVES = 8
 
 
 def features(scores: Columns, whitened: Columns) -> Tensor:
-    """Give a network more to start from than normal scores, which are slow to bend.
+    """Add inputs to normal scores, from which alone a network learns slowly.
 
     Lengths are what heavy tails share, and cosines of the ranks tell nearby values apart. Few
     columns get many of them, many columns few.
@@ -47,7 +47,7 @@ def features(scores: Columns, whitened: Columns) -> Tensor:
 
 
 def waves(scores: Columns) -> list[Columns]:
-    """Give cosines of the ranks behind normal scores (n, d), each (n, d); none of many columns."""
+    """Return cosines of the ranks behind normal scores (n, d), each (n, d); none if d is large."""
     ranks = ndtr(scores)
     return [
         np.asarray(math.sqrt(2) * np.cos(math.pi * wave * ranks))
@@ -156,5 +156,5 @@ class NormalPlus(AbstractCritic):
         return scores + MOST_ADDED * torch.tanh(added / MOST_ADDED)
 
     def projected(self, code: Tensor, local: Tensor) -> tuple[Join, Tensor, Tensor]:
-        """Give the join and both projections, as ``skdim.pairs`` takes them."""
+        """Return the join and both projections, as ``skdim.pairs`` takes them."""
         return self.join, self.project_code(code), self.project_local(local)

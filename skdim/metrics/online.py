@@ -94,7 +94,7 @@ class OnlineProbe(Callback):
         self.random_state = random_state
 
     def on_train_begin(self, net: Any, X: Rows, **kwargs: Any) -> None:
-        """Refuse, before the first epoch, what cannot be probed; read samples as training does."""
+        """Check before the first epoch what is to be probed; read samples as training does."""
         self.check()
         classes = np.unique(column_or_1d(self.y))
         labels = number_classes(self.y, "y", classes)
@@ -135,13 +135,13 @@ class OnlineProbe(Callback):
         del self.train_, self.test_
 
     def make_classifier(self) -> Any:
-        """Give a classifier that has seen nothing."""
+        """Return an untrained classifier."""
         if self.classifier is None:
             return make_pipeline(StandardScaler(), RidgeClassifier())
         return clone(self.classifier)
 
     def check(self) -> None:
-        """Refuse what does not need the transformer's shapes to be seen wrong.
+        """Check what can be checked without the transformer's shapes.
 
         Raises
         ------
@@ -184,7 +184,7 @@ def read_rows(X: ArrayLike, name: str, layout: Layout, device: torch.device) -> 
 
 
 def read_layer(module: nn.Module, rows: Rows, layer: str) -> NDArray[np.float32]:
-    """Give features as an array of shape (n, d), maps flattened."""
+    """Return features as an array of shape (n, d), maps flattened."""
     features = torch.cat(list(encode_rows(module, rows, layer))).flatten(1)
     array: NDArray[np.float32] = features.float().cpu().numpy()
     return array

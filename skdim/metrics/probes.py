@@ -50,7 +50,7 @@ class Grid:
     ends_at_fall: bool = False
 
     def settings(self, n: int) -> list[float]:
-        """Give the values for n samples to train on."""
+        """Return the values for n samples to train on."""
         if self.parameter == "k":
             return [value for value in self.values if value <= n]
         return [value / n for value in self.values]
@@ -229,7 +229,7 @@ def probe_scores(
 
 
 def summary(chosen: Sequence[Chosen], scores: Sequence[float], seconds: float) -> dict[str, Any]:
-    """Give a line of the table: what came out, seed by seed."""
+    """Return a line of the table: what came out, seed by seed."""
     return {
         "accuracy": float(np.mean(scores)),
         "spread": float(np.std(scores, ddof=1)) if len(scores) > 1 else float("nan"),
@@ -288,7 +288,7 @@ def noting_convergence() -> Iterator[list[str]]:
 
 
 def check_probes(probes: Sequence[str]) -> tuple[str, ...]:
-    """Refuse probes that there are not."""
+    """Raise an error for unknown probes."""
     given = (probes,) if isinstance(probes, str) else tuple(probes)
     unknown = [probe for probe in given if probe not in PROBES]
     if unknown or not given:
@@ -298,7 +298,7 @@ def check_probes(probes: Sequence[str]) -> tuple[str, ...]:
 
 
 def check_numbers(n_seeds: int, validation_fraction: float, max_epochs: int) -> None:
-    """Refuse numbers that leave nothing to train, to choose by or to average."""
+    """Raise an error for numbers that leave nothing to train, to choose by or to average."""
     for name, value in {"n_seeds": n_seeds, "max_epochs": max_epochs}.items():
         if not isinstance(value, Integral) or value < 1:
             raise ValueError(f"{name}={value!r}. It must be a whole number of at least 1.")
@@ -309,7 +309,7 @@ def check_numbers(n_seeds: int, validation_fraction: float, max_epochs: int) -> 
 
 
 def as_table(rows: list[dict[str, Any]]) -> Any:
-    """Give a DataFrame, or the rows as they are where pandas is not installed."""
+    """Return a DataFrame, or the rows as they are where pandas is not installed."""
     try:
         from pandas import DataFrame  # noqa: PLC0415 - an optional package
     except ImportError:

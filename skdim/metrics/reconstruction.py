@@ -136,7 +136,7 @@ def read_images(
 
 
 def find_range(given: tuple[float, float] | None, rows: Rows) -> tuple[float, float]:
-    """Give the lowest and the highest value of a pixel.
+    """Return the lowest and the highest value of a pixel.
 
     Raises
     ------

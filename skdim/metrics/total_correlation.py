@@ -32,7 +32,7 @@ class Rows(NamedTuple):
     offsets: Tensor
 
     def some(self, of: Any) -> "Rows":
-        """Give some rows."""
+        """Return some rows."""
         return Rows(*(part[of] for part in self))
 
 
@@ -180,7 +180,7 @@ def warn_of_rank(columns: Columns, tolerance: float, estimate: float) -> None:
 
 
 def step_of(z: Any) -> float:
-    """Give the relative step between numbers of the type of z."""
+    """Return the relative step between numbers of the type of z."""
     name = str(getattr(z, "dtype", "")).removeprefix("torch.")
     return float(np.finfo(name if name in {"float16", "float32"} else "float64").eps)
 

@@ -102,7 +102,7 @@ class AbstractObjective(nn.Module, ABC):
 
     @abstractmethod
     def score(self, features: Features, batch: Batch) -> Tensor | None:
-        """Say how good an encoder is that was trained so, on samples as they are.
+        """Score an encoder on samples as they are.
 
         Adversaries make the sum of the terms measure nothing, so that this is what early
         stopping and ``score`` look at.
@@ -164,7 +164,7 @@ class Together(AbstractObjective):
         return terms
 
     def score(self, features: Features, batch: Batch) -> Tensor | None:
-        """Give the score of the first objective that has one."""
+        """Return the score of the first objective that has one."""
         for objective in self:
             score = objective.score(features, batch)
             if score is not None:
@@ -181,7 +181,7 @@ class Together(AbstractObjective):
 
 
 def frozen(module: nn.Module, *args: Any) -> Any:
-    """Ask a module without moving it.
+    """Evaluate a module without changing its parameters or statistics.
 
     Gradients flow through to the arguments, none reaches the weights, and buffers such as
     running means stay as they were. One optimizer can so train two players at once, each seeing
@@ -204,7 +204,7 @@ def frozen(module: nn.Module, *args: Any) -> Any:
 
 
 def one_code(features: Features) -> Tensor:
-    """Give one code a sample, as ``transform`` does: several globals are averaged.
+    """Return one code a sample, as ``transform`` does: several globals are averaged.
 
     Returns
     -------

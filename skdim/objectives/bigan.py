@@ -65,7 +65,7 @@ class BidirectionalGAN(AbstractObjective):
         self.gradient_penalty = gradient_penalty
 
     def forward(self, looks: Sequence[Features], batch: Batch) -> dict[str, Tensor]:
-        """Give the terms of the three players; see ``AbstractObjective.forward``."""
+        """Return the terms of the three players; see ``AbstractObjective.forward``."""
         x = self.standardise(batch.x.float())
         x = x.repeat(len(looks), *[1] * (x.ndim - 1))
         codes = torch.cat([self.squashed(look) for look in looks])
@@ -80,7 +80,7 @@ class BidirectionalGAN(AbstractObjective):
         }
 
     def told_apart(self, given: tuple[Tensor, Tensor], made_up: tuple[Tensor, Tensor]) -> Tensor:
-        """Give the discriminator's loss on the two kinds of pairs, both without a past."""
+        """Return the discriminator's loss on the two kinds of pairs, both without a past."""
         if not self.gradient_penalty:
             return loss_of(self.discriminator(*given), self.discriminator(*made_up))
         # A compiler cannot differentiate what it compiled twice.
@@ -93,11 +93,11 @@ class BidirectionalGAN(AbstractObjective):
         return loss
 
     def squashed(self, look: Features) -> Tensor:
-        """Give one code a sample, in the range of the prior."""
+        """Return one code a sample, in the range of the prior."""
         return self.prior.squash(one_code(look))
 
     def score(self, features: Features, batch: Batch) -> Tensor:
-        """Give minus the mean squared error of what the generator makes of the codes.
+        """Return minus the mean squared error of what the generator makes of the codes.
 
         In units of the variance of a channel: adversaries' losses say how the game stands, this
         says how far the generator undoes the encoder.
@@ -118,7 +118,7 @@ def penalised(
     made_up: tuple[Tensor, Tensor],
     coefficient: float,
 ) -> Tensor:
-    """Give the discriminator's loss with its gradient penalty."""
+    """Return the discriminator's loss with its gradient penalty."""
     points = [part.detach().requires_grad_() for part in given]
     logits = discriminator(*points)
     gradients = torch.autograd.grad(in_full(logits).sum(), points, create_graph=True)

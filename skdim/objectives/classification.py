@@ -58,7 +58,7 @@ class Classification(AbstractObjective):
         )
 
     def forward(self, looks: Sequence[Features], batch: Batch) -> dict[str, Tensor]:
-        """Give the one term, and note how many of the labelled samples were told right."""
+        """Return the one term, and note how many of the labelled samples were told right."""
         logits = self.classifier(torch.cat([flat_layer(look, self.layer) for look in looks]))
         classes = batch.y.repeat(len(looks))
         # Sums and counts, and no selection: how many are labelled is known to the device only.

@@ -48,7 +48,7 @@ class AxisClassifier(nn.Module):
             self.choose.bias.copy_(torch.cat(list(laws)).log())
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        """Give logits of each axis.
+        """Return logits of each axis.
 
         Parameters
         ----------
@@ -115,7 +115,7 @@ class AbstractCoordinates(AbstractObjective):
     places: Tensor
 
     def forward(self, looks: Sequence[Features], batch: Batch) -> dict[str, Tensor]:
-        """Give the one term, and note the share of right answers as NAME_accuracy."""
+        """Return the one term, and note the share of right answers as NAME_accuracy."""
         tasks = [
             self.task(looks[code], looks[at].local, batch.generator) for code, at in self.looks
         ]
@@ -126,13 +126,13 @@ class AbstractCoordinates(AbstractObjective):
     @staticmethod
     @abstractmethod
     def law(side: int) -> Tensor:
-        """Give the probabilities of the classes of an axis of so many places."""
+        """Return the probabilities of the classes of an axis of so many places."""
 
     @abstractmethod
     def task(
         self, of_code: Features, local: Tensor, generator: Generator
     ) -> tuple[Sequence[Tensor], Tensor]:
-        """Ask for places: logits (n, l, classes) of each axis, and what is right (n, l, axes)."""
+        """Return logits (n, l, classes) of each axis, and the right classes (n, l, axes)."""
 
     def score(self, features: Features, batch: Batch) -> None:
         """Measure nothing: this helps a code, but says little of it."""
@@ -166,13 +166,13 @@ class AbsoluteCoordinates(AbstractCoordinates):
 
     @staticmethod
     def law(side: int) -> Tensor:
-        """Give the law of a uniform place."""
+        """Return the law of a uniform place."""
         return torch.full((side,), 1 / side)
 
     def task(
         self, of_code: Features, local: Tensor, generator: Generator
     ) -> tuple[Sequence[Tensor], Tensor]:
-        """Ask every location for its own place."""
+        """Predict the place of every location."""
         here = local.flatten(2).mT
         places = self.places.expand(len(here), -1, -1)
         return self.classifier(one_code(of_code)[:, None], here), places
@@ -207,13 +207,13 @@ class RelativeCoordinates(AbstractCoordinates):
 
     @staticmethod
     def law(side: int) -> Tensor:
-        """Give the law of the difference of two uniform places."""
+        """Return the law of the difference of two uniform places."""
         return (side - torch.arange(1 - side, side).abs()) / side**2
 
     def task(
         self, of_code: Features, local: Tensor, generator: Generator
     ) -> tuple[Sequence[Tensor], Tensor]:
-        """Ask every location for its distance from another one."""
+        """Predict the distance of every location from another one."""
         here = local.flatten(2).mT
         n, n_locations, channels = here.shape
         other = torch.randint(
@@ -226,7 +226,7 @@ class RelativeCoordinates(AbstractCoordinates):
 
 
 def check_grid(grid: tuple[int, ...]) -> tuple[int, ...]:
-    """Refuse a map of a single location.
+    """Raise an error for a map of a single location.
 
     Raises
     ------

@@ -63,7 +63,7 @@ class ContextPrediction(AbstractObjective):
         )
 
     def forward(self, looks: Sequence[Features], batch: Batch) -> dict[str, Tensor]:
-        """Give minus the bound; see ``AbstractObjective.forward``."""
+        """Return minus the bound; see ``AbstractObjective.forward``."""
         return {"prediction": -torch.stack([self.bound(look) for look in looks]).mean()}
 
     def score(self, features: Features, batch: Batch) -> Tensor:
@@ -151,7 +151,7 @@ def unseen_rows(encoder: nn.Module, shape: tuple[int, ...], most: int = 5) -> li
 
 
 def pixels_seen(layer: Tensor, x: Tensor) -> Tensor:
-    """Say which pixels each row of a layer depends on: truth values (rows, pixels)."""
+    """Return which pixels each row of a layer depends on: truth values (rows, pixels)."""
     seen = []
     for row in layer.unbind(dim=2):
         (gradient,) = torch.autograd.grad(row, x, torch.randn_like(row), retain_graph=True)

@@ -99,7 +99,7 @@ class Information(AbstractObjective):
             self.critic.train(training)
 
     def forward(self, looks: Sequence[Features], batch: Batch) -> dict[str, Tensor]:
-        """Give minus the weighted bound, and what it costs; see ``AbstractObjective.forward``."""
+        """Return minus the weighted bound, and what it costs; see ``AbstractObjective.forward``."""
         bounds, lengths = [], []
         for code, at in self.looks:
             projected = self.critic.project_code(looks[code].code)

@@ -48,7 +48,7 @@ class PriorMatching(AbstractObjective):
         self.weight = weight
 
     def forward(self, looks: Sequence[Features], batch: Batch) -> dict[str, Tensor]:
-        """Give the terms of the two players; see ``AbstractObjective.forward``."""
+        """Return the terms of the two players; see ``AbstractObjective.forward``."""
         codes = torch.cat([all_globals(look.code) for look in looks])
         codes = self.prior.squash(codes)
         drawn = self.prior.sample(codes.shape, batch.generator, codes.device, codes.dtype)
@@ -57,7 +57,7 @@ class PriorMatching(AbstractObjective):
         return {"prior": self.weight * softplus(-fooled).mean(), "discriminator": loss}
 
     def told_apart(self, drawn: Tensor, codes: Tensor) -> Tensor:
-        """Give the discriminator's loss on draws and codes, both (n, d) and without a past."""
+        """Return the discriminator's loss on draws and codes, both (n, d) and without a past."""
         coefficient = self.prior.gradient_penalty
         if not coefficient:
             real, fake = self.discriminator(drawn), self.discriminator(codes)
@@ -82,7 +82,7 @@ def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
 
 
 def penalised(discriminator: nn.Module, drawn: Tensor, codes: Tensor, coefficient: float) -> Tensor:
-    """Give the discriminator's loss with its gradient penalty."""
+    """Return the discriminator's loss with its gradient penalty."""
     given = [drawn.detach().requires_grad_(), codes.detach().requires_grad_()]
     logits = [discriminator(points) for points in given]
     penalties = [

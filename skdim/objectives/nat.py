@@ -65,7 +65,7 @@ class NoiseAsTargets(AbstractObjective):
 
 
 def on_sphere(look: Features) -> Tensor:
-    """Give one code a sample, of length 1 and in single precision at least."""
+    """Return one code a sample, of length 1 and in single precision at least."""
     return normalize(in_full(one_code(look)), dim=1)
 
 

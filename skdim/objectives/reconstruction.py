@@ -43,15 +43,15 @@ class Reconstruction(AbstractObjective):
         self.weight = weight
 
     def forward(self, looks: Sequence[Features], batch: Batch) -> dict[str, Tensor]:
-        """Give the one term; see ``AbstractObjective.forward``."""
+        """Return the one term; see ``AbstractObjective.forward``."""
         return {"reconstruction": self.weight * self.error(looks, batch)}
 
     def score(self, features: Features, batch: Batch) -> Tensor:
-        """Give minus the mean squared error; see ``AbstractObjective.score``."""
+        """Return minus the mean squared error; see ``AbstractObjective.score``."""
         return -self.error([features], batch)
 
     def error(self, looks: Sequence[Features], batch: Batch) -> Tensor:
-        """Give the mean squared error over looks, samples and their numbers; shape ()."""
+        """Return the mean squared error over looks, samples and their numbers; shape ()."""
         decoded = in_full(self.decoder(torch.cat([one_code(look) for look in looks])))
         wanted = self.standardise(batch.x)
         # Broadcast, not repeated: the looks of a sample are compared with the same numbers.

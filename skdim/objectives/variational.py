@@ -80,17 +80,17 @@ class Variational(AbstractObjective):
         self.variance = variance
 
     def forward(self, looks: Sequence[Features], batch: Batch) -> dict[str, Tensor]:
-        """Give the two terms, averaged over looks; see ``AbstractObjective.forward``."""
+        """Return the two terms, averaged over looks; see ``AbstractObjective.forward``."""
         log_density, divergence = self.parts(looks, batch)
         return {"reconstruction": -log_density.mean(), "kl": self.beta * divergence.mean()}
 
     def score(self, features: Features, batch: Batch) -> Tensor:
-        """Give the bound in nats a sample, without ``beta``; see ``AbstractObjective.score``."""
+        """Return the bound in nats a sample, without ``beta``; see ``AbstractObjective.score``."""
         log_density, divergence = self.parts([features], batch)
         return (log_density - divergence).mean()
 
     def parts(self, looks: Sequence[Features], batch: Batch) -> tuple[Tensor, Tensor]:
-        """Give the two parts of the bound.
+        """Return the two parts of the bound.
 
         Returns
         -------
@@ -110,7 +110,7 @@ class Variational(AbstractObjective):
         return log_density, divergence.reshape(len(looks), -1)
 
     def posterior(self, looks: Sequence[Features]) -> tuple[Tensor, Tensor]:
-        """Say how the codes of all looks are distributed.
+        """Return the parameters of the codes' distribution, for all looks.
 
         Returns
         -------
@@ -124,7 +124,7 @@ class Variational(AbstractObjective):
 
 
 def gaussian_log_density(x: Tensor, mean: Tensor, variance: float) -> Tensor:
-    """Give the log density of a Gaussian of independent coordinates of one variance, in nats.
+    """Return the log density of a Gaussian of independent coordinates of one variance, in nats.
 
     Parameters
     ----------
@@ -141,7 +141,7 @@ def gaussian_log_density(x: Tensor, mean: Tensor, variance: float) -> Tensor:
 
 
 def gaussian_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """Give the Kullback-Leibler divergence of independent Gaussians from standard normal ones.
+    """Return the Kullback-Leibler divergence of independent Gaussians from standard normal ones.
 
     Parameters
     ----------

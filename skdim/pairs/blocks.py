@@ -50,13 +50,13 @@ class Task:
     block_samples: int
 
     def statistics(self, taken: Sequence[Tensor], block: slice) -> tuple[Tensor, Tensor]:
-        """Give gain and cost of the anchors of a block, from its codes and what they meet."""
+        """Return gain and cost of the anchors of a block, from its codes and what they meet."""
         code, *met = taken
         return self.bound.anchors(*score_block(self.join, code, met, block))
 
 
 def statistics_of(task: Task, code: Tensor, local: Tensor) -> tuple[Tensor, Tensor]:
-    """Give the statistics of all anchors, in blocks, without a gradient."""
+    """Return the statistics of all anchors, in blocks, without a gradient."""
     statistics = []
     with torch.no_grad():
         for block in consecutive(len(code), task.block_samples):
@@ -67,7 +67,7 @@ def statistics_of(task: Task, code: Tensor, local: Tensor) -> tuple[Tensor, Tens
 
 
 def with_gradient(task: Task, code: Tensor, local: Tensor) -> Tensor:
-    """Give the bound in blocks, ready for backward."""
+    """Return the bound in blocks, ready for backward."""
     weights = leaves_behind(task.join, code, local)
     bound: Tensor = InBlocks.apply(task, code, local, *weights)  # type: ignore[no-untyped-call]
     return bound
@@ -100,7 +100,7 @@ class InBlocks(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, task: Task, code: Tensor, local: Tensor, *weights: Tensor) -> Tensor:
-        """Give the bound, and keep its gradient in code, local and weights."""
+        """Return the bound, and keep its gradient in code, local and weights."""
         shares = shares_of(task, code, local)
         # Many blocks add to one gradient: in at least single precision.
         given = [code, local, *weights]
@@ -134,7 +134,7 @@ class InBlocks(torch.autograd.Function):
 
 
 def shares_of(task: Task, code: Tensor, local: Tensor) -> tuple[Tensor, ...]:
-    """Give the total's gradient in the two statistics of every anchor."""
+    """Return the total's gradient in the two statistics of every anchor."""
     if task.bound.additive:
         dtype = torch.promote_types(code.dtype, torch.float32)
         # The same everywhere.

@@ -18,7 +18,7 @@ class AbstractChoice(ABC):
 
     @abstractmethod
     def take(self, local: Tensor, block: slice) -> tuple[Tensor, ...]:
-        """Give what the codes of a block of samples are joined with.
+        """Return what the codes of a block of samples are joined with.
 
         Parameters
         ----------
@@ -45,7 +45,7 @@ class Every(AbstractChoice):
     """Every location of every other sample."""
 
     def take(self, local: Tensor, block: slice) -> tuple[Tensor, ...]:
-        """Give all locations, the own among them."""
+        """Return all locations, the own among them."""
         return (local,)
 
     def give_back(self, gradient: Tensor, added: Sequence[Tensor], block: slice) -> None:
@@ -61,7 +61,7 @@ class Next(AbstractChoice):
     """The locations of the next sample, and of the first for the last."""
 
     def take(self, local: Tensor, block: slice) -> tuple[Tensor, ...]:
-        """Give two slices; nothing is copied but for the last block."""
+        """Return two slices; nothing is copied but for the last block."""
         false = local[block.start + 1 : block.stop + 1]
         if block.stop == len(local):
             false = torch.cat([false, local[:1]])

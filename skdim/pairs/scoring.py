@@ -13,7 +13,7 @@ Join = Callable[[Tensor, Tensor], Tensor]
 
 
 def split_pairs(scores: Tensor) -> tuple[Tensor, Tensor]:
-    """Tell true from false pairs among the scores of all pairs.
+    """Split the scores of all pairs into those of true and of false pairs.
 
     Parameters
     ----------
@@ -131,7 +131,7 @@ def score_block(
 
 
 def in_full(scores: Tensor) -> Tensor:
-    """Give scores in at least single precision: sums of many exponentials need it."""
+    """Return scores in at least single precision: sums of many exponentials need it."""
     return scores.to(torch.promote_types(scores.dtype, torch.float32))
 
 

@@ -118,7 +118,7 @@ def read_file(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Tensors]:
 
 
 def check_start(path: Path) -> None:
-    """Look at the size of the header before anything is read.
+    """Check the size of the header before anything is read.
 
     Raises
     ------
@@ -141,7 +141,7 @@ def check_start(path: Path) -> None:
 
 
 def metadata_of(path: Any, metadata: Mapping[str, str] | None) -> tuple[str, str]:
-    """Give the text of the header, and the digest.
+    """Return the text of the header, and the digest.
 
     Raises
     ------
@@ -210,7 +210,7 @@ def digest_of(text: str, tensors: Mapping[str, NDArray[Any]]) -> str:
 
 
 def check_finite(tensors: Mapping[str, NDArray[Any]], text: str) -> None:
-    """Refuse weights that are no numbers.
+    """Raise an error for weights that are no numbers.
 
     Raises
     ------

@@ -35,7 +35,7 @@ def update_header(header: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def update_parameters(said: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the encoder the name that it has now."""
+    """Rename the encoder to its present name."""
     if "encoder" not in said:
         return dict(said)
     encoder = said["encoder"]

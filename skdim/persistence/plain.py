@@ -85,7 +85,7 @@ def encode(value: Any) -> Any:
 
 
 def decode(said: Any) -> Any:
-    """Give back what ``encode`` put in plain words.
+    """Decode what ``encode`` returned.
 
     Raises
     ------

@@ -16,7 +16,7 @@ class VersionWarning(UserWarning):
 
 
 def versions() -> dict[str, str]:
-    """Give the versions that the numbers of a transformer depend on.
+    """Return the versions that the numbers of a transformer depend on.
 
     Returns
     -------

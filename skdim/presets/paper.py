@@ -8,7 +8,7 @@ __all__ = ["dim_global", "dim_local", "dim_local_global"]
 
 
 def common() -> dict[str, Any]:
-    """Give what all trainings of the paper share."""
+    """Return what all trainings of the paper share."""
     return {
         "n_components": 64,
         "encoder": "dcgan",
@@ -24,7 +24,7 @@ def common() -> dict[str, Any]:
 
 
 def dim_local(bound: str = "infonce") -> dict[str, Any]:
-    """Give the settings of the paper's DIM(L): the local term, and a little of the prior.
+    """Return the settings of the paper's DIM(L): the local term, and a little of the prior.
 
     The weights are 0 (global), 1 (local) and 0.1 (prior); the critic is "encode and dot" with 2048
     units, at 14 times the cost of the encoder: ``{"critic": "dot"}`` trains in a fraction of the
@@ -72,7 +72,7 @@ def dim_local(bound: str = "infonce") -> dict[str, Any]:
 
 
 def dim_global(bound: str = "jsd") -> dict[str, Any]:
-    """Give the settings of the paper's DIM(G): the global term and the prior, both in full.
+    """Return the settings of the paper's DIM(G): the global term and the prior, both in full.
 
     The weights are 1 (global), 0 (local) and 1 (prior). The critic is the paper's own of this term:
     a network of 512-512-1 on the code and the flattened last map. Table 1 has 52.2 % on the last
@@ -106,7 +106,7 @@ def dim_global(bound: str = "jsd") -> dict[str, Any]:
 
 
 def dim_local_global(bound: str = "jsd") -> dict[str, Any]:
-    """Give the settings of the paper's DIM(L+G): both terms of information together.
+    """Return the settings of the paper's DIM(L+G): both terms of information together.
 
     The weights are 0.5 (global) and 0.1 (local), each with its own critic as in :func:`dim_local`
     and :func:`dim_global`. The paper names no weight of the prior here; 0.1 is that of DIM(L).

@@ -42,12 +42,12 @@ def reference_adam(params: Iterable[nn.Parameter], lr: float) -> torch.optim.Opt
 
 
 def penalised_prior() -> Prior:
-    """Give the uniform prior with the reference's gradient penalty."""
+    """Return the uniform prior with the reference's gradient penalty."""
     return replace(PRIORS["uniform"], gradient_penalty=1.0)
 
 
 def mirrored(x: Tensor, generator: Generator) -> tuple[Tensor, ...]:
-    """Look once at each image, half of them mirrored left to right."""
+    """Return one view of each image, half of them mirrored left to right."""
     drawn = torch.rand((len(x), 1, 1, 1), generator=generator, device=x.device)
     return (torch.where(drawn < 0.5, x.flip(-1), x),)
 
@@ -68,5 +68,5 @@ def keras_discriminator(code_features: int) -> nn.Module:
 
 
 def keras_prior() -> Prior:
-    """Give the uniform prior with the Keras tutorial's discriminator."""
+    """Return the uniform prior with the Keras tutorial's discriminator."""
     return replace(PRIORS["uniform"], discriminator=keras_discriminator)

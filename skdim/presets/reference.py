@@ -8,7 +8,7 @@ __all__ = ["reference_cifar10", "reference_stl10"]
 
 
 def common() -> dict[str, Any]:
-    """Give what both commands share: the local term alone, and the defaults of the code."""
+    """Return what both commands share: the local term alone, and the defaults of the code."""
     return {
         "n_components": 64,
         "global_weight": 0.0,
@@ -23,7 +23,7 @@ def common() -> dict[str, Any]:
 
 
 def reference_cifar10() -> dict[str, Any]:
-    """Give the settings of the README's command for CIFAR-10.
+    """Return the settings of the README's command for CIFAR-10.
 
     ``local classifier --d.source CIFAR10 --t.epochs 1000``: the encoder of Table 1 and the local
     term alone, by Jensen-Shannon. The README promises 71 to 72 % for the classifier that is trained
@@ -58,7 +58,7 @@ def reference_cifar10() -> dict[str, Any]:
 
 
 def reference_stl10() -> dict[str, Any]:
-    """Give the settings of the README's command for STL-10, with several globals.
+    """Return the settings of the README's command for STL-10, with several globals.
 
     ``local classifier --d.source STL10 --encoder_config foldmultialex64x64 --local.mode nce
     --output_units 0 --local.mi_units 1024 --t.epochs 200`` on 64x64 images, half of them mirrored:

@@ -20,7 +20,7 @@ KERAS_WEIGHTS: Mapping[str, tuple[float, float, float]] = MappingProxyType(
 
 
 def pytorch_tutorial() -> dict[str, Any]:
-    """Give the settings of a widely read PyTorch tutorial on Deep InfoMax.
+    """Return the settings of a widely read PyTorch tutorial on Deep InfoMax.
 
     Four unpadded convolutions, concatenating critics on a local map of 26x26 (for 32x32 images),
     the maps of the next sample as false pairs, Jensen-Shannon bounds weighted 0.5 (global), 1.0
@@ -76,7 +76,7 @@ def pytorch_tutorial() -> dict[str, Any]:
 
 
 def keras_tutorial(weights: str = "local") -> dict[str, Any]:
-    """Give the settings of a widely read Keras tutorial on Deep InfoMax for MNIST.
+    """Return the settings of a widely read Keras tutorial on Deep InfoMax for MNIST.
 
     One 6x6 convolution of stride 5 and 1x1 convolutions, a code of 32, concatenating critics of the
     tutorial's own sizes, the maps of the next sample as false pairs, Jensen-Shannon bounds, Adam at

@@ -39,7 +39,7 @@ HALVINGS = 64
 
 
 def identity(x: Array) -> Array:
-    """Give back what is given."""
+    """Return the input."""
     return x
 
 

@@ -43,7 +43,7 @@ class CorrelatedNormals:
     dims: int = 1
 
     def __post_init__(self) -> None:
-        """Refuse what is no correlation and no dimension."""
+        """Raise an error for an invalid correlation or dimension."""
         if not -1 < self.correlation < 1:
             raise ValueError(
                 f"correlation={self.correlation} is not inside (-1, 1); at either end x gives y "

@@ -36,7 +36,7 @@ class JointTable:
     probabilities: Tensor
 
     def __post_init__(self) -> None:
-        """Refuse what is no distribution."""
+        """Raise an error for an invalid distribution."""
         table = self.probabilities
         if (
             table.ndim != 2

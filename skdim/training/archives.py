@@ -43,7 +43,7 @@ CONTENT: dict[str, type | tuple[type, ...]] = {
 
 
 def versions() -> dict[str, str]:
-    """Give the versions of all that takes part in a training."""
+    """Return the versions of all that takes part in a training."""
     return {
         "skdim": __version__,
         "torch": str(torch.__version__),
@@ -120,13 +120,13 @@ WAY_OUT = "Remove the file to begin anew, or put back a copy of it."
 
 
 def describe_error(error: Exception) -> str:
-    """Give the first line of an error of torch."""
+    """Return the first line of an error of torch."""
     lines = str(error).splitlines()
     return lines[0].rstrip(".") if lines else type(error).__name__
 
 
 def check_content(state: Any, path: Path) -> None:
-    """Refuse what is whole, but no checkpoint of this version of the format."""
+    """Raise an error for an intact file that is no checkpoint of this version of the format."""
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise ValueError(f"{str(path)!r} is no checkpoint of skdim. {WAY_OUT}")
     number = state.get("format_number")

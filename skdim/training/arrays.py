@@ -11,7 +11,7 @@ __all__ = ["as_arrays", "as_tensors", "mapped", "mean_of", "on_cpu"]
 
 
 def as_arrays(value: Any) -> Any:
-    """Give the tensors in nested dicts and lists as arrays on the CPU, all else as it is.
+    """Return the tensors in nested dicts and lists as arrays on the CPU, all else as it is.
 
     Raises
     ------
@@ -22,7 +22,7 @@ def as_arrays(value: Any) -> Any:
 
 
 def as_tensors(value: Any) -> Any:
-    """Give the arrays in nested dicts and lists as tensors of their own, all else as it is."""
+    """Return the arrays in nested dicts and lists as tensors of their own, all else as it is."""
     return mapped(value, lambda v: torch.tensor(v) if isinstance(v, np.ndarray) else v)
 
 
@@ -36,7 +36,7 @@ def mapped(value: Any, change: Callable[[Any], Any]) -> Any:
 
 
 def on_cpu(value: Any) -> Any:
-    """Give tensors on the CPU, all else as it is."""
+    """Return tensors on the CPU, all else as it is."""
     return value.detach().cpu() if isinstance(value, Tensor) else value
 
 

@@ -53,7 +53,7 @@ class Batches:
         return self.rows.read(indices, self.generator)
 
     def indices(self) -> Sequence[Tensor]:
-        """Give the row numbers of each batch of one epoch, in the order they are taken."""
+        """Return the row numbers of each batch of one epoch, in the order they are taken."""
         numbers = self.rows.numbers
         if self.shuffle:
             device = self.rows.device

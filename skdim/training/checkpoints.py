@@ -66,7 +66,7 @@ class Checkpoints(Callback):
         self.found = found
 
     def watch(self, stopping: EarlyStopping | None, *, draws_globally: bool, n_epochs: int) -> None:
-        """Say what else the state of the training is.
+        """Set what else belongs to the state of the training.
 
         Parameters
         ----------
@@ -129,7 +129,7 @@ class Checkpoints(Callback):
         self.written = len(net.history)
 
     def take(self, net: NeuralNet) -> dict[str, Any]:
-        """Give the state of the training as tensors and primitives."""
+        """Return the state of the training as tensors and primitives."""
         stopping = self.stopping
         return self.run | {
             "epoch": len(net.history),
@@ -143,7 +143,7 @@ class Checkpoints(Callback):
         }
 
     def take_generators(self) -> dict[str, Any]:
-        """Give the states of all generators that the training draws from."""
+        """Return the states of all generators that the training draws from."""
         device = self.generator.device
         states: dict[str, Any] = {"device": device.type, "own": self.generator.get_state()}
         if self.draws_globally:
@@ -209,7 +209,7 @@ def read_back(path: Path, optimizer: str) -> None:
 
 
 def plain(value: Any) -> Any:
-    """Give what callbacks wrote into the history, as far as it is numbers, texts and tensors."""
+    """Return what callbacks wrote into the history, as far as it is numbers, texts and tensors."""
     if isinstance(value, np.generic):
         value = value.item()
     if value is None or isinstance(value, bool | int | float | str):

@@ -91,7 +91,7 @@ def solve_for(module: nn.Sequential, objective: AbstractObjective, known: LookSu
 
 
 def all_looks(view: Any, x: Tensor, generator: Generator) -> tuple[list[Tensor], Any]:
-    """Look at samples; where all looks are compared, the sample as it is counts as one more."""
+    """Draw looks; where all looks are compared, the sample as it is counts as one more."""
     looks = list(view(x, generator))
     pairs = find_pairs(view, len(looks))
     n = len(looks)

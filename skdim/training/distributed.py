@@ -218,11 +218,11 @@ class AcceleratedNet(AccelerateMixin, EncoderNet):
         return agreed
 
     def look(self, batch: Batch) -> tuple[Tensor, ...]:
-        """Look at this process's share, by draws of its own."""
+        """Draw looks at this process's share, from a generator of its own."""
         return super().look(replace(batch, generator=self.own_generator))
 
     def gather(self, looks: list[Features], batch: Batch) -> tuple[list[Features], Batch]:
-        """Give the features and the samples of all processes, in the order of the batch."""
+        """Return the features and the samples of all processes, in the order of the batch."""
         sizes = sizes_of_parts(len(batch.index), self.accelerator.num_processes)
         layers = [getattr(look, layer) for look in looks for layer in LAYERS]
         rank = self.accelerator.process_index
@@ -231,7 +231,7 @@ class AcceleratedNet(AccelerateMixin, EncoderNet):
         return whole, replace(batch, x=gather_rows(batch.x, sizes))
 
     def on_grad_computed(self, net: Any, named_parameters: Any, **kwargs: Any) -> None:
-        """Refuse, in the first step, weights that have no gradient to average."""
+        """Raise an error, in the first step, for weights without a gradient to average."""
         super().on_grad_computed(net, named_parameters, **kwargs)
         if self.step > 1 or self.accelerator.num_processes == 1:
             return
@@ -288,7 +288,7 @@ def make_own_generator(generator: Generator, rank: int) -> Generator:
 
 
 def check_same_rows(rows: Rows) -> None:
-    """Refuse processes that were given different samples, such as a shard each.
+    """Raise an error for processes that were given different samples, such as a shard each.
 
     What a stream gives may be drawn anew each time: of that, only the number is compared.
 

@@ -18,7 +18,7 @@ SETTINGS = ("batch_size", "lr", "verbose", "precision", "compiling", "schedule")
 
 
 def take_out(net: EncoderNet) -> dict[str, Any]:
-    """Give all that a net has learnt and written down.
+    """Return all that a net has learnt and written down.
 
     Returns
     -------

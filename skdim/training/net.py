@@ -83,7 +83,7 @@ class EncoderNet(SolvingMixin, NeuralNet):
         super().__init__(module, criterion, train_split=None, **kwargs)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Give what a pickle holds: each weight once, on the CPU.
+        """Return what a pickle holds: each weight once, on the CPU.
 
         skorch keeps what it was given beside what it trains: here the same two modules. And it
         pickles what it trains by itself, which no other pickler then sees: cloudpickle could not
@@ -237,7 +237,7 @@ class EncoderNet(SolvingMixin, NeuralNet):
             self.history.record(name, value)
 
     def compiled(self, run: Callable[..., Any], device: torch.device) -> Callable[..., Any]:
-        """Give a function as it is, or compiled if that was asked for."""
+        """Return a function as it is, or compiled if that was asked for."""
         mode = self.compiling
         if not mode:
             return run
@@ -289,12 +289,12 @@ class EncoderNet(SolvingMixin, NeuralNet):
         self.check_finite(terms, self.limit)
 
     def agree(self, means: dict[str, float]) -> dict[str, float]:
-        """Give the means to decide by: here those of the one process that trains."""
+        """Return the means to decide by: here those of the one process that trains."""
         return means
 
     @torch.no_grad()
     def check_encoder(self, rows: Rows) -> None:
-        """Look at what the last step has made of the encoder: no loss was computed after it."""
+        """Check the encoder after the last step: no loss was computed after it."""
         self._set_training(False)
         features = self.module_(rows[rows.numbers[: self.batch_size]])
         finite = torch.stack([getattr(features, layer).isfinite().all() for layer in LAYERS])
@@ -302,7 +302,7 @@ class EncoderNet(SolvingMixin, NeuralNet):
         self.check_finite({"largest code": largest.where(finite.all(), math.nan).item()})
 
     def check_finite(self, means: dict[str, float], limit: float = DIVERGED) -> None:
-        """Stop a training that has left the road, before its features are used."""
+        """Stop a training that has diverged, before its features are used."""
         strange = {name: mean for name, mean in means.items() if not abs(mean) < limit}
         if strange:
             raise FloatingPointError(
@@ -346,7 +346,7 @@ class EncoderNet(SolvingMixin, NeuralNet):
         }
 
     def look(self, batch: Batch) -> tuple[Tensor, ...]:
-        """Look at the samples of a batch."""
+        """Draw looks at the samples of a batch."""
         return self.view(batch.x.float(), batch.generator)
 
     def terms(self, x: Tensor, n_looks: int, batch: Batch) -> tuple[dict[str, Tensor], Tensor]:
@@ -356,7 +356,7 @@ class EncoderNet(SolvingMixin, NeuralNet):
         return self.criterion_(looks, batch), looks[0].code
 
     def gather(self, looks: list[Features], batch: Batch) -> tuple[list[Features], Batch]:
-        """Give what the objective sees of a batch: here all there is, as one process trains."""
+        """Return what the objective is computed from: the whole batch, as one process trains."""
         return looks, batch
 
     @torch.no_grad()

@@ -28,7 +28,7 @@ def computing_in(precision: str, device: torch.device) -> AbstractContextManager
 
 
 def check_precision(precision: str, device: torch.device) -> None:
-    """Refuse a precision that the device can only imitate.
+    """Raise an error for a precision that the device only emulates.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def has_bfloat16(device: torch.device) -> bool:
 
 
 def device_or_cpu(name: str) -> torch.device:
-    """Give a device, or the CPU where it is not here."""
+    """Return a device, or the CPU where the device is not available."""
     try:
         torch.zeros(1, device=name)
     except (AssertionError, ImportError, RuntimeError):  # each backend in its own way

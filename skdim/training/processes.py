@@ -21,7 +21,7 @@ __all__ = [
 
 
 def start_accelerate() -> Any:
-    """Give accelerate's view of this process, and join the others where there are some.
+    """Return accelerate's state of this process, and join the others where there are some.
 
     Returns
     -------
@@ -57,13 +57,13 @@ def start_accelerate() -> Any:
 
 
 def find_own_device() -> torch.device:
-    """Give the device that accelerate has chosen for this process."""
+    """Return the device that accelerate has chosen for this process."""
     device: torch.device = start_accelerate().device
     return torch.device("cpu") if device.type == "cpu" else device  # It counts CPUs too.
 
 
 def check_launch(accelerator: Any) -> None:
-    """Refuse what would train parts of a model, or a model a process."""
+    """Raise an error for launches that split a model, or train one model a process."""
     kind = accelerator.distributed_type.value
     if kind != "NO" and not kind.startswith("MULTI_"):
         raise ValueError(
@@ -80,14 +80,14 @@ def check_launch(accelerator: Any) -> None:
 
 
 def tell_all(value: Any) -> Any:
-    """Give on every process what the first one has."""
+    """Broadcast a value of the first process to all."""
     from accelerate.utils import broadcast_object_list  # noqa: PLC0415
 
     return broadcast_object_list([value])[0]
 
 
 def ask_all(value: Any) -> list[Any]:
-    """Give on every process what each of them has."""
+    """Gather a value of each process on all."""
     from accelerate.utils import gather_object  # noqa: PLC0415
 
     return list(gather_object([value]))
@@ -109,7 +109,7 @@ def add_up(part: Tensor, device: torch.device) -> Tensor:
 
 
 def sizes_of_parts(n: int, n_parts: int) -> list[int]:
-    """Give the sizes that ``Tensor.tensor_split`` cuts n into: equal but for one."""
+    """Return the sizes that ``Tensor.tensor_split`` cuts n into: equal but for one."""
     return [n // n_parts + (part < n % n_parts) for part in range(n_parts)]
 
 

@@ -45,7 +45,7 @@ class EarlyStopping(Callback):
             raise StopTraining
 
     def state(self) -> dict[str, Any]:
-        """Give what is known so far, as tensors and primitives."""
+        """Return what is known so far, as tensors and primitives."""
         return {
             "score": self.best_score_,
             "epoch": self.best_epoch_,

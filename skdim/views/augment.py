@@ -13,7 +13,7 @@ __all__ = ["Augment"]
 
 @dataclass(frozen=True)
 class Augment:
-    """Look twice at each image, shifted and lit differently each time.
+    """Draw two views of each image, each shifted and lit differently.
 
     The code of either look is compared with the local features of the other (AMDIM). What is done,
     in this order: mirror, crop, shift, contrast, brightness, saturation, hue, grey.
@@ -101,7 +101,7 @@ class Augment:
     )
 
     def __post_init__(self) -> None:
-        """Refuse strengths that make no sense."""
+        """Raise an error for strengths out of their range."""
         for name in self.SHARES:
             check_share(self, name)
         check_share(self, "hue", most=0.5)
@@ -139,7 +139,7 @@ class Augment:
 
     @classmethod
     def amdim(cls) -> Self:
-        """Give the strengths of AMDIM's code for CIFAR-10.
+        """Return the strengths of AMDIM's code for CIFAR-10.
 
         Half of the images mirrored, in both looks alike; in four of five looks a shift by up to an
         eighth of the side; in four of five brightness, contrast and saturation changed by up to
@@ -168,7 +168,7 @@ class Augment:
         )
 
     def __call__(self, x: Tensor, generator: Generator) -> tuple[Tensor, ...]:
-        """Look twice.
+        """Draw two views.
 
         Parameters
         ----------
@@ -194,7 +194,7 @@ class Augment:
         return tuple(self.look(x, generator) for _ in range(self.n_looks))
 
     def look(self, x: Tensor, generator: Generator) -> Tensor:
-        """Look once; see ``__call__``."""
+        """Draw one view; see ``__call__``."""
         if self.flip and not self.same_flip:
             x = sometimes(0.5, x.flip(3), x, generator)
         if self.crop < 1:
@@ -224,7 +224,7 @@ class Augment:
 
 
 def check_colours(x: Tensor) -> None:
-    """Refuse images that are neither grey nor of three colours."""
+    """Raise an error for images that are neither grey nor of three colours."""
     if x.shape[1] not in (1, 3):
         raise ValueError(
             "saturation, hue and grey of Augment are for images of 3 channels (red, green, blue) "

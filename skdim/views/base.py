@@ -14,7 +14,7 @@ Pairs = tuple[tuple[int, int], ...]
 
 
 def find_pairs(view: Any, n_looks: int) -> Pairs:
-    """Say which looks are compared.
+    """Return which looks are compared.
 
     Parameters
     ----------
@@ -37,17 +37,17 @@ def find_pairs(view: Any, n_looks: int) -> Pairs:
 
 @dataclass(frozen=True)
 class Identity:
-    """Look at each sample as it is: the paper's plain form."""
+    """Return each sample as it is, as its only view: the paper's plain form."""
 
     pairs: Pairs = ((0, 0),)
 
     def __call__(self, x: Tensor, generator: Generator) -> tuple[Tensor, ...]:
-        """Give the samples themselves as the only look."""
+        """Return the samples themselves as the only look."""
         return (x,)
 
 
 def check_share(view: Any, name: str, most: float = 1.0) -> None:
-    """Refuse a parameter of a view that is no number from 0 to ``most``."""
+    """Raise an error for a parameter of a view that is no number from 0 to ``most``."""
     value = getattr(view, name)
     if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) <= most:
         raise ValueError(
@@ -56,7 +56,7 @@ def check_share(view: Any, name: str, most: float = 1.0) -> None:
 
 
 def check_images(view: Any, x: Tensor) -> None:
-    """Refuse samples that are no images."""
+    """Raise an error for samples that are no images."""
     if x.ndim != 4:
         raise ValueError(
             f"{type(view).__name__} is a view of images, but each sample has the shape "

@@ -16,7 +16,7 @@ __all__ = ["Occlude"]
 
 @dataclass(frozen=True)
 class Occlude:
-    """Look at each image twice: with a part hidden, for the code, and whole, for local features.
+    """Return two views of each image: partly hidden, for the code; whole, for local features.
 
     The code must then tell of places that it has not seen, from those that it has. A rectangle
     with the sides' own ratio is hidden in each image, at a place and of a size of its own.
@@ -70,7 +70,7 @@ class Occlude:
     pairs: Pairs = ((0, 1),)
 
     def __post_init__(self) -> None:
-        """Refuse sizes that make no sense."""
+        """Raise an error for sizes out of their range."""
         check_share(self, "smallest")
         check_share(self, "largest")
         if self.smallest > self.largest:
@@ -90,7 +90,7 @@ class Occlude:
             )
 
     def __call__(self, x: Tensor, generator: Generator) -> tuple[Tensor, ...]:
-        """Look twice.
+        """Draw two views.
 
         Parameters
         ----------
@@ -128,5 +128,5 @@ class Occlude:
 
 
 def is_finite(value: Any) -> bool:
-    """Say whether something is a finite number."""
+    """Return whether something is a finite number."""
     return not isinstance(value, bool) and isinstance(value, Real) and math.isfinite(value)

@@ -93,7 +93,7 @@ def shifted_indices(
 
 
 def grey_of(x: Tensor) -> Tensor:
-    """Say how bright the colours (n, 3, H, W) look; shape (n, 1, H, W)."""
+    """Return the luminance of colours (n, 3, H, W); shape (n, 1, H, W)."""
     # Numbers, not a tensor of them: that would be copied to the device, which waits for it.
     red, green, blue = BRIGHTNESS_OF_COLOURS
     return red * x[:, :1] + green * x[:, 1:2] + blue * x[:, 2:]

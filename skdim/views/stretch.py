@@ -13,7 +13,7 @@ __all__ = ["Stretch"]
 
 @dataclass(frozen=True)
 class Stretch:
-    """Look twice at each signal: a part of its time, stretched to its length, moved and scaled.
+    """Draw two views of each signal: a part of its time, stretched to its length, moved and scaled.
 
     The code of either look is compared with the local features of the other.
 
@@ -38,12 +38,12 @@ class Stretch:
     pairs: Pairs = ((0, 1), (1, 0))
 
     def __post_init__(self) -> None:
-        """Refuse strengths that make no sense."""
+        """Raise an error for strengths out of their range."""
         for name in ("crop", "shift", "scale"):
             check_share(self, name)
 
     def __call__(self, x: Tensor, generator: Generator) -> tuple[Tensor, ...]:
-        """Look twice.
+        """Draw two views.
 
         Parameters
         ----------
@@ -68,7 +68,7 @@ class Stretch:
         return self.look(x, generator), self.look(x, generator)
 
     def look(self, x: Tensor, generator: Generator) -> Tensor:
-        """Look once; see ``__call__``."""
+        """Draw one view; see ``__call__``."""
         n, channels, length = x.shape
         share, place, shift = torch.rand((3, n, 1), generator=generator, device=x.device)
         part = 1 - self.crop * share

@@ -18,7 +18,7 @@ N_TRACED = 2
 
 
 class Transforming(nn.Module):
-    """Give the layer that ``transform`` gives.
+    """Module that returns the layer that ``transform`` returns.
 
     Parameters
     ----------

@@ -29,7 +29,7 @@ BLOCK = 1 << 24
 
 
 def describe_parameters(estimator: Any) -> dict[str, str]:
-    """Say what the parameters of an estimator are.
+    """Describe the parameters of an estimator.
 
     Numbers, names and sequences of them are said as they are; of everything else its type and a
     digest: of the weights of modules, the code of functions, the attributes of other objects.
@@ -50,7 +50,7 @@ def describe_parameters(estimator: Any) -> dict[str, str]:
 
 
 def describe(value: Any) -> str:
-    """Say what one parameter is."""
+    """Describe one parameter."""
     if value is None or isinstance(value, bool | np.bool_ | Integral | Real | str):
         return plain_text(value)
     if isinstance(value, tuple | list):
@@ -64,7 +64,7 @@ def describe(value: Any) -> str:
 
 
 def plain_text(value: Any) -> str:
-    """Say a number or a name; equal numbers alike, of whatever type."""
+    """Describe a number or a name; equal numbers alike, of whatever type."""
     if isinstance(value, bool | np.bool_):
         return repr(bool(value))
     if isinstance(value, Integral):
@@ -81,7 +81,7 @@ def short(digest: str) -> str:
 
 
 def digest_of(*texts: str) -> str:
-    """Give the SHA-256 of texts, none of which runs into the next."""
+    """Return the SHA-256 of texts, none of which runs into the next."""
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()
 
 
@@ -95,7 +95,7 @@ class Trail:
     kept: list[Any] = field(default_factory=list)
 
     def digest(self) -> str:
-        """Give the digest, as hexadecimal digits."""
+        """Return the digest, as hexadecimal digits."""
         return str(self.sha.hexdigest())
 
     def say(self, *texts: str) -> None:
@@ -201,7 +201,7 @@ class Trail:
 
 
 def describe_data(rows: Rows, classes: NDArray[Any] | None) -> dict[str, str]:
-    """Say what is trained on.
+    """Describe the training data.
 
     Of an array every number counts. Of a stream, some samples do: none, if the data set draws
     them anew each time it is asked.
@@ -235,7 +235,7 @@ def describe_data(rows: Rows, classes: NDArray[Any] | None) -> dict[str, str]:
 
 
 def digest_rows(array: NDArray[Any]) -> str:
-    """Give the SHA-256 of an array, read in blocks: a memory map may not fit memory."""
+    """Return the SHA-256 of an array, read in blocks: a memory map may not fit memory."""
     sha = hashlib.sha256()
     step = max(1, BLOCK // max(1, array[:1].nbytes))
     for start in range(0, len(array), step):
@@ -244,7 +244,7 @@ def digest_rows(array: NDArray[Any]) -> str:
 
 
 def look_at_samples(rows: Rows) -> tuple[str, str]:
-    """Give the dtype and a digest of some samples of a stream, spread over all of it."""
+    """Return the dtype and a digest of some samples of a stream, spread over all of it."""
     n = len(rows)
     numbers = np.unique(np.linspace(0, n - 1, min(n, LOOKED_AT)).astype(np.intp))
     first, second = (rows.source.take(numbers).numpy() for _ in range(2))

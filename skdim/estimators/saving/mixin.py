@@ -22,7 +22,7 @@ VERSIONS, PACKED = "_versions", "_packed"
 
 
 class PersistentMixin(BaseEstimator):
-    """Give a transformer a state without torch and skorch, ``save`` and ``to_onnx``."""
+    """Pickling without torch and skorch, ``save`` and ``to_onnx`` of a transformer."""
 
     if TYPE_CHECKING:  # What AbstractTransformer has.
         net_: EncoderNet
@@ -101,7 +101,7 @@ class PersistentMixin(BaseEstimator):
         return clone
 
     def __getstate__(self) -> dict[str, Any]:
-        """Give what a pickle holds: attributes, versions, and the net in plain parts.
+        """Return what a pickle holds: attributes, versions, and the net in plain parts.
 
         A net that was built from a user's own module or callable stays as it is: that may hold more
         than weights, and may not be built twice alike.

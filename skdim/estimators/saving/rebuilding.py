@@ -68,7 +68,7 @@ def describe_build(parameters: Mapping[str, Any], setting: Setting) -> dict[str,
 
 
 def columns_of(books: Sequence[Mapping[str, Any]]) -> dict[str, list[float]]:
-    """Give what is known of the last epoch as a list an epoch; nan where it was not known.
+    """Return what is known of the last epoch as a list an epoch; nan where it was not known.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def columns_of(books: Sequence[Mapping[str, Any]]) -> dict[str, list[float]]:
 
 
 def pack(net: EncoderNet, built: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Give a net in plain parts, where all it was built from is our own.
+    """Return a net in plain parts, where all it was built from is our own.
 
     Returns
     -------
@@ -180,7 +180,7 @@ def find_device_here(name: str, wanted: Any) -> torch.device:
 
 
 def blank_standardise(layout: Layout) -> Standardise:
-    """Give a standardisation that is yet to be told its statistics."""
+    """Return a standardisation whose statistics are not set yet."""
     zeros = np.broadcast_to(np.float64(0), layout.shape[:1])
     return Standardise(zeros.copy(), zeros + 1, n_axes=len(layout.shape) - 1)
 
@@ -188,7 +188,7 @@ def blank_standardise(layout: Layout) -> Standardise:
 def setting_of(
     encoder: nn.Sequential, sizes: Features, layout: Layout, built: Mapping[str, Any]
 ) -> Setting:
-    """Give an objective what it was built from."""
+    """Return what an objective is built from."""
     return Setting(
         sizes,
         tuple((int(i), int(j)) for i, j in built["looks"]),
@@ -206,7 +206,7 @@ def load_weights(module: nn.Module, arrays: Mapping[str, Any], what: str) -> Non
 
 
 def check_sizes(module: nn.Module, arrays: Mapping[str, Any], what: str) -> None:
-    """Refuse weights that are not those of a module.
+    """Raise an error for weights that are not those of a module.
 
     Raises
     ------
@@ -239,7 +239,7 @@ def check_sizes(module: nn.Module, arrays: Mapping[str, Any], what: str) -> None
 
 
 def said(shape: tuple[int, ...], dtype: Any) -> str:
-    """Say what a tensor is."""
+    """Describe a tensor."""
     return f"{dtype} of shape {tuple(shape)}"
 
 

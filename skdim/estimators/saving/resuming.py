@@ -22,7 +22,7 @@ LOCK = "lock"
 
 
 def check_checkpoints(estimator: Any) -> None:
-    """Refuse settings with which a training cannot be written down.
+    """Raise an error for settings with which a training cannot be written down.
 
     Raises
     ------
@@ -52,7 +52,7 @@ class Run(ExitStack):
     def start(
         self, estimator: Any, rows: Rows, epochs: int, seed: int, *, apart: bool = False
     ) -> int:
-        """Look for the checkpoints of a training, and hold their folder from now on.
+        """Find the checkpoints of a training, and lock their folder from now on.
 
         Parameters
         ----------
@@ -118,7 +118,7 @@ def fingerprint(run: dict[str, Any], random_state: Any) -> str:
 
 
 def check_same(found: dict[str, Any], run: dict[str, Any], folder: Path) -> None:
-    """Refuse to go on with a training of other data or parameters.
+    """Raise an error if the training was one of other data or parameters.
 
     Raises
     ------
@@ -141,7 +141,7 @@ def check_same(found: dict[str, Any], run: dict[str, Any], folder: Path) -> None
 
 
 def check_epochs(found: dict[str, Any], run: dict[str, Any], folder: Path) -> None:
-    """Refuse another number of epochs where what is done would have been done otherwise.
+    """Raise an error for a number of epochs with which the training cannot be continued.
 
     Raises
     ------

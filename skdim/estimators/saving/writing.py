@@ -79,7 +79,7 @@ def write_state(
 
 
 def describe_parameters(parameters: Mapping[str, Any], built: Mapping[str, Any]) -> dict[str, Any]:
-    """Say what the parameters are, and in what they differ from those the net was built from."""
+    """Describe the parameters, and how they differ from those the net was built from."""
     said, given = encode_parameters(parameters)
     built_said, built_given = encode_parameters(built["parameters"])
     return {
