@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import random
+import signal
 
 import numpy as np
 import pytest
@@ -35,6 +36,17 @@ def forked_workers():
     multiprocessing.set_start_method("fork", force=True)
     yield
     multiprocessing.set_start_method(before, force=True)
+
+
+@pytest.fixture
+def ctrl_c_raises():
+    """Let SIGINT raise KeyboardInterrupt here and in child processes.
+
+    A shell without job control starts what runs in the background with the signal ignored.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

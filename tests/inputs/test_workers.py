@@ -249,6 +249,7 @@ def test_an_idle_worker_that_is_killed_is_an_error_at_the_latest_when_it_is_need
 
 
 @pytest.mark.faults
+@pytest.mark.usefixtures("ctrl_c_raises")
 def test_ctrl_c_while_a_batch_is_waited_for_ends_the_workers():
     def wait(sample, number):
         time.sleep(60 * (number == 7))

@@ -79,6 +79,7 @@ def test_weights_that_are_lost_reach_no_checkpoint(value, tmp_path, whole):
 
 
 @forks
+@pytest.mark.usefixtures("ctrl_c_raises")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_signal_leaves_a_whole_checkpoint_and_no_lock(number, tmp_path, whole):
     def send(net):
