@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Generator, Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from skdim.inputs.draws import drawing
+from skdim.inputs.draws import SEEDING, drawing
 from skdim.inputs.readers import AbstractReader
 
 __all__ = ["Task", "Workers"]
@@ -76,7 +76,9 @@ class Workers:
         """
         self.tasks.tasks = tasks
         try:
-            self.loading = iter(self.loader)
+            # A process forked while another thread draws would inherit NumPy's lock as it is: held.
+            with SEEDING:
+                self.loading = iter(self.loader)
         except Exception as error:
             error.add_note(
                 f"This happened while {self.loader.num_workers} worker processes were started and "

@@ -249,6 +249,34 @@ def test_an_idle_worker_that_is_killed_is_an_error_at_the_latest_when_it_is_need
 
 
 @pytest.mark.faults
+def test_no_worker_starts_while_another_thread_draws():
+    source = Stream(Items(FLOATS), 1).source()
+    begun, enough, found = threading.Event(), threading.Event(), []
+
+    def draw():
+        with SEEDING:
+            begun.set()
+            enough.wait(60)
+
+    def read():
+        found.extend(source.read(BATCHES, torch.Generator()))
+
+    threads = [threading.Thread(target=work) for work in (draw, read)]
+    threads[0].start()
+    assert begun.wait(60)
+    threads[1].start()
+    time.sleep(0.5)
+    early = list(found)
+    enough.set()
+    for thread in threads:
+        thread.join()
+
+    assert not early
+    assert np.array_equal(torch.cat(found), FLOATS[np.concatenate(BATCHES)])
+    assert_no_workers()
+
+
+@pytest.mark.faults
 @pytest.mark.usefixtures("ctrl_c_raises")
 def test_ctrl_c_while_a_batch_is_waited_for_ends_the_workers():
     def wait(sample, number):
