@@ -3,29 +3,16 @@
 from importlib.metadata import PackageNotFoundError, version
 from warnings import warn
 
-from skdim import presets
+from skdim import objectives, presets
 from skdim.about import __version__
-from skdim.estimators import (
-    AAETransformer,
-    AutoencoderTransformer,
-    BiGANTransformer,
-    CPCTransformer,
-    DeepInfoMaxTransformer,
-    NATTransformer,
-    VAETransformer,
-    load,
-)
+from skdim.estimators import DeepInfoMaxTransformer, EncoderTransformer, load
 
 __all__ = [
-    "AAETransformer",
-    "AutoencoderTransformer",
-    "BiGANTransformer",
-    "CPCTransformer",
     "DeepInfoMaxTransformer",
-    "NATTransformer",
-    "VAETransformer",
+    "EncoderTransformer",
     "__version__",
     "load",
+    "objectives",
     "presets",
 ]
 

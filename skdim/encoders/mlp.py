@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from skdim.encoders.features import Features
 
@@ -65,9 +66,15 @@ class MLPEncoder(nn.Module):
     column: Tensor
 
     def place_columns(self) -> Tensor:
-        """Return where each column stands among the padded groups; shape (n_features,)."""
-        groups = torch.arange(self.n_features).tensor_split(self.n_groups)
-        return torch.cat([i * self.group_size + torch.arange(len(g)) for i, g in enumerate(groups)])
+        """Return which column stands at each place of the padded groups; a last one holds zeros.
+
+        On the CPU, also where modules are built without memory: it is in no state dict.
+        """
+        groups = torch.arange(self.n_features, device="cpu").tensor_split(self.n_groups)
+        padded = [
+            pad(group, (0, self.group_size - len(group)), value=self.n_features) for group in groups
+        ]
+        return torch.cat(padded)
 
     def forward(self, x: Tensor) -> Features:
         """Encode.
@@ -81,10 +88,9 @@ class MLPEncoder(nn.Module):
         Features
             With ``local`` and ``conv`` of shape (n, local_units, n_groups).
         """
-        # Not len(x), which an exporter would take for a fixed number.
-        padded = x.new_zeros(x.shape[0], self.n_groups * self.group_size)
-        padded = padded.index_copy(1, self.column, x)
+        padded = pad(x, (0, 1))[:, self.column]
         flat = self.to_local(padded[:, :, None])  # (n, n_groups * local_units, 1)
+        # Not len(x), which an exporter would take for a fixed number.
         local = flat.reshape(x.shape[0], self.n_groups, -1).mT
         hidden = self.to_hidden(flat.flatten(1))
         return Features(local, local, hidden, self.to_code(hidden))

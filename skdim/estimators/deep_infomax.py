@@ -3,37 +3,19 @@
 from os import PathLike
 from typing import Any
 
-from skdim.bounds import BOUNDS, Bound
-from skdim.encoders import LinearEncoder
-from skdim.estimators.base import AbstractTransformer
-from skdim.estimators.closed_form import (
-    SolutionMixin,
-    is_linear,
-    needs_gradients,
-    refuse,
-    weights_of_terms,
-)
-from skdim.estimators.infomax_rules import RULES, WEIGHTS
-from skdim.estimators.parameters import (
-    Rule,
-)
-from skdim.estimators.parts import find_critics
-from skdim.inputs import Layout
-from skdim.objectives import (
-    AbstractObjective,
-    Classification,
-    Information,
-    Setting,
-    Together,
-    infomax,
-)
-from skdim.priors import PRIORS, Prior
-from skdim.views import VIEWS, Augment, Identity, View
+import numpy as np
+import torch
+
+from skdim.estimators.transformer import EncoderTransformer
+from skdim.estimators.validation import COMMON_RULES
+from skdim.objectives import InfoMax
+from skdim.parameters import Rule, check_parameters
+from skdim.priors import Prior
 
 __all__ = ["DeepInfoMaxTransformer"]
 
 
-class DeepInfoMaxTransformer(SolutionMixin, AbstractTransformer):
+class DeepInfoMaxTransformer(EncoderTransformer):
     r"""Learn representations of unlabelled data by Deep InfoMax.
 
     The code of a sample is to tell much about the sample's local features (each of which sees a
@@ -231,8 +213,6 @@ class DeepInfoMaxTransformer(SolutionMixin, AbstractTransformer):
     (1297,)
     """
 
-    _score_hint = "Give local_weight or global_weight a value above 0"
-
     def __init__(
         self,
         n_components: int = 64,
@@ -264,8 +244,8 @@ class DeepInfoMaxTransformer(SolutionMixin, AbstractTransformer):
         n_iter_no_change: int = 10,
         tol: float = 1e-4,
         warm_start: bool = False,
-        random_state: Any = None,
-        device: Any = "auto",
+        random_state: int | np.random.RandomState | None = None,
+        device: str | torch.device = "auto",
         precision: str = "float32",
         compile: bool | str = False,
         callbacks: list[Any] | None = None,
@@ -313,84 +293,11 @@ class DeepInfoMaxTransformer(SolutionMixin, AbstractTransformer):
         self.prior = prior
 
     def _rules(self) -> dict[str, Rule]:
-        return RULES
+        return COMMON_RULES | dict(InfoMax.rules)
 
-    def _make_objective(self, setting: Setting) -> AbstractObjective:
-        weights = self._find_weights()
-        if not any(getattr(self, name) for name in WEIGHTS[2:]) and not any(weights.values()):
-            *first, last = WEIGHTS
-            raise ValueError(
-                f"{', '.join(first)} and {last} are all 0: there is nothing to train for. Give one "
-                "of them a value above 0."
-            )
-        terms = infomax(
-            setting.sizes,
-            global_weight=weights["global"],
-            local_weight=weights["local"],
-            prior_weight=self.prior_weight,
-            bound=self._find_bound(setting),
-            critics=find_critics(
-                "dot" if isinstance(self.critic, str) and self.critic == "auto" else self.critic,
-                self.critic_units,
-            ),
-            negatives=self.negatives,
-            prior=PRIORS[self.prior] if isinstance(self.prior, str) else self.prior,
-            coordinate_weight=self.coordinate_weight,
-            relative_coordinate_weight=self.relative_coordinate_weight,
-            looks=setting.looks,
-        )
-        if setting.sizes.code.device.type != "meta":  # As when a file is read: it was tried before.
-            for term in terms:
-                if isinstance(term, Information):
-                    term.check(setting.sizes)
-        if not self._takes_labels():
-            return terms
-        classifier = Classification(
-            self.classifier_layer,
-            setting.sizes,
-            len(self.classes_),
-            weight=self.classifier_weight,
-        )
-        return Together([*terms, classifier])
+    def _get_objective(self) -> InfoMax:
+        return InfoMax(**{name: getattr(self, name) for name in InfoMax.rules})
 
-    def _find_weights(self) -> dict[str, float]:
-        """Return the weights of both terms of information."""
-        given = {"local": self.local_weight, "global": self.global_weight}
-        closed = self._is_solvable() and self.max_epochs in ("auto", 0)
-        return weights_of_terms(given, closed=closed)
-
-    def _find_bound(self, setting: Setting) -> Bound | None:
-        """Return the bound; None is the exact information of Gaussian critics."""
-        linear = isinstance(setting.encoder, LinearEncoder)
-        gaussian = isinstance(self.critic, str) and self.critic == "gaussian"
-        asked_for = gaussian or self.max_epochs in ("auto", 0)
-        if linear and asked_for and not self._unsolvable():
-            return None
-        return BOUNDS["infonce" if self.bound == "auto" else self.bound]
-
-    def _unsolvable(self) -> list[str]:
-        """List the parameters that have no closed form, but for the encoder."""
-        mine = needs_gradients(self.bound, self.critic, self.critic_units, self.negatives)
-        return [*mine, *[name for name in WEIGHTS[2:] if getattr(self, name)]]
-
-    def _is_solvable(self) -> bool:
-        automatic = self.max_epochs in ("auto", 0)
-        return not self._unsolvable() and is_linear(self.encoder, automatic=automatic)
-
-    def _auto_encoder(self, layout: Layout) -> str:
-        if self._is_solvable():
-            return "patches" if layout.is_image else "columns"
-        return super()._auto_encoder(layout)
-
-    def _auto_view(self, layout: Layout) -> View:
-        if not self._is_solvable():
-            return super()._auto_view(layout)
-        if layout.is_image:
-            return Augment.crops(colours=layout.shape[0] == 3)
-        return VIEWS["stretch"] if len(layout.shape) == 2 else Identity()
-
-    def _why_not_solvable(self) -> str:
-        return refuse(self, self._unsolvable())
-
-    def _takes_labels(self) -> bool:
-        return bool(self.classifier_weight != 0)
+    def _check(self) -> None:
+        """Check all parameters, those of the objective as its own."""
+        check_parameters(self, self._rules())

@@ -3,49 +3,44 @@
 import inspect
 import math
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Self
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
+from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
-from torch import Generator, Tensor, nn
+from torch import Generator, nn
 
-from skdim.encoders import Features
-from skdim.encoders.adapter import describe
-from skdim.estimators.parts import OPTIMIZERS, find_view, make_standardise
-from skdim.inputs import Layout, Rows, Standardise
+from skdim.encoders import ENCODERS, LinearEncoder
+from skdim.estimators.build import EncoderSpec
+from skdim.estimators.state import is_same
+from skdim.inputs import Rows
 from skdim.inputs.draws import seeded
-from skdim.objectives import AbstractObjective, Setting
-from skdim.training import Checkpoints, EarlyStopping, EncoderNet, check_precision, choose_net
-from skdim.views import View, find_pairs
+from skdim.training import Checkpoints, EarlyStopping, EncoderNet, check_precision
 
 __all__ = [
     "Plan",
     "auto_epochs",
-    "build_net",
     "check_plan",
-    "check_unchanged",
-    "count_epochs",
+    "choose_solver",
     "forget",
     "forgetting",
-    "is_same",
+    "is_linear",
     "run",
     "warn_of_collapse",
+    "warn_of_idle",
 ]
 
 MOST_EPOCHS = 100
 
 COLLAPSED = 1e-5
 
-# Parameters of a training, and not of what is trained.
-READ_EACH_TIME = (
-    *("max_epochs", "batch_size", "learning_rate", "schedule", "precision", "compile"),
-    *("validation_fraction", "early_stopping", "n_iter_no_change", "tol"),
-    *("warm_start", "verbose", "checkpoint_every"),
-)
+# Parameters of training by gradients alone.
+OF_GRADIENTS = ("batch_size", "learning_rate", "optimizer", "schedule", "compile")
 
 # What fitting keeps beside its public attributes.
 PRIVATE = ("_built", "_entropy", "_layer", "_layout", "_n_features_out")
@@ -59,47 +54,6 @@ def auto_epochs(n: int) -> int:
     (benchmarks/features.py).
     """
     return min(math.ceil(800 / math.sqrt(n)), MOST_EPOCHS)
-
-
-def check_unchanged(estimator: Any, built: Mapping[str, Any]) -> None:
-    """Raise an error if a net to be trained further was built from other parameters.
-
-    Parameters
-    ----------
-    estimator : object
-    built : mapping of str to object
-        Parameters as they were when the net was built.
-
-    Raises
-    ------
-    ValueError
-        If one of them is another now, and is not read anew for each training.
-    """
-    changed = [
-        f"{name}={getattr(estimator, name)!r} (was {before!r})"
-        for name, before in built.items()
-        if name not in READ_EACH_TIME and not is_same(getattr(estimator, name), before)
-    ]
-    if changed:
-        raise ValueError(
-            f"{', '.join(changed)}: training cannot go on with what was built from other "
-            "parameters. Set them back, or begin anew: fit with warm_start=False."
-        )
-
-
-def is_same(now: Any, before: Any) -> bool:
-    """Return whether a parameter is the one it was: equal if it is plain, else the same object."""
-    plain = (bool, int, float, str, tuple, list, np.generic)
-    if isinstance(now, plain) and isinstance(before, plain):
-        return bool(now == before)
-    return now is before
-
-
-def count_epochs(estimator: Any, rows: Rows, *, solvable: bool) -> int:
-    """Return how often ``max_epochs`` asks to go through the samples by gradients."""
-    if isinstance(estimator.max_epochs, str):
-        return 0 if solvable else auto_epochs(len(rows))
-    return int(estimator.max_epochs)
 
 
 @dataclass(frozen=True)
@@ -141,89 +95,6 @@ class Plan:
     foreign: bool
     checkpoints: Checkpoints | None = None
 
-    @classmethod
-    def of(
-        cls,
-        estimator: Any,
-        epochs: int,
-        *,
-        solving: bool,
-        one_pass: bool = False,
-        checkpoints: Checkpoints | None = None,
-    ) -> Self:
-        """Read the plan off the parameters; ``one_pass`` holds nothing out."""
-        stopping = estimator.early_stopping and not one_pass
-        share = estimator.validation_fraction or (0.1 if stopping else 0.0)
-        return cls(
-            epochs=min(epochs, 1) if one_pass else epochs,
-            solving=solving,
-            schedule="constant" if one_pass else estimator.schedule,
-            held_out=0.0 if one_pass else share,
-            patience=estimator.n_iter_no_change if stopping else None,
-            tol=estimator.tol,
-            callbacks=list(estimator.callbacks or []),
-            settings={
-                "batch_size": estimator.batch_size,
-                # skorch's history, like ours, keeps plain floats.
-                "lr": float(estimator.learning_rate),
-                "verbose": estimator.verbose,
-                "precision": estimator.precision,
-                "compiling": estimator.compile,
-            },
-            foreign=not all(
-                isinstance(getattr(estimator, part, ""), str)
-                for part in ("encoder", "critic", "prior")
-            ),
-            checkpoints=checkpoints,
-        )
-
-
-def build_net(
-    estimator: Any,
-    rows: Rows,
-    entropy: int,
-    make_encoder: Callable[[Standardise, Rows], tuple[nn.Sequential, Features]],
-    make_objective: Callable[[Setting], AbstractObjective],
-    auto_view: Callable[[Layout], View],
-) -> tuple[EncoderNet, Setting]:
-    """Draw first weights for everything that is trained.
-
-    Returns
-    -------
-    net : EncoderNet
-        Initialised.
-    setting : Setting
-        What the objective was built from.
-    """
-    view = find_view(estimator.view, rows.layout, auto_view(rows.layout))
-    standardise = make_standardise(rows)
-    with seeded(entropy, rows.device):
-        encoder, sizes = make_encoder(standardise, rows)
-        looks = find_pairs(view, count_looks(view, rows))
-        setting = Setting(
-            sizes,
-            looks,
-            standardise=encoder[0],
-            encoder=encoder[1],
-            shape=rows.layout.shape,
-            n_samples=len(rows),
-        )
-        objective = make_objective(setting)
-    optimizer = estimator.optimizer
-    net = choose_net(estimator.device)(
-        encoder,
-        objective,
-        view=view,
-        optimizer=OPTIMIZERS.get(optimizer) if isinstance(optimizer, str) else optimizer,
-        lr=float(estimator.learning_rate),
-        batch_size=estimator.batch_size,
-        device=str(rows.device),
-        callbacks=None,
-        verbose=0,
-    )
-    net.initialize()
-    return net, setting
-
 
 def check_optimizer(optimizer: Any) -> None:
     """Raise an error for an optimizer that computes the loss of a batch more than once.
@@ -247,28 +118,6 @@ def check_optimizer(optimizer: Any) -> None:
             "on which views and negatives are drawn anew. Choose one that takes a step from one "
             "gradient, such as 'adam'."
         )
-
-
-def count_looks(view: Any, rows: Rows) -> int:
-    """Try a view on two samples.
-
-    Raises
-    ------
-    ValueError
-        If it gives anything but a tuple of tensors shaped like the samples.
-    """
-    x = rows[rows.numbers[:2]].float()
-    looks = view(x, Generator(device=rows.device).manual_seed(0))
-    shapes = [
-        look.shape if isinstance(look, Tensor) else None
-        for look in (looks if isinstance(looks, tuple | list) else ())
-    ]
-    if not shapes or any(shape != x.shape for shape in shapes):
-        raise ValueError(
-            f"view={view!r} gave {describe(looks)} for samples of shape {tuple(x.shape)}. It must "
-            "give a tuple of tensors of that shape, one a look."
-        )
-    return len(shapes)
 
 
 def check_plan(net: EncoderNet, rows: Rows, plan: Plan, hint: str) -> None:
@@ -376,14 +225,14 @@ def warn_of_collapse(spread: float, name: str) -> None:
         )
 
 
-def forget(estimator: Any) -> None:
+def forget(estimator: BaseEstimator) -> None:
     """Remove everything that fitting has learnt."""
     for name in [name for name in vars(estimator) if name.endswith("_") or name in PRIVATE]:
         delattr(estimator, name)
 
 
 @contextmanager
-def forgetting(estimator: Any, unless: type[BaseException] | tuple[()] = ()) -> Iterator[None]:
+def forgetting(estimator: BaseEstimator, unless: type[BaseException] | tuple[()] = ()) -> Iterator[None]:
     """Leave nothing that looks fitted behind an error, Ctrl-C included."""
     try:
         yield
@@ -391,3 +240,87 @@ def forgetting(estimator: Any, unless: type[BaseException] | tuple[()] = ()) -> 
         if not isinstance(error, unless):
             forget(estimator)
         raise
+
+
+def choose_solver(
+    net: EncoderNet,
+    epochs: int,
+    *,
+    before: str | None,
+    has_closed_form: bool,
+    refusal: str,
+) -> tuple[bool, str]:
+    """Decide whether a training begins with the closed form.
+
+    Parameters
+    ----------
+    net : EncoderNet
+    epochs : int
+        By gradients.
+    before : str or None
+        ``solver_`` of the training that this one continues; None if it begins.
+    has_closed_form : bool
+        Whether all that is trained has one.
+    refusal : str
+        What to say where there is no closed form and no epoch.
+
+    Returns
+    -------
+    solving : bool
+    solver : str
+        The attribute ``solver_``.
+
+    Raises
+    ------
+    ValueError
+        If there is nothing to do without gradients.
+    """
+    linear = isinstance(net.module_[1], LinearEncoder)
+    if epochs == 0:
+        if not (linear and has_closed_form):
+            raise ValueError(refusal)
+        if before is not None and (net.look_sums is None or "gradients" in before):
+            raise ValueError(
+                "The closed form cannot be solved for more samples: the sums over the earlier "
+                "ones are kept neither in copies and files, nor where gradients have trained. "
+                "Fit all samples anew; or train by gradients, with max_epochs of 1 or more."
+            )
+    solving = linear and (epochs == 0 or before is None)
+    closed = solving or (before or "").startswith("closed form")
+    return solving, " then ".join(["closed form"] * closed + ["gradients"] * (epochs > 0))
+
+
+def is_linear(encoder: EncoderSpec, *, automatic: bool) -> bool:
+    """Return whether an encoder given as a parameter is linear in fixed features.
+
+    Parameters
+    ----------
+    encoder : str, Module, class or callable
+    automatic : bool
+        Whether "auto" is.
+    """
+    while isinstance(encoder, partial):
+        encoder = encoder.func
+    if isinstance(encoder, str):
+        if encoder == "auto":
+            return automatic
+        encoder = ENCODERS[encoder]
+    kind: type = encoder if isinstance(encoder, type) else type(encoder)
+    return issubclass(kind, LinearEncoder)
+
+
+def warn_of_idle(estimator: BaseEstimator) -> None:
+    """Warn of parameters that were set, but of which the closed form makes no use."""
+    defaults = inspect.signature(type(estimator)).parameters
+    idle = [
+        f"{name}={getattr(estimator, name)!r}"
+        for name in OF_GRADIENTS
+        if name in defaults and not is_same(getattr(estimator, name), defaults[name].default)
+    ]
+    if idle:
+        warnings.warn(
+            f"{', '.join(idle)} had no effect: with these parameters the closed form is computed, "
+            "without gradients. To train by gradients from there, set max_epochs to 1 or more.",
+            UserWarning,
+            stacklevel=5,
+        )

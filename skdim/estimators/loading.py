@@ -1,4 +1,4 @@
-"""A transformer from a file, whoever wrote it: everything is checked, nothing is executed."""
+"""Loading an estimator from a file, whoever wrote it: all is checked, nothing is executed."""
 
 import inspect
 import math
@@ -10,18 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skdim.encoders import LAYERS
-from skdim.estimators.aae import AAETransformer
-from skdim.estimators.autoencoder import AutoencoderTransformer
-from skdim.estimators.base import AbstractTransformer
-from skdim.estimators.bigan import BiGANTransformer
-from skdim.estimators.cpc import CPCTransformer
 from skdim.estimators.deep_infomax import DeepInfoMaxTransformer
-from skdim.estimators.nat import NATTransformer
-from skdim.estimators.rules import COMMON_RULES
-from skdim.estimators.saving.mixin import PACKED
-from skdim.estimators.saving.rebuilding import NOT_BUILT_FROM, columns_of
 from skdim.estimators.saving.writing import ATTRIBUTES, LEFT_OUT, OPTIONAL, PARTS
-from skdim.estimators.vae import VAETransformer
+from skdim.estimators.state import NOT_BUILT_FROM, PACKED, Built, columns_of
+from skdim.estimators.transformer import EncoderTransformer
+from skdim.estimators.validation import COMMON_RULES
 from skdim.inputs import Layout
 from skdim.persistence import decode, read_file, update_header
 from skdim.training import SETTINGS
@@ -29,17 +22,8 @@ from skdim.training import SETTINGS
 __all__ = ["TRANSFORMERS", "load"]
 
 # All classes that a file can name.
-TRANSFORMERS: dict[str, type[AbstractTransformer]] = {
-    kind.__name__: kind
-    for kind in (
-        AAETransformer,
-        AutoencoderTransformer,
-        BiGANTransformer,
-        CPCTransformer,
-        DeepInfoMaxTransformer,
-        NATTransformer,
-        VAETransformer,
-    )
+TRANSFORMERS: dict[str, type[EncoderTransformer]] = {
+    kind.__name__: kind for kind in (DeepInfoMaxTransformer, EncoderTransformer)
 }
 
 # Settings of a net that have another name as parameters.
@@ -48,7 +32,7 @@ OTHER_NAMES = {"lr": "learning_rate", "compiling": "compile"}
 Tensors = Mapping[str, NDArray[Any]]
 
 
-def load(path: str | os.PathLike[str], **given: Any) -> AbstractTransformer:
+def load(path: str | os.PathLike[str], **given: Any) -> EncoderTransformer:
     """Read a fitted transformer that its ``save`` wrote.
 
     Nothing in the file is executed, whoever made it, and no more memory is taken than a sample, its
@@ -98,21 +82,24 @@ def load(path: str | os.PathLike[str], **given: Any) -> AbstractTransformer:
     """
     header, tensors = read_file(path)
     try:
-        check_header(header)
         header = update_header(header)
+        check_header(header)
         check_names(tensors)
         kind = TRANSFORMERS[header["class"]]
         state = make_state(kind, header, tensors, given)
         transformer = kind()
         transformer.__setstate__(state)
-    except (TypeError, RuntimeError, OverflowError, MemoryError, ValueError) as error:
-        # What a header of a stranger can bring about in torch and NumPy, too.
+    except (
+        *(AttributeError, KeyError, MemoryError, OverflowError),
+        *(RuntimeError, TypeError, ValueError),
+    ) as error:
+        # What a forged header can cause, also in torch and NumPy.
         raise ValueError(f"{os.fspath(path)!r} cannot be loaded. {error}") from error
     return transformer
 
 
 def make_state(
-    kind: type[AbstractTransformer],
+    kind: type[EncoderTransformer],
     header: Mapping[str, Any],
     tensors: Tensors,
     given: Mapping[str, Any],
@@ -130,22 +117,22 @@ def make_state(
     built_from |= {name: given[name] for name in built["given"]}
     attributes = {name: decode(said) for name, said in header["attributes"].items()}
     books = [{k: decode(v) for k, v in epoch.items()} for epoch in header["net"]["books"]]
-    check_attributes(attributes, books, built["sizes"])
+    check_attributes(attributes, books)
     layout, history = attributes["_layout"], columns_of(books)
     return {
         **parameters,
         **attributes,
         "n_features_in_": layout.n_features,
         "image_shape_": layout.shape if layout.is_image else None,
-        "_n_features_out": count_features(attributes["_layer"], built["sizes"]),
         "history_": history,
         "loss_curve_": history["loss"],
-        "_built": {
-            "parameters": built_from,
-            "sizes": {layer: tuple(shape) for layer, shape in built["sizes"].items()},
-            "looks": tuple(map(tuple, built["looks"])),
-            "n_samples": built["n_samples"],
-        },
+        "_n_features_out": count_features(attributes["_layer"], built["sizes"]),
+        "_built": Built(
+            built_from,
+            tuple((int(i), int(j)) for i, j in built["pairs"]),
+            built["n_samples"],
+            {layer: tuple(shape) for layer, shape in built["sizes"].items()},
+        ),
         PACKED: {
             "weights": {part: part_of(tensors, part) for part in PARTS},
             "books": books,
@@ -222,7 +209,7 @@ def part_of(tensors: Tensors, part: str) -> dict[str, NDArray[Any]]:
 
 
 def count_features(layer: str, sizes: Mapping[str, list[int]]) -> int:
-    """Count what ``transform`` gives: several globals are averaged to one code."""
+    """Return the number of columns that ``transform`` returns: several globals are averaged."""
     return sizes[layer][0] if layer == "code" else math.prod(sizes[layer])
 
 
@@ -288,11 +275,11 @@ SCHEMA: dict[str, Check] = {
     "attributes": lambda v: (
         isinstance(v, dict) and {*ATTRIBUTES} <= v.keys() <= {*ATTRIBUTES, *OPTIONAL}
     ),
-    "built": dict_of(anything, ("parameters", "given", "sizes", "looks", "n_samples")),
+    "built": dict_of(anything, ("parameters", "given", "pairs", "sizes", "n_samples")),
     "built.parameters": dict_of(anything),
     "built.given": list_of(lambda v: isinstance(v, str)),
     "built.sizes": dict_of(is_shape, LAYERS),
-    "built.looks": lambda v: list_of(is_pair)(v) and len(v) > 0,
+    "built.pairs": lambda v: list_of(is_pair)(v) and len(v) > 0,
     "built.n_samples": is_count,
     "net": dict_of(anything, ("books", "settings")),
     "net.books": lambda v: list_of(dict_of(anything))(v) and len(v) > 0,
@@ -318,9 +305,7 @@ def check_header(header: Mapping[str, Any]) -> None:
 
 
 def check_attributes(
-    attributes: Mapping[str, Any],
-    books: list[dict[str, Any]],
-    sizes: Mapping[str, list[int]],
+    attributes: Mapping[str, Any], books: list[dict[str, Any]]
 ) -> None:
     """Raise an error for attributes that no fit leaves.
 

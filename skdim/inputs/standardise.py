@@ -1,6 +1,7 @@
 """Channels measured, then brought to mean 0 and spread 1."""
 
 from contextlib import closing
+from typing import Self
 
 import numpy as np
 import torch
@@ -40,6 +41,16 @@ class Standardise(nn.Module):
         shape = (1, -1, *[1] * n_axes)
         self.register_buffer("mean", torch.as_tensor(mean, dtype=torch.float32).reshape(shape))
         self.register_buffer("scale", torch.as_tensor(scale, dtype=torch.float32).reshape(shape))
+
+    @classmethod
+    def identity(cls, shape: tuple[int, ...]) -> Self:
+        """Return a standardisation that changes nothing, for samples of a shape."""
+        return cls(np.zeros(shape[0]), np.ones(shape[0]), n_axes=len(shape) - 1)
+
+    def set_statistics(self, mean: NDArray[np.float64], scale: NDArray[np.float64]) -> None:
+        """Set the mean and the scale of each channel."""
+        for buffer, values in ((self.mean, mean), (self.scale, scale)):
+            buffer.copy_(torch.as_tensor(values, dtype=torch.float32).reshape(buffer.shape))
 
     def forward(self, x: Tensor) -> Tensor:
         """Standardise samples of any number type to float32, shape unchanged."""

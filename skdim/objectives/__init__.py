@@ -1,27 +1,49 @@
-"""What an encoder is trained for: an objective maps a batch to named terms."""
+"""What an encoder is trained with: objectives are parameters, which build criteria.
 
-from skdim.objectives.base import AbstractObjective, Batch, Setting, Together, frozen
-from skdim.objectives.bigan import BidirectionalGAN
+An objective (:class:`InfoMax`, :class:`VAE`, ...) is given to
+:class:`~skdim.EncoderTransformer`. It builds a criterion, a module that maps a batch to named
+terms, whose sum is the loss.
+"""
+
+from skdim.objectives.base import (
+    AbstractCriterion,
+    AbstractObjective,
+    Batch,
+    Defaults,
+    Setting,
+    Together,
+    frozen,
+)
+from skdim.objectives.bigan import BidirectionalGAN, BiGAN
 from skdim.objectives.classification import Classification
 from skdim.objectives.coordinates import AbsoluteCoordinates, RelativeCoordinates
-from skdim.objectives.cpc import ContextPrediction, unseen_rows
+from skdim.objectives.cpc import CPC, ContextPrediction, unseen_rows
 from skdim.objectives.gaussian import GaussianInformation
-from skdim.objectives.infomax import infomax
+from skdim.objectives.infomax import InfoMax, infomax
 from skdim.objectives.information import Information
 from skdim.objectives.matching import PriorMatching
-from skdim.objectives.nat import NoiseAsTargets
+from skdim.objectives.nat import NAT, NoiseAsTargets
 from skdim.objectives.pointwise import find_local_term, pointwise_information
-from skdim.objectives.reconstruction import Reconstruction
-from skdim.objectives.variational import Variational
+from skdim.objectives.reconstruction import AAE, Autoencoder, Reconstruction
+from skdim.objectives.variational import VAE, Variational
 
 __all__ = [
+    "AAE",
+    "CPC",
+    "NAT",
+    "VAE",
     "AbsoluteCoordinates",
+    "AbstractCriterion",
     "AbstractObjective",
+    "Autoencoder",
     "Batch",
+    "BiGAN",
     "BidirectionalGAN",
     "Classification",
     "ContextPrediction",
+    "Defaults",
     "GaussianInformation",
+    "InfoMax",
     "Information",
     "NoiseAsTargets",
     "PriorMatching",

@@ -1,20 +1,34 @@
 """Adversarially learned inference: an encoder and a generator against one who sees pairs."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss, softplus
 
+from skdim.critics import JointDiscriminator
+from skdim.decoders import make_decoder
 from skdim.encoders import Features
-from skdim.objectives.base import AbstractObjective, Batch, frozen, one_code
+from skdim.inputs import Layout
+from skdim.objectives.base import (
+    AbstractCriterion,
+    AbstractObjective,
+    Batch,
+    Defaults,
+    Setting,
+    frozen,
+    one_code,
+)
 from skdim.pairs import in_full
-from skdim.priors import Prior
+from skdim.parameters import any_of, choice, instance, real
+from skdim.priors import PRIORS, Prior
+from skdim.views import Identity
 
-__all__ = ["BidirectionalGAN"]
+__all__ = ["BiGAN", "BidirectionalGAN"]
 
 
-class BidirectionalGAN(AbstractObjective):
+class BidirectionalGAN(AbstractCriterion):
     """Train an encoder and a generator until their pairs cannot be told apart.
 
     The encoder makes codes of samples, the generator samples of draws from a prior. A
@@ -65,7 +79,7 @@ class BidirectionalGAN(AbstractObjective):
         self.gradient_penalty = gradient_penalty
 
     def forward(self, looks: Sequence[Features], batch: Batch) -> dict[str, Tensor]:
-        """Return the terms of the three players; see ``AbstractObjective.forward``."""
+        """Return the terms of the three players; see ``AbstractCriterion.forward``."""
         x = self.standardise(batch.x.float())
         x = x.repeat(len(looks), *[1] * (x.ndim - 1))
         codes = torch.cat([self.squashed(look) for look in looks])
@@ -124,3 +138,74 @@ def penalised(
     gradients = torch.autograd.grad(in_full(logits).sum(), points, create_graph=True)
     penalty = torch.stack([g.flatten(1).square().sum(dim=1).mean() for g in gradients]).sum()
     return loss_of(logits, discriminator(*made_up)) + coefficient * 0.5 * penalty
+
+
+class BiGAN(AbstractObjective):
+    """Bidirectional GAN (BiGAN; adversarially learned inference).
+
+    An encoder and a generator are trained until a discriminator cannot discriminate pairs of
+    samples and their codes from pairs of generated samples and their draws; see
+    :class:`BidirectionalGAN`. By default there are no random views, and the optimizer is Adam with
+    the betas .5 and .999.
+
+    Parameters
+    ----------
+    prior : str or Prior, default="normal"
+        Distribution of the draws: a key of ``skdim.priors.PRIORS``, or a prior without a
+        discriminator and a penalty of its own.
+    gradient_penalty : float, default=1.0
+        Weight of half the mean squared length of the discriminator's gradient.
+
+    Notes
+    -----
+    Terms: ``encoder``, ``generator`` and ``discriminator``. ``score`` is minus the mean squared
+    error with which the generator reconstructs samples from their codes, in units of the variance
+    of a channel.
+
+    References
+    ----------
+    Donahue, Krähenbühl and Darrell (2017). Adversarial feature learning. ICLR. arXiv:1605.09782.
+    Dumoulin et al. (2017). Adversarially learned inference. ICLR. arXiv:1606.00704.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skdim import EncoderTransformer
+    >>> from skdim.objectives import BiGAN
+    >>> images = load_digits().images[:300]
+    >>> bigan = EncoderTransformer(16, objective=BiGAN(), max_epochs=2, random_state=0)
+    >>> bigan.fit_transform(images).shape
+    (300, 16)
+    """
+
+    rules = {
+        "prior": any_of(choice(PRIORS), instance("a skdim.priors.Prior", Prior)),
+        "gradient_penalty": real(0),
+    }
+
+    def __init__(self, prior: str | Prior = "normal", gradient_penalty: float = 1.0) -> None:
+        self.prior = prior
+        self.gradient_penalty = gradient_penalty
+
+    def build(self, setting: Setting) -> BidirectionalGAN:
+        """Build a generator and a discriminator; see ``AbstractObjective.build``."""
+        prior = PRIORS[self.prior] if isinstance(self.prior, str) else self.prior
+        if prior.discriminator is not None or prior.gradient_penalty:
+            raise ValueError(
+                "the prior of BiGAN has a discriminator or a gradient_penalty of its own, which "
+                "would be given codes without their samples. Give a prior without them, and the "
+                "gradient_penalty to BiGAN."
+            )
+        n_components = setting.sizes.code.shape[1]
+        return BidirectionalGAN(
+            prior,
+            make_decoder(setting.shape, n_components),
+            JointDiscriminator(setting.shape, n_components),
+            setting.standardise,
+            gradient_penalty=self.gradient_penalty,
+        )
+
+    def defaults(self, layout: Layout, *, closed_form: bool) -> Defaults:
+        """Return the defaults, without random views and with the optimizer of GANs."""
+        found = super().defaults(layout, closed_form=closed_form)
+        return replace(found, view=Identity(), optimizer="adam_gan")

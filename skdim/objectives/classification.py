@@ -7,14 +7,14 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from skdim.encoders import Features
-from skdim.objectives.base import AbstractObjective, Batch, one_code
+from skdim.objectives.base import AbstractCriterion, Batch, one_code
 
 __all__ = ["Classification"]
 
 UNKNOWN = -1
 
 
-class Classification(AbstractObjective):
+class Classification(AbstractCriterion):
     """Classify the samples whose class is known, by a small network on one layer.
 
     One hidden layer, normalised over all samples of the batch, labelled or not. The term is the

@@ -9,7 +9,7 @@ from torch import Generator, Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from skdim.encoders import Features
-from skdim.objectives.base import AbstractObjective, Batch, one_code
+from skdim.objectives.base import AbstractCriterion, Batch, one_code
 
 __all__ = ["AbsoluteCoordinates", "RelativeCoordinates"]
 
@@ -66,7 +66,7 @@ class AxisClassifier(nn.Module):
         return logits
 
 
-class AbstractCoordinates(AbstractObjective):
+class AbstractCoordinates(AbstractCriterion):
     """Predict something about locations from themselves and the code.
 
     Of several globals, the mean is the code, as in ``transform``.
@@ -109,7 +109,7 @@ class AbstractCoordinates(AbstractObjective):
         self.grid = grid
         self.weight = weight
         self.looks = tuple(looks)
-        places = torch.cartesian_prod(*(torch.arange(side) for side in grid))
+        places = torch.cartesian_prod(*(torch.arange(side, device="cpu") for side in grid))
         self.register_buffer("places", places.reshape(-1, len(grid)), persistent=False)
 
     places: Tensor

@@ -8,11 +8,12 @@ from torch import Tensor, nn
 
 from skdim.bounds import BOUNDS
 from skdim.critics import DotCritic
-from skdim.encoders import Features
-from skdim.objectives.base import AbstractObjective, Batch
+from skdim.encoders import ContextEncoder, Features
+from skdim.objectives.base import AbstractCriterion, AbstractObjective, Batch, Setting
 from skdim.pairs import bound_of_pairs, in_full
+from skdim.parameters import integer
 
-__all__ = ["ContextPrediction", "unseen_rows"]
+__all__ = ["CPC", "ContextPrediction", "unseen_rows"]
 
 # Samples of noise by which it is found out what depends on what.
 NOISES = 8
@@ -21,7 +22,7 @@ NOISES = 8
 MOST_FLOATS = 2**24
 
 
-class ContextPrediction(AbstractObjective):
+class ContextPrediction(AbstractCriterion):
     """Predict local features from the context some rows before them.
 
     The code at a place (row r, column j) is the context of what lies at rows up to r. By a critic
@@ -63,7 +64,7 @@ class ContextPrediction(AbstractObjective):
         )
 
     def forward(self, looks: Sequence[Features], batch: Batch) -> dict[str, Tensor]:
-        """Return minus the bound; see ``AbstractObjective.forward``."""
+        """Return minus the bound; see ``AbstractCriterion.forward``."""
         return {"prediction": -torch.stack([self.bound(look) for look in looks]).mean()}
 
     def score(self, features: Features, batch: Batch) -> Tensor:
@@ -134,7 +135,7 @@ def unseen_rows(encoder: nn.Module, shape: tuple[int, ...], most: int = 5) -> li
         none.
     """
     weight = next(encoder.parameters())
-    x = torch.randn(NOISES, *shape).to(weight).requires_grad_()
+    x = torch.randn(NOISES, *shape, device="cpu").to(weight).requires_grad_()
     training = encoder.training
     encoder.eval()
     # Libraries may convolve by transforms that leave rounding where nothing is.
@@ -158,3 +159,65 @@ def pixels_seen(layer: Tensor, x: Tensor) -> Tensor:
         pixels = gradient != 0  # (NOISES, *shape)
         seen.append((pixels.any(dim=1) if x.ndim > 2 else pixels).any(dim=0).flatten())
     return torch.stack(seen)
+
+
+class CPC(AbstractObjective):
+    """Contrastive predictive coding (CPC): rows of the local map are predicted from those before.
+
+    The encoder is wrapped in a :class:`~skdim.encoders.ContextEncoder`, whose code at a row
+    summarises this row and those before it; see :class:`ContextPrediction`. ``transform`` returns
+    the mean of the codes over places.
+
+    Parameters
+    ----------
+    n_predicted : int, default=5
+        Most rows that are predicted from one context.
+    critic_units : int, default=256
+        Size of the space in which codes and local features are compared.
+
+    Notes
+    -----
+    Term: ``prediction``, minus InfoNCE, averaged over pairs of rows. ``score`` is InfoNCE in nats.
+
+    References
+    ----------
+    van den Oord, Li and Vinyals (2018). Representation learning with contrastive predictive
+    coding. arXiv:1807.03748.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skdim import EncoderTransformer
+    >>> from skdim.objectives import CPC
+    >>> images = load_digits().images[:300]
+    >>> cpc = EncoderTransformer(16, objective=CPC(), max_epochs=2, random_state=0)
+    >>> cpc.fit_transform(images).shape
+    (300, 16)
+    """
+
+    rules = {"n_predicted": integer(1), "critic_units": integer(1)}
+
+    def __init__(self, n_predicted: int = 5, critic_units: int = 256) -> None:
+        self.n_predicted = n_predicted
+        self.critic_units = critic_units
+
+    def build(self, setting: Setting) -> ContextPrediction:
+        """Find which rows can be predicted, and build the critics."""
+        rows = unseen_rows(setting.encoder, setting.shape, most=self.n_predicted)
+        if not rows:
+            n_rows, n_features = setting.sizes.local.shape[2], math.prod(setting.shape)
+            raise ValueError(
+                f"there is nothing to predict: the samples have {n_features} feature(s), and the "
+                f"encoder's local map has {n_rows} row(s), none of which is independent of the "
+                "pixels of the rows before it. Use an encoder whose local features depend on small "
+                "parts of a sample, such as 'patch_network' or 'folded_resnet19' for images, "
+                "'conv1d' for signals and 'mlp' for vectors of two features or more."
+            )
+        sizes = setting.sizes
+        return ContextPrediction(
+            rows, sizes.code.shape[1], sizes.local.shape[1], units=self.critic_units
+        )
+
+    def wrap(self, encoder: nn.Module, sizes: Features, n_components: int) -> nn.Module:
+        """Return the encoder with a causal summary on its local features."""
+        return ContextEncoder(encoder, tuple(sizes.local.shape[1:]), n_components)

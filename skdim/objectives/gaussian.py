@@ -76,7 +76,7 @@ class GaussianInformation(Information):
         return float(information_of(correlations))
 
     def forward(self, looks: Sequence[Features], batch: Batch) -> dict[str, Tensor]:
-        """Compute minus the weighted bound; see ``AbstractObjective.forward``."""
+        """Compute minus the weighted bound; see ``AbstractCriterion.forward``."""
         self.solved.fill_(False)
         return super().forward(looks, batch)
 

@@ -1,19 +1,47 @@
 """The objective of Deep InfoMax: all its terms together."""
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
-from skdim.bounds import Bound
-from skdim.critics import AbstractCritic, GaussianCritic, takes_map
-from skdim.encoders import Features
-from skdim.objectives.base import AbstractObjective, Together
+from skdim.bounds import BOUNDS, Bound
+from skdim.critics import CRITICS, AbstractCritic, GaussianCritic, takes_map
+from skdim.encoders import LAYERS, Features, LinearEncoder
+from skdim.inputs import Layout
+from skdim.objectives.base import (
+    AbstractCriterion,
+    AbstractObjective,
+    Defaults,
+    Setting,
+    Together,
+)
+from skdim.objectives.classification import Classification
 from skdim.objectives.coordinates import AbsoluteCoordinates, RelativeCoordinates
 from skdim.objectives.gaussian import GaussianInformation
 from skdim.objectives.information import Information
 from skdim.objectives.matching import PriorMatching, make_discriminator
-from skdim.priors import Prior
+from skdim.parameters import any_of, choice, dict_of, instance, integer, is_callable, real
+from skdim.priors import PRIORS, Prior
+from skdim.views import VIEWS, Augment, Identity
 
-__all__ = ["infomax"]
+__all__ = ["InfoMax", "infomax"]
+
+CriticFactory = Callable[[int, Any], AbstractCritic]
+
+INFORMATION_WEIGHTS = ("global_weight", "local_weight")
+OTHER_WEIGHTS = (
+    "prior_weight",
+    "coordinate_weight",
+    "relative_coordinate_weight",
+    "classifier_weight",
+)
+
+A_CRITIC = any_of(
+    choice(["auto", *CRITICS]),
+    instance("a critic", AbstractCritic),
+    is_callable("a callable (code_features, local_features) -> critic"),
+)
 
 
 def infomax(
@@ -76,7 +104,7 @@ def infomax(
         "global": local_shape if whole_maps else sizes.conv[0].numel(),
     }
     weights = {"local": local_weight, "global": global_weight}
-    terms: list[AbstractObjective] = [
+    terms: list[AbstractCriterion] = [
         GaussianInformation(
             name,
             GaussianCritic(code_features, widths[name]),
@@ -110,3 +138,213 @@ def infomax(
         if weight > 0
     ]
     return Together([*terms, *tasks])
+
+
+class InfoMax(AbstractObjective):
+    """Deep InfoMax: information between the code and maps of the same sample, and more.
+
+    The parameters are those of :class:`~skdim.DeepInfoMaxTransformer`, where they are explained.
+
+    Parameters
+    ----------
+    global_weight, local_weight : float or "auto", default="auto"
+    prior_weight, coordinate_weight, relative_coordinate_weight, classifier_weight : float, \
+default=0.0
+    classifier_layer : {"code", "hidden", "conv", "local"}, default="code"
+    bound : str, default="auto"
+    critic : str, AbstractCritic, callable or dict, default="auto"
+    critic_units : int or "auto", default="auto"
+    negatives : {"all", "shift"} or int, default="all"
+    prior : str or Prior, default="uniform"
+
+    Notes
+    -----
+    Terms: ``local``, ``global``, ``prior`` and ``discriminator``, ``coordinates``,
+    ``relative_coordinates`` and ``classifier``, those whose weight is not 0. ``score`` is described
+    in :class:`~skdim.DeepInfoMaxTransformer`.
+
+    References
+    ----------
+    Hjelm, Fedorov, Lavoie-Marchildon, Grewal, Bachman, Trischler and Bengio (2019). Learning
+    deep representations by mutual information estimation and maximization. ICLR.
+    arXiv:1808.06670.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skdim import EncoderTransformer
+    >>> from skdim.objectives import InfoMax
+    >>> images = load_digits().images[:300]
+    >>> dim = EncoderTransformer(16, objective=InfoMax(bound="jsd"), max_epochs=2, random_state=0)
+    >>> dim.fit_transform(images).shape
+    (300, 16)
+    """
+
+    rules = {
+        **dict.fromkeys(INFORMATION_WEIGHTS, any_of(real(0), choice(["auto"]))),
+        **dict.fromkeys(OTHER_WEIGHTS, real(0)),
+        "classifier_layer": choice(LAYERS),
+        "bound": choice(["auto", *BOUNDS]),
+        "critic": any_of(A_CRITIC, dict_of("local", "global", rule=A_CRITIC)),
+        "critic_units": any_of(integer(1), choice(["auto"])),
+        "negatives": any_of(choice(["all", "shift"]), integer(1)),
+        "prior": any_of(choice(PRIORS), instance("a skdim.priors.Prior", Prior)),
+    }
+    score_hint = "Give local_weight or global_weight a value above 0"
+
+    def __init__(
+        self,
+        *,
+        global_weight: float | str = "auto",
+        local_weight: float | str = "auto",
+        prior_weight: float = 0.0,
+        coordinate_weight: float = 0.0,
+        relative_coordinate_weight: float = 0.0,
+        classifier_weight: float = 0.0,
+        classifier_layer: str = "code",
+        bound: str = "auto",
+        critic: Any = "auto",
+        critic_units: int | str = "auto",
+        negatives: int | str = "all",
+        prior: str | Prior = "uniform",
+    ) -> None:
+        self.global_weight = global_weight
+        self.local_weight = local_weight
+        self.prior_weight = prior_weight
+        self.coordinate_weight = coordinate_weight
+        self.relative_coordinate_weight = relative_coordinate_weight
+        self.classifier_weight = classifier_weight
+        self.classifier_layer = classifier_layer
+        self.bound = bound
+        self.critic = critic
+        self.critic_units = critic_units
+        self.negatives = negatives
+        self.prior = prior
+
+    def build(self, setting: Setting) -> Together:
+        """Build the terms whose weight is not zero; see ``AbstractObjective.build``."""
+        linear = isinstance(setting.encoder, LinearEncoder)
+        closed = linear and not setting.gradients and not self.without_closed_form()
+        weights = self.weights(closed_form=closed)
+        if not any(getattr(self, name) for name in OTHER_WEIGHTS) and not any(weights.values()):
+            *first, last = (*INFORMATION_WEIGHTS, *OTHER_WEIGHTS)
+            raise ValueError(
+                f"{', '.join(first)} and {last} are all 0: there is nothing to train for. Give one "
+                "of them a value above 0."
+            )
+        terms = infomax(
+            setting.sizes,
+            global_weight=weights["global"],
+            local_weight=weights["local"],
+            prior_weight=self.prior_weight,
+            bound=self.find_bound(linear=linear, gradients=setting.gradients),
+            critics=find_critics(self.critic, self.critic_units),
+            negatives=self.negatives,
+            prior=PRIORS[self.prior] if isinstance(self.prior, str) else self.prior,
+            coordinate_weight=self.coordinate_weight,
+            relative_coordinate_weight=self.relative_coordinate_weight,
+            looks=setting.looks,
+        )
+        if setting.sizes.code.device.type != "meta":
+            for term in terms:
+                if isinstance(term, Information):
+                    term.check(setting.sizes)
+        if not self.takes_labels:
+            return terms
+        classifier = Classification(
+            self.classifier_layer,
+            setting.sizes,
+            setting.n_classes,
+            weight=self.classifier_weight,
+        )
+        return Together([*terms, classifier])
+
+    def weights(self, *, closed_form: bool) -> dict[str, float]:
+        """Return the weights of both terms of information, "auto" resolved."""
+        given = {"local": self.local_weight, "global": self.global_weight}
+        automatic = {"local": 1.0, "global": 0.0}
+        if closed_form and all(isinstance(weight, str) for weight in given.values()):
+            automatic = {"local": 0.0, "global": 1.0}
+        return {
+            name: automatic[name] if isinstance(weight, str) else float(weight)
+            for name, weight in given.items()
+        }
+
+    def find_bound(self, *, linear: bool, gradients: bool) -> Bound | None:
+        """Return the bound; None is the exact information of Gaussian critics."""
+        gaussian = isinstance(self.critic, str) and self.critic == "gaussian"
+        if linear and (gaussian or not gradients) and not self.without_closed_form():
+            return None
+        return BOUNDS["infonce" if self.bound == "auto" else self.bound]
+
+    @property
+    def takes_labels(self) -> bool:
+        """Whether there is a classifier."""
+        return bool(self.classifier_weight != 0)
+
+    def without_closed_form(self) -> list[str]:
+        """Return the parameters that have no closed form."""
+        plain = {
+            "bound": self.bound == "auto",
+            "critic": isinstance(self.critic, str) and self.critic in ("auto", "gaussian"),
+            "critic_units": self.critic_units == "auto",
+            "negatives": self.negatives == "all",
+            **{name: not getattr(self, name) for name in OTHER_WEIGHTS},
+        }
+        return [name for name, is_plain in plain.items() if not is_plain]
+
+    def defaults(self, layout: Layout, *, closed_form: bool) -> Defaults:
+        """Return the fixed features and the views of the closed form, or those of gradients."""
+        if not closed_form:
+            return super().defaults(layout, closed_form=closed_form)
+        if layout.is_image:
+            return Defaults("patches", Augment.crops(colours=layout.shape[0] == 3))
+        view = VIEWS["stretch"] if len(layout.shape) == 2 else Identity()
+        return Defaults("columns", view)
+
+
+def find_critics(critic: Any, units: int | str) -> Mapping[str, CriticFactory]:
+    """Describe how the critics of the local and of the global term are built."""
+    if isinstance(critic, str) and critic == "auto":
+        critic = "dot"
+    each = critic if isinstance(critic, Mapping) else {"local": critic, "global": critic}
+    return {name: critic_factory(each.get(name, "dot"), units) for name in ("local", "global")}
+
+
+def critic_factory(critic: Any, units: int | str) -> CriticFactory:
+    """Describe how one critic is built from the sizes of code and local features."""
+    if not isinstance(critic, str):
+        return UserCritic(critic)
+    factory = CRITICS[critic]
+    return factory if units == "auto" else partial(factory, units=units)
+
+
+class UserCritic:
+    """Build a user's own critic: a copy of the one given, or the result of a callable.
+
+    Parameters
+    ----------
+    given : AbstractCritic or callable
+    """
+
+    def __init__(self, given: Any) -> None:
+        self.given = given
+        self.whole_map = takes_map(given)
+
+    def __call__(self, code_features: int, local_features: Any) -> AbstractCritic:
+        """Build it.
+
+        Raises
+        ------
+        TypeError
+            If the callable returns anything but a critic.
+        """
+        if isinstance(self.given, AbstractCritic):
+            return copy.deepcopy(self.given)
+        made = self.given(code_features, local_features)
+        if not isinstance(made, AbstractCritic):
+            raise TypeError(
+                f"critic={self.given!r} gave an object of type {type(made).__name__}. It must give "
+                "a skdim.critics.AbstractCritic when called with (code_features, local_features)."
+            )
+        return made

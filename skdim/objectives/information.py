@@ -8,13 +8,13 @@ from torch import Generator, Tensor
 from skdim.bounds import Bound
 from skdim.critics import AbstractCritic
 from skdim.encoders import Features
-from skdim.objectives.base import AbstractObjective, Batch
+from skdim.objectives.base import AbstractCriterion, Batch
 from skdim.pairs import bound_of_pairs
 
 __all__ = ["Information"]
 
 
-class Information(AbstractObjective):
+class Information(AbstractCriterion):
     """Maximise a bound on the information between a code and a layer.
 
     Where the critic asks for them, training compares with some locations only, drawn anew in each
@@ -99,7 +99,7 @@ class Information(AbstractObjective):
             self.critic.train(training)
 
     def forward(self, looks: Sequence[Features], batch: Batch) -> dict[str, Tensor]:
-        """Return minus the weighted bound, and what it costs; see ``AbstractObjective.forward``."""
+        """Return minus the weighted bound, and what it costs; see ``AbstractCriterion.forward``."""
         bounds, lengths = [], []
         for code, at in self.looks:
             projected = self.critic.project_code(looks[code].code)
@@ -113,7 +113,7 @@ class Information(AbstractObjective):
         return terms
 
     def score(self, features: Features, batch: Batch) -> Tensor:
-        """Bound the information between code and layer; see ``AbstractObjective.score``."""
+        """Bound the information between code and layer; see ``AbstractCriterion.score``."""
         return self.estimate(features, features, batch.generator)
 
     def estimate(self, of_code: Features, of_layer: Features, generator: Generator) -> Tensor:

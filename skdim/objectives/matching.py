@@ -10,14 +10,14 @@ from torch.nn.functional import softplus
 
 from skdim.critics import Discriminator
 from skdim.encoders import Features
-from skdim.objectives.base import AbstractObjective, Batch, frozen
+from skdim.objectives.base import AbstractCriterion, Batch, frozen
 from skdim.pairs import in_full
 from skdim.priors import Prior
 
 __all__ = ["PriorMatching", "make_discriminator"]
 
 
-class PriorMatching(AbstractObjective):
+class PriorMatching(AbstractCriterion):
     """Match the distribution of the codes to a prior, against a discriminator.
 
     Two terms. ``discriminator`` is the discriminator's loss, on codes that it cannot move;
@@ -48,7 +48,7 @@ class PriorMatching(AbstractObjective):
         self.weight = weight
 
     def forward(self, looks: Sequence[Features], batch: Batch) -> dict[str, Tensor]:
-        """Return the terms of the two players; see ``AbstractObjective.forward``."""
+        """Return the terms of the two players; see ``AbstractCriterion.forward``."""
         codes = torch.cat([all_globals(look.code) for look in looks])
         codes = self.prior.squash(codes)
         drawn = self.prior.sample(codes.shape, batch.generator, codes.device, codes.dtype)

@@ -8,13 +8,19 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from skdim.encoders import Features
-from skdim.objectives.base import AbstractObjective, Batch, one_code
+from skdim.objectives.base import (
+    AbstractCriterion,
+    AbstractObjective,
+    Batch,
+    Setting,
+    one_code,
+)
 from skdim.pairs import in_full
 
-__all__ = ["NoiseAsTargets"]
+__all__ = ["NAT", "NoiseAsTargets"]
 
 
-class NoiseAsTargets(AbstractObjective):
+class NoiseAsTargets(AbstractCriterion):
     """Pull each sample's code to one of as many points, drawn on the sphere once and for all.
 
     Each sample of the fitted set has one point, by its index. In each batch, the batch's points are
@@ -87,3 +93,38 @@ def assign(codes: Tensor, points: Tensor) -> Tensor:
         gains = codes @ points.T
     _, chosen = linear_sum_assignment(gains.cpu().numpy(), maximize=True)
     return torch.as_tensor(chosen, device=points.device)
+
+
+class NAT(AbstractObjective):
+    """Noise as targets (NAT): each sample's code is pulled to a point of its own on the sphere.
+
+    Which sample has which point is learnt along with the encoder; see :class:`NoiseAsTargets`.
+    Samples that were not trained on have no point, so that there is no score and nothing can be
+    held out; chunks of ``partial_fit`` have none either.
+
+    Notes
+    -----
+    Term: ``targets``, half the mean squared distance of codes to their points on the sphere.
+
+    References
+    ----------
+    Bojanowski and Joulin (2017). Unsupervised learning by predicting noise. ICML.
+    arXiv:1704.05310.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skdim import EncoderTransformer
+    >>> from skdim.objectives import NAT
+    >>> images = load_digits().images[:300]
+    >>> nat = EncoderTransformer(16, objective=NAT(), max_epochs=2, random_state=0)
+    >>> nat.fit_transform(images).shape
+    (300, 16)
+    """
+
+    has_score = False
+    keeps_samples = True
+
+    def build(self, setting: Setting) -> NoiseAsTargets:
+        """Draw the points; see ``AbstractObjective.build``."""
+        return NoiseAsTargets(setting.n_samples, setting.sizes.code.shape[1])

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from skdim.bounds import BOUNDS, Bound
-from skdim.objectives.base import AbstractObjective
+from skdim.objectives.base import AbstractCriterion
 from skdim.objectives.information import Information
 from skdim.pairs import in_full
 
@@ -29,12 +29,12 @@ LOG_RATIOS: dict[Bound, Callable[[Tensor], Tensor]] = {
 }
 
 
-def find_local_term(objective: AbstractObjective) -> Information:
+def find_local_term(objective: AbstractCriterion) -> Information:
     """Find the local term among what an encoder was trained with.
 
     Parameters
     ----------
-    objective : AbstractObjective
+    objective : AbstractCriterion
         ``net_.criterion_`` of a fitted transformer.
 
     Returns

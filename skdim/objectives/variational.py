@@ -2,16 +2,28 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
+from skdim.decoders import make_decoder
 from skdim.encoders import Features
-from skdim.objectives.base import AbstractObjective, Batch, one_code
+from skdim.inputs import Layout
+from skdim.objectives.base import (
+    AbstractCriterion,
+    AbstractObjective,
+    Batch,
+    Defaults,
+    Setting,
+    one_code,
+)
 from skdim.pairs import in_full
+from skdim.parameters import real
 from skdim.priors import PRIORS
+from skdim.views import Identity
 
-__all__ = ["Variational", "gaussian_divergence", "gaussian_log_density"]
+__all__ = ["VAE", "Variational", "gaussian_divergence", "gaussian_log_density"]
 
 # Of log variances: what is drawn has a spread between exp(-5) and exp(5), 0.007 and 148. Beyond,
 # exponentials would soon overflow.
@@ -20,7 +32,7 @@ WIDEST = 10.0
 DECODER_VARIANCE = 0.1
 
 
-class Variational(AbstractObjective):
+class Variational(AbstractCriterion):
     r"""Bound the log density of samples by a decoder of noisy codes.
 
     The encoder's code is the mean of a Gaussian of independent coordinates; its log variances are
@@ -52,7 +64,7 @@ class Variational(AbstractObjective):
         worth a coordinate of the code only if it holds more variance than a whole column, and
         most of what tells classes apart is not told.
     n_numbers : int, default=1
-        In a sample: all terms are sums over them; see ``AbstractObjective``.
+        In a sample: all terms are sums over them; see ``AbstractCriterion``.
 
     References
     ----------
@@ -80,12 +92,12 @@ class Variational(AbstractObjective):
         self.variance = variance
 
     def forward(self, looks: Sequence[Features], batch: Batch) -> dict[str, Tensor]:
-        """Return the two terms, averaged over looks; see ``AbstractObjective.forward``."""
+        """Return the two terms, averaged over looks; see ``AbstractCriterion.forward``."""
         log_density, divergence = self.parts(looks, batch)
         return {"reconstruction": -log_density.mean(), "kl": self.beta * divergence.mean()}
 
     def score(self, features: Features, batch: Batch) -> Tensor:
-        """Return the bound in nats a sample, without ``beta``; see ``AbstractObjective.score``."""
+        """Return the bound in nats a sample, without ``beta``; see ``AbstractCriterion.score``."""
         log_density, divergence = self.parts([features], batch)
         return (log_density - divergence).mean()
 
@@ -163,3 +175,58 @@ def gaussian_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
     """
     # expm1 keeps what is left of variances near 1.
     return 0.5 * (mean.square() + log_variance.expm1() - log_variance).sum(dim=-1)
+
+
+class VAE(AbstractObjective):
+    """Variational autoencoder (VAE, beta-VAE).
+
+    The sample is decoded from a noisy code, whose mean is the code that ``transform`` returns. The
+    variance of the noise is learnt too, by a layer that is discarded with the decoder. The loss
+    bounds minus the log density of the samples; see :class:`Variational`. By default samples are
+    encoded as they are, without random views.
+
+    Parameters
+    ----------
+    beta : float, default=1.0
+        Weight of the divergence of the codes from a standard normal prior.
+
+    Notes
+    -----
+    Terms: ``reconstruction`` and ``kl``, in nats a sample. ``score`` is the evidence lower bound
+    in nats a sample, without ``beta``.
+
+    References
+    ----------
+    Kingma and Welling (2014). Auto-encoding variational Bayes. ICLR. arXiv:1312.6114. Higgins et
+    al. (2017). beta-VAE: learning basic visual concepts with a constrained variational framework.
+    ICLR.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skdim import EncoderTransformer
+    >>> from skdim.objectives import VAE
+    >>> images = load_digits().images[:300]
+    >>> vae = EncoderTransformer(16, objective=VAE(beta=2.0), max_epochs=2, random_state=0)
+    >>> vae.fit_transform(images).shape
+    (300, 16)
+    """
+
+    rules = {"beta": real(0)}
+
+    def __init__(self, beta: float = 1.0) -> None:
+        self.beta = beta
+
+    def build(self, setting: Setting) -> Variational:
+        """Build a decoder and the layer of log variances; see ``AbstractObjective.build``."""
+        return Variational(
+            make_decoder(setting.shape, setting.sizes.code.shape[1]),
+            setting.standardise,
+            setting.sizes,
+            beta=self.beta,
+            n_numbers=math.prod(setting.shape),
+        )
+
+    def defaults(self, layout: Layout, *, closed_form: bool) -> Defaults:
+        """Return the defaults, without random views."""
+        return replace(super().defaults(layout, closed_form=closed_form), view=Identity())

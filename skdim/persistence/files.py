@@ -23,7 +23,7 @@ from skdim.files import write_atomically
 __all__ = ["FORMAT", "read_file", "write_file"]
 
 # Raised with each change after which older versions of skdim would misread a file.
-FORMAT = 2
+FORMAT = 3
 
 # Of the header in bytes; what safetensors itself allows.
 LARGEST_HEADER = 100_000_000

@@ -1,6 +1,6 @@
 """Headers of files of older formats, brought to the present one."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 __all__ = ["update_header"]
@@ -9,22 +9,45 @@ __all__ = ["update_header"]
 RENAMED = {"callable": {"PatchEncoder": "PatchNetworkEncoder"}}
 
 
+# Until format 2, each objective had a transformer of its own, with its parameters among others.
+FORMER_CLASSES = {
+    "AAETransformer": ("AAE", ("prior", "prior_weight")),
+    "AutoencoderTransformer": ("Autoencoder", ()),
+    "BiGANTransformer": ("BiGAN", ("prior", "gradient_penalty")),
+    "CPCTransformer": ("CPC", ("n_predicted", "critic_units")),
+    "NATTransformer": ("NAT", ()),
+    "VAETransformer": ("VAE", ("beta",)),
+}
+
+
 def update_header(header: Mapping[str, Any]) -> dict[str, Any]:
     """Bring a header to the present format.
 
     Parameters
     ----------
     header : mapping
-        As ``check_header`` allows it, of any format up to the present one; it is not changed.
+        Of any format up to the present one; it is not changed.
 
     Returns
     -------
     dict
-        Of format 1, with the names that its encoders have now, and trained by gradients, since
-        nothing else could be done then. Of format 2, as it is.
+        Of the present format.
+
+    Raises
+    ------
+    AttributeError, KeyError, TypeError
+        If an older header lacks something.
     """
-    if header["format"] > 1:
-        return dict(header)
+    updated = dict(header)
+    if header["format"] < 2:
+        updated = update_encoders(updated)
+    if header["format"] < 3:
+        updated = update_objective(updated)
+    return updated
+
+
+def update_encoders(header: dict[str, Any]) -> dict[str, Any]:
+    """Return a header of format 2: encoders by their present names, trained by gradients."""
     built = header["built"]
     return {
         **header,
@@ -32,6 +55,40 @@ def update_header(header: Mapping[str, Any]) -> dict[str, Any]:
         "built": {**built, "parameters": update_parameters(built["parameters"])},
         "attributes": {"solver_": "gradients", **header["attributes"]},
     }
+
+
+def update_objective(header: dict[str, Any]) -> dict[str, Any]:
+    """Return a header of format 3: an objective as a parameter."""
+    built = dict(header["built"])
+    built["pairs"] = built.pop("looks")
+    header = {**header, "built": built}
+    if header["class"] not in FORMER_CLASSES:
+        return header
+    name, own = FORMER_CLASSES[header["class"]]
+    now = header["parameters"]
+    then = {**now, **built["parameters"]}
+    return {
+        **header,
+        "class": "EncoderTransformer",
+        **with_objective(name, own, now, header["given"]),
+        "built": {**built, **with_objective(name, own, built["parameters"], built["given"], then)},
+    }
+
+
+def with_objective(
+    name: str,
+    own: Collection[str],
+    parameters: Mapping[str, Any],
+    given: Collection[str],
+    known: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Return parameters, and which are given on loading, with an objective in place of its own."""
+    known = parameters if known is None else known
+    said = {"class": name, "parameters": {key: known[key] for key in own if key in known}}
+    rest = {key: value for key, value in parameters.items() if key not in own}
+    if any(key in own for key in given):
+        return {"parameters": rest, "given": [*(set(given) - set(own)), "objective"]}
+    return {"parameters": {**rest, "objective": {"objective": said}}, "given": list(given)}
 
 
 def update_parameters(said: Mapping[str, Any]) -> dict[str, Any]:

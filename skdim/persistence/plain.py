@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from skdim import critics, encoders, priors, views
+from skdim import critics, encoders, objectives, priors, views
 from skdim.inputs import Layout
 
 __all__ = ["NotPlainError", "decode", "encode"]
@@ -46,6 +46,13 @@ CALLABLES: dict[str, Any] = named_callables()
 DATACLASSES: dict[str, Any] = {
     kind.__name__: kind
     for kind in (Layout, priors.Prior, views.Augment, views.Identity, views.Occlude, views.Stretch)
+}
+OBJECTIVES: dict[str, type[objectives.AbstractObjective]] = {
+    name: kind
+    for name in objectives.__all__
+    if inspect.isclass(kind := getattr(objectives, name))
+    and issubclass(kind, objectives.AbstractObjective)
+    and kind is not objectives.AbstractObjective
 }
 # Strings, whole numbers, floats and truth values: no objects.
 KINDS_OF_ARRAYS = "Uiufb"
@@ -122,6 +129,20 @@ def decode_object(said: Mapping[str, Any]) -> Any:
     """Build one of our own dataclasses, which checks its fields itself."""
     fields = {name: decode(part) for name, part in said["fields"].items()}
     return DATACLASSES[said["class"]](**fields)
+
+
+def encode_objective(value: objectives.AbstractObjective) -> dict[str, Any]:
+    """Describe one of our own objectives by its parameters."""
+    if OBJECTIVES.get(type(value).__name__) is not type(value):
+        raise NotPlainError(f"{value!r} is not an objective of skdim.")
+    parameters = {name: encode(part) for name, part in value.get_params(deep=False).items()}
+    return {"class": type(value).__name__, "parameters": parameters}
+
+
+def decode_objective(said: Mapping[str, Any]) -> objectives.AbstractObjective:
+    """Build one of our own objectives."""
+    parameters = {name: decode(part) for name, part in said["parameters"].items()}
+    return OBJECTIVES[said["class"]](**parameters)
 
 
 def encode_partial(value: "partial[Any]") -> dict[str, Any]:
@@ -214,6 +235,7 @@ FORMS: dict[str, Form] = {
     "dict": (dict, lambda v: [[encode(k), encode(p)] for k, p in v.items()], decode_dict),
     "array": (np.ndarray, encode_array, decode_array),
     "partial": (partial, encode_partial, decode_partial),
+    "objective": (objectives.AbstractObjective, encode_objective, decode_objective),
     "device": (torch.device, str, torch.device),
     "path": (PurePath, str, lambda s: type(PurePath())(s)),
     "random_state": (np.random.RandomState, encode_random_state, decode_random_state),

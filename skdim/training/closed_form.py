@@ -11,7 +11,7 @@ from torch import Generator, Tensor, nn
 from skdim.closed_form import Sums, rotation, scale_of, solve
 from skdim.encoders import Basis, LinearEncoder
 from skdim.inputs import Rows
-from skdim.objectives import AbstractObjective, GaussianInformation, Information
+from skdim.objectives import AbstractCriterion, GaussianInformation, Information
 from skdim.views import find_pairs
 
 __all__ = ["LookSums", "Solution", "find_basis", "solve_for", "sum_looks", "weights_of"]
@@ -60,14 +60,14 @@ class Solution:
     spread: float
 
 
-def solve_for(module: nn.Sequential, objective: AbstractObjective, known: LookSums) -> Solution:
+def solve_for(module: nn.Sequential, objective: AbstractCriterion, known: LookSums) -> Solution:
     """Set an encoder and its Gaussian critics from sums over looks.
 
     Parameters
     ----------
     module : Sequential
         Standardisation and a :class:`~skdim.encoders.LinearEncoder`.
-    objective : AbstractObjective
+    objective : AbstractCriterion
         Its terms of information say what is compared, and with which weight.
     known : LookSums
 
@@ -153,7 +153,7 @@ def find_basis(module: nn.Sequential, rows: Rows, generator: Generator) -> Basis
     return encoder.find_basis(torch.cat(parts), Generator().manual_seed(int(seed)))
 
 
-def weights_of(objective: AbstractObjective) -> dict[str, float]:
+def weights_of(objective: AbstractCriterion) -> dict[str, float]:
     """Return the weights of the terms of information; of the global one alone if there are none."""
     weights = {
         part.name: part.weight for part in objective.members() if isinstance(part, Information)

@@ -47,7 +47,7 @@ class EncoderNet(SolvingMixin, NeuralNet):
     ----------
     module : Module
         Samples to :class:`~skdim.encoders.Features`, standardisation included.
-    criterion : AbstractObjective
+    criterion : AbstractCriterion
     view : View
         What is done to samples before encoding.
     **kwargs : Any

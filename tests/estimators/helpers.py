@@ -1,5 +1,11 @@
 """What the tests of estimators share."""
 
+from functools import partial
+from inspect import signature
+
+from skdim import DeepInfoMaxTransformer, EncoderTransformer
+from skdim.objectives import AAE, CPC, NAT, VAE, Autoencoder, BiGAN, InfoMax
+
 
 def weights_of(fitted):
     """Everything trained, as numbers that compare with ``==``."""
@@ -9,3 +15,24 @@ def weights_of(fitted):
         for part in state
         for name, tensor in state[part].items()
     }
+
+
+def trained_by(kind, *args, **parameters):
+    """Make a transformer for a class of objectives, whose parameters stand among the others."""
+    own = {name: parameters.pop(name) for name in signature(kind).parameters if name in parameters}
+    return EncoderTransformer(*args, objective=kind(**own), **parameters)
+
+
+# Deep InfoMax by its own class, and each objective by EncoderTransformer.
+KINDS = {
+    "DeepInfoMaxTransformer": DeepInfoMaxTransformer,
+    **{
+        kind.__name__: partial(trained_by, kind)
+        for kind in (AAE, CPC, NAT, VAE, Autoencoder, BiGAN, InfoMax)
+    },
+}
+
+
+def plain_parameters(model):
+    """Parameters by their values: objectives are objects, which are equal to themselves only."""
+    return {name: value for name, value in model.get_params().items() if name != "objective"}

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from skdim import BiGANTransformer, CPCTransformer, NATTransformer
 from skdim.encoders import ContextEncoder, MLPEncoder
+from skdim.objectives import CPC, NAT, BiGAN
 from skdim.priors import PRIORS, Prior
 from tests.estimators.causes import linear_probe_r2
-from tests.estimators.helpers import weights_of
+from tests.estimators.helpers import trained_by, weights_of
 
 DRAWS = np.random.default_rng(0)
 ROWS = DRAWS.normal(size=(40, 9)).astype(np.float32)
@@ -28,7 +28,7 @@ def as_set(points):
 
 
 def test_bigan_scores_by_what_the_generator_makes_of_the_codes():
-    fitted = BiGANTransformer(4, **BRIEF).fit(ROWS)
+    fitted = trained_by(BiGAN, 4, **BRIEF).fit(ROWS)
     game = fitted.net_.criterion_
     with torch.no_grad():
         made = game.generator(fitted.encode(ROWS))
@@ -40,7 +40,7 @@ def test_bigan_scores_by_what_the_generator_makes_of_the_codes():
 
 def test_bigan_can_stop_early():
     settings = BRIEF | {"max_epochs": 4}
-    fitted = BiGANTransformer(4, early_stopping=True, n_iter_no_change=1, **settings).fit(ROWS)
+    fitted = trained_by(BiGAN, 4, early_stopping=True, n_iter_no_change=1, **settings).fit(ROWS)
 
     assert 1 <= fitted.n_iter_ <= 4
     assert len(fitted.history_["validation_score"]) >= fitted.n_iter_
@@ -55,8 +55,8 @@ def test_bigan_can_stop_early():
     ids=["penalty", "discriminator"],
 )
 def test_bigan_refuses_priors_that_would_judge_codes_alone(prior):
-    with pytest.raises(ValueError, match="judge codes without their samples"):
-        BiGANTransformer(4, prior=prior, **BRIEF).fit(ROWS)
+    with pytest.raises(ValueError, match="given codes without their samples"):
+        trained_by(BiGAN, 4, prior=prior, **BRIEF).fit(ROWS)
 
 
 def squash(code):
@@ -70,7 +70,7 @@ def sample(size, generator=None, device=None, dtype=None):
 @pytest.mark.parametrize("prior", [*sorted(PRIORS), Prior(squash, sample)])
 @pytest.mark.parametrize("penalty", [0.0, 1.0])
 def test_bigan_takes_any_prior(prior, penalty):
-    fitted = BiGANTransformer(4, prior=prior, gradient_penalty=penalty, **BRIEF).fit(ROWS)
+    fitted = trained_by(BiGAN, 4, prior=prior, gradient_penalty=penalty, **BRIEF).fit(ROWS)
 
     assert np.isfinite(fitted.transform(ROWS)).all()
 
@@ -78,7 +78,7 @@ def test_bigan_takes_any_prior(prior, penalty):
 def test_bigan_comes_to_the_distribution_of_its_prior():
     """It does not diverge: codes stay about as large as the draws that they are to look like."""
     X = DRAWS.normal(size=(400, 2)) @ DRAWS.normal(size=(2, 6))
-    fitted = BiGANTransformer(2, max_epochs=30, random_state=0, device="cpu").fit(X)
+    fitted = trained_by(BiGAN, 2, max_epochs=30, random_state=0, device="cpu").fit(X)
     codes = fitted.transform(X)
 
     assert codes.std(axis=0).min() > 0.5
@@ -91,7 +91,7 @@ def test_bigan_comes_to_the_distribution_of_its_prior():
 
 
 def test_nat_offers_no_chunks_and_no_score():
-    for nat in (NATTransformer(4, **BRIEF), NATTransformer(4, **BRIEF).fit(ROWS)):
+    for nat in (trained_by(NAT, 4, **BRIEF), trained_by(NAT, 4, **BRIEF).fit(ROWS)):
         assert not hasattr(nat, "partial_fit")
         assert not hasattr(nat, "score")
         with pytest.raises(AttributeError):
@@ -101,22 +101,22 @@ def test_nat_offers_no_chunks_and_no_score():
 @pytest.mark.parametrize("settings", [{"early_stopping": True}, {"validation_fraction": 0.3}])
 def test_nat_has_nothing_to_hold_samples_out_for(settings):
     with pytest.raises(ValueError, match="hold nothing out"):
-        NATTransformer(4, **BRIEF | settings).fit(ROWS)
+        trained_by(NAT, 4, **BRIEF | settings).fit(ROWS)
 
 
 def test_nat_keeps_a_point_a_sample_and_deals_them_out_while_it_trains():
-    first = NATTransformer(4, **BRIEF | {"max_epochs": 1}).fit(ROWS).net_.criterion_.targets
-    later = NATTransformer(4, **BRIEF | {"max_epochs": 8}).fit(ROWS).net_.criterion_.targets
+    first = trained_by(NAT, 4, **BRIEF | {"max_epochs": 1}).fit(ROWS).net_.criterion_.targets
+    later = trained_by(NAT, 4, **BRIEF | {"max_epochs": 8}).fit(ROWS).net_.criterion_.targets
 
     assert as_set(first) == as_set(later)
     assert not torch.equal(first, later)
 
 
 def test_nat_goes_on_with_its_points_for_the_same_rows_only():
-    nat = NATTransformer(4, warm_start=True, **BRIEF).fit(ROWS)
+    nat = trained_by(NAT, 4, warm_start=True, **BRIEF).fit(ROWS)
     points, weights = as_set(nat.net_.criterion_.targets), weights_of(nat)
     with pytest.raises(
-        ValueError, match="X has 39 samples, but this NATTransformer was fitted on 40"
+        ValueError, match="X has 39 samples, but this EncoderTransformer was fitted on 40"
     ):
         nat.fit(ROWS[:-1])
     assert weights_of(nat) == weights
@@ -128,7 +128,7 @@ def test_nat_goes_on_with_its_points_for_the_same_rows_only():
 
 
 def test_nat_brings_codes_nearer_to_their_points():
-    nat = NATTransformer(4, learning_rate=1e-2, **BRIEF | {"max_epochs": 40}).fit(ROWS)
+    nat = trained_by(NAT, 4, learning_rate=1e-2, **BRIEF | {"max_epochs": 40}).fit(ROWS)
     codes = torch.nn.functional.normalize(nat.encode(ROWS), dim=1)
     mine = (codes * nat.net_.criterion_.targets).sum(dim=1).mean()
 
@@ -141,7 +141,7 @@ def test_nat_brings_codes_nearer_to_their_points():
 
 
 def test_cpc_keeps_the_context_and_what_it_is_computed_from():
-    cpc = CPCTransformer(4, **BRIEF).fit(ROWS)
+    cpc = trained_by(CPC, 4, **BRIEF).fit(ROWS)
     _, encoder = cpc.encoder_
 
     assert isinstance(encoder, ContextEncoder)
@@ -153,14 +153,14 @@ def test_cpc_keeps_the_context_and_what_it_is_computed_from():
 
 def test_cpc_scores_in_nats_and_can_stop_early():
     settings = BRIEF | {"max_epochs": 4}
-    cpc = CPCTransformer(4, early_stopping=True, n_iter_no_change=1, **settings).fit(ROWS)
+    cpc = trained_by(CPC, 4, early_stopping=True, n_iter_no_change=1, **settings).fit(ROWS)
 
     assert cpc.score(ROWS) <= math.log(16)
     assert len(cpc.history_["validation_score"]) >= cpc.n_iter_
 
 
 def test_cpc_predicts_as_many_rows_as_it_is_told_to():
-    one, three = (CPCTransformer(4, n_predicted=n, **BRIEF).fit(ROWS) for n in (1, 3))
+    one, three = (trained_by(CPC, 4, n_predicted=n, **BRIEF).fit(ROWS) for n in (1, 3))
 
     assert one.net_.criterion_.rows == tuple((r, r + 1) for r in range(7))
     assert len(three.net_.criterion_.rows) == 3 * 5 + 2 + 1
@@ -170,7 +170,7 @@ def test_cpc_predicts_as_many_rows_as_it_is_told_to():
     ("X", "settings", "text"),
     [
         (ROWS[:, :1], {}, r"1 feature\(s\).*1 row\(s\)"),
-        (IMAGES[:, :8, :8], {"encoder": "dcgan"}, "whose local features see small parts"),
+        (IMAGES[:, :8, :8], {"encoder": "dcgan"}, "whose local features depend on small parts"),
         (ROWS, {"encoder": torch.nn.Linear(9, 4)}, "must give"),
     ],
     ids=["one column", "sees all", "no features"],
@@ -178,7 +178,7 @@ def test_cpc_predicts_as_many_rows_as_it_is_told_to():
 def test_cpc_says_where_there_is_nothing_to_predict(X, settings, text):
     error = TypeError if text == "must give" else ValueError
     with pytest.raises(error, match=text):
-        CPCTransformer(4, **BRIEF, **settings).fit(X)
+        trained_by(CPC, 4, **BRIEF, **settings).fit(X)
 
 
 def test_cpc_tells_the_future_of_a_signal_from_its_past():
@@ -192,7 +192,7 @@ def test_cpc_tells_the_future_of_a_signal_from_its_past():
 
     settings = {"encoder": "conv1d", "max_epochs": 8, "random_state": 0, "device": "cpu"}
     told, noise = (
-        CPCTransformer(8, **settings).fit(waves(200, 0, steady)).score(waves(100, 1, steady))
+        trained_by(CPC, 8, **settings).fit(waves(200, 0, steady)).score(waves(100, 1, steady))
         for steady in (True, False)
     )
 
@@ -205,10 +205,10 @@ def test_cpc_tells_the_future_of_a_signal_from_its_past():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("baseline", [BiGANTransformer, NATTransformer, CPCTransformer])
+@pytest.mark.parametrize("baseline", [BiGAN, NAT, CPC])
 def test_codes_tell_the_cause_of_images_far_better_than_nothing(baseline, record_property):
     """How far they do is recorded: none of the three is trained to keep the cause linearly."""
-    fitted = baseline(16, max_epochs=8, random_state=0, device="cpu", view=None)
+    fitted = trained_by(baseline, 16, max_epochs=8, random_state=0, device="cpu", view=None)
     r2 = linear_probe_r2(fitted)
     record_property("linear_probe_r2", r2)
     print(f"{baseline.__name__}: R2 {r2:.2f}")

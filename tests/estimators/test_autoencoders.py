@@ -10,15 +10,15 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 from torch.nn.functional import avg_pool2d
 
-from skdim import AAETransformer, AutoencoderTransformer, VAETransformer
 from skdim.decoders import Conv1dDecoder, DCGANDecoder, MLPDecoder
-from skdim.objectives import Reconstruction
+from skdim.objectives import AAE, VAE, Autoencoder, Reconstruction
 from skdim.priors import PRIORS
 from skdim.training import precision
 from skdim.views import Occlude
 from tests.estimators.causes import linear_probe_r2
+from tests.estimators.helpers import trained_by
 
-AUTOENCODERS = [AutoencoderTransformer, VAETransformer, AAETransformer]
+AUTOENCODERS = [Autoencoder, VAE, AAE]
 each_autoencoder = pytest.mark.parametrize("kind", AUTOENCODERS, ids=lambda kind: kind.__name__)
 
 DRAWS = np.random.default_rng(0)
@@ -29,15 +29,15 @@ COLOUR = DRAWS.integers(0, 256, (24, 3, 9, 12), dtype=np.uint8)
 SIGNALS = DRAWS.normal(size=(24, 2, 33)).astype(np.float32)
 
 
-def brief(kind=AutoencoderTransformer, **parameters):
+def brief(kind=Autoencoder, **parameters):
     defaults = {"n_components": 4, "max_epochs": 2, "batch_size": 32, "random_state": 0}
-    return kind(**defaults | parameters)
+    return trained_by(kind, **defaults | parameters)
 
 
 def reconstruction_of(fitted):
     """The part of the objective that has the decoder, in evaluation mode."""
     objective = fitted.net_.criterion_
-    return next(iter(objective)) if isinstance(fitted, AAETransformer) else objective
+    return next(iter(objective)) if isinstance(fitted.objective, AAE) else objective
 
 
 # ---------------------------------------------------------------------------------------------
@@ -69,7 +69,7 @@ def test_every_kind_of_sample_is_decoded_to_its_own_shape(kind, X, encoder, deco
     assert decoded.isfinite().all()
 
 
-@pytest.mark.parametrize("kind", [AutoencoderTransformer, AAETransformer])
+@pytest.mark.parametrize("kind", [Autoencoder, AAE])
 def test_score_is_minus_the_squared_error_of_what_the_kept_decoder_gives(kind):
     fitted = brief(kind, max_epochs=5).fit(ROWS)
     with torch.no_grad():
@@ -129,9 +129,9 @@ def test_several_globals_are_decoded_as_what_transform_gives(kind):
 @pytest.mark.parametrize(
     ("kind", "terms"),
     [
-        (AutoencoderTransformer, ["reconstruction"]),
-        (VAETransformer, ["reconstruction", "kl"]),
-        (AAETransformer, ["reconstruction", "prior", "discriminator"]),
+        (Autoencoder, ["reconstruction"]),
+        (VAE, ["reconstruction", "kl"]),
+        (AAE, ["reconstruction", "prior", "discriminator"]),
     ],
 )
 def test_history_has_every_term_and_the_loss_is_their_sum(kind, terms):
@@ -165,7 +165,7 @@ def test_score_is_the_same_each_time_and_falls_on_samples_of_another_kind(kind):
 def test_score_of_a_variational_autoencoder_leaves_beta_out():
     """Nothing moves at a rate of 1e-30, so that both trainings end with the first weights."""
     still = {"max_epochs": 1, "optimizer": "sgd", "learning_rate": 1e-30}
-    scores = {brief(VAETransformer, beta=beta, **still).fit(ROWS).score(ROWS) for beta in (1, 7)}
+    scores = {brief(VAE, beta=beta, **still).fit(ROWS).score(ROWS) for beta in (1, 7)}
 
     assert len(scores) == 1
 
@@ -176,7 +176,7 @@ def test_score_of_a_variational_autoencoder_leaves_beta_out():
 
 def test_without_beta_codes_spread_and_with_much_of_it_they_tell_nothing():
     columns = {
-        beta: brief(VAETransformer, beta=beta, max_epochs=30).fit(ROWS).history_
+        beta: brief(VAE, beta=beta, max_epochs=30).fit(ROWS).history_
         for beta in (0, 1, 100)
     }
 
@@ -189,7 +189,7 @@ def test_without_beta_codes_spread_and_with_much_of_it_they_tell_nothing():
 @pytest.mark.slow
 def test_adversary_brings_codes_to_the_prior():
     spreads = {
-        weight: brief(AAETransformer, prior_weight=weight, max_epochs=40)
+        weight: brief(AAE, prior_weight=weight, max_epochs=40)
         .fit(3 * ROWS)
         .transform(3 * ROWS)
         .std(axis=0)
@@ -201,7 +201,7 @@ def test_adversary_brings_codes_to_the_prior():
 
 
 def test_without_a_weight_of_the_prior_the_plain_autoencoder_remains():
-    plain, adversarial = brief().fit(ROWS), brief(AAETransformer, prior_weight=0).fit(ROWS)
+    plain, adversarial = brief().fit(ROWS), brief(AAE, prior_weight=0).fit(ROWS)
 
     assert isinstance(adversarial.net_.criterion_, Reconstruction)
     np.testing.assert_array_equal(plain.transform(ROWS), adversarial.transform(ROWS))
@@ -211,7 +211,7 @@ def test_without_a_weight_of_the_prior_the_plain_autoencoder_remains():
     ("prior", "penalty"), [("uniform", 1), ("normal", 1), ("sphere", 1), (PRIORS["normal"], 0)]
 )
 def test_priors_by_name_are_penalised_and_others_bring_their_own(prior, penalty):
-    fitted = brief(AAETransformer, prior=prior).fit(ROWS)
+    fitted = brief(AAE, prior=prior).fit(ROWS)
     _, matching = fitted.net_.criterion_
 
     assert matching.prior.gradient_penalty == penalty
@@ -221,11 +221,11 @@ def test_priors_by_name_are_penalised_and_others_bring_their_own(prior, penalty)
 @pytest.mark.parametrize(
     ("kind", "parameters", "said"),
     [
-        (VAETransformer, {"beta": -1}, r"'beta' parameter .* must be a float in \[0, inf\)"),
-        (VAETransformer, {"beta": float("inf")}, "'beta'"),
-        (AAETransformer, {"prior_weight": -0.1}, "'prior_weight'"),
-        (AAETransformer, {"prior": "cauchy"}, "'prior' .* 'uniform', 'normal', 'sphere'"),
-        (AutoencoderTransformer, {"batch_size": 1}, "'batch_size'"),
+        (VAE, {"beta": -1}, r"'beta' parameter .* must be a float in \[0, inf\)"),
+        (VAE, {"beta": float("inf")}, "'beta'"),
+        (AAE, {"prior_weight": -0.1}, "'prior_weight'"),
+        (AAE, {"prior": "cauchy"}, "'prior' .* 'uniform', 'normal', 'sphere'"),
+        (Autoencoder, {"batch_size": 1}, "'batch_size'"),
     ],
 )
 def test_parameters_that_are_not_allowed_are_named(kind, parameters, said):
@@ -240,11 +240,11 @@ def test_parameters_that_are_not_allowed_are_named(kind, parameters, said):
 def test_grid_search_over_beta_inside_a_pipeline():
     labels = (CAUSES[:, 0] > 0).astype(int)
     pipe = make_pipeline(
-        brief(VAETransformer, max_epochs=20), StandardScaler(), LogisticRegression()
+        brief(VAE, max_epochs=20), StandardScaler(), LogisticRegression()
     )
-    search = GridSearchCV(pipe, {"vaetransformer__beta": [0.1, 1.0]}, cv=2).fit(ROWS, labels)
+    search = GridSearchCV(pipe, {"encodertransformer__objective__beta": [0.1, 1.0]}, cv=2).fit(ROWS, labels)
 
-    assert set(search.cv_results_["param_vaetransformer__beta"]) == {0.1, 1.0}
+    assert set(search.cv_results_["param_encodertransformer__objective__beta"]) == {0.1, 1.0}
     assert search.best_score_ > 0.85
 
 
@@ -262,7 +262,7 @@ def test_half_precision_trains_to_about_the_same(kind, monkeypatch):
 @pytest.mark.slow
 def test_code_tells_the_place_of_a_blob_by_a_linear_map(kind):
     """Two numbers say all there is to say of these images, and the code finds them."""
-    r2 = linear_probe_r2(kind(16, max_epochs=15, random_state=0), n_fit=400)
+    r2 = linear_probe_r2(trained_by(kind, 16, max_epochs=15, random_state=0), n_fit=400)
 
     assert r2 >= 0.9
 
@@ -282,6 +282,6 @@ def test_a_variational_autoencoder_of_large_images_is_not_taken_for_diverged():
             local = avg_pool2d(x, 64)
             return local, self.linear(local.flatten(1))
 
-    fitted = brief(VAETransformer, encoder=Coarse(), max_epochs=1).fit(images)
+    fitted = brief(VAE, encoder=Coarse(), max_epochs=1).fit(images)
 
     assert fitted.history_["reconstruction"][0] > 1e6

@@ -11,7 +11,7 @@ import torch
 from skdim.bounds import BOUNDS
 from skdim.critics import AbstractCritic, ConcatCritic, DotCritic, MapCritic
 from skdim.encoders import Features
-from skdim.objectives import AbstractObjective, Information, Together
+from skdim.objectives import AbstractCriterion, Information, Together
 from skdim.priors import PRIORS
 from tests.objectives.helpers import made, seeded
 from tests.objectives.small import (
@@ -55,7 +55,7 @@ each_code_grid = pytest.mark.parametrize("code_grid", [(), (2,)], ids=["one glob
 @each_objective
 def test_terms_are_finite_numbers_whose_sum_moves_everything(name, code_grid):
     objective, encoder = make_objective(**OBJECTIVES[name]), made(Encoder, code_grid)
-    assert isinstance(objective, AbstractObjective)
+    assert isinstance(objective, AbstractCriterion)
     terms = objective(look_at(encoder, N_LOOKS.get(name, 1)), make_batch())
     torch.stack(list(terms.values())).sum().backward()
 
@@ -341,7 +341,7 @@ def test_draws_of_negatives_come_from_the_batch():
 # Several objectives as one
 
 
-class Constant(AbstractObjective):
+class Constant(AbstractCriterion):
     def __init__(self, name, score):
         super().__init__()
         self.name, self.worth = name, score

@@ -14,6 +14,7 @@ import torch
 from safetensors.numpy import save as save_tensors
 
 import skdim
+from skdim.persistence import FORMAT
 from tests.reliability.faults import harm_checkpoints, harm_files
 from tests.reliability.mutations import PICKLE_THAT_CALLS, open_up, seal, small_transformer
 
@@ -122,9 +123,9 @@ def test_a_malicious_pickle_is_not_executed(tmp_path):
 def test_a_newer_format_says_so(forge):
     def change(header, tensors):
         header.clear()
-        header.update(format=3, versions={"skdim": "7.0"})
+        header.update(format=FORMAT + 1, versions={"skdim": "7.0"})
 
-    forge(change, r"format 3, written by skdim 7\.0.*install a newer one")
+    forge(change, rf"format {FORMAT + 1}, written by skdim 7\.0.*install a newer one")
 
 
 @pytest.mark.parametrize("number", [None, 0, "1", 1.5, True, [1]])
@@ -216,6 +217,13 @@ def test_attributes_that_fit_does_not_set(forge, name):
     forge(lambda header, tensors: header["attributes"].update({name: 1}), "'attributes'")
 
 
+# Of EncoderTransformer(4, objective=NAT(), encoder="mlp").
+NAT_PARAMETERS = {
+    "n_components": 4,
+    "encoder": "mlp",
+    "objective": {"objective": {"class": "NAT", "parameters": {}}},
+}
+
 ENDLESS = "[" * 100_000 + "]" * 100_000
 
 
@@ -233,7 +241,7 @@ def test_endless_nesting(content, tmp_path):
         lambda header: header["parameters"].update(n_components=10**12),
         lambda header: header["parameters"].update(critic="concat", critic_units=10**7),
         lambda header: header["built"].update(n_samples=2**40) or header.update(
-            {"class": "NATTransformer"}
+            {"class": "EncoderTransformer", "parameters": NAT_PARAMETERS}
         ),
         lambda header: header["attributes"].update(
             _layout={

@@ -17,9 +17,11 @@ import torch
 import skdim
 from skdim.critics import Discriminator, DotCritic
 from skdim.encoders import ColumnEncoder, MLPEncoder, PatchEncoder, PatchNetworkEncoder
+from skdim.objectives import VAE
 from skdim.persistence import FORMAT, decode, encode, read_file, update_header
 from skdim.priors import PRIORS
 from skdim.views import Augment
+from tests.estimators.helpers import KINDS
 
 GOLDEN = Path(__file__).parent / "golden"
 LARGEST = 30_000
@@ -40,7 +42,7 @@ SMALL_CRITIC = partial(DotCritic, units=4)
 
 def make(kind="DeepInfoMaxTransformer", **settings):
     defaults = {"n_components": 2, "encoder": SMALL_MLP, "max_epochs": 2, "random_state": 0}
-    return getattr(skdim, kind)(**defaults | {"device": "cpu"} | settings)
+    return KINDS[kind](**defaults | {"device": "cpu"} | settings)
 
 
 def made():
@@ -51,14 +53,14 @@ def made():
     yield "images", images, IMAGES
     labels = make(critic=SMALL_CRITIC, classifier_weight=0.5, output="hidden").fit(ROWS, LABELS)
     yield "labels", labels, ROWS
-    yield "targets", make("NATTransformer").fit(ROWS), ROWS
+    yield "targets", make("NAT").fit(ROWS), ROWS
     closed = {"max_epochs": "auto", "local_weight": 0.5, "global_weight": 1.0}
     yield "closed_rows", make(encoder=SMALL_COLUMNS, **closed).fit(ROWS), ROWS
     yield "closed_images", make(encoder=SMALL_PATCHES, **closed).fit(IMAGES), IMAGES
 
 
 # How many files of each format are kept.
-N_FILES = {1: 4, 2: 6}
+N_FILES = {1: 4, 2: 6, 3: 6}
 
 
 @pytest.mark.parametrize("path", sorted(GOLDEN.glob("*.skdim")), ids=lambda path: path.stem)
@@ -116,9 +118,13 @@ def test_a_file_of_format_1_is_saved_in_the_present_one(tmp_path):
 def a_header(said, number, **built):
     return {
         "format": number,
+        "class": "DeepInfoMaxTransformer",
         "parameters": {"encoder": encode(said), "bound": "jsd", "critic": "concat"},
         "attributes": {},
-        "built": {"parameters": {name: encode(value) for name, value in built.items()}},
+        "built": {
+            "parameters": {name: encode(value) for name, value in built.items()},
+            "looks" if number < 3 else "pairs": [[0, 0]],
+        },
     }
 
 
@@ -153,6 +159,33 @@ def test_partial_calls_of_format_1_have_the_names_of_today():
     assert meant.func is PatchNetworkEncoder
     assert meant.keywords == {"n_filters": 4, "hidden_units": 8}
     assert "encoder" not in updated["built"]["parameters"]
+
+
+@pytest.mark.parametrize(
+    ("built", "given", "objective", "built_objective", "still_given"),
+    [
+        ({}, [], VAE(beta=2.0), VAE(beta=2.0), []),
+        ({"beta": 3.0}, [], VAE(beta=2.0), VAE(beta=3.0), []),
+        ({}, ["encoder"], VAE(beta=2.0), VAE(beta=2.0), ["encoder"]),
+        ({}, ["encoder", "beta"], None, None, ["encoder", "objective"]),
+    ],
+)
+def test_transformers_of_format_2_have_an_objective(
+    built, given, objective, built_objective, still_given
+):
+    header = a_header("mlp", 2, **built) | {"class": "VAETransformer", "given": given}
+    header["built"]["given"] = given
+    header["parameters"] = {"encoder": "mlp"} | ({} if "beta" in given else {"beta": 2.0})
+
+    updated = update_header(header)
+
+    assert updated["class"] == "EncoderTransformer"
+    said = updated["parameters"].get("objective")
+    assert str(said and decode(said)) == str(objective)
+    then = updated["built"]["parameters"].get("objective")
+    assert str(then and decode(then)) == str(built_objective)
+    assert "beta" not in updated["parameters"]
+    assert updated["given"] == updated["built"]["given"] == still_given
 
 
 @pytest.mark.parametrize("encoder", ["patches", PatchEncoder])

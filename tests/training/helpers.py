@@ -12,7 +12,7 @@ from skdim.bounds import BOUNDS
 from skdim.critics import DotCritic
 from skdim.encoders import MLPEncoder
 from skdim.inputs import Layout, Rows, Standardise, channel_statistics
-from skdim.objectives import AbstractObjective, infomax
+from skdim.objectives import AbstractCriterion, infomax
 from skdim.priors import PRIORS
 from skdim.training import EncoderNet
 from skdim.views import Identity
@@ -92,7 +92,7 @@ class Events(Callback):
         self.named.append([(name, weight.grad) for name, weight in named_parameters])
 
 
-class Scripted(AbstractObjective):
+class Scripted(AbstractCriterion):
     """A weight that grows by the learning rate each step, a term and a score made of it."""
 
     def __init__(self, term=lambda w: -w, score=lambda w: w):

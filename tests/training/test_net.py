@@ -13,7 +13,7 @@ from skorch.callbacks import Callback, GradientNormClipping
 from torch import nn
 
 from skdim import DeepInfoMaxTransformer
-from skdim.objectives import AbstractObjective
+from skdim.objectives import AbstractCriterion
 from skdim.priors import PRIORS
 from skdim.training import SCHEDULES
 from tests.training.helpers import BATCH, Events, Scripted, make_net, make_rows, train
@@ -35,7 +35,7 @@ def test_history_has_the_mean_of_every_term_each_epoch():
         assert epoch["spread"] > 0
 
 
-class CountsSamples(AbstractObjective):
+class CountsSamples(AbstractCriterion):
     """A term, and a score, that is the number of samples in the batch."""
 
     def __init__(self):

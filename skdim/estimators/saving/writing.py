@@ -78,10 +78,10 @@ def write_state(
     write_file(path, header, weights)
 
 
-def describe_parameters(parameters: Mapping[str, Any], built: Mapping[str, Any]) -> dict[str, Any]:
+def describe_parameters(parameters: Mapping[str, Any], built: Any) -> dict[str, Any]:
     """Describe the parameters, and how they differ from those the net was built from."""
     said, given = encode_parameters(parameters)
-    built_said, built_given = encode_parameters(built["parameters"])
+    built_said, built_given = encode_parameters(built.parameters)
     return {
         "parameters": said,
         "given": given,
@@ -92,9 +92,9 @@ def describe_parameters(parameters: Mapping[str, Any], built: Mapping[str, Any])
                 if name not in said or json.dumps(said[name]) != json.dumps(value)
             },
             "given": built_given,
-            "sizes": {layer: list(shape) for layer, shape in built["sizes"].items()},
-            "looks": [list(pair) for pair in built["looks"]],
-            "n_samples": built["n_samples"],
+            "sizes": {layer: list(shape) for layer, shape in built.sizes.items()},
+            "pairs": [list(pair) for pair in built.pairs],
+            "n_samples": built.n_samples,
         },
     }
 

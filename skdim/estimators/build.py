@@ -1,0 +1,342 @@
+"""From parameters to the modules of a net: build, adapt, measure; none does what another does."""
+
+import copy
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from types import MappingProxyType
+from typing import Any
+
+import torch
+from sklearn.exceptions import ConvergenceWarning
+from torch import Generator, Tensor, nn
+
+from skdim.encoders import (
+    ENCODERS,
+    Adaptable,
+    Features,
+    LinearEncoder,
+    UserEncoder,
+    check_features,
+)
+from skdim.encoders.adapter import describe
+from skdim.inputs import Layout, Rows, Standardise, channel_statistics
+from skdim.inputs.draws import seeded
+from skdim.objectives import AbstractCriterion, AbstractObjective, Setting
+from skdim.training import EncoderNet, choose_net, find_own_device
+from skdim.views import VIEWS, Identity, Pairs, View, find_pairs
+
+__all__ = [
+    "OPTIMIZERS",
+    "EncoderSpec",
+    "Spec",
+    "adapt_encoder",
+    "assemble",
+    "build_criterion",
+    "build_encoder",
+    "build_net",
+    "find_device",
+    "find_view",
+    "measure",
+]
+
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "adam": partial(torch.optim.Adam, fused=True),
+    "adamw": partial(torch.optim.AdamW, fused=True),
+    # For adversaries: gradients turn as the others move, so that long memories mislead.
+    "adam_gan": partial(torch.optim.Adam, betas=(0.5, 0.999), fused=True),
+    "sgd": partial(torch.optim.SGD, momentum=0.9),
+}
+
+ADAPTING_ROWS = 5000
+
+EncoderSpec = str | nn.Module | Callable[..., nn.Module]
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What a net is built from, "auto" resolved.
+
+    Parameters
+    ----------
+    encoder : str, Module or callable
+    n_components : int
+    objective : AbstractObjective
+    view : View
+    optimizer : callable
+        ``(parameters, lr) -> torch.optim.Optimizer``.
+    layout : Layout
+        Shape of the samples.
+    n_samples : int
+    n_classes : int
+    gradients : bool
+        Whether ``max_epochs`` asks for training by gradients.
+    pairs : tuple of (int, int), default=()
+        Which looks are compared; see :func:`skdim.views.find_pairs`.
+    """
+
+    encoder: EncoderSpec
+    n_components: int
+    objective: AbstractObjective
+    view: View
+    optimizer: Callable[..., torch.optim.Optimizer]
+    layout: Layout
+    n_samples: int
+    n_classes: int
+    gradients: bool
+    pairs: Pairs = ()
+
+
+def find_device(name: str | torch.device) -> torch.device:
+    """Resolve a device.
+
+    Raises
+    ------
+    ValueError
+        If there is no such device here. There is no silent fallback.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    elif name == "accelerate":
+        name = find_own_device()
+    try:
+        device = torch.device(name)
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(
+            f"device={name!r} is not a valid device. Use 'auto', 'cpu', 'cuda', 'cuda:0', "
+            "'accelerate', ..."
+        ) from error
+    try:
+        torch.zeros(1, device=device).item()
+    except (AssertionError, ImportError, RuntimeError) as error:  # each backend in its own way
+        reason = str(error).splitlines()[0].rstrip(".")
+        seen = f" torch sees {torch.cuda.device_count()} CUDA devices." * (device.type == "cuda")
+        raise ValueError(
+            f"device={name!r} cannot be used here: {reason}.{seen} "
+            "Use device='auto' or 'cpu', or a torch that was built for this device."
+        ) from error
+    return device
+
+
+def find_view(view: str | View | None, layout: Layout, automatic: View) -> View:
+    """Resolve a view; ``automatic`` is what "auto" stands for.
+
+    Raises
+    ------
+    ValueError
+        If a view of images is asked for where samples are vectors or signals.
+    """
+    if view is None:
+        return Identity()
+    if not isinstance(view, str):
+        return view
+    if view == "auto":
+        return automatic
+    if not layout.is_image and view != "stretch":
+        kind, hint = ("signals", "") if len(layout.shape) == 2 else ("vectors", IMAGE_HINT)
+        raise ValueError(
+            f"view={view!r} is a view of images, but the samples are {kind} of "
+            f"{layout.n_features} features. Use view=None{hint}."
+        )
+    return VIEWS[view]
+
+
+IMAGE_HINT = ", or give image_shape"
+
+
+def build_encoder(encoder: EncoderSpec, n_components: int, layout: Layout) -> nn.Sequential:
+    """Build a standardisation that changes nothing yet, and an encoder; no data is read.
+
+    Parameters
+    ----------
+    encoder : str, Module or callable
+        As the transformer's parameter, but not "auto"; a module is copied.
+    n_components : int
+    layout : Layout
+
+    Returns
+    -------
+    Sequential
+        Standardisation and encoder: samples as given to Features.
+
+    Raises
+    ------
+    TypeError
+        If a callable returns anything but a module.
+    """
+    if isinstance(encoder, nn.Module):
+        made = copy.deepcopy(encoder)
+    else:
+        factory = ENCODERS[encoder] if isinstance(encoder, str) else encoder
+        made = factory(layout.shape, n_components)
+    if not isinstance(made, nn.Module):
+        raise TypeError(
+            f"encoder={encoder!r} gave an object of type {type(made).__name__}. It must give a "
+            "torch.nn.Module when called with (input_shape, n_components)."
+        )
+    is_ours = type(made) in ENCODERS.values() or isinstance(made, LinearEncoder)
+    standardise = Standardise.identity(layout.shape)
+    return nn.Sequential(standardise, made if is_ours else UserEncoder(made))
+
+
+def adapt_encoder(module: nn.Sequential, rows: Rows) -> None:
+    """Set the standardisation from the samples, and the encoder where it asks for samples."""
+    standardise, encoder = module
+    assert isinstance(standardise, Standardise)
+    mean, scale = channel_statistics(rows)
+    constant = scale <= 1e-7 * abs(mean)
+    if constant.all():
+        warnings.warn(
+            "All samples of X are equal: zero variance. Nothing can be learnt from them.",
+            ConvergenceWarning,
+            stacklevel=6,
+        )
+    scale[constant] = 1.0
+    standardise.set_statistics(mean, scale)
+    adapted = encoder.module if isinstance(encoder, UserEncoder) else encoder
+    if isinstance(adapted, Adaptable):
+        # Whatever weights were drawn before: of one seed, all sizes of codes have the same filters.
+        torch.default_generator.manual_seed(torch.initial_seed())
+        adapted.adapt(standardise(rows[rows.evenly_spaced(ADAPTING_ROWS)]))
+
+
+@torch.no_grad()
+def measure(module: nn.Sequential, samples: Tensor) -> Features:
+    """Encode some samples to find the sizes of all layers.
+
+    Raises
+    ------
+    ValueError
+        If the encoder cannot encode them, or returns features that cannot be trained with.
+    """
+    module.eval()
+    encoder = module[1].module if isinstance(module[1], UserEncoder) else module[1]
+    name = type(encoder).__name__
+    try:
+        features: Features = module(samples)
+    except TypeError:
+        raise
+    except (RuntimeError, ValueError) as error:
+        raise ValueError(
+            f"The encoder {name} failed on two samples of shape {tuple(samples.shape[1:])}: {error}"
+        ) from error
+    check_features(features, len(samples), name)
+    return features
+
+
+def wrap_encoder(module: nn.Sequential, spec: Spec, sizes: Features) -> bool:
+    """Put the objective's own encoder in place of the given one; return whether it has one."""
+    wrapped = spec.objective.wrap(module[1], sizes, spec.n_components)
+    if wrapped is not None:
+        module[1] = wrapped
+    return wrapped is not None
+
+
+def build_criterion(spec: Spec, module: nn.Sequential, sizes: Features) -> AbstractCriterion:
+    """Build what the encoder is trained with; no data is read."""
+    criterion = spec.objective.build(
+        Setting(
+            sizes,
+            spec.pairs,
+            standardise=module[0],
+            encoder=module[1],
+            shape=spec.layout.shape,
+            n_samples=spec.n_samples,
+            n_classes=spec.n_classes,
+            gradients=spec.gradients,
+        )
+    )
+    if not isinstance(criterion, AbstractCriterion):
+        raise TypeError(
+            f"build of {type(spec.objective).__name__} returned an object of type "
+            f"{type(criterion).__name__}. It must return a skdim.objectives.AbstractCriterion."
+        )
+    return criterion
+
+
+def assemble(
+    spec: Spec,
+    module: nn.Sequential,
+    criterion: AbstractCriterion,
+    device: torch.device,
+    kind: type[EncoderNet],
+    settings: Mapping[str, Any] = MappingProxyType({}),
+) -> EncoderNet:
+    """Put encoder and criterion into a net, initialised, on a device."""
+    net = kind(
+        module,
+        criterion,
+        view=spec.view,
+        optimizer=spec.optimizer,
+        device=str(device),
+        callbacks=None,
+        verbose=0,
+        **settings,
+    )
+    net.initialize()
+    return net
+
+
+def build_net(
+    spec: Spec,
+    rows: Rows,
+    entropy: int,
+    device: str | torch.device,
+    settings: Mapping[str, Any],
+) -> tuple[EncoderNet, Spec, Features]:
+    """Build a net for training: draw first weights, and adapt the encoder to the samples.
+
+    Parameters
+    ----------
+    spec : Spec
+    rows : Rows
+        Samples to train on.
+    entropy : int
+        Seed of the weights.
+    device : str or device
+        The transformer's parameter, which says which loop trains.
+    settings : mapping of str to object
+        ``lr`` and ``batch_size`` of the net.
+
+    Returns
+    -------
+    net : EncoderNet
+    spec : Spec
+        With ``pairs``.
+    sizes : Features
+        Features of two samples.
+    """
+    with seeded(entropy, rows.device):
+        module = build_encoder(spec.encoder, spec.n_components, spec.layout).to(rows.device)
+        adapt_encoder(module, rows)
+        two = rows[rows.evenly_spaced(2)]
+        sizes = measure(module, two)
+        if wrap_encoder(module, spec, sizes):
+            sizes = measure(module.to(rows.device), two)
+        spec = replace(spec, pairs=compared_looks(spec.view, rows))
+        criterion = build_criterion(spec, module, sizes)
+    net = assemble(spec, module, criterion, rows.device, choose_net(device), settings)
+    return net, spec, sizes
+
+
+def compared_looks(view: View, rows: Rows) -> Pairs:
+    """Return which looks are compared, by trying a view on two samples.
+
+    Raises
+    ------
+    ValueError
+        If it returns anything but a tuple of tensors shaped like the samples.
+    """
+    x = rows[rows.numbers[:2]].float()
+    looks = view(x, Generator(device=rows.device).manual_seed(0))
+    shapes = [
+        look.shape if isinstance(look, Tensor) else None
+        for look in (looks if isinstance(looks, tuple | list) else ())
+    ]
+    if not shapes or any(shape != x.shape for shape in shapes):
+        raise ValueError(
+            f"view={view!r} gave {describe(looks)} for samples of shape {tuple(x.shape)}. It must "
+            "give a tuple of tensors of that shape, one a look."
+        )
+    return find_pairs(view, len(shapes))

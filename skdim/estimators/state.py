@@ -1,0 +1,405 @@
+"""What a net was built from, what a pickle holds, and how a net is built again from both."""
+
+import math
+import os
+import warnings
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+from torch import nn
+
+from skdim.encoders import LAYERS, Features
+from skdim.estimators.build import (
+    Spec,
+    assemble,
+    build_criterion,
+    build_encoder,
+    find_device,
+    wrap_encoder,
+)
+from skdim.estimators.saving.exporting import export
+from skdim.estimators.saving.writing import write_state
+from skdim.inputs import Layout
+from skdim.inputs.draws import seeded
+from skdim.objectives import AbstractObjective
+from skdim.parameters import Rule, check_parameters
+from skdim.persistence import NotPlainError, encode, versions, warn_of_versions
+from skdim.training import EncoderNet, choose_net, give_back, take_out
+from skdim.views import Pairs
+
+__all__ = ["NOT_BUILT_FROM", "PACKED", "Built", "PersistentMixin", "columns_of", "is_same"]
+
+# What a state holds beside attributes.
+VERSIONS, PACKED = "_versions", "_packed"
+
+# Parameters of a training, and not of what is trained.
+READ_EACH_TIME = (
+    *("max_epochs", "batch_size", "learning_rate", "schedule", "precision", "compile"),
+    *("validation_fraction", "early_stopping", "n_iter_no_change", "tol"),
+    *("warm_start", "verbose", "checkpoint_every"),
+)
+
+# Parameters without a part in building a net.
+NOT_BUILT_FROM = ("callbacks", "checkpoint_dir", "device", "random_state")
+
+# Most numbers in one sample or in one layer of its features: far above any that fit.
+LARGEST_SAMPLE = 2**28
+
+Weights = Mapping[str, Mapping[str, NDArray[Any]]]
+
+
+@dataclass(frozen=True)
+class Built:
+    """What a net was built from: the one description for pickles, files and further training.
+
+    Parameters
+    ----------
+    parameters : dict of str to object
+        Of the estimator when it was fitted: ``set_params`` may have changed them since.
+    pairs : tuple of (int, int)
+        Which looks are compared.
+    n_samples : int
+        Samples that were trained on.
+    sizes : dict of str to tuple of int
+        Shapes of the features of a sample, layer by layer.
+    """
+
+    parameters: dict[str, Any]
+    pairs: Pairs
+    n_samples: int
+    sizes: dict[str, tuple[int, ...]]
+
+    @classmethod
+    def of(cls, estimator: BaseEstimator, spec: Spec, features: Features) -> Self:
+        """Describe what the net of an estimator is built from."""
+        parameters = {
+            name: as_it_is(value)
+            for name, value in estimator.get_params(deep=False).items()
+            if name not in NOT_BUILT_FROM
+        }
+        sizes = {layer: tuple(getattr(features, layer).shape[1:]) for layer in LAYERS}
+        return cls(parameters, spec.pairs, spec.n_samples, sizes)
+
+    def features(self) -> Features:
+        """Return features of two samples that have shapes, but take no memory."""
+        return Features(*(torch.empty(2, *self.sizes[name], device="meta") for name in LAYERS))
+
+    @property
+    def largest(self) -> int:
+        """Most numbers in a layer of the features of a sample."""
+        return max(math.prod(shape) for shape in self.sizes.values())
+
+    def check_unchanged(self, estimator: BaseEstimator) -> None:
+        """Raise a ValueError if what was trained was built from other parameters."""
+        changed = [
+            f"{name}={getattr(estimator, name)!r} (was {before!r})"
+            for name, before in self.parameters.items()
+            if name not in READ_EACH_TIME and not is_same(getattr(estimator, name), before)
+        ]
+        if changed:
+            raise ValueError(
+                f"{', '.join(changed)}: training cannot go on with what was built from other "
+                "parameters. Set them back, or begin anew: fit with warm_start=False."
+            )
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether a part is the user's own, which may draw from torch's global generators."""
+        objective = self.parameters.get("objective")
+        own = {} if objective is None else objective.get_params(deep=False)
+        parts = [(self.parameters | own).get(name, "") for name in ("encoder", "critic", "prior")]
+        return not all(isinstance(part, str) for part in parts) or not is_plain(self.parameters)
+
+
+def as_it_is(value: Any) -> Any:
+    """Return a parameter; of an objective, which may be changed later, a copy of its own."""
+    if isinstance(value, AbstractObjective):
+        return type(value)(**value.get_params(deep=False))
+    return value
+
+
+def is_same(now: Any, before: Any) -> bool:
+    """Return whether a parameter is as it was: equal if it is plain, else the same object."""
+    if isinstance(now, AbstractObjective) and type(now) is type(before):
+        values = before.get_params(deep=False)
+        return all(is_same(part, values[name]) for name, part in now.get_params(False).items())
+    plain = (bool, int, float, str, tuple, list, np.generic)
+    if isinstance(now, plain) and isinstance(before, plain):
+        return bool(now == before)
+    return now is before
+
+
+def is_plain(parameters: Mapping[str, Any]) -> bool:
+    """Return whether a file can hold these parameters."""
+    try:
+        encode(dict(parameters))
+    except NotPlainError:
+        return False
+    return True
+
+
+class PersistentMixin(BaseEstimator):
+    """Pickling without torch and skorch, ``save`` and ``to_onnx``."""
+
+    if TYPE_CHECKING:  # What an estimator with an encoder has.
+        net_: EncoderNet
+        checkpoint_dir: Any
+        device: Any
+        _built: Built
+        _layer: str
+        _layout: Layout
+
+        def _rules(self) -> dict[str, Rule]: ...
+
+        def _check(self) -> None: ...
+
+        def _spec(self, layout: Layout, n_samples: int) -> Spec: ...
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write this fitted transformer to one file, which :func:`skdim.load` reads.
+
+        The file has the format safetensors: tensors, and a header in JSON with parameters,
+        versions and a SHA-256 of the content. It holds no code, and reading it executes none.
+        Weights of the objective are in it, since ``score`` needs them; samples and the state of the
+        optimizer are not. It is written beside an older file of that name, which it replaces only
+        when it is whole.
+
+        Parameters
+        ----------
+        path : path
+            By custom ``NAME.skdim``.
+
+        Raises
+        ------
+        ValueError
+            If there are weights of a type that cannot be saved, or this class is not one of skdim.
+        OSError
+            If the file cannot be written: what was there is untouched.
+
+        Notes
+        -----
+        Parameters that are modules or callables of your own are named in the file, and are given
+        again on loading: ``skdim.load(path, encoder=my_encoder)``. ``checkpoint_dir`` is not saved.
+        """
+        check_is_fitted(self)
+        state = dict(super().__getstate__())
+        write_state(path, type(self), state, list(self.get_params(deep=False)))
+
+    def to_onnx(self, path: str | os.PathLike[str]) -> None:
+        """Write what ``transform`` computes as a model of ONNX, for other runtimes.
+
+        Its input ``samples`` is float32 of shape (n, C, H, W), (n, C, L) or (n, d), for any n, as
+        ``read_samples`` gives them (uint8 made float32). Its output ``features`` is what
+        ``transform`` gives, of shape (n, n_features_out).
+
+        Needs the packages onnx and onnxscript: ``pip install "scikit-deepinfomax[onnx]"``.
+
+        Parameters
+        ----------
+        path : path
+            By custom ``NAME.onnx``.
+
+        Raises
+        ------
+        ImportError
+            If these packages are missing.
+        ValueError
+            If ONNX has no form for something in the encoder.
+        OSError
+            If the file cannot be written: what was there is untouched.
+        """
+        check_is_fitted(self)
+        export(self.net_.module_, self._layer, self._layout.shape, path)
+
+    def __sklearn_clone__(self) -> Self:
+        """Clone, and remember it: of clones a search makes many, whose checkpoints go apart."""
+        clone: Self = super().__sklearn_clone__()
+        if self.checkpoint_dir is not None:
+            clone._is_clone = True
+        return clone
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a pickle holds: attributes, versions, and the net in plain parts.
+
+        A net that was built from a user's own module or callable is pickled as it is: that may hold
+        more than weights, and may not be built twice alike.
+        """
+        state = dict(super().__getstate__())
+        state[VERSIONS] = versions()
+        # A subclass elsewhere may build its net by more than what is described here.
+        if "net_" in state and type(self).__module__.startswith("skdim."):
+            packed = pack(self.net_, self._built)
+            if packed is not None:
+                del state["net_"]
+                state[PACKED] = packed
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take back what ``__getstate__`` returned, and build the net again."""
+        state = dict(state)
+        then, packed = state.pop(VERSIONS, None), state.pop(PACKED, None)
+        if then is not None:
+            warn_of_versions(type(self).__name__, then)
+        super().__setstate__(state)
+        if packed is None:
+            return
+        # ``set_params`` may have changed parameters since.
+        fitted = type(self)(**self._built.parameters)
+        if "stranger" in packed:
+            fitted._check()
+            self._check()
+        if hasattr(self, "classes_"):
+            fitted.classes_ = self.classes_
+        spec = replace(
+            fitted._spec(self._layout, self._built.n_samples), pairs=self._built.pairs
+        )
+        device = find_device_here(packed["device"], self.device)
+        own = packed.get("stranger", ())
+        kind = choose_net(self.device)
+        self.net_ = load_net(spec, self._built, packed["weights"], device, kind, own)
+        give_back(self.net_, packed)
+
+
+def columns_of(books: Sequence[Mapping[str, Any]]) -> dict[str, list[float]]:
+    """Return what is known of the last epoch as a list an epoch; nan where it was not known.
+
+    Parameters
+    ----------
+    books : sequence of dict
+        One an epoch, at least one.
+    """
+    names = [name for name, value in books[-1].items() if isinstance(value, float)]
+    return {name: [epoch.get(name, math.nan) for epoch in books] for name in names}
+
+
+def pack(net: EncoderNet, built: Built) -> dict[str, Any] | None:
+    """Return a net in plain parts, where all it was built from is our own.
+
+    Returns
+    -------
+    dict or None
+        None if it was not, or if several processes train it.
+    """
+    if type(net) is not EncoderNet or not is_plain(built.parameters):
+        return None
+    try:
+        return take_out(net)
+    except TypeError:
+        return None
+
+
+def load_net(
+    spec: Spec,
+    built: Built,
+    weights: Weights,
+    device: torch.device,
+    kind: type[EncoderNet],
+    own: Collection[str] = (),
+) -> EncoderNet:
+    """Build a net without memory for its numbers, and give it weights.
+
+    Parameters
+    ----------
+    spec : Spec
+    built : Built
+    weights : mapping of {"module", "criterion"} to mapping of str to ndarray
+    device : torch.device
+    kind : type
+        Class of the net.
+    own : collection of str, default=()
+        Parameters of the user's own making, which are built with memory.
+
+    Raises
+    ------
+    ValueError
+        If the parameters build no net, or the weights are not those of such a net.
+    """
+    largest = max(spec.layout.n_features, built.largest)
+    if largest > LARGEST_SAMPLE:
+        raise ValueError(f"A sample or its features have {largest} numbers: too many.")
+    meta = torch.device("meta")
+    with seeded(0, torch.device("cpu")):
+        try:
+            with nullcontext() if {"encoder", "objective"} & {*own} else meta:
+                module = build_encoder(spec.encoder, spec.n_components, spec.layout)
+                wrap_encoder(module, spec, built.features())
+            load_weights(module, weights["module"], "encoder")
+            # What an objective finds out by asking the encoder, it finds out of the trained one.
+            module.eval()
+            with nullcontext() if own else meta:
+                criterion = build_criterion(spec, module, built.features())
+        except (ArithmeticError, LookupError, RuntimeError, TypeError) as error:
+            raise ValueError(f"The parameters build no net: {error}") from error
+        load_weights(criterion, weights["criterion"], "objective")
+    return assemble(spec, module, criterion, device, kind)
+
+
+def load_weights(module: nn.Module, arrays: Mapping[str, NDArray[Any]], what: str) -> None:
+    """Set all weights and buffers of a module that may have no memory; see ``check_sizes``."""
+    check_sizes(module, arrays, what)
+    module.load_state_dict({n: torch.tensor(values) for n, values in arrays.items()}, assign=True)
+
+
+def check_sizes(module: nn.Module, arrays: Mapping[str, Any], what: str) -> None:
+    """Raise an error for weights that are not those of a module.
+
+    Raises
+    ------
+    ValueError
+        Listing what is missing, what is there beside it, and what has another shape or type.
+    """
+    state = module.state_dict()
+    unlike = [
+        f"{name} is {said(arrays[name].shape, arrays[name].dtype)}, not "
+        f"{said(state[name].shape, str(state[name].dtype).removeprefix('torch.'))}"
+        for name in state
+        if name in arrays
+        and (
+            tuple(arrays[name].shape) != tuple(state[name].shape)
+            or str(arrays[name].dtype) != str(state[name].dtype).removeprefix("torch.")
+        )
+    ]
+    listed = {
+        "missing": [name for name in state if name not in arrays],
+        "not known": [name for name in arrays if name not in state],
+        "of another size": unlike,
+    }
+    faults = [
+        f"{fault}: {', '.join(names[:5])}{f' and {len(names) - 5} more' * (len(names) > 5)}"
+        for fault, names in listed.items()
+        if names
+    ]
+    if faults:
+        raise ValueError(f"The weights are not those of this {what}; {'; '.join(faults)}.")
+
+
+def said(shape: tuple[int, ...], dtype: Any) -> str:
+    """Describe a tensor."""
+    return f"{dtype} of shape {tuple(shape)}"
+
+
+def find_device_here(name: str, wanted: Any) -> torch.device:
+    """Find the device where a net was, or else the CPU.
+
+    Warns
+    -----
+    UserWarning
+        If the transformer names a device that is not here: its next ``fit`` will fail.
+    """
+    try:
+        return find_device(name)
+    except ValueError as error:
+        if wanted != "auto":
+            warnings.warn(
+                f"The transformer was fitted on device={wanted!r} and is now on the CPU: {error} "
+                "To fit it again here, call set_params(device='auto') first.",
+                stacklevel=2,
+            )
+        return torch.device("cpu")

@@ -1,0 +1,321 @@
+"""An encoder trained by an objective, as a scikit-learn transformer."""
+
+from itertools import chain
+from os import PathLike
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils import Tags
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
+
+from skdim.encoders import LAYERS
+from skdim.estimators.base import AbstractLearner, has_score, takes_chunks
+from skdim.estimators.saving.resuming import Run, check_checkpoints
+from skdim.estimators.validation import COMMON_RULES
+from skdim.inference import encode_rows
+from skdim.objectives import AbstractObjective, InfoMax
+from skdim.parameters import Rule, any_of, instance, none
+
+__all__ = ["EncoderTransformer"]
+
+SCORING_SEED = 0
+
+RULES = COMMON_RULES | {
+    "objective": any_of(instance("a skdim.objectives.AbstractObjective", AbstractObjective), none())
+}
+
+
+class EncoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, AbstractLearner):
+    """Train an encoder by an objective, and transform samples to its features.
+
+    Parameters
+    ----------
+    n_components : int, default=64
+        Size of the code.
+    objective : AbstractObjective, default=None
+        What the encoder is trained with: one of :mod:`skdim.objectives`, such as
+        ``VAE(beta=4.0)``, or one of your own; see :doc:`/guide/own_objective`. None is
+        ``InfoMax()``. Its parameters can be set and searched as ``objective__NAME``.
+    view : str, callable or None, default="auto"
+        "auto" is the objective's choice: none for :class:`~skdim.objectives.Autoencoder`,
+        ``VAE``, ``AAE`` and ``BiGAN``, random views of images for the others.
+    optimizer : str or callable, default="auto"
+        "auto" is the objective's choice: "adam_gan" for ``BiGAN``, "adam" for the others.
+    image_shape, channel_axis, encoder, output, max_epochs, batch_size, learning_rate, schedule, \
+validation_fraction, early_stopping, n_iter_no_change, tol, warm_start, random_state, device, \
+precision, compile, callbacks, verbose, checkpoint_dir, checkpoint_every
+        As in :class:`DeepInfoMaxTransformer`.
+
+    Attributes
+    ----------
+    net_, encoder_, n_features_in_, feature_names_in_, image_shape_, solver_, n_iter_, history_, \
+loss_curve_, device_, classes_, canonical_correlations_, directions_
+        As in :class:`DeepInfoMaxTransformer`. ``history_`` has the terms of the objective.
+
+    See Also
+    --------
+    DeepInfoMaxTransformer : The same with the parameters of ``InfoMax`` among its own.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skdim import EncoderTransformer
+    >>> from skdim.objectives import VAE
+    >>> images = load_digits().images[:300]
+    >>> vae = EncoderTransformer(16, objective=VAE(beta=2.0), max_epochs=2, random_state=0)
+    >>> vae.fit_transform(images).shape
+    (300, 16)
+    """
+
+    def __init__(
+        self,
+        n_components: int = 64,
+        *,
+        objective: AbstractObjective | None = None,
+        image_shape: tuple[int, ...] | None = None,
+        channel_axis: int | None = None,
+        encoder: Any = "auto",
+        output: str = "code",
+        view: Any = "auto",
+        max_epochs: int | str = "auto",
+        batch_size: int = 64,
+        learning_rate: float = 1e-3,
+        optimizer: Any = "auto",
+        schedule: str = "one_cycle",
+        validation_fraction: float | None = None,
+        early_stopping: bool = False,
+        n_iter_no_change: int = 10,
+        tol: float = 1e-4,
+        warm_start: bool = False,
+        random_state: int | np.random.RandomState | None = None,
+        device: str | torch.device = "auto",
+        precision: str = "float32",
+        compile: bool | str = False,
+        callbacks: list[Any] | None = None,
+        verbose: int = 0,
+        checkpoint_dir: str | PathLike[str] | None = None,
+        checkpoint_every: int = 1,
+    ) -> None:
+        self.n_components = n_components
+        self.objective = objective
+        self.image_shape = image_shape
+        self.channel_axis = channel_axis
+        self.encoder = encoder
+        self.output = output
+        self.view = view
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.optimizer = optimizer
+        self.schedule = schedule
+        self.validation_fraction = validation_fraction
+        self.early_stopping = early_stopping
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.device = device
+        self.precision = precision
+        self.compile = compile
+        self.callbacks = callbacks
+        self.verbose = verbose
+        self.checkpoint_dir = checkpoint_dir
+        self.checkpoint_every = checkpoint_every
+
+    def _rules(self) -> dict[str, Rule]:
+        return RULES
+
+    def _get_objective(self) -> AbstractObjective:
+        return InfoMax() if self.objective is None else self.objective
+
+    def fit(self, X: ArrayLike, y: Any = None) -> Self:
+        """Train an encoder on ``X``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, features), (n, H, W), (n, C, H, W) or (n, H, W, C), or a \
+                map-style Dataset of torch, or a Stream
+            At least two samples; (n, C, L) for an encoder of signals. uint8 images stay uint8 until
+            a batch is taken; all other numbers are read as float32. An item of a data set is a
+            sample, or a tuple that begins with one; :class:`~skdim.inputs.Stream` reads it by
+            worker processes.
+        y : array-like of shape (n,), default=None
+            Not looked at, unless there is a term for labels and its weight is above 0: then classes
+            of any type, and -1 for rows without one.
+
+        Returns
+        -------
+        self : object
+            The fitted transformer.
+
+        Raises
+        ------
+        ValueError
+            If a parameter, ``X`` or ``y`` is not allowed; the text says what is.
+        FloatingPointError
+            If the training diverges. The transformer is then unfitted, as it is after Ctrl-C
+            unless ``warm_start`` had something to go on from.
+        RuntimeError
+            If another training uses the ``checkpoint_dir``.
+        """
+        self._check()
+        check_checkpoints(self)
+        going_on = self.warm_start and self.__sklearn_is_fitted__()
+        with Run() as written:
+            rows = self._go_on(X, y) if going_on else self._begin(X, y, written)
+            plan = self._plan(rows, going_on=going_on, checkpoints=written.checkpoints)
+            with rows:
+                self._train(rows, plan, going_on=going_on)
+        if not self.warm_start:
+            self.net_.drop_state()
+        return self
+
+    @available_if(takes_chunks)
+    def partial_fit(self, X: ArrayLike, y: Any = None) -> Self:
+        """Add ``X`` to the sums of the closed form; or train for one pass, at a constant rate.
+
+        The first call sets the standardisation, the classes and the sizes of all layers; later ones
+        keep them, the weights and the state of the optimizer. Nothing is held out.
+
+        Parameters
+        ----------
+        X : array-like, Dataset or Stream
+            As in ``fit``: as many samples as there are at a time, at least two.
+        y : array-like of shape (n,), default=None
+            As in ``fit``. Where it is looked at, the first call must hold all classes that there
+            will be; a later one may be without any label, all -1.
+
+        Returns
+        -------
+        self : object
+        """
+        self._check()
+        going_on = self.__sklearn_is_fitted__()
+        rows = self._go_on(X, y) if going_on else self._begin(X, y)
+        with rows:
+            plan = self._plan(rows, going_on=going_on, one_pass=True)
+            self._train(rows, plan, going_on=going_on)
+        return self
+
+    def transform(self, X: ArrayLike) -> NDArray[np.float32]:
+        """Encode ``X``.
+
+        Parameters
+        ----------
+        X : array-like, Dataset or Stream
+            Samples of the fitted shape, flat or not.
+
+        Returns
+        -------
+        ndarray of shape (n, n_features_out), float32
+            The layer named by ``output``, maps flattened. A row depends on its own sample only.
+        """
+        check_is_fitted(self)
+        with self._read(X) as rows:
+            chunks = encode_rows(self.encoder_, rows, self._layer)
+            first = next(chunks).flatten(1)
+            features = np.empty((len(rows), first.shape[1]), np.float32)
+            start = 0
+            for chunk in chain([first], chunks):
+                features[start : start + len(chunk)] = chunk.flatten(1).cpu().numpy()
+                start += len(chunk)
+        return features
+
+    def encode(self, X: ArrayLike, output: str | None = None) -> Tensor:
+        """Encode ``X`` to a tensor on ``device_``, for torch users and for other layers.
+
+        Parameters
+        ----------
+        X : array-like, Dataset or Stream
+            As in ``transform``.
+        output : {"code", "hidden", "conv", "local"}, default=None
+            Layer to give; None is the one that ``transform`` gives.
+
+        Returns
+        -------
+        Tensor of shape (n, d) or (n, c, *grid)
+            Maps keep their grid.
+
+        Raises
+        ------
+        ValueError
+            If there is no such layer.
+        """
+        check_is_fitted(self)
+        if output is not None and output not in LAYERS:
+            raise ValueError(f"output={output!r} is no layer. Allowed are {', '.join(LAYERS)}.")
+        layer = output or self._layer
+        with self._read(X) as rows:
+            return torch.cat(list(encode_rows(self.encoder_, rows, layer)))
+
+    def read_samples(self, X: ArrayLike, rows: ArrayLike | None = None) -> Tensor:
+        """Return samples as the encoder is shown them: in its layout, before standardisation.
+
+        Parameters
+        ----------
+        X : array-like, Dataset or Stream
+            As in ``transform``.
+        rows : array-like of shape (m,), default=None
+            Numbers of the samples to give; None gives all.
+
+        Returns
+        -------
+        Tensor of shape (m, C, H, W), (m, C, L) or (m, d), uint8 or float32
+            On ``device_``; ``encoder_`` takes it as it is.
+        """
+        check_is_fitted(self)
+        with self._read(X) as read:
+            chosen = np.arange(len(read)) if rows is None else np.asarray(rows)
+            return read[torch.as_tensor(chosen, device=read.device)]
+
+    @available_if(has_score)
+    def score(self, X: ArrayLike, y: Any = None) -> float:
+        """Measure on ``X`` what the encoder was trained for; the more the better.
+
+        Deep InfoMax in closed form: the information between looks, by the Gaussian critic, in nats.
+        With gradients: a bound on the information between the code and the local (else the whole
+        last) map, in nats for the bounds "dv", "kl" and "infonce", else in the units of its
+        divergence. Weights are left out, so that scores can be compared over weights. They depend
+        on the bound, the negatives and ``batch_size``, and can only be compared where these are
+        equal. What the other transformers measure stands in their documentation.
+
+        Parameters
+        ----------
+        X : array-like, Dataset or Stream
+            At least two samples, as in ``transform``.
+        y : Ignored
+            Present for consistency with the scikit-learn API.
+
+        Returns
+        -------
+        float
+            Of samples as they are; in closed form, of looks at them.
+
+        Raises
+        ------
+        ValueError
+            If nothing that was trained measures anything: Deep InfoMax without the local and the
+            global term.
+        """
+        check_is_fitted(self)
+        with self._read(X, at_least=2) as rows:
+            score = self.net_.score_rows(rows, SCORING_SEED)
+        if score is None:
+            raise ValueError(
+                f"This {type(self).__name__} has no score: it was trained without a term that "
+                f"measures information. {self._get_objective().score_hint}."
+            )
+        return score
+
+    def __sklearn_tags__(self) -> Tags:
+        """Return tags: features are float32, and images are accepted."""
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = self._get_objective().takes_labels
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        tags.input_tags.three_d_array = True
+        return tags

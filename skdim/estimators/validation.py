@@ -1,0 +1,243 @@
+"""What a user gives: parameters, X and y, checked as scikit-learn does."""
+
+import math
+import os
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.utils import column_or_1d
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import validate_data
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from skdim.encoders import ENCODERS, LAYERS
+from skdim.estimators.build import OPTIMIZERS
+from skdim.inputs import Rows, Stream, flatten_rows
+from skdim.inputs.sources import StreamSource
+from skdim.parameters import (
+    any_of,
+    boolean,
+    choice,
+    instance,
+    integer,
+    is_callable,
+    list_of_callbacks,
+    none,
+    one_of_numbers,
+    real,
+    sequence_of_sides,
+)
+from skdim.training import PRECISIONS, SCHEDULES
+from skdim.views import VIEWS
+
+__all__ = ["COMMON_RULES", "open_source", "read_labels"]
+
+COMMON_RULES = {
+    "n_components": integer(1),
+    "image_shape": any_of(sequence_of_sides(), none()),
+    "channel_axis": any_of(one_of_numbers(1, -1), none()),
+    "encoder": any_of(
+        choice(["auto", *ENCODERS]),
+        instance("a torch.nn.Module", nn.Module),
+        is_callable("a callable (input_shape, n_components) -> torch.nn.Module"),
+    ),
+    "output": choice(LAYERS),
+    "view": any_of(
+        choice(["auto", *VIEWS]), none(), is_callable("a callable (x, generator) -> looks")
+    ),
+    "max_epochs": any_of(integer(0), choice(["auto"])),
+    "batch_size": integer(2),
+    "learning_rate": real(0, low_open=True),
+    "optimizer": any_of(choice(["auto", *OPTIMIZERS]), is_callable("a torch.optim.Optimizer class")),
+    "schedule": choice(SCHEDULES),
+    "validation_fraction": any_of(real(0, 1, low_open=True), none()),
+    "early_stopping": boolean(),
+    "n_iter_no_change": integer(1),
+    "tol": real(0),
+    "warm_start": boolean(),
+    "random_state": any_of(
+        integer(0, 2**32 - 1),
+        instance("a numpy.random.RandomState", np.random.RandomState),
+        none(),
+    ),
+    "device": any_of(instance("a device name", str), instance("a torch.device", torch.device)),
+    "precision": choice(PRECISIONS),
+    "compile": any_of(boolean(), choice(["default", "reduce-overhead", "max-autotune"])),
+    "callbacks": any_of(list_of_callbacks(), none()),
+    "verbose": any_of(integer(0), boolean()),
+    "checkpoint_dir": any_of(instance("a path", str, os.PathLike), none()),
+    "checkpoint_every": integer(1),
+}
+
+
+def open_source(
+    estimator: Any, X: Any, *, at_least: int, reset: bool, pin: bool
+) -> tuple[NDArray[Any] | StreamSource, tuple[int, ...]]:
+    """Check X, and keep or compare the number and the names of its features.
+
+    Parameters
+    ----------
+    estimator : object
+        Gets ``n_features_in_`` and ``feature_names_in_``, or has them.
+    X : array-like, Dataset or Stream
+    at_least : int
+        Samples that are needed.
+    reset : bool
+        Whether features are kept or compared.
+    pin : bool
+        Whether batches of a stream go to an accelerator of CUDA.
+
+    Returns
+    -------
+    source : ndarray of shape (n, n_features), or StreamSource
+        float32 or uint8.
+    shape : tuple of int
+        Shape of X as given.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If X is not allowed.
+    """
+    if isinstance(X, Dataset):
+        X = Stream(X)
+    if isinstance(X, Stream):
+        return open_stream(estimator, X, at_least=at_least, reset=reset, pin=pin)
+    flat, shape = flatten_rows(X)
+    # Numbers too large for float32 become infinite, and are refused as such.
+    with np.errstate(over="ignore", invalid="ignore"):
+        array = validate_data(
+            estimator, flat, reset=reset, dtype=[np.float32, np.uint8], ensure_min_samples=at_least
+        )
+    return array, shape or array.shape
+
+
+def open_stream(
+    estimator: Any, stream: Stream, *, at_least: int, reset: bool, pin: bool
+) -> tuple[StreamSource, tuple[int, ...]]:
+    """Check a stream by its length and its first sample; the others are checked when read."""
+    name = type(estimator).__name__
+    if len(stream) < at_least:
+        raise ValueError(
+            f"X has {len(stream)} sample(s) while a minimum of {at_least} is required by {name}."
+        )
+    source = stream.source(pin=pin)
+    n_features = math.prod(source.shape[1:])
+    if n_features == 0:
+        raise ValueError(f"X has 0 feature(s) while a minimum of 1 is required by {name}.")
+    # One number, seen as a table: scikit-learn keeps its books and says what is wrong.
+    table = np.broadcast_to(np.float32(0), (len(source), n_features))
+    validate_data(estimator, table, reset=reset, skip_check_array=True)
+    return source, source.shape
+
+
+UNLABELLED = -1
+
+
+def read_labels(
+    y: Any, rows: Rows, name: str, classes: NDArray[Any] | None = None
+) -> tuple[Tensor, NDArray[Any]]:
+    """Convert labels to positions in their classes.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,)
+        Labels of any type; -1 where there is none. Strings beside -1 need dtype object.
+    rows : Rows
+        The n samples.
+    name : str
+        What messages call the estimator.
+    classes : ndarray or None, default=None
+        Known classes; None takes those of ``y``.
+
+    Returns
+    -------
+    labels : Tensor of shape (n,)
+        Positions in the classes, -1 where there is no label; on the device of the rows.
+    classes : ndarray of shape (n_classes,)
+        In order.
+
+    Raises
+    ------
+    ValueError
+        If ``y`` is missing, of another length, or holds no classes; if no classes were known and
+        it holds fewer than two; or if they were, and it holds another one.
+    """
+    if y is None:
+        raise ValueError(
+            f"{name} requires y to be passed, but the target y is None. With classifier_weight > 0 "
+            "it learns from labels too: one for each row of X, -1 where there is none."
+        )
+    given = column_or_1d(y)
+    if len(given) != len(rows):
+        raise ValueError(
+            f"y has {len(given)} labels, but X has {len(rows)} samples. Each row needs one, "
+            "-1 where there is none."
+        )
+    known = find_labelled(given)
+    values = read_values(given[known])
+    if classes is None:
+        classes = np.unique(values)
+        if len(classes) < 2:
+            raise ValueError(
+                f"y has {len(classes)} class(es) in {known.sum()} labelled rows of {len(given)}; "
+                "-1 marks a row without a label. classifier_weight > 0 needs at least two classes. "
+                "Without labels, set it to 0."
+            )
+    strange = [value for value in np.unique(values).tolist() if value not in classes.tolist()]
+    if strange:
+        raise ValueError(
+            f"y has classes that the first fit did not see: {strange[:5]}. It saw "
+            f"{classes.tolist()[:20]}; the classifier has one output for each of these."
+        )
+    numbers = np.full(len(given), UNLABELLED)
+    if known.any():
+        numbers[known] = np.searchsorted(classes, values)
+    return torch.as_tensor(numbers, device=rows.device), classes
+
+
+def find_labelled(given: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return which rows have a label.
+
+    Raises
+    ------
+    ValueError
+        If all are strings, with "-1" among them: it cannot be told what was meant.
+    """
+    if given.dtype.kind not in "US":
+        return np.fromiter((value != UNLABELLED for value in given.tolist()), bool, len(given))
+    if "-1" in given.astype(str):
+        raise ValueError(
+            "y has strings, '-1' among them. To mark rows without a label beside labels that are "
+            "strings, give y dtype object, and -1 as a number in it."
+        )
+    return np.ones(len(given), bool)
+
+
+def read_values(labels: NDArray[Any]) -> NDArray[Any]:
+    """Convert labels to one type, and raise an error for what are no classes.
+
+    Raises
+    ------
+    ValueError
+        If they are numbers that are not whole, not finite, or of several kinds.
+    """
+    if labels.dtype == object and len(labels):
+        kinds = {isinstance(label, str) for label in labels}
+        if len(kinds) > 1:
+            raise ValueError(
+                "y has labels that are strings and labels that are none. Give them one type; -1, "
+                "as a number, marks rows without a label."
+            )
+        labels = np.array(labels.tolist())
+    if labels.dtype.kind == "f" and not np.isfinite(labels).all():
+        raise ValueError(
+            "y holds NaN or infinity. -1 marks rows without a label, and classes are whole numbers "
+            "or names."
+        )
+    if len(labels):
+        check_classification_targets(labels)
+    return labels
