@@ -4,15 +4,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from skdim import (
-    AAETransformer,
-    AutoencoderTransformer,
-    BiGANTransformer,
-    DeepInfoMaxTransformer,
-    NATTransformer,
-    VAETransformer,
-)
+from skdim import DeepInfoMaxTransformer, EncoderTransformer
 from skdim.critics import DotCritic
+from skdim.objectives import AAE, NAT, VAE, Autoencoder, BiGAN
 
 # The paper's local critic at an eighth of its width: at 2,048 units it costs 14 encoders.
 CRITIC = {"local": partial(DotCritic, units=256, network=True), "global": "concat"}
@@ -24,11 +18,11 @@ COORDINATES = {"coordinate_weight": 0.5, "relative_coordinate_weight": 0.5}
 
 METHODS: dict[str, Callable[..., Any]] = {
     "supervised": partial(INFOMAX, **SUPERVISED),
-    "AE": AutoencoderTransformer,
-    "VAE": VAETransformer,
-    "AAE": AAETransformer,
-    "BiGAN": BiGANTransformer,
-    "NAT": partial(NATTransformer, view=None),
+    "AE": partial(EncoderTransformer, objective=Autoencoder()),
+    "VAE": partial(EncoderTransformer, objective=VAE()),
+    "AAE": partial(EncoderTransformer, objective=AAE()),
+    "BiGAN": partial(EncoderTransformer, objective=BiGAN()),
+    "NAT": partial(EncoderTransformer, objective=NAT(), view=None),
     "DIM(G)": partial(INFOMAX, global_weight=1.0, local_weight=0.0, prior_weight=1.0, bound="jsd"),
     "DIM(L+G)": partial(
         INFOMAX, global_weight=0.5, local_weight=0.1, prior_weight=0.1, bound="jsd"

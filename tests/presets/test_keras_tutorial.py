@@ -11,7 +11,7 @@ from torch.nn.functional import softplus
 from skdim import DeepInfoMaxTransformer
 from skdim.bounds import BOUNDS
 from skdim.encoders import Stride5CNNEncoder
-from skdim.estimators.parts import find_critics
+from skdim.objectives.infomax import find_critics
 from skdim.objectives import Batch, infomax
 from skdim.presets import KERAS_WEIGHTS, keras_tutorial
 

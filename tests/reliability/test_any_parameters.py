@@ -12,7 +12,7 @@ from sklearn.base import clone
 import skdim
 from skdim.bounds import BOUNDS
 from skdim.encoders import LAYERS
-from skdim.estimators.parts import OPTIMIZERS
+from skdim.estimators.build import OPTIMIZERS
 from skdim.priors import PRIORS
 from skdim.training import SCHEDULES
 from skdim.views import VIEWS
