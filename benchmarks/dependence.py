@@ -2,9 +2,10 @@
 
     python benchmarks/dependence.py [--cases NAME ...]
 
-Draws 5,000 codes of each kind and prints the truth beside ``skdim.metrics.total_correlation``, what
-its normal copula alone gives, and what a critic gives that tells codes from codes shuffled column
-by column (Donsker-Varadhan on rows held out, as the paper's NDM, which was not held out). Writes
+Draws 5,000 codes of each kind and prints the truth beside three estimates:
+``skdim.information.total_correlation``, its normal copula alone, and a critic that discriminates
+codes from codes shuffled column by column (Donsker-Varadhan on held-out rows; the paper's NDM
+was not held out). Writes
 ``benchmarks/results/dependence.json`` and ``.txt``.
 """
 
@@ -23,11 +24,10 @@ from timing import RESULTS, about
 from torch import Generator, Tensor, nn
 
 from skdim.bounds import BOUNDS
-from skdim.metrics import UntrustedEstimateWarning, total_correlation
-from skdim.metrics.columns import normal_scores
-from skdim.metrics.fitting import Fold, Training, fit_network, make_folds
-from skdim.metrics.networks import mlp
-from skdim.samplers import TASKS
+from skdim.information import TASKS, UntrustedEstimateWarning, total_correlation
+from skdim.information.columns import normal_scores
+from skdim.information.fitting import Fold, Training, fit_network, make_folds
+from skdim.information.networks import mlp
 
 N = 5000
 SHUFFLES = 8

@@ -3,7 +3,7 @@
     python benchmarks/information.py [--tasks NAME ...] [--bounds dv kl ...] [--seeds 0]
 
 Draws 5,000 pairs of each task and prints truth, estimate, error and processor seconds of
-``skdim.metrics.mutual_information`` with its defaults; then with the other bounds, and with the
+``skdim.information.mutual_information`` with its defaults; then with the other bounds, and with the
 normal copula alone; beside scikit-learn's nearest-neighbour estimate where x and y are one number
 each. An estimate is right if it errs by at most 5 % or 0.03 nats, whichever is larger. Writes
 ``benchmarks/results/information.json`` and ``.txt`` after each task. The defaults were chosen on
@@ -22,8 +22,13 @@ from numpy.typing import NDArray
 from sklearn.feature_selection import mutual_info_regression
 from timing import RESULTS, about
 
-from skdim.metrics import UntrustedEstimateWarning, mutual_information
-from skdim.samplers import FURTHER_TASKS, TASKS, Task
+from skdim.information import (
+    FURTHER_TASKS,
+    TASKS,
+    Task,
+    UntrustedEstimateWarning,
+    mutual_information,
+)
 
 N = 5000
 SHARE, NATS = 0.05, 0.03

@@ -15,12 +15,8 @@ from images import Images
 from record import read_options, run
 from sklearn.decomposition import PCA
 
-from skdim.metrics import (
-    mutual_information,
-    probe_scores,
-    reconstruction_quality,
-    total_correlation,
-)
+from skdim.information import mutual_information, total_correlation
+from skdim.metrics import probe_scores, reconstruction_quality
 
 COLUMNS = ("SVM conv", "SVM hidden", "SVM code", "MS-SSIM", "I(X; code)", "NDM")
 

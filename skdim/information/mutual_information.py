@@ -12,11 +12,11 @@ from torch import Generator, Tensor
 
 from skdim.bounds import BOUNDS, Bound
 from skdim.critics import AbstractCritic
+from skdim.information.columns import Columns, normal_scores, read_columns
+from skdim.information.couplings import NormalCritic, denoised, whitening
+from skdim.information.fitting import Curve, Fold, Training, fit_network, make_folds
+from skdim.information.networks import CRITICS, MakeCritic, NormalPlus, features
 from skdim.inputs.draws import SEEDING, draw_seed, drawing
-from skdim.metrics.columns import Columns, normal_scores, read_columns
-from skdim.metrics.couplings import NormalCritic, denoised, whitening
-from skdim.metrics.fitting import Curve, Fold, Training, fit_network, make_folds
-from skdim.metrics.networks import CRITICS, MakeCritic, NormalPlus, features
 from skdim.pairs import bound_of_pairs, pair_blocks
 
 __all__ = ["UntrustedEstimateWarning", "mutual_information"]
@@ -173,7 +173,7 @@ def mutual_information(
 
     Examples
     --------
-    >>> from skdim.samplers import TASKS
+    >>> from skdim.information import TASKS
     >>> x, z = TASKS["1v1-bimodal-0.75"].draw(1000, random_state=0)
     >>> bool(abs(mutual_information(x, z, random_state=0) - 0.413) < 0.1)
     True

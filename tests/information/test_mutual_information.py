@@ -8,10 +8,14 @@ import pytest
 import torch
 
 from skdim.critics import ConcatCritic
-from skdim.metrics import UntrustedEstimateWarning, mutual_information
-from skdim.metrics.couplings import NormalCritic, denoised, whitening
-from skdim.metrics.fitting import make_folds
-from skdim.samplers import TASKS, CorrelatedNormals
+from skdim.information import (
+    TASKS,
+    CorrelatedNormals,
+    UntrustedEstimateWarning,
+    mutual_information,
+)
+from skdim.information.couplings import NormalCritic, denoised, whitening
+from skdim.information.fitting import make_folds
 
 SHORT = {"max_epochs": 2, "random_state": 0}
 

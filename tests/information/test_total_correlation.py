@@ -7,10 +7,9 @@ import pytest
 import torch
 from scipy.special import logsumexp
 
-from skdim.metrics import UntrustedEstimateWarning, total_correlation
-from skdim.metrics.copulas import fit_copula, log_ratios
-from skdim.metrics.total_correlation import warn_of
-from skdim.samplers import TASKS
+from skdim.information import TASKS, UntrustedEstimateWarning, total_correlation
+from skdim.information.copulas import fit_copula, log_ratios
+from skdim.information.total_correlation import warn_of
 
 
 def equicorrelated(n, d, r, seed=0):

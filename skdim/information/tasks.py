@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import digamma, gammaln
 
-from skdim.samplers.maps import MAPS, Map, identity
-from skdim.samplers.normals import CorrelatedNormals
+from skdim.information.maps import MAPS, Map, identity
+from skdim.information.normals import CorrelatedNormals
 
 __all__ = [
     "FURTHER_TASKS",

@@ -12,7 +12,7 @@ import torch
 from numpy.linalg import svd
 from torch import Tensor, nn
 
-from skdim.metrics.columns import Columns
+from skdim.information.columns import Columns
 
 __all__ = ["NormalCritic", "denoised", "whitening"]
 

@@ -9,8 +9,8 @@ from scipy.special import ndtr
 from torch import Tensor, nn
 
 from skdim.critics import AbstractCritic, ConcatCritic
-from skdim.metrics.columns import Columns
-from skdim.metrics.couplings import NormalCritic
+from skdim.information.columns import Columns
+from skdim.information.couplings import NormalCritic
 from skdim.pairs.scoring import Join
 
 __all__ = ["CRITICS", "MakeCritic", "NormalPlus", "SeparableCritic", "features", "mlp", "waves"]

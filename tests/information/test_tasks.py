@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import kstest, multivariate_normal, multivariate_t, norm, t, uniform
 
-from skdim.samplers import FURTHER_TASKS, TASKS
-from skdim.samplers.maps import (
+from skdim.information import FURTHER_TASKS, TASKS
+from skdim.information.maps import (
     bimodal_x,
     bimodal_y,
     half_cube,
@@ -19,7 +19,7 @@ from skdim.samplers.maps import (
     wiggly_x,
     wiggly_y,
 )
-from skdim.samplers.tasks import AdditiveUniform, NormalPairs, StudentPairs
+from skdim.information.tasks import AdditiveUniform, NormalPairs, StudentPairs
 
 patient = settings(deadline=None)
 ALL = TASKS | FURTHER_TASKS

@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
+from skdim.information.autoregressive import AutoregressiveMixture, inputs_of
+from skdim.information.columns import Columns, normal_scores, read_columns, those_that_vary
+from skdim.information.copulas import fit_copula
+from skdim.information.fitting import Fold, Training, fit_network, make_folds
+from skdim.information.mutual_information import UntrustedEstimateWarning
 from skdim.inputs.draws import SEEDING, draw_seed, drawing
-from skdim.metrics.autoregressive import AutoregressiveMixture, inputs_of
-from skdim.metrics.columns import Columns, normal_scores, read_columns, those_that_vary
-from skdim.metrics.copulas import fit_copula
-from skdim.metrics.fitting import Fold, Training, fit_network, make_folds
-from skdim.metrics.mutual_information import UntrustedEstimateWarning
 
 __all__ = ["total_correlation"]
 

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from skdim.metrics.columns import Columns
+from skdim.information.columns import Columns
 
 __all__ = ["fit_copula", "log_ratios"]
 

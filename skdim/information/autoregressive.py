@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear, silu, softplus
 
-from skdim.metrics.columns import Columns
-from skdim.metrics.networks import waves
+from skdim.information.columns import Columns
+from skdim.information.networks import waves
 
 __all__ = ["AutoregressiveMixture", "inputs_of"]
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import multivariate_normal, norm
 
-from skdim.samplers import CorrelatedNormals, JointTable
+from skdim.information import CorrelatedNormals, JointTable
 
 patient = settings(deadline=None)  # The machine may be busy.
 TABLE = torch.tensor([[4, 1, 0], [2, 1, 2]], dtype=torch.float64) / 10

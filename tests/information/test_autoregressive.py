@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from skdim.metrics.autoregressive import AutoregressiveMixture, MaskedLinear, inputs_of
+from skdim.information.autoregressive import AutoregressiveMixture, MaskedLinear, inputs_of
 
 
 def make(d, n_inputs=3, *, spread=1.0, seed=0):
