@@ -27,7 +27,7 @@ from skdim.bounds import BOUNDS
 from skdim.information import TASKS, UntrustedEstimateWarning, total_correlation
 from skdim.information.columns import normal_scores
 from skdim.information.fitting import Fold, Training, fit_network, make_folds
-from skdim.information.networks import mlp
+from skdim.information.networks import two_layer_network
 
 N = 5000
 SHUFFLES = 8
@@ -128,7 +128,7 @@ def critic_of_fold(scores: Codes, fold: Fold, seed: int) -> float:
     """Train a critic on a fold, and judge it."""
     codes, generator = torch.from_numpy(scores).float(), Generator().manual_seed(seed)
     train, held_out = codes[fold.training], codes[fold.held_out]
-    critic = mlp(codes.shape[1], 64, 1, zeros=slice(None))
+    critic = two_layer_network(codes.shape[1], 64, 1, zeros=slice(None))
 
     def value(network: nn.Module, own: Tensor, others: Tensor) -> Tensor:
         n, d = own.shape

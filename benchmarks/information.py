@@ -25,7 +25,7 @@ from timing import RESULTS, about
 from skdim.information import (
     FURTHER_TASKS,
     TASKS,
-    Task,
+    BenchmarkTask,
     UntrustedEstimateWarning,
     mutual_information,
 )
@@ -54,7 +54,7 @@ def neighbours(x: NDArray, y: NDArray, seed: int) -> float:
     return float(mutual_info_regression(x, y[:, 0], random_state=seed)[0])
 
 
-def methods(task: Task, bounds: list[str]) -> dict[str, Estimate]:
+def methods(task: BenchmarkTask, bounds: list[str]) -> dict[str, Estimate]:
     """Choose what applies to a task; what is no bound goes with the default."""
     found: dict[str, Estimate] = {bound: by_bound(bound) for bound in bounds}
     if DEFAULT not in bounds:
@@ -65,7 +65,7 @@ def methods(task: Task, bounds: list[str]) -> dict[str, Estimate]:
     return found
 
 
-def measure(name: str, task: Task, bounds: list[str], seeds: list[int]) -> list[dict]:
+def measure(name: str, task: BenchmarkTask, bounds: list[str], seeds: list[int]) -> list[dict]:
     """All methods on one task; prints as it goes."""
     allowed = max(SHARE * task.information, NATS)
     rows = []

@@ -1,17 +1,22 @@
-"""Estimates of information in nats, and distributions of known information to test them on."""
+"""Estimates of information in nats, and distributions of known information to evaluate them on.
 
-from skdim.information.mutual_information import UntrustedEstimateWarning, mutual_information
-from skdim.information.normals import CorrelatedNormals
-from skdim.information.tables import JointTable
-from skdim.information.tasks import FURTHER_TASKS, TASKS, Task
+``TASKS`` names 24 distributions (and ``FURTHER_TASKS`` three more), each with its ``information``
+and a method ``draw`` that returns arrays. The samplers draw tensors and also compute the log
+density ratio, which is the optimal critic.
+"""
+
+from skdim.information.fitting import UntrustedEstimateWarning
+from skdim.information.mutual_information import mutual_information
+from skdim.information.samplers import CorrelatedNormals, JointTable
+from skdim.information.tasks import FURTHER_TASKS, TASKS, BenchmarkTask
 from skdim.information.total_correlation import total_correlation
 
 __all__ = [
     "FURTHER_TASKS",
     "TASKS",
+    "BenchmarkTask",
     "CorrelatedNormals",
     "JointTable",
-    "Task",
     "UntrustedEstimateWarning",
     "mutual_information",
     "total_correlation",

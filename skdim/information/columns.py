@@ -1,29 +1,34 @@
-"""Arrays and tensors to columns of normal scores."""
+"""Conversion of arrays and tensors to columns of normal scores."""
 
-from typing import Any, TypeAlias
+import math
+from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.special import ndtri
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import ndtr, ndtri
 from scipy.stats import rankdata
 from torch import Tensor
 
-__all__ = ["Columns", "normal_scores", "read_columns", "those_that_vary"]
+__all__ = ["Columns", "drop_constant", "normal_scores", "rank_cosines", "read_columns"]
 
 Columns: TypeAlias = NDArray[np.float64]
 
+# Fewest rows that an estimate is computed from.
+MIN_ROWS = 20
+# Frequencies of the cosines of one column, shared among several columns. The first two are left
+# out: a score and its square take their place.
+MAX_FREQUENCY = 8
 
-def read_columns(values: Any, name: str, *, least: int) -> Columns:
-    """Read what a metric was given, one sample a row.
+
+def read_columns(values: ArrayLike | Tensor, name: str) -> Columns:
+    """Convert values to a finite array with one sample per row.
 
     Parameters
     ----------
     values : array-like or Tensor of shape (n,) or (n, *axes)
         Axes beyond the first are flattened.
     name : str
-        What messages call it.
-    least : int
-        Fewest rows.
+        Name of the parameter in error messages.
 
     Returns
     -------
@@ -32,29 +37,29 @@ def read_columns(values: Any, name: str, *, least: int) -> Columns:
     Raises
     ------
     ValueError
-        If there are too few rows, no columns, or values that are not finite numbers.
+        If there are fewer than 20 rows, no columns, or values that are not finite real numbers.
     """
     if isinstance(values, Tensor):
         values = values.detach().cpu().double().numpy()
     array = np.asarray(values)
     if array.dtype.kind not in "buif":
         raise ValueError(
-            f"{name} holds {array.dtype}; real numbers are needed. Encode categories as numbers, "
-            "such as one column a category."
+            f"{name} has dtype {array.dtype}; real numbers are needed. Encode categories as "
+            "numbers, for example one column per category."
         )
-    if array.ndim == 0 or len(array) < least:
+    if array.ndim == 0 or len(array) < MIN_ROWS:
         raise ValueError(
-            f"{name} has shape {array.shape}; (n, d) with at least {least} rows is needed, so that "
-            "some can be held out."
+            f"{name} has shape {array.shape}; shape (n, d) with at least {MIN_ROWS} rows is "
+            "needed, because some rows are held out."
         )
     if array.size == 0:
-        raise ValueError(f"{name} has shape {array.shape}: no columns.")
+        raise ValueError(f"{name} has shape {array.shape}; at least one column is needed.")
     columns = array.reshape(len(array), -1).astype(np.float64)
     if not np.isfinite(columns).all():
         rows = np.flatnonzero(~np.isfinite(columns).all(axis=1))
         raise ValueError(
-            f"{name} has NaN or infinity in {len(rows)} of {len(columns)} rows, the first of them "
-            f"row {rows[0]}. Remove these rows, or fill them in."
+            f"{name} contains NaN or infinity in {len(rows)} of {len(columns)} rows, first in row "
+            f"{rows[0]}. Remove or impute these rows."
         )
     return columns
 
@@ -62,32 +67,41 @@ def read_columns(values: Any, name: str, *, least: int) -> Columns:
 def normal_scores(columns: Columns, draws: np.random.Generator | None = None) -> Columns:
     """Replace each number by the standard normal quantile of its rank in its column.
 
-    Order within a column is all that remains of it. No strictly increasing map of a column changes
-    the result. Columns that are constant say nothing and are left out.
+    The result does not change under strictly increasing maps of a column. Constant columns carry
+    no information and are left out.
 
     Parameters
     ----------
     columns : ndarray of shape (n, d)
     draws : Generator or None, default=None
-        Draws an order for ties; without it, they share their mean rank.
+        Breaks ties at random, in each column separately. None: tied values share their mean rank.
 
     Returns
     -------
     ndarray of shape (n, at most d)
     """
-    varying = those_that_vary(columns)
-    ranks = rankdata(varying, axis=0) if draws is None else drawn_ranks(varying, draws)
+    varying = drop_constant(columns)
+    if draws is None:
+        ranks = rankdata(varying, axis=0)
+    else:
+        orders = np.lexsort((draws.random(varying.shape), varying), axis=0)
+        ranks = np.empty(varying.shape)
+        np.put_along_axis(ranks, orders, np.arange(1.0, len(varying) + 1)[:, None], axis=0)
     return np.asarray(ndtri((ranks - 0.5) / len(columns)), dtype=np.float64)
 
 
-def those_that_vary(columns: Columns) -> Columns:
-    """Leave out constant columns; by comparison, since their spread may be a rounding error."""
+def drop_constant(columns: Columns) -> Columns:
+    """Return the columns that are not constant, compared exactly.
+
+    The standard deviation of a constant column may be a rounding error instead of zero.
+    """
     return columns[:, columns.max(axis=0) > columns.min(axis=0)]
 
 
-def drawn_ranks(columns: Columns, draws: np.random.Generator) -> Columns:
-    """Rank each column, ties in an order drawn for that column alone."""
-    orders = np.lexsort((draws.random(columns.shape), columns), axis=0)
-    ranks = np.empty(columns.shape)
-    np.put_along_axis(ranks, orders, np.arange(1.0, len(columns) + 1)[:, None], axis=0)
-    return ranks
+def rank_cosines(scores: Columns) -> list[Columns]:
+    """Compute cosines of the ranks of normal scores (n, d), each (n, d); none for large d."""
+    ranks = ndtr(scores)
+    return [
+        np.asarray(math.sqrt(2) * np.cos(math.pi * frequency * ranks))
+        for frequency in range(3, MAX_FREQUENCY // scores.shape[1] + 1)
+    ]

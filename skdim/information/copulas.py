@@ -1,65 +1,200 @@
-"""The normal copula behind normal scores."""
+"""Normal copulas fitted to normal scores, with regularised correlations.
+
+The correlations of normal scores determine the optimal critic and the density of jointly normal
+variables, so a network only has to learn deviations from them. Several regularised estimates of
+the correlations are compared, because the errors of hundreds of small correlations add up.
+"""
 
 import math
 
 import numpy as np
+import torch
+from numpy.linalg import svd
+from torch import Tensor, nn
 
 from skdim.information.columns import Columns
 
-__all__ = ["fit_copula", "log_ratios"]
+__all__ = [
+    "NormalCritic",
+    "denoise_correlations",
+    "fit_copula",
+    "log_copula_density",
+    "whitening_matrix",
+]
 
-SHARES = (0.0, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
+# Variances below this share of the largest one, or of 1 (about the variance of a column without
+# ties), are treated as rounding errors.
+MIN_VARIANCE = 1e-9
+# Canonical correlations are clipped to this value.
+MAX_CORRELATION = 1 - 1e-6
+# Fewest rows per direction that whitening keeps, so that a covariance is not overfitted.
+ROWS_PER_DIRECTION = 10
+# Shares by which correlations are shrunk to a target.
+SHRINKAGE = (0.0, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
 
 
-def log_ratios(copula: Columns, scores: Columns) -> Columns:
-    """Log density of a normal copula (d, d) at normal scores (n, d), over that of shuffled ones."""
-    root = np.linalg.cholesky(copula)
+def whitening_matrix(columns: Columns) -> Columns:
+    """Compute the symmetric matrix (d, d) that whitens columns.
+
+    Of all whitening matrices it changes each column least. Directions without variance, and the
+    directions of lowest variance where there are few rows, are mapped to zero.
+
+    Parameters
+    ----------
+    columns : ndarray of shape (n, d)
+    """
+    variances, directions = np.linalg.eigh(
+        np.cov(columns, rowvar=False).reshape(2 * columns.shape[1:])
+    )
+    wide = variances > MIN_VARIANCE * max(variances[-1], 1.0)
+    wide[: -max(1, len(columns) // ROWS_PER_DIRECTION)] = False
+    directions = directions[:, wide]
+    return np.asarray(directions / np.sqrt(variances[wide]) @ directions.T)
+
+
+def denoise_correlations(correlations: Columns, n: int) -> dict[str, Columns]:
+    """Return several regularised estimates of the correlations of whitened variables.
+
+    Parameters
+    ----------
+    correlations : ndarray of shape (dx, dz)
+        Sample correlations.
+    n : int
+        Number of rows that they were computed from.
+
+    Returns
+    -------
+    dict of str to ndarray of shape (dx, dz)
+        ``none``: zeros. ``all``: the sample correlations. ``few``: only those above the universal
+        threshold. ``low_rank``: singular values shrunk optimally for a matrix plus noise.
+
+    References
+    ----------
+    Donoho and Johnstone (1994), Ideal spatial adaptation by wavelet shrinkage. Gavish and Donoho
+    (2017), Optimal shrinkage of singular values, arXiv:1405.7511.
+    """
+    threshold = math.sqrt(2 * math.log(max(correlations.size, 1)) / n)
+    left, values, right = svd(correlations, full_matrices=False)
+    shrunk = shrink_singular_values(values * math.sqrt(n), *correlations.shape) / math.sqrt(n)
+    return {
+        "none": np.zeros_like(correlations),
+        "all": correlations,
+        "few": np.where(np.abs(correlations) > threshold, correlations, 0),
+        "low_rank": (left * shrunk) @ right,
+    }
+
+
+def shrink_singular_values(values: Columns, n_rows: int, n_columns: int) -> Columns:
+    """Shrink the singular values of a matrix plus noise of variance 1, to zero within the noise."""
+    above_noise = values > math.sqrt(n_rows) + math.sqrt(n_columns)
+    squares = np.square(values[above_noise]) - n_rows - n_columns
+    shrunk = np.zeros_like(values)
+    shrunk[above_noise] = np.sqrt(np.square(squares) - 4 * n_rows * n_columns) / values[above_noise]
+    return shrunk
+
+
+class NormalCritic(nn.Module):
+    r"""Score pairs by the log density ratio of jointly normal x and z, as a dot product.
+
+    With C the correlations of whitened x and z and :math:`M = (1 - C C^T)^{-1}`,
+
+    .. math:: T(x, z) = -\tfrac{1}{2} \ln \det (1 - C C^T) - \tfrac{1}{2} x^T (M - 1) x
+        + x^T M C z - \tfrac{1}{2} z^T C^T M C z
+
+    Parameters
+    ----------
+    correlations : ndarray of shape (dx, dz)
+    """
+
+    of_x: Tensor
+    of_both: Tensor
+    of_z: Tensor
+
+    def __init__(self, correlations: Columns) -> None:
+        super().__init__()
+        left, values, right = svd(correlations, full_matrices=False)
+        values = values.clip(max=MAX_CORRELATION)
+        between = (left * values) @ right
+        precision = np.linalg.inv(np.eye(len(between)) - between @ between.T)
+        self.x_dims, self.z_dims = between.shape
+        self.information = float(-np.log1p(-np.square(values)).sum() / 2)
+        matrices = {
+            "of_x": precision - np.eye(len(between)),
+            "of_both": precision @ between,
+            "of_z": between.T @ precision @ between,
+        }
+        for name, matrix in matrices.items():
+            self.register_buffer(name, torch.from_numpy(matrix).float())
+
+    @property
+    def size(self) -> int:
+        """Length of the projections."""
+        return self.of_both.shape[1] + 2
+
+    def project_x(self, x: Tensor) -> Tensor:
+        """Project x (n, dx) to (n, size)."""
+        alone = self.information - ((x @ self.of_x) * x).sum(1, keepdim=True) / 2
+        return torch.cat([x @ self.of_both, alone, torch.ones_like(alone)], dim=1)
+
+    def project_z(self, z: Tensor) -> Tensor:
+        """Project z (n, dz) to (n, size)."""
+        alone = -((z @ self.of_z) * z).sum(1, keepdim=True) / 2
+        return torch.cat([z, torch.ones_like(alone), alone], dim=1)
+
+    def forward(self, x: Tensor, z: Tensor) -> Tensor:
+        """Score all pairs of x (n, dx) and z (m, dz); the result has shape (n, m)."""
+        return self.project_x(x) @ self.project_z(z).mT
+
+    def log_likelihood(self, x: Tensor, z: Tensor) -> float:
+        """Compute the mean score of the pairs (x[i], z[i]), of shapes (n, dx) and (n, dz)."""
+        return (self.project_x(x) * self.project_z(z)).sum(1).mean().item()
+
+
+def log_copula_density(correlations: Columns, scores: Columns) -> Columns:
+    """Compute the log density of a normal copula (d, d) at normal scores (n, d)."""
+    root = np.linalg.cholesky(correlations)
     lengths = np.square(np.linalg.solve(root, scores.T)).sum(axis=0)
     return np.asarray((np.square(scores).sum(axis=1) - lengths) / 2 - np.log(np.diag(root)).sum())
 
 
 def fit_copula(scores: Columns) -> Columns:
-    """Fit a correlation matrix: as seen, without what may be chance, or drawn to a plain one.
+    """Fit an invertible correlation matrix (d, d) to normal scores.
 
-    Hundreds of small correlations that are wrong cost more than they bring. The last fifth of the
-    rows judges what the others give; then all give it.
+    The candidates are the sample correlations thresholded, and shrunk to the identity or to equal
+    correlations by several shares. The last fifth of the rows selects among candidates computed
+    from the others; the selected one is then computed from all rows.
 
     Parameters
     ----------
     scores : ndarray of shape (n, d)
-
-    Returns
-    -------
-    ndarray of shape (d, d)
-        Has an inverse.
 
     References
     ----------
     Ledoit and Wolf (2004), Honey, I shrunk the sample covariance matrix.
     """
     cut = len(scores) * 4 // 5
-    tried = [with_inverse(copula, cut) for copula in candidates(scores[:cut])]
-    best = int(np.argmax([log_ratios(copula, scores[cut:]).mean() for copula in tried]))
-    return with_inverse(candidates(scores)[best], len(scores))
+    tried = [make_invertible(candidate, cut) for candidate in copula_candidates(scores[:cut])]
+    best = int(np.argmax([log_copula_density(each, scores[cut:]).mean() for each in tried]))
+    return make_invertible(copula_candidates(scores)[best], len(scores))
 
 
-def candidates(scores: Columns) -> list[Columns]:
-    """Return the correlation matrices (d, d) that may be behind some rows."""
+def copula_candidates(scores: Columns) -> list[Columns]:
+    """Return regularised sample correlations, each (d, d)."""
     d = scores.shape[1]
-    seen: Columns = np.corrcoef(scores, rowvar=False).reshape(d, d).astype(np.float64)
-    off = np.eye(d) == 0
-    by_chance = math.sqrt(2 * math.log(off.sum()) / len(scores))
-    targets = [np.eye(d), np.where(off, seen[off].mean(), 1.0)]
+    sample: Columns = np.corrcoef(scores, rowvar=False).reshape(d, d).astype(np.float64)
+    off_diagonal = np.eye(d) == 0
+    threshold = math.sqrt(2 * math.log(off_diagonal.sum()) / len(scores))
+    targets = [np.eye(d), np.where(off_diagonal, sample[off_diagonal].mean(), 1.0)]
     return [
-        np.where(off & (np.abs(seen) < by_chance), 0, seen),
-        *(seen + share * (target - seen) for target in targets for share in SHARES),
+        np.where(off_diagonal & (np.abs(sample) < threshold), 0, sample),
+        *(sample + share * (target - sample) for target in targets for share in SHRINKAGE),
     ]
 
 
-def with_inverse(copula: Columns, n: int) -> Columns:
-    """Shrink a correlation matrix until no direction is narrower than the step between n ranks."""
-    least, wanted = np.linalg.eigvalsh(copula)[0], n**-2
-    if least >= wanted:
-        return copula
-    share = (wanted - least) / (1 - least)
-    return np.asarray((1 - share) * copula + share * np.eye(len(copula)))
+def make_invertible(correlations: Columns, n: int) -> Columns:
+    """Shrink a correlation matrix until no eigenvalue is below 1 / n**2, the step between ranks."""
+    smallest, wanted = np.linalg.eigvalsh(correlations)[0], n**-2
+    if smallest >= wanted:
+        return correlations
+    share = (wanted - smallest) / (1 - smallest)
+    return np.asarray((1 - share) * correlations + share * np.eye(len(correlations)))

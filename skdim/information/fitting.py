@@ -1,68 +1,86 @@
-"""Networks trained on some rows, stopped by others, and judged on the rest."""
+"""Cross-fitting: networks trained on some rows and evaluated on held-out rows."""
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from numbers import Integral, Real
+from typing import TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Generator, Tensor, nn
 
-__all__ = ["Curve", "Fold", "Training", "fit_network", "make_folds"]
+from skdim.inputs.draws import SEEDING, drawing
 
-# What is judged is a running mean of the weights that are trained: it jumps less than they do.
-MEMORY = 0.9
+__all__ = [
+    "Curve",
+    "Fold",
+    "Training",
+    "UntrustedEstimateWarning",
+    "build_network",
+    "fit_network",
+    "global_seed",
+    "make_folds",
+]
+
+# Decay of the running mean of the trained weights. The mean is what is evaluated, because its
+# values fluctuate less.
+DECAY = 0.9
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+class UntrustedEstimateWarning(UserWarning):
+    """An estimate of information that its sample size does not support."""
 
 
 @dataclass(frozen=True)
 class Training:
-    """How networks are trained.
+    """Settings of the training of networks.
 
     Parameters
     ----------
     max_epochs : int
     patience : int
-        Epochs without a better validation value after which to stop.
+        Number of epochs without a better validation value after which training stops.
     batch_size : int
     learning_rate : float
-        Falls to zero by a cosine.
-    weight_decay : float, default=0.01
+        Initial learning rate of AdamW with a cosine schedule.
     """
 
     max_epochs: int
     patience: int
     batch_size: int
     learning_rate: float
-    weight_decay: float = 1e-2
 
     def __post_init__(self) -> None:
-        """Raise an error for settings that cannot be trained with."""
+        """Raise an error for invalid settings."""
         for name, least in (("max_epochs", 0), ("batch_size", 2)):
             value = getattr(self, name)
             if not isinstance(value, Integral) or value < least:
-                raise ValueError(f"{name}={value!r}; a whole number from {least} on is needed.")
+                raise ValueError(f"{name}={value!r}; an integer of at least {least} is needed.")
         rate = self.learning_rate
         if not isinstance(rate, Real) or not 0 < rate < math.inf:
-            raise ValueError(f"learning_rate={rate!r}; a number above 0 is needed.")
+            raise ValueError(f"learning_rate={rate!r}; a positive finite number is needed.")
 
 
 @dataclass
 class Curve:
-    """How one network learnt, in nats; all but the training on rows it was not trained on.
+    """Learning curve of one network, in nats.
 
-    The rows held out are in two halves. Each says which weights the other judges, so that no row
-    judges weights that it has chosen.
+    The held-out rows are divided into two halves. Each half selects the epoch whose weights are
+    evaluated on the other half, so that no row evaluates weights that it has selected.
 
     Parameters
     ----------
     training : list of float
-        On the batches, epoch by epoch.
+        Mean over the training batches of each epoch.
     halves : list of (float, float)
-        On either half; first before training, which is what the normal copula alone gives, then
-        after each epoch.
+        Values on the two halves: the first entry before training (the normal copula alone), then
+        one entry per epoch.
     """
 
     training: list[float] = field(default_factory=list)
@@ -70,15 +88,15 @@ class Curve:
 
     @property
     def kept(self) -> tuple[int, int]:
-        """Epochs behind the weights that the first half judges, and the second."""
+        """Epochs whose weights are evaluated on the first half, and on the second."""
         first, second = np.argmax(self.halves, axis=0)
         return int(second), int(first)
 
     @property
     def held_out(self) -> float:
-        """Mean of the two halves, of the weights that they judge.
+        """Mean of the values on the two halves, each of the weights selected by the other half.
 
-        Where a half says that no weights are better than none, the other has 0.
+        A half counts as 0 where the best value on the other half is not positive.
         """
         first, second = self.kept
         by_first, by_second = self.halves[second][0], self.halves[first][1]
@@ -90,20 +108,20 @@ class Curve:
 
 @dataclass(frozen=True)
 class Fold:
-    """Which rows train a critic, and which do not."""
+    """Indices of the rows that a network is trained on, and of the rows that are held out."""
 
     training: NDArray[np.intp]
     held_out: NDArray[np.intp]
 
 
 def make_folds(n: int, test_size: float, draws: np.random.Generator) -> list[Fold]:
-    """Cut rows into parts, each of which is held out once.
+    """Divide rows into parts, each of which is held out once.
 
     Parameters
     ----------
     n : int
     test_size : float
-        Share of the rows in a part, up to a half; the nearest one over a whole number is taken.
+        Share of the rows in a part, at most 1/2; rounded so that its inverse is an integer.
     draws : Generator
 
     Returns
@@ -113,17 +131,17 @@ def make_folds(n: int, test_size: float, draws: np.random.Generator) -> list[Fol
     Raises
     ------
     ValueError
-        If the share is out of range, or a part would have fewer than four rows.
+        If ``test_size`` is out of range, or a part would have fewer than four rows.
     """
     if not isinstance(test_size, Real) or not 1 / n <= test_size <= 0.5:
         raise ValueError(
-            f"test_size={test_size!r}; a share of at least one row, and at most 1/2, is needed."
+            f"test_size={test_size!r}; a share of at least one row and at most 1/2 is needed."
         )
     count = round(1 / test_size)
     if n < 4 * count:
         raise ValueError(
-            f"{n} rows in {count} parts (test_size={test_size:g}) leave fewer than 4 a part; give "
-            "more rows or a larger test_size."
+            f"test_size={test_size:g} divides {n} rows into {count} parts of fewer than 4 rows. "
+            "Pass more rows or increase test_size."
         )
     parts = np.array_split(draws.permutation(n), count)
     return [
@@ -131,78 +149,88 @@ def make_folds(n: int, test_size: float, draws: np.random.Generator) -> list[Fol
     ]
 
 
+@contextmanager
+def global_seed(seed: int) -> Iterator[None]:
+    """Seed the global generators within a context, one thread at a time, and restore them."""
+    with SEEDING, drawing(seed):
+        yield
+
+
+def build_network(make: Callable[[], Network], generator: Generator) -> Network:
+    """Call ``make`` with the global generators seeded from a generator, and restore them."""
+    with global_seed(int(torch.randint(2**62, (), generator=generator))):
+        return make()
+
+
 def fit_network(
-    network: nn.Module,
-    value_of_rows: Callable[[Tensor], Tensor],
-    judge: Callable[[nn.Module], tuple[float, float]],
+    network: Network,
+    objective: Callable[[Tensor], Tensor],
+    evaluate: Callable[[Network], tuple[float, float]],
     n_rows: int,
     training: Training,
     generator: Generator,
 ) -> Curve:
-    """Train a network, judged after each epoch on both halves of the rows held out.
+    """Train a network, and evaluate its averaged weights before training and after each epoch.
 
     Parameters
     ----------
     network : Module
-        Is changed.
-    value_of_rows : callable
-        From the numbers (b,) of some training rows to what is to grow, of this network.
-    judge : callable
-        Gives the values of a network on the two halves.
+        Modified in place.
+    objective : callable
+        Maps the indices (b,) of a batch of training rows to the value to maximise.
+    evaluate : callable
+        Maps a network to its values on the two halves of the held-out rows.
     n_rows : int
-        Rows to train on.
+        Number of training rows.
     training : Training
     generator : Generator
-        Of the batches.
+        Draws the batches.
 
     Returns
     -------
     Curve
+
+    Raises
+    ------
+    FloatingPointError
+        If a value on held-out rows is not finite.
     """
     mean = copy.deepcopy(network).eval().requires_grad_(False)
-    curve = Curve(halves=[judge(mean)])
+    curve = Curve(halves=[evaluate(mean)])
     weights = [weight for weight in network.parameters() if weight.requires_grad]
     if not weights or training.max_epochs == 0:
         return curve
-    optimizer = torch.optim.AdamW(
-        weights, lr=training.learning_rate, weight_decay=training.weight_decay
-    )
+    optimizer = torch.optim.AdamW(weights, lr=training.learning_rate, weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, training.max_epochs)
+    n_batches = max(1, round(n_rows / training.batch_size))
     network.train()
     for _ in range(training.max_epochs):
         values = []
-        for rows in batches(n_rows, training.batch_size, generator):
-            value = value_of_rows(rows)
+        for rows in torch.randperm(n_rows, generator=generator).tensor_split(n_batches):
+            value = objective(rows)
             optimizer.zero_grad(set_to_none=True)
-            (-value).backward()
+            torch.autograd.backward(-value)
             optimizer.step()
-            follow(mean, network)
+            update_mean(mean, network)
             values.append(value.detach())
         schedule.step()
-        judged = judge(mean)
-        if not np.isfinite(judged).all():
-            raise FloatingPointError(
-                f"Training diverged after {len(curve.training) + 1} epochs at a learning rate of "
-                f"{training.learning_rate:g}. Lower learning_rate."
-            )
         curve.training.append(torch.stack(values).mean().item())
-        curve.halves.append(judged)
+        curve.halves.append(evaluate(mean))
+        if not np.isfinite(curve.halves[-1]).all():
+            raise FloatingPointError(
+                f"Training diverged in epoch {len(curve.training)} at a learning rate of "
+                f"{training.learning_rate:g}. Decrease learning_rate."
+            )
         best = int(np.argmax(np.sum(curve.halves, axis=1)))
         if len(curve.halves) - 1 - best >= training.patience:
             break
     return curve
 
 
-def batches(n: int, size: int, generator: Generator) -> tuple[Tensor, ...]:
-    """Draw batches of about the same size, of at least two rows if there are as many."""
-    order = torch.randperm(n, generator=generator)
-    return order.tensor_split(max(1, round(n / size)))
-
-
-def follow(mean: nn.Module, network: nn.Module) -> None:
-    """Move running means towards weights; take buffers over."""
+def update_mean(mean: nn.Module, network: nn.Module) -> None:
+    """Update a running mean of the weights of a network, and copy its buffers."""
     with torch.no_grad():
-        for of, to in zip(mean.parameters(), network.parameters(), strict=True):
-            of.lerp_(to, 1 - MEMORY)
-        for kept, now in zip(mean.buffers(), network.buffers(), strict=True):
-            kept.copy_(now)
+        for average, weight in zip(mean.parameters(), network.parameters(), strict=True):
+            average.lerp_(weight, 1 - DECAY)
+        for copied, buffer in zip(mean.buffers(), network.buffers(), strict=True):
+            copied.copy_(buffer)

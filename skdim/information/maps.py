@@ -1,7 +1,6 @@
-"""Invertible maps, which change the look of a variable and no mutual information.
+"""Invertible continuous maps of a variable, which preserve mutual information.
 
-Each takes an array (n, d) and gives one (n, d'). It is one-to-one and continuous, so that what it
-gives says as much about any other variable as what it took.
+Each maps an array of shape (n, d) to one of shape (n, d').
 
 References
 ----------
@@ -34,7 +33,7 @@ __all__ = [
 Array = NDArray[np.float64]
 Map = Callable[[Array], Array]
 
-# An interval halved so often is as short as float64 can tell.
+# After so many halvings an interval is as short as the resolution of float64.
 HALVINGS = 64
 
 
@@ -49,32 +48,32 @@ def normal_cdf(x: Array) -> Array:
 
 
 def half_cube(x: Array) -> Array:
-    """Take the power 3/2, signs kept: longer tails."""
+    """Compute the power 3/2 of the absolute value, with the sign; it lengthens the tails."""
     return x * np.sqrt(np.abs(x))
 
 
 def wiggly_x(x: Array) -> Array:
-    """Add sines, too slow for the sum ever to fall; its slope is between 0.16 and 1.84."""
+    """Add sines; the sum is increasing, with a slope between 0.16 and 1.84."""
     return x + 0.4 * np.sin(x) + 0.2 * np.sin(1.7 * x + 1) + 0.03 * np.sin(3.3 * x - 2.5)
 
 
 def wiggly_y(x: Array) -> Array:
-    """Add other sines, likewise; its slope is between 0.53 and 1.47."""
+    """Add other sines; the sum is increasing, with a slope between 0.53 and 1.47."""
     return x - 0.4 * np.sin(0.4 * x) + 0.17 * np.sin(1.3 * x + 3.5) + 0.02 * np.sin(4.3 * x - 2.5)
 
 
 def mixture_cdf(t: Array, means: tuple[float, float], share: float) -> Array:
-    """Distribution function of two unit normals, the first of which has the share."""
+    """Compute the distribution function of a mixture of two unit normals."""
     return np.asarray(share * ndtr(t - means[0]) + (1 - share) * ndtr(t - means[1]))
 
 
 def to_mixture(x: Array, means: tuple[float, float], share: float) -> Array:
-    """Map standard normal coordinates to a mixture of two unit normals, order kept.
+    """Map standard normal coordinates to a mixture of two unit normals, by an increasing map.
 
-    The quantile of a mixture has no formula: it is found by halving an interval that holds it.
+    The quantile function of a mixture has no closed form and is computed by bisection.
     """
-    # A quantile of a mixture lies between those of its parts. Upper tails are looked up from
-    # above, since a distribution function near 1 has lost its digits.
+    # A quantile of a mixture lies between those of its components. Positive x are compared by their
+    # survival function, because a distribution function near 1 loses precision.
     sign = np.where(x > 0, -1.0, 1.0)
     target = ndtr(sign * x)
     low, high = x + min(means), x + max(means)
@@ -94,15 +93,15 @@ bimodal_y: Map = partial(to_mixture, means=(-1.0, 3.0), share=0.5)
 
 
 def swiss_roll(x: Array) -> Array:
-    """Roll up a number: (n, 1) standard normal to (n, 2), on a spiral of one turn and a half."""
+    """Map standard normals (n, 1) to a spiral of one and a half turns in the plane, (n, 2)."""
     turn = 1.5 * math.pi * (1 + 2 * ndtr(x[:, 0]))
     return np.stack([turn * np.cos(turn), turn * np.sin(turn)], axis=1) / 21
 
 
 def spiral(x: Array, plane: tuple[int, int]) -> Array:
-    """Turn a plane of two coordinates by an angle of the squared length over the dimensions.
+    """Rotate two coordinates by an angle that is the squared norm divided by the dimension.
 
-    The length stays, so that turning back by the same angle undoes it.
+    A rotation preserves the norm, so the inverse rotates back by the same angle.
     """
     i, j = plane
     angle = np.square(x).sum(axis=1) / x.shape[1]
@@ -120,4 +119,4 @@ MAPS: dict[str, tuple[Map, Map]] = {
     "swissroll_x-normal_cdf": (swiss_roll, normal_cdf),
     "spiral": (partial(spiral, plane=(0, 1)), partial(spiral, plane=(1, 2))),
 }
-"""Name of a pair of maps, the first for x and the second for y."""
+"""Pairs of maps by name, the first for x and the second for y."""

@@ -1,4 +1,11 @@
-"""Named distributions of known mutual information."""
+"""Named distributions of known mutual information, to evaluate estimates on.
+
+References
+----------
+Czyż, Grabowski, Vogt, Beerenwinkel and Marx (2023), Beyond normal: on the evaluation of mutual
+information estimators, arXiv:2306.11078. For ``normal-20-20``: Belghazi et al. (2018),
+arXiv:1801.04062; Song and Ermon (2020), arXiv:1910.06222.
+"""
 
 import math
 from abc import ABC, abstractmethod
@@ -10,27 +17,24 @@ from numpy.typing import NDArray
 from scipy.special import digamma, gammaln
 
 from skdim.information.maps import MAPS, Map, identity
-from skdim.information.normals import CorrelatedNormals
+from skdim.information.samplers import CorrelatedNormals
 
 __all__ = [
     "FURTHER_TASKS",
     "TASKS",
     "AbstractPairs",
     "AdditiveUniform",
+    "BenchmarkTask",
     "NormalPairs",
     "StudentPairs",
-    "Task",
 ]
 
 Array: TypeAlias = NDArray[np.float64]
 Pairs: TypeAlias = tuple[Array, Array]
 
-SOURCE = "Czyż et al. (2023), arXiv:2306.11078"
-STAIRCASE = "Belghazi et al. (2018), arXiv:1801.04062; Song and Ermon (2020), arXiv:1910.06222"
-
 
 class AbstractPairs(ABC):
-    """A joint distribution of x and y with a formula for their information."""
+    """A joint distribution of x and y with a closed form of their mutual information."""
 
     @property
     @abstractmethod
@@ -51,7 +55,7 @@ class NormalPairs(AbstractPairs):
     Parameters
     ----------
     covariance : ndarray of shape (dx + dy, dx + dy)
-        Of x and y side by side.
+        Covariance of x and y concatenated.
     x_dims : int
         Number of dimensions of x.
     """
@@ -76,9 +80,9 @@ class NormalPairs(AbstractPairs):
 
 @dataclass(frozen=True)
 class StudentPairs(AbstractPairs):
-    r"""Student-t x and y of as many dimensions each: uncorrelated normals over one common root.
+    r"""Student-t x and y of equal dimension: uncorrelated normals divided by a common root.
 
-    All dependence comes from the common divisor. With h(d) the entropy of a Student-t vector of d
+    They depend on each other by the divisor alone. With h(d) the entropy of a Student-t vector of d
     dimensions and :math:`\nu` degrees of freedom,
 
     .. math:: I = 2 h(d) - h(2 d), \quad h(d) =
@@ -103,7 +107,7 @@ class StudentPairs(AbstractPairs):
         return 2 * self.entropy(self.dims) - self.entropy(2 * self.dims)
 
     def entropy(self, d: int) -> float:
-        """Entropy of d of the coordinates, in nats."""
+        """Compute the entropy of d of the coordinates, in nats."""
         half, whole = self.freedom / 2, (self.freedom + d) / 2
         volume = gammaln(half) - gammaln(whole) + d / 2 * math.log(self.freedom * math.pi)
         return float(volume + whole * (digamma(whole) - digamma(half)))
@@ -142,17 +146,15 @@ class AdditiveUniform(AbstractPairs):
 
 
 @dataclass(frozen=True)
-class Task:
-    """A distribution of (x, y) of known information, to judge an estimate by.
+class BenchmarkTask:
+    """A distribution of (x, y) with known mutual information.
 
     Parameters
     ----------
     pairs : AbstractPairs
-        What is drawn, before the maps.
-    source : str
-        Where the definition comes from.
+        Distribution before the maps.
     map_x, map_y : callable
-        Invertible maps (n, d) to (n, d'), so that the information is that of the pairs.
+        Invertible maps from (n, d) to (n, d'), which preserve mutual information.
 
     Examples
     --------
@@ -165,7 +167,6 @@ class Task:
     """
 
     pairs: AbstractPairs
-    source: str
     map_x: Map = identity
     map_y: Map = identity
 
@@ -184,7 +185,7 @@ class Task:
         n : int
             Number of pairs.
         random_state : int, numpy Generator or None, default=None
-            What to draw from. None differs from call to call; global states are never moved.
+            None draws different pairs in each call. Global generators are not used.
 
         Returns
         -------
@@ -195,54 +196,54 @@ class Task:
         return self.map_x(x), self.map_y(y)
 
 
-def dense(d: int, correlation: float) -> NormalPairs:
-    """Correlate any two of 2 d coordinates alike."""
+def dense_normal(d: int, correlation: float) -> NormalPairs:
+    """Return normals with one correlation between all 2 d coordinates."""
     return NormalPairs(correlation + (1 - correlation) * np.eye(2 * d), d)
 
 
-def aligned(d: int, n_pairs: int, correlation: float) -> NormalPairs:
-    """Correlate the first coordinates of x with those of y, one by one."""
+def sparse_normal(d: int, n_pairs: int, correlation: float) -> NormalPairs:
+    """Return normals with x[i] and y[i] correlated for each i below ``n_pairs``."""
     covariance = np.eye(2 * d)
     first = np.arange(n_pairs)
     covariance[first, d + first] = covariance[d + first, first] = correlation
     return NormalPairs(covariance, d)
 
 
-def image(pairs: AbstractPairs, name: str) -> Task:
-    """Map x and y."""
-    return Task(pairs, SOURCE, *MAPS[name])
+def mapped(pairs: AbstractPairs, name: str) -> BenchmarkTask:
+    """Apply a pair of maps to x and y."""
+    return BenchmarkTask(pairs, *MAPS[name])
 
 
-NORMAL = aligned(1, 1, 0.75)
-# Named after a strength of 2: both coordinates share 2 z and add noise of one, so 4 / 5.
-TWO_PAIR = {d: aligned(d, 2, 0.8) for d in (3, 5)}
-IMAGES = ("normal_cdf", "half_cube", "spiral")
+NORMAL = sparse_normal(1, 1, 0.75)
+# The name states a signal strength of 2 with noise of variance 1: a correlation of 4 / 5.
+TWO_PAIR = {d: sparse_normal(d, 2, 0.8) for d in (3, 5)}
+TWO_PAIR_MAPS = ("normal_cdf", "half_cube", "spiral")
 
-TASKS: dict[str, Task] = {
-    "1v1-normal-0.75": Task(NORMAL, SOURCE),
-    "normal_cdf-1v1-normal-0.75": image(NORMAL, "normal_cdf"),
-    "wiggly-1v1-normal-0.75": image(NORMAL, "wiggly"),
-    "half_cube-1v1-normal-0.75": image(NORMAL, "half_cube"),
-    "1v1-bimodal-0.75": image(NORMAL, "bimodal"),
-    "swissroll_x-normal_cdf-1v1-normal-0.75": image(NORMAL, "swissroll_x-normal_cdf"),
-    **{f"1v1-additive-{w}": Task(AdditiveUniform(w), SOURCE) for w in (0.1, 0.75)},
-    **{f"multinormal-dense-{d}-{d}-0.5": Task(dense(d, 0.5), SOURCE) for d in (2, 5, 25)},
-    **{f"multinormal-sparse-{d}-{d}-2-2.0": Task(TWO_PAIR[d], SOURCE) for d in (3, 5)},
-    **{f"{name}-multinormal-sparse-5-5-2-2.0": image(TWO_PAIR[5], name) for name in IMAGES},
+TASKS: dict[str, BenchmarkTask] = {
+    "1v1-normal-0.75": BenchmarkTask(NORMAL),
+    "normal_cdf-1v1-normal-0.75": mapped(NORMAL, "normal_cdf"),
+    "wiggly-1v1-normal-0.75": mapped(NORMAL, "wiggly"),
+    "half_cube-1v1-normal-0.75": mapped(NORMAL, "half_cube"),
+    "1v1-bimodal-0.75": mapped(NORMAL, "bimodal"),
+    "swissroll_x-normal_cdf-1v1-normal-0.75": mapped(NORMAL, "swissroll_x-normal_cdf"),
+    **{f"1v1-additive-{w}": BenchmarkTask(AdditiveUniform(w)) for w in (0.1, 0.75)},
+    **{f"multinormal-dense-{d}-{d}-0.5": BenchmarkTask(dense_normal(d, 0.5)) for d in (2, 5, 25)},
+    **{f"multinormal-sparse-{d}-{d}-2-2.0": BenchmarkTask(TWO_PAIR[d]) for d in (3, 5)},
+    **{f"{name}-multinormal-sparse-5-5-2-2.0": mapped(TWO_PAIR[5], name) for name in TWO_PAIR_MAPS},
     **{
-        f"student-identity-{d}-{d}-{freedom}": Task(StudentPairs(d, freedom), SOURCE)
+        f"student-identity-{d}-{d}-{freedom}": BenchmarkTask(StudentPairs(d, freedom))
         for d, freedom in ((1, 1), (2, 2), (3, 3), (5, 3))
     },
     **{
-        f"normal-20-20-{nats}": Task(
-            aligned(20, 20, CorrelatedNormals.from_information(nats, 20).correlation), STAIRCASE
+        f"normal-20-20-{nats}": BenchmarkTask(
+            sparse_normal(20, 20, CorrelatedNormals.from_information(nats, 20).correlation)
         )
         for nats in (1, 2, 4, 6)
     },
 }
-"""The 24 tasks, by the names of ``bmi`` where it has them; images of two pairs are of 5 by 5."""
+"""24 tasks, under their names in ``bmi`` where they have one."""
 
-FURTHER_TASKS: dict[str, Task] = {
-    f"{name}-multinormal-sparse-3-3-2-2.0": image(TWO_PAIR[3], name) for name in IMAGES
+FURTHER_TASKS: dict[str, BenchmarkTask] = {
+    f"{name}-multinormal-sparse-3-3-2-2.0": mapped(TWO_PAIR[3], name) for name in TWO_PAIR_MAPS
 }
-"""The same images of two pairs among 3 by 3 coordinates."""
+"""Maps of two correlated pairs among 3 by 3 coordinates, as in ``TASKS`` among 5 by 5."""

@@ -14,7 +14,7 @@ from skdim.information import (
     UntrustedEstimateWarning,
     mutual_information,
 )
-from skdim.information.couplings import NormalCritic, denoised, whitening
+from skdim.information.copulas import NormalCritic, denoise_correlations, whitening_matrix
 from skdim.information.fitting import make_folds
 
 SHORT = {"max_epochs": 2, "random_state": 0}
@@ -98,19 +98,19 @@ def test_whitened_columns_are_uncorrelated():
         [[1, 0.5, 0], [0, 1, 0.9], [0, 0, 0.1]]
     )
 
-    np.testing.assert_allclose(np.cov(x @ whitening(x), rowvar=False), np.eye(3), atol=1e-8)
+    np.testing.assert_allclose(np.cov(x @ whitening_matrix(x), rowvar=False), np.eye(3), atol=1e-8)
 
 
 def test_denoising_finds_what_is_sparse_and_what_is_of_low_rank():
     noise = np.random.default_rng(0).standard_normal((20, 20)) / 50  # Of 2,500 rows.
     few, dense = 0.3 * np.eye(20), np.full((20, 20), 0.7 / 20)
 
-    found_few = denoised(few + noise, 2500)["few"]
-    found_dense = denoised(dense + noise, 2500)["low_rank"]
+    found_few = denoise_correlations(few + noise, 2500)["few"]
+    found_dense = denoise_correlations(dense + noise, 2500)["low_rank"]
 
     assert np.square(found_few - few).sum() < np.square(noise).sum() / 5
     assert np.square(found_dense - dense).sum() < np.square(noise).sum() / 4
-    assert not denoised(noise, 2500)["none"].any()
+    assert not denoise_correlations(noise, 2500)["none"].any()
 
 
 # ---------------------------------------------------------------------------------------------
@@ -238,7 +238,7 @@ def test_curves_apart_are_warned_of():
     x = draws.standard_normal((150, 20))
     z = np.abs(x[:, :2]) + draws.standard_normal((150, 2)) / 5
 
-    with pytest.warns(UntrustedEstimateWarning, match="on the rows they were trained on"):
+    with pytest.warns(UntrustedEstimateWarning, match="critics overfit"):
         mutual_information(x, z, max_epochs=60, random_state=0)
 
 
@@ -253,7 +253,7 @@ def test_plain_cases_warn_of_nothing():
     [
         (np.ones((5, 2)), "at least 20 rows"),
         (np.ones((29, 2)), "x has 29 rows and z has 30"),
-        (np.ones((30, 0)), "no columns"),
+        (np.ones((30, 0)), "at least one column"),
         (np.full((30, 2), np.inf), "NaN or infinity in 30 of 30 rows"),
         (np.array(["a"] * 30), "real numbers are needed"),
         (np.ones(30, dtype=complex), "real numbers are needed"),
@@ -267,11 +267,11 @@ def test_bad_arrays_are_told(x, message):
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ({"bound": "h2"}, "bound='h2' is unknown; 'dv'"),
-        ({"critic": "map"}, "critic='map' is unknown; choose 'dot'"),
+        ({"bound": "h2"}, "bound='h2' is not a valid bound; choose one of 'dv'"),
+        ({"critic": "map"}, "critic='map' is not a valid critic; choose one of 'dot'"),
         ({"test_size": 0.0}, "test_size=0"),
         ({"test_size": 0.6}, "at most 1/2"),
-        ({"test_size": 0.1}, "fewer than 4 a part"),
+        ({"test_size": 0.1}, "fewer than 4 rows"),
         ({"max_epochs": -1}, "max_epochs=-1"),
         ({"batch_size": 1}, "batch_size=1"),
         ({"learning_rate": 0.0}, "learning_rate=0"),

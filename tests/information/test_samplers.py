@@ -125,11 +125,11 @@ def test_no_dimension_is_told(make):
 
 @pytest.mark.parametrize("information", [-0.1, math.inf, math.nan])
 def test_impossible_information_is_told(information):
-    with pytest.raises(ValueError, match=r"information=.*; a finite number from 0 up"):
+    with pytest.raises(ValueError, match=r"information=.*; a non-negative finite number"):
         CorrelatedNormals.from_information(information)
 
 
 @pytest.mark.parametrize("table", [[0.5, 0.5], [[0.5, 0.6]], [[-0.5, 1.5]], [[math.nan, 1.0]]])
 def test_no_distribution_is_told(table):
-    with pytest.raises(ValueError, match="are no joint distribution"):
+    with pytest.raises(ValueError, match="are not a joint distribution"):
         JointTable(torch.tensor(table))

@@ -8,8 +8,8 @@ import torch
 from scipy.special import logsumexp
 
 from skdim.information import TASKS, UntrustedEstimateWarning, total_correlation
-from skdim.information.copulas import fit_copula, log_ratios
-from skdim.information.total_correlation import warn_of
+from skdim.information.copulas import fit_copula, log_copula_density
+from skdim.information.total_correlation import warn_of_near_functions
 
 
 def equicorrelated(n, d, r, seed=0):
@@ -147,7 +147,7 @@ def test_codes_near_a_curve_have_more_than_a_critic_could_vouch_for():
     assert 0.85 * truth < found < truth
 
 
-@pytest.mark.filterwarnings("ignore:.* follow from those before them")
+@pytest.mark.filterwarnings("ignore:.* determined by those before them")
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("rank", [1, 3])
 def test_codes_of_low_rank_have_a_ceiling_of_what_ranks_can_tell(rank, dtype):
@@ -155,7 +155,7 @@ def test_codes_of_low_rank_have_a_ceiling_of_what_ranks_can_tell(rank, dtype):
     draws = np.random.default_rng(0)
     z = (draws.standard_normal((1000, rank)) @ draws.standard_normal((rank, 20))).astype(dtype)
 
-    with pytest.warns(UntrustedEstimateWarning, match=f"that vary are of rank {rank}: some are"):
+    with pytest.warns(UntrustedEstimateWarning, match=f"that vary have rank {rank}: some are"):
         found = total_correlation(z, max_epochs=5, random_state=0)
 
     assert 3 * (20 - rank) < found < (20 - rank) * (math.log(1000) + 1)
@@ -211,7 +211,7 @@ def test_log_ratio_is_that_of_the_densities():
 
     truth = from_scipy(cov=copula).logpdf(z) - from_scipy(cov=np.eye(2)).logpdf(z)
 
-    np.testing.assert_allclose(log_ratios(copula, z), truth)
+    np.testing.assert_allclose(log_copula_density(copula, z), truth)
 
 
 def test_many_correlations_of_chance_are_not_believed():
@@ -226,7 +226,7 @@ def test_many_correlations_of_chance_are_not_believed():
     ("z", "message"),
     [
         (np.ones((5, 2)), "at least 20 rows"),
-        (np.ones((30, 0)), "no columns"),
+        (np.ones((30, 0)), "at least one column"),
         (np.full((30, 2), np.nan), "NaN or infinity in 30 of 30 rows"),
         (np.array([["a", "b"]] * 30), "real numbers are needed"),
         (np.float64(3), r"shape \(\)"),
@@ -239,7 +239,7 @@ def test_bad_codes_are_told(z, message):
 
 def test_coordinates_told_to_the_last_ranks_warn(recwarn):
     known, unknown = math.log(400 / 9), math.log(400 / 11)
-    warn_of(np.full(5, unknown), 400)
+    warn_of_near_functions(np.full(5, unknown), 400)
     assert not recwarn.list
     with pytest.warns(UntrustedEstimateWarning, match="1 of the 2 .* within 10 of 400 ranks"):
-        warn_of(np.array([unknown, known]), 400)
+        warn_of_near_functions(np.array([unknown, known]), 400)

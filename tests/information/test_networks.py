@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from skdim.information.autoregressive import AutoregressiveMixture, MaskedLinear, inputs_of
+from skdim.information.networks import AutoregressiveMixture, MaskedLinear, density_inputs
 
 
 def make(d, n_inputs=3, *, spread=1.0, seed=0):
@@ -75,10 +75,10 @@ def test_no_component_is_narrower_than_the_least_scale():
 
 def test_a_masked_layer_is_the_linear_one_with_weights_taken_away():
     with torch.random.fork_rng():
-        may_see = torch.rand(4, 7) > 0.5
-        layer, x = MaskedLinear(may_see), torch.randn(3, 7)
+        mask = torch.rand(4, 7) > 0.5
+        layer, x = MaskedLinear(mask), torch.randn(3, 7)
 
-    truth = x @ torch.where(may_see, layer.weight, 0).T + layer.bias
+    truth = x @ torch.where(mask, layer.weight, 0).T + layer.bias
 
     torch.testing.assert_close(layer(x), truth)
 
@@ -86,6 +86,6 @@ def test_a_masked_layer_is_the_linear_one_with_weights_taken_away():
 def test_inputs_of_points_far_off_stay_small():
     scores = np.random.default_rng(0).standard_normal((50, 2))
 
-    assert inputs_of(scores, 1e5 * scores).abs().max() < 15
-    assert inputs_of(scores, scores).shape == (50, 2 * 5)
-    assert inputs_of(np.tile(scores, 8), np.tile(scores, 8)).shape == (50, 16 * 3)
+    assert density_inputs(scores, 1e5 * scores).abs().max() < 15
+    assert density_inputs(scores, scores).shape == (50, 2 * 5)
+    assert density_inputs(np.tile(scores, 8), np.tile(scores, 8)).shape == (50, 16 * 3)
