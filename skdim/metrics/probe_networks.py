@@ -1,13 +1,13 @@
-"""Small networks that tell the class from features, and how they are trained."""
+"""Small classification networks of features, and their training."""
 
 import math
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from skorch import NeuralNetClassifier
 from skorch.callbacks import Callback, EpochScoring
 from skorch.dataset import Dataset
@@ -19,25 +19,21 @@ from skdim.training import EarlyStopping, StopTraining
 __all__ = ["NETWORKS", "ProbeNet", "make_probe_net", "mlp_network", "tutorial_network"]
 
 BATCH_SIZE = 64
-
 LEARNING_RATE = 1e-3
-
-# Epochs without a better likelihood of the validation split after which training ends.
-PATIENCE = 10
-
-# Nats by which it must be better.
-TOLERANCE = 1e-3
+# Number of epochs without a better log-likelihood of the validation split after which training
+# stops, and the improvement in nats that counts as better.
+PATIENCE, TOLERANCE = 10, 1e-3
 
 
 def mlp_network(n_features: int, n_classes: int) -> nn.Sequential:
-    """Make the probe of the paper: one hidden layer of 200 units.
+    """Build the probe of the paper (Hjelm et al., 2019): one hidden layer of 200 units.
 
-    Hjelm et al., 2019; dropout stands before batch normalisation, as in their code.
+    Dropout precedes batch normalisation, as in their code.
 
     Returns
     -------
     Sequential
-        Features of shape (n, n_features) to logits of shape (n, n_classes).
+        Maps features of shape (n, n_features) to logits of shape (n, n_classes).
     """
     return nn.Sequential(
         nn.Linear(n_features, 200, bias=False),
@@ -49,14 +45,14 @@ def mlp_network(n_features: int, n_classes: int) -> nn.Sequential:
 
 
 def tutorial_network(n_features: int, n_classes: int) -> nn.Sequential:
-    """Make the classifier of the PyTorch tutorial: layers of 15 and 10 units.
+    """Build the classifier of the PyTorch tutorial: layers of 15 and 10 units.
 
-    Its end is the logits: the tutorial took a softmax here, and then its loss took another.
+    It returns logits. The tutorial applied a softmax here and a second one in its loss.
 
     Returns
     -------
     Sequential
-        Features of shape (n, n_features) to logits of shape (n, n_classes).
+        Maps features of shape (n, n_features) to logits of shape (n, n_classes).
     """
     return nn.Sequential(
         nn.Linear(n_features, 15),
@@ -74,20 +70,21 @@ NETWORKS = {"mlp": mlp_network, "tutorial": tutorial_network}
 
 
 class WholeBatches:
-    """All samples once, in batches of about equal size, indexed as whole tensors.
+    """An iterator of skorch over batches of about equal size, indexed as whole tensors.
 
-    No batch is of a single sample, unless there is only one: batch normalisation needs a variance.
+    No batch consists of a single sample, unless there is only one, because batch normalisation
+    needs a variance.
 
     Parameters
     ----------
     dataset : skorch.dataset.Dataset
-        Of arrays ``X`` and ``y``; without ``y``, targets are zeros.
+        With arrays ``X`` and ``y``; targets are zeros if ``y`` is None.
     batch_size : int
     shuffle : bool, default=False
-        By torch's global generator.
+        Whether to shuffle the samples by torch's global generator.
     """
 
-    def __init__(self, dataset: Any, batch_size: int, shuffle: bool = False) -> None:
+    def __init__(self, dataset: Dataset, batch_size: int, shuffle: bool = False) -> None:
         self.x = torch.as_tensor(dataset.X)
         labelled = dataset.y is not None
         self.y = torch.as_tensor(dataset.y) if labelled else torch.zeros(len(self.x))
@@ -96,7 +93,7 @@ class WholeBatches:
         self.n_batches = max(1, min(math.ceil(n / batch_size), n // 2))
 
     def __len__(self) -> int:
-        """Count the batches."""
+        """Return the number of batches."""
         return self.n_batches
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
@@ -108,19 +105,19 @@ class WholeBatches:
 
 
 class ProbeNet(NeuralNetClassifier):
-    """A classifier of skorch that lets Ctrl-C through and indexes whole tensors.
+    """A classifier of skorch that raises KeyboardInterrupt and indexes whole tensors.
 
-    Its network gives logits, and the loss is their cross entropy.
+    The loss is the cross entropy of the logits.
 
     Parameters
     ----------
     module : Module
-        Features to logits.
+        Maps features to logits.
     **kwargs : Any
-        Of :class:`skorch.NeuralNetClassifier`.
+        Parameters of :class:`skorch.NeuralNetClassifier`.
     """
 
-    def __init__(self, module: Any, **kwargs: Any) -> None:
+    def __init__(self, module: nn.Module, **kwargs: Any) -> None:
         settings = {
             "criterion": nn.CrossEntropyLoss,
             "iterator_train": WholeBatches,
@@ -131,15 +128,21 @@ class ProbeNet(NeuralNetClassifier):
         super().__init__(module, **(settings | kwargs))
 
     def get_default_callbacks(self) -> list[tuple[str, Callback]]:
-        """Write down the likelihood of the validation split, and keep no other books.
+        """Return a single callback, which records the log-likelihood of the validation split.
 
-        Of a small split the accuracy is soon perfect, long before the network is good.
+        The accuracy of a small split reaches 1 long before the network stops improving.
         """
         scoring = EpochScoring("neg_log_loss", name="validation_score", lower_is_better=False)
         return [("validation_score", scoring)]
 
-    def partial_fit(self, X: Any, y: Any = None, classes: Any = None, **fit_params: Any) -> Any:
-        """Train; unlike skorch's, let Ctrl-C through instead of giving what is half trained."""
+    def partial_fit(
+        self,
+        X: NDArray[np.float32],
+        y: NDArray[np.int64],
+        classes: ArrayLike | None = None,
+        **fit_params: Any,
+    ) -> Self:
+        """Train; unlike in skorch, KeyboardInterrupt is raised."""
         if not self.initialized_:
             self.initialize()
         self.notify("on_train_begin", X=X, y=y)
@@ -149,12 +152,12 @@ class ProbeNet(NeuralNetClassifier):
         return self
 
     def state(self) -> dict[str, Any]:
-        """Weights and buffers of the network."""
+        """Return weights and buffers of the network."""
         state: dict[str, Any] = self.module_.state_dict()
         return state
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Set weights and buffers from what ``state`` gave."""
+        """Set weights and buffers from the result of ``state``."""
         self.module_.load_state_dict(state)
 
 
@@ -166,24 +169,24 @@ def make_probe_net(
     max_epochs: int,
     device: torch.device,
 ) -> tuple[ProbeNet, EarlyStopping]:
-    """Make a network that stops where it does best on what is held out.
+    """Build a network that stops early and keeps the best epoch on held-out samples.
 
     Parameters
     ----------
     name : str
-        In :data:`NETWORKS`.
+        Key of :data:`NETWORKS`.
     n_classes : int
     held_out : tuple of ndarray
-        Features of shape (m, d), standardised as those to train on, and their classes.
+        Features of shape (m, d), standardised as the training features, and class indices.
     max_epochs : int
     device : torch.device
 
     Returns
     -------
     net : ProbeNet
-        Its weights, orders and dropout are drawn from torch's global generators.
+        Weights, orders and dropout are drawn from torch's global generators.
     stopping : EarlyStopping
-        ``best_epoch_`` says, after training, how many epochs are behind the weights kept.
+        After training, ``best_epoch_`` is the epoch of the final weights.
     """
     stopping = EarlyStopping(PATIENCE, TOLERANCE)
     net = ProbeNet(

@@ -1,4 +1,4 @@
-"""What a representation is worth to a classifier that may not change it."""
+"""Accuracy of classifiers of frozen features."""
 
 import time
 import warnings
@@ -11,6 +11,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
@@ -20,8 +21,14 @@ from sklearn.svm import LinearSVC
 from sklearn.utils import column_or_1d
 
 from skdim.inputs.draws import draw_seed, seeded
-from skdim.metrics.frozen import check_layers, check_lengths, find_device, frozen_features
-from skdim.metrics.labels import hold_out, number_classes
+from skdim.metrics.arrays import (
+    check_layers,
+    check_lengths,
+    encode_labels,
+    frozen_features,
+    hold_out,
+    resolve_device,
+)
 from skdim.metrics.probe_networks import NETWORKS, make_probe_net
 
 __all__ = ["PROBES", "probe_scores"]
@@ -29,19 +36,19 @@ __all__ = ["PROBES", "probe_scores"]
 
 @dataclass(frozen=True)
 class Grid:
-    """A classifier of scikit-learn and the settings that the validation split chooses from.
+    """A classifier of scikit-learn and the settings among which the validation split selects.
 
     Parameters
     ----------
     parameter : str
-        "C", of which values are those of a mean loss: the sum's are smaller, n times for n
-        samples. Or "k", which no more neighbours than n can have.
+        "C", with values for the mean of the loss, which are divided by the number of samples for
+        the sum of scikit-learn; or "k", with values up to the number of samples.
     values : tuple of float
-        In the order they are tried, from the quickest to the slowest.
+        In the order of evaluation, the fastest first.
     make : callable
         ``(value, seed) -> classifier``.
     ends_at_fall : bool, default=False
-        Whether to leave out the values behind one that does worse than the best before it.
+        Whether to stop at the first value that scores lower than the best one before it.
     """
 
     parameter: str
@@ -50,7 +57,7 @@ class Grid:
     ends_at_fall: bool = False
 
     def settings(self, n: int) -> list[float]:
-        """Return the values for n samples to train on."""
+        """Return the values for n training samples."""
         if self.parameter == "k":
             return [value for value in self.values if value <= n]
         return [value / n for value in self.values]
@@ -65,7 +72,7 @@ GRIDS: Mapping[str, Grid] = {
     "svm": Grid(
         "C",
         (0.1, 1.0, 10.0, 100.0),
-        # A finer tolerance takes three times as long and scores the same.
+        # A lower tolerance takes three times as long and scores the same.
         lambda value, seed: LinearSVC(
             C=value, loss="hinge", dual=True, tol=0.1, max_iter=10_000, random_state=seed
         ),
@@ -78,23 +85,23 @@ PROBES = (*GRIDS, *NETWORKS)
 
 
 @dataclass(frozen=True)
-class Samples:
-    """Features of shape (n, d) and the numbers of their classes."""
+class LabelledFeatures:
+    """Features of shape (n, d) and indices of their classes."""
 
     X: NDArray[np.float32]
     y: NDArray[np.int64]
 
-    def part(self, positions: NDArray[np.intp]) -> "Samples":
-        """Take some of them."""
-        return Samples(self.X[positions], self.y[positions])
+    def part(self, indices: NDArray[np.intp]) -> "LabelledFeatures":
+        """Return some of the samples."""
+        return LabelledFeatures(self.X[indices], self.y[indices])
 
 
 @dataclass(frozen=True)
-class Task:
-    """What one seed gives a probe to do."""
+class ProbeTask:
+    """Data and settings of the training of a probe with one seed."""
 
-    train: Samples
-    held_out: Samples
+    train: LabelledFeatures
+    held_out: LabelledFeatures
     n_classes: int
     seed: int
     max_epochs: int
@@ -102,8 +109,8 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Chosen:
-    """A trained probe: the best of its settings on the validation split."""
+class FittedProbe:
+    """A trained probe with its best setting on the validation split."""
 
     classifier: Pipeline
     parameter: str
@@ -112,74 +119,74 @@ class Chosen:
 
 
 def probe_scores(
-    transformer: Any,
+    transformer: BaseEstimator,
     X: ArrayLike,
     y: ArrayLike,
     X_test: ArrayLike,
     y_test: ArrayLike,
-    layers: Sequence[str] = ("code", "hidden", "conv"),
-    probes: Sequence[str] = ("linear", "mlp", "svm", "knn"),
+    layers: str | Sequence[str] = ("code", "hidden", "conv"),
+    probes: str | Sequence[str] = ("linear", "mlp", "svm", "knn"),
     *,
     n_seeds: int = 3,
     validation_fraction: float = 0.1,
     max_epochs: int = 100,
-    random_state: Any = None,
-    device: Any = "auto",
+    random_state: int | np.random.RandomState | None = None,
+    device: str | torch.device = "auto",
 ) -> Any:
     """Train classifiers on the frozen features of a transformer, and score them on test data.
 
     Each seed draws a stratified validation split of X. A probe is trained on the rest with each of
-    its settings, the split chooses among them, and only the chosen one sees the test data. (The
-    paper chose on the test data.) Features are standardised by those trained on.
+    its settings, the split selects one of them, and only that one is scored on the test data. (The
+    paper selects on the test data.) Features are standardised by the training features.
 
     ==============  ======================================================  ===================
-    probe           what it is                                              chosen
+    probe           classifier                                              selected
     ==============  ======================================================  ===================
     ``"linear"``    logistic regression                                     C
     ``"svm"``       linear support vector machine with hinge loss           C
     ``"knn"``       k nearest neighbours                                    k
     ``"mlp"``       one hidden layer of 200 units with batch normalisation  epochs
-                    and dropout 0.1: the paper's
-    ``"tutorial"``  layers of 15 and 10 units with batch normalisation: a   epochs
-                    tutorial's, its second softmax left out
+                    and dropout 0.1, as in the paper
+    ``"tutorial"``  layers of 15 and 10 units with batch normalisation, as  epochs
+                    in the PyTorch tutorial, without its second softmax
     ==============  ======================================================  ===================
 
     Parameters
     ----------
     transformer : object
-        Fitted, of skdim. Any other transformer of scikit-learn has the layer ``"code"`` only: what
-        ``transform`` gives. ``FunctionTransformer()`` probes the raw pixels.
+        Fitted transformer of skdim, or of scikit-learn, where the result of ``transform`` is the
+        only layer, ``"code"``. ``FunctionTransformer()`` probes the raw pixels.
     X, X_test : array-like
-        Samples to train and to test on, as the transformer takes them.
+        Samples to train and to test on, in the format of the transformer.
     y, y_test : array-like of shape (n,), (m,)
         Their classes, of any type.
     layers : sequence of {"code", "hidden", "conv", "local"}
-        Layers to probe, maps flattened.
+        Layers to probe; feature maps are flattened.
     probes : sequence of {"linear", "mlp", "svm", "knn", "tutorial"}
     n_seeds : int, default=3
-        How often split, first weights and orders are drawn; the same splits for all layers and
-        probes.
+        Number of repetitions with different splits, initial weights and orders. All layers and
+        probes use the same splits.
     validation_fraction : float, default=0.1
-        Share of X that chooses; at least one sample a class.
+        Share of X in the validation split; at least one sample per class.
     max_epochs : int, default=100
-        Most epochs of the networks. They end when the cross entropy of the split has not fallen for
-        ten epochs, and keep the best one.
+        Maximum number of epochs of the networks. Training stops when the cross entropy of the split
+        has not decreased for ten epochs, and the best epoch is kept.
     random_state : int, RandomState or None, default=None
     device : str or torch.device, default="auto"
-        Of the networks; "auto" is where the transformer is.
+        Device of the networks; "auto" is the device of the transformer.
 
     Returns
     -------
     DataFrame, or list of dict where pandas is not installed
-        A row a layer and probe: ``layer``, ``probe``, ``accuracy`` (mean over seeds, of 1),
-        ``spread`` (standard deviation over seeds, NaN of one seed), ``setting`` (what was chosen,
-        seed by seed), ``converged`` (False where a chosen probe ran into its limit of iterations
-        or epochs), ``seconds`` (of all seeds, features not counted).
+        One row per layer and probe: ``layer``, ``probe``, ``accuracy`` (mean over seeds, between 0
+        and 1), ``spread`` (standard deviation over seeds, NaN for one seed), ``setting`` (the
+        selected setting for each seed), ``converged`` (False if a selected probe reached its limit
+        of iterations or epochs), ``seconds`` (of all seeds, without computing the features).
 
     Raises
     ------
     ValueError, TypeError
-        If an argument is not allowed; the text says what is.
+        If a parameter is not valid.
 
     References
     ----------
@@ -204,64 +211,62 @@ def probe_scores(
     check_lengths(X=X, y=y)
     check_lengths(X_test=X_test, y_test=y_test)
     classes = np.unique(column_or_1d(y))
-    labels = number_classes(y, "y", classes)
-    labels_test = number_classes(y_test, "y_test", classes)
+    labels = encode_labels(y, "y", classes)
+    labels_test = encode_labels(y_test, "y_test", classes)
     seeds = np.random.SeedSequence(draw_seed(random_state)).generate_state(n_seeds).tolist()
     splits = [hold_out(labels, validation_fraction, seed) for seed in seeds]
-    where = find_device(transformer, device)
-    table = []
+    device = resolve_device(transformer, device)
+    rows = []
     for layer in layers:
-        train = Samples(frozen_features(transformer, X, layer), labels)
-        test = Samples(frozen_features(transformer, X_test, layer), labels_test)
+        train = LabelledFeatures(frozen_features(transformer, X, layer), labels)
+        test = LabelledFeatures(frozen_features(transformer, X_test, layer), labels_test)
         for probe in probes:
             started = time.perf_counter()
-            chosen = [
-                choose(
-                    probe,
-                    Task(train.part(kept), train.part(held), len(classes), seed, max_epochs, where),
+            fit = fit_grid if probe in GRIDS else fit_epochs
+            tasks = (
+                ProbeTask(
+                    train.part(kept), train.part(held_out), len(classes), seed, max_epochs, device
                 )
-                for seed, (kept, held) in zip(seeds, splits, strict=True)
-            ]
-            scores = [one.classifier.score(test.X, test.y) for one in chosen]
+                for seed, (kept, held_out) in zip(seeds, splits, strict=True)
+            )
+            fitted = [fit(probe, task) for task in tasks]
+            scores = [one.classifier.score(test.X, test.y) for one in fitted]
             seconds = time.perf_counter() - started
-            table.append({"layer": layer, "probe": probe, **summary(chosen, scores, seconds)})
-    return as_table(table)
+            rows.append({"layer": layer, "probe": probe, **summarise(fitted, scores, seconds)})
+    return make_table(rows)
 
 
-def summary(chosen: Sequence[Chosen], scores: Sequence[float], seconds: float) -> dict[str, Any]:
-    """Return a line of the table: what came out, seed by seed."""
+def summarise(
+    fitted: Sequence[FittedProbe], scores: Sequence[float], seconds: float
+) -> dict[str, str | float]:
+    """Return the row of the table for one probe, over all seeds."""
     return {
         "accuracy": float(np.mean(scores)),
         "spread": float(np.std(scores, ddof=1)) if len(scores) > 1 else float("nan"),
-        "setting": f"{chosen[0].parameter}={', '.join(one.value for one in chosen)}",
-        "converged": all(one.converged for one in chosen),
+        "setting": f"{fitted[0].parameter}={', '.join(one.value for one in fitted)}",
+        "converged": all(one.converged for one in fitted),
         "seconds": seconds,
     }
 
 
-def choose(probe: str, task: Task) -> Chosen:
-    """Train a probe with each of its settings, and choose by what is held out."""
-    return choose_of_grid(GRIDS[probe], task) if probe in GRIDS else choose_epochs(probe, task)
-
-
-def choose_of_grid(grid: Grid, task: Task) -> Chosen:
-    """Try all settings of a classifier of scikit-learn; of equals, the first."""
-    best, best_score = None, -np.inf
+def fit_grid(probe: str, task: ProbeTask) -> FittedProbe:
+    """Fit a classifier with each of its settings; return the first of the best ones."""
+    grid, best, best_score = GRIDS[probe], None, -np.inf
     for value in grid.settings(len(task.train.y)):
         classifier = make_pipeline(StandardScaler(), grid.make(value, task.seed))
-        with noting_convergence() as complaints:
+        with catching_convergence() as not_converged:
             classifier.fit(task.train.X, task.train.y)
         score = classifier.score(task.held_out.X, task.held_out.y)
         if score > best_score:
             best_score = score
-            best = Chosen(classifier, grid.parameter, f"{value:.2g}", not complaints)
+            best = FittedProbe(classifier, grid.parameter, f"{value:.2g}", not not_converged)
         elif score < best_score and grid.ends_at_fall:
             break
-    return cast(Chosen, best)
+    return cast(FittedProbe, best)
 
 
-def choose_epochs(probe: str, task: Task) -> Chosen:
-    """Train a network, and go back to the epoch that was best."""
+def fit_epochs(probe: str, task: ProbeTask) -> FittedProbe:
+    """Train a network, and restore its best epoch."""
     scaler = StandardScaler().fit(task.train.X)
     held_out = scaler.transform(task.held_out.X), task.held_out.y
     with seeded(task.seed, task.device):
@@ -269,47 +274,47 @@ def choose_epochs(probe: str, task: Task) -> Chosen:
             probe, task.n_classes, held_out, max_epochs=task.max_epochs, device=task.device
         )
         classifier = make_pipeline(scaler, net).fit(task.train.X, task.train.y)
-    ended_early = len(net.history) < task.max_epochs
-    return Chosen(classifier, "epochs", str(stopping.best_epoch_), ended_early)
+    stopped_early = len(net.history) < task.max_epochs
+    return FittedProbe(classifier, "epochs", str(stopping.best_epoch_), stopped_early)
 
 
 @contextmanager
-def noting_convergence() -> Iterator[list[str]]:
-    """Collect warnings that a fit has not converged, for the table; let all others through."""
-    complaints: list[str] = []
+def catching_convergence() -> Iterator[list[str]]:
+    """Collect the messages of ConvergenceWarning, and issue all other warnings again."""
+    messages: list[str] = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ConvergenceWarning)
-        yield complaints
+        yield messages
     for one in caught:
         if issubclass(one.category, ConvergenceWarning):
-            complaints.append(str(one.message))
+            messages.append(str(one.message))
         else:
             warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
 
 
-def check_probes(probes: Sequence[str]) -> tuple[str, ...]:
-    """Raise an error for unknown probes."""
+def check_probes(probes: str | Sequence[str]) -> tuple[str, ...]:
+    """Return the names of probes; raise if one is not valid, or there are none."""
     given = (probes,) if isinstance(probes, str) else tuple(probes)
     unknown = [probe for probe in given if probe not in PROBES]
     if unknown or not given:
-        fault = f"{unknown[0]!r} is no probe" if unknown else "there is none"
+        fault = f"{unknown[0]!r} is not a valid probe" if unknown else "at least one is needed"
         raise ValueError(f"probes={probes!r}: {fault}. Allowed are {', '.join(PROBES)}.")
     return given
 
 
 def check_numbers(n_seeds: int, validation_fraction: float, max_epochs: int) -> None:
-    """Raise an error for numbers that leave nothing to train, to choose by or to average."""
+    """Raise a ValueError for numbers that are out of range."""
     for name, value in {"n_seeds": n_seeds, "max_epochs": max_epochs}.items():
         if not isinstance(value, Integral) or value < 1:
-            raise ValueError(f"{name}={value!r}. It must be a whole number of at least 1.")
+            raise ValueError(f"{name}={value!r}. It must be an integer of at least 1.")
     if not 0 < validation_fraction < 1:
         raise ValueError(
-            f"validation_fraction={validation_fraction!r}. It must lie between 0 and 1."
+            f"validation_fraction={validation_fraction!r}. It must be between 0 and 1."
         )
 
 
-def as_table(rows: list[dict[str, Any]]) -> Any:
-    """Return a DataFrame, or the rows as they are where pandas is not installed."""
+def make_table(rows: list[dict[str, str | float]]) -> Any:
+    """Return a DataFrame, or the rows themselves if pandas is not installed."""
     try:
         from pandas import DataFrame  # noqa: PLC0415 - an optional package
     except ImportError:

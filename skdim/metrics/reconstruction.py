@@ -1,12 +1,13 @@
-"""How well images can be rebuilt from frozen codes."""
+"""Quality of images reconstructed from frozen codes."""
 
 from dataclasses import dataclass
 from numbers import Integral
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_array
 from torch import Generator, Tensor, nn
@@ -16,21 +17,19 @@ from torch.optim.swa_utils import update_bn
 from skdim.decoders import make_decoder
 from skdim.inputs import Rows, find_layout, flatten_rows
 from skdim.inputs.draws import draw_seed, seeded
-from skdim.metrics.frozen import check_layers, find_device, frozen_features
+from skdim.metrics.arrays import check_layers, frozen_features, resolve_device
 from skdim.metrics.similarity import find_scales, multi_scale_similarity
 from skdim.training import SCHEDULES
 
 __all__ = ["reconstruction_quality"]
 
 BATCH_SIZE = 64
-
 LEARNING_RATE = 2e-3
-
 CHUNK = 256
 
 
 def reconstruction_quality(
-    transformer: Any,
+    transformer: BaseEstimator,
     X: ArrayLike,
     X_test: ArrayLike,
     *,
@@ -39,60 +38,60 @@ def reconstruction_quality(
     image_shape: tuple[int, ...] | None = None,
     channel_axis: int | None = None,
     max_epochs: int = 30,
-    random_state: Any = None,
-    device: Any = "auto",
+    random_state: int | np.random.RandomState | None = None,
+    device: str | torch.device = "auto",
 ) -> float:
-    """Train a decoder on frozen features, and compare test images with what it makes of theirs.
+    """Train a decoder on frozen features, and compare its reconstructions with test images.
 
-    The decoder is trained on X with the squared error of pixels. Its test images, cut off at the
-    ends of the range of pixels, are scored by multi-scale structural similarity, with the scales
-    that :func:`~skdim.metrics.similarity.find_scales` finds for their size. (The paper's code
-    took a single scale, and constants for a range that its pixels did not have.)
+    The decoder is trained on X with the squared error of pixels. Reconstructions of X_test are
+    clipped to the range of pixels and scored by multi-scale structural similarity, with the scales
+    that :func:`~skdim.metrics.similarity.find_scales` returns for their size. (The code of the
+    paper uses a single scale, and constants for a range that its pixels do not have.)
 
     Parameters
     ----------
     transformer : object
-        Fitted, of skdim; or any other of scikit-learn, whose ``transform`` gives the code.
+        Fitted transformer of skdim, or of scikit-learn, where ``transform`` returns the code.
     X, X_test : array-like of shape (n, H, W), (n, C, H, W), (n, H, W, C) or (n, features)
-        Images to train and to test the decoder on, as the transformer takes them.
+        Images to train and to test the decoder on, in the format of the transformer.
     layer : {"code", "hidden", "conv", "local"}, default="code"
-        What the decoder is given, maps flattened.
+        Input of the decoder; feature maps are flattened.
     data_range : tuple of two float, default=None
-        The lowest and the highest value that a pixel can have. None is (0, 255) for uint8, else the
-        lowest and the highest of X: say it where X need not hold both.
+        Lowest and highest possible value of a pixel. None uses (0, 255) for uint8, and otherwise
+        the minimum and the maximum of X.
     image_shape, channel_axis : default=None
-        As in a transformer, whose own are taken where they are None.
+        As in :class:`skdim.DeepInfoMaxTransformer`. None uses those of the transformer.
     max_epochs : int, default=30
-        Passes over X.
+        Number of passes over X.
     random_state : int, RandomState or None, default=None
     device : str or torch.device, default="auto"
-        Of the decoder; "auto" is where the transformer is.
+        Device of the decoder; "auto" is the device of the transformer.
 
     Returns
     -------
     float
-        Mean over test images: 1 where all are rebuilt exactly. A code that tells nothing gives
-        what the mean image gives.
+        Mean over test images; 1 for exact reconstruction. A code without information scores as the
+        mean image does.
 
     Raises
     ------
     ValueError, TypeError
-        If an argument is not allowed; the text says what is.
+        If a parameter is not valid.
     ImportError
         If torchmetrics is not installed.
     """
     check_layers(transformer, (layer,))
     if not isinstance(max_epochs, Integral) or max_epochs < 1:
-        raise ValueError(f"max_epochs={max_epochs!r}. It must be a whole number of at least 1.")
-    device = find_device(transformer, device)
+        raise ValueError(f"max_epochs={max_epochs!r}. It must be an integer of at least 1.")
+    device = resolve_device(transformer, device)
     shape = image_shape or getattr(transformer, "image_shape", None)
     axis = channel_axis or getattr(transformer, "channel_axis", None)
-    rows = read_images(X, "X", shape, axis, device)
-    truth = read_images(X_test, "X_test", shape, axis, device)
+    rows = read_image_rows(X, "X", shape, axis, device)
+    truth = read_image_rows(X_test, "X_test", shape, axis, device)
     if truth.layout != rows.layout:
         raise ValueError(
-            f"X holds images of shape {rows.layout.given_shape}, X_test of shape "
-            f"{truth.layout.given_shape}. They must be of one shape."
+            f"X contains images of shape {rows.layout.given_shape}, X_test of shape "
+            f"{truth.layout.given_shape}. They must have the same shape."
         )
     low, high = find_range(data_range, rows)
     scaler = StandardScaler()
@@ -102,46 +101,45 @@ def reconstruction_quality(
     seed = draw_seed(random_state)
     with seeded(seed, device):
         decoder = make_decoder(rows.layout.shape, codes.shape[1]).to(device)
-        train(decoder, codes.to(device), rows, residuals, max_epochs, seed)
-    rebuilt = rebuild(decoder, codes_test.to(device), residuals)
-    scaled = [(images.float() - low) / (high - low) for images in (rebuilt, truth[truth.numbers])]
+        train_decoder(decoder, codes.to(device), rows, residuals, max_epochs, seed)
+    decoded = decode_images(decoder, codes_test.to(device), residuals)
+    scaled = [(images.float() - low) / (high - low) for images in (decoded, truth[truth.numbers])]
     return multi_scale_similarity(scaled[0].clamp(0, 1), scaled[1])
 
 
-def read_images(
+def read_image_rows(
     X: ArrayLike,
     name: str,
     image_shape: tuple[int, ...] | None,
     channel_axis: int | None,
     device: torch.device,
 ) -> Rows:
-    """Read images as transformers do.
+    """Convert images to rows, as transformers do.
 
     Raises
     ------
     ValueError
-        If they are no images, or too small.
+        If they are not images, or too small.
     """
     flat, shape = flatten_rows(X)
     array = check_array(flat, dtype=[np.float32, np.uint8], ensure_min_samples=2)
     layout = find_layout(shape or array.shape, image_shape, channel_axis)
     if not layout.is_image:
         raise ValueError(
-            f"{name} has shape {shape or array.shape}, and no image_shape says which images these "
-            "rows are. Structural similarity compares images: give (n, H, W), (n, C, H, W) or "
-            "(n, H, W, C), or image_shape."
+            f"{name} has shape {shape or array.shape}. Structural similarity needs images: pass an "
+            "array of shape (n, H, W), (n, C, H, W) or (n, H, W, C), or image_shape."
         )
     find_scales(*layout.shape[1:])
     return Rows(array, layout, device)
 
 
 def find_range(given: tuple[float, float] | None, rows: Rows) -> tuple[float, float]:
-    """Return the lowest and the highest value of a pixel.
+    """Return the lowest and the highest possible value of a pixel.
 
     Raises
     ------
     ValueError
-        If they are no range, or if samples lie outside.
+        If the given range is not valid, or does not contain all pixels.
     """
     blocks = [rows[numbers] for numbers in rows.chunks(CHUNK)]
     lowest = min(float(block.min()) for block in blocks)
@@ -151,29 +149,29 @@ def find_range(given: tuple[float, float] | None, rows: Rows) -> tuple[float, fl
         given = (0.0, 255.0) if is_bytes else (lowest, highest)
     if np.shape(given) != (2,):
         raise ValueError(
-            f"data_range={given!r}; a pair is needed: the lowest and the highest value that a "
-            "pixel can have."
+            f"data_range={given!r}. It must be a pair: the lowest and the highest possible value of "
+            "a pixel."
         )
     low, high = given
     if not low < high or lowest < low or highest > high:
         raise ValueError(
-            f"data_range={given}, and the pixels of X lie between {lowest:g} and {highest:g}. "
-            "data_range is the lowest and the highest value that a pixel can have, which differ."
+            f"data_range={given}, but the pixels of X are between {lowest:g} and {highest:g}. It "
+            "must be the lowest and the highest possible value of a pixel, which must differ."
         )
     return float(low), float(high)
 
 
 @dataclass(frozen=True)
 class Residuals:
-    """What images have beyond their mean, in units of its spread.
+    """Conversion of images to their differences from the mean image, divided by one scale.
 
-    A decoder of a code that tells nothing so gives the mean image, whatever its layers can learn.
+    A decoder of a code without information then returns the mean image, whatever its layers.
 
     Parameters
     ----------
     mean : Tensor of shape (C, H, W)
     scale : float
-        One for all pixels: squared errors are those of pixels.
+        The same for all pixels, so that the loss is proportional to the squared error of pixels.
     """
 
     mean: Tensor
@@ -181,7 +179,7 @@ class Residuals:
 
     @classmethod
     def of(cls, rows: Rows) -> Self:
-        """Measure images; on the CPU, as not every device knows float64."""
+        """Compute the mean and the scale of images, on the CPU because some devices lack float64."""
         on_cpu = rows.on_cpu()
         parts, n = on_cpu.chunks(CHUNK), len(rows)
         mean = torch.stack([on_cpu[part].double().sum(dim=0) for part in parts]).sum(dim=0) / n
@@ -189,16 +187,16 @@ class Residuals:
         spread = (squares / (n * mean.numel())) ** 0.5
         return cls(mean.float().to(rows.device), spread or 1.0)
 
-    def take(self, images: Tensor) -> Tensor:
-        """Take the mean from images."""
+    def subtract(self, images: Tensor) -> Tensor:
+        """Convert images to residuals."""
         return (images.float() - self.mean) / self.scale
 
-    def put_back(self, residuals: Tensor) -> Tensor:
-        """Undo ``take``."""
+    def add(self, residuals: Tensor) -> Tensor:
+        """Convert residuals to images."""
         return residuals * self.scale + self.mean
 
 
-def train(
+def train_decoder(
     decoder: nn.Module,
     codes: Tensor,
     rows: Rows,
@@ -206,10 +204,10 @@ def train(
     max_epochs: int,
     seed: int,
 ) -> None:
-    """Train a decoder with the squared error; leave it in evaluation mode."""
+    """Train a decoder with the squared error, and switch it to evaluation mode."""
     n = len(codes)
     generator = Generator().manual_seed(seed)
-    n_batches = max(1, min(-(-n // BATCH_SIZE), n // 2))  # None is of a single image.
+    n_batches = max(1, min(-(-n // BATCH_SIZE), n // 2))  # At least two images per batch.
     n_steps, step = max_epochs * n_batches, 0
     optimizer = torch.optim.Adam(decoder.parameters(), lr=LEARNING_RATE)
     decoder.train()
@@ -219,15 +217,15 @@ def train(
             optimizer.param_groups[0]["lr"] = LEARNING_RATE * SCHEDULES["one_cycle"](step / n_steps)
             step += 1
             optimizer.zero_grad(set_to_none=True)
-            F.mse_loss(decoder(codes[index]), residuals.take(rows[index])).backward()
+            F.mse_loss(decoder(codes[index]), residuals.subtract(rows[index])).backward()
             optimizer.step()
-    # Running statistics lag behind the weights. Of codes that hardly differ, batch normalisation
-    # would blow that up to anything; so they are measured anew, with the weights as they are now.
-    update_bn((some for some in codes.tensor_split(n_batches)), decoder)
+    # Running statistics lag behind the weights, and batch normalisation amplifies the difference for
+    # nearly constant codes. They are recomputed with the final weights.
+    update_bn(codes.tensor_split(n_batches), decoder)
     decoder.eval()
 
 
 @torch.no_grad()
-def rebuild(decoder: nn.Module, codes: Tensor, residuals: Residuals) -> Tensor:
-    """Decode to pixels as the images have them."""
-    return torch.cat([residuals.put_back(decoder(some)) for some in codes.split(CHUNK)])
+def decode_images(decoder: nn.Module, codes: Tensor, residuals: Residuals) -> Tensor:
+    """Decode codes to images in the range of the training images."""
+    return torch.cat([residuals.add(decoder(some)) for some in codes.split(CHUNK)])

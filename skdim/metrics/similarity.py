@@ -1,4 +1,4 @@
-"""Multi-scale structural similarity, with scales and a window that fit the images."""
+"""Multi-scale structural similarity with scales and a window adapted to the image size."""
 
 from dataclasses import dataclass
 
@@ -13,27 +13,27 @@ WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 # The published window: Gaussian, 11 pixels wide.
 KERNEL, SIGMA = 11, 1.5
 
-# Windows that a side must hold for one, two, ... five scales. Each scale halves the images; from
-# three on torchmetrics asks for more than that.
+# Number of windows that must fit into a side for one, two, ... five scales. Each scale halves the
+# images; torchmetrics requires more than that from three scales.
 WINDOWS = (1, 2, 4, 9, 16)
 
-LEAST_SIDE = 6
+MIN_SIDE = 6
 
 CHUNK = 256
 
 
 @dataclass(frozen=True)
 class Scales:
-    """How structural similarity looks at images of some size.
+    """Parameters of structural similarity for one image size.
 
     Parameters
     ----------
     kernel_size : int
         Width of the Gaussian window, in pixels.
     sigma : float
-        Its standard deviation, in pixels.
+        Standard deviation of the window, in pixels.
     weights : tuple of float
-        Exponent of each scale, from the finest on; their sum is 1.
+        Exponent of each scale, beginning with the finest; their sum is 1.
     """
 
     kernel_size: int
@@ -42,12 +42,11 @@ class Scales:
 
 
 def find_scales(height: int, width: int) -> Scales:
-    """Choose the window, then as many scales as hold it.
+    """Choose the window, then as many scales as it fits.
 
-    The window is the published one, 11 pixels wide, or the widest odd one that still fits after
-    halving once, so that there are two scales at least. Then there are as many of the published
-    five scales as fit: 2 from a side of 22 on, 3 from 44, 4 from 99, 5 from 176. Their published
-    weights are scaled to the sum 1.
+    The window is the published one, 11 pixels wide, or the widest odd one that fits twice, so that
+    there are at least two scales. Of the five published scales, 2 are used from a side of 22, 3
+    from 44, 4 from 99 and 5 from 176. Their published weights are rescaled to the sum 1.
 
     Parameters
     ----------
@@ -60,7 +59,7 @@ def find_scales(height: int, width: int) -> Scales:
     Raises
     ------
     ValueError
-        If a side is below 6 pixels.
+        If a side is less than 6 pixels.
 
     Examples
     --------
@@ -69,10 +68,10 @@ def find_scales(height: int, width: int) -> Scales:
     (11, 2)
     """
     side = min(height, width)
-    if side < LEAST_SIDE:
+    if side < MIN_SIDE:
         raise ValueError(
             f"Images of {height} x {width} pixels are too small for multi-scale structural "
-            f"similarity: no side may be below {LEAST_SIDE}."
+            f"similarity. Each side must be at least {MIN_SIDE} pixels."
         )
     widest = min(KERNEL, side // 2)
     kernel_size = widest if widest % 2 else widest - 1
@@ -83,7 +82,7 @@ def find_scales(height: int, width: int) -> Scales:
 
 
 def multi_scale_similarity(images: Tensor, truth: Tensor) -> float:
-    """Average multi-scale structural similarity over pairs of images.
+    """Compute the mean multi-scale structural similarity of pairs of images.
 
     Parameters
     ----------
@@ -93,7 +92,7 @@ def multi_scale_similarity(images: Tensor, truth: Tensor) -> float:
     Returns
     -------
     float
-        At most 1, which only equal images reach.
+        At most 1, the value of identical images.
 
     Raises
     ------
@@ -111,7 +110,7 @@ def multi_scale_similarity(images: Tensor, truth: Tensor) -> float:
         )
     except ImportError as error:
         raise ImportError(
-            "Structural similarity needs the package torchmetrics. Install it with "
+            "Structural similarity requires torchmetrics. Install it with "
             "pip install 'scikit-deepinfomax[metrics]'."
         ) from error
     scales = find_scales(*truth.shape[2:])

@@ -16,7 +16,7 @@ from torch import nn
 
 from skdim import DeepInfoMaxTransformer
 from skdim.metrics import OnlineProbe
-from skdim.metrics.labels import hold_out
+from skdim.metrics.arrays import hold_out
 from skdim.metrics.online import evaluating
 from tests.estimators.helpers import weights_of
 
@@ -152,14 +152,14 @@ def test_each_part_of_a_module_goes_back_to_its_own_mode():
 
 
 WRONG = [
-    ({"layer": "colour"}, r"layer='colour' is no layer\. Allowed are"),
+    ({"layer": "colour"}, r"layer='colour' is not a valid layer\. Allowed are"),
     ({"y": Y[:-1]}, "X has 200 and y has 199 samples"),
     ({"y": np.zeros(200)}, "single class"),
     ({"X_test": IMAGES}, "y_test is missing"),
     ({"X_test": IMAGES, "y_test": Y[:5]}, "X_test has 200 and y_test has 5"),
-    ({"X_test": IMAGES, "y_test": Y + 1}, r"y_test holds \[10\], which y does not"),
+    ({"X_test": IMAGES, "y_test": Y + 1}, r"y_test contains \[10\], which y does not"),
     ({"X": IMAGES[:, :4]}, r"samples of shape \(4, 8\)"),
-    ({"X": IMAGES.reshape(200, 64)[:, :60]}, "X of the probe has 60 features"),
+    ({"X": IMAGES.reshape(200, 64)[:, :60]}, "X of OnlineProbe has 60 features"),
 ]
 
 

@@ -19,7 +19,7 @@ from torch import nn
 
 from skdim import DeepInfoMaxTransformer
 from skdim.metrics import PROBES, probe_scores
-from skdim.metrics.labels import hold_out
+from skdim.metrics.arrays import hold_out
 from skdim.metrics.probe_networks import (
     ProbeNet,
     make_probe_net,
@@ -318,20 +318,26 @@ def test_held_out_part_holds_a_sample_of_each_class():
 
 
 WRONG = [
-    ({"layers": ["colour"]}, "'colour' is no layer. Allowed are local, conv, hidden, code"),
-    ({"layers": []}, "there is none. Allowed are"),
-    ({"layers": ["code", "conv"]}, 'FunctionTransformer gives one layer only.*layers=."code"'),
-    ({"probes": ["tree"]}, "'tree' is no probe. Allowed are linear, svm, knn, mlp, tutorial"),
-    ({"probes": []}, "there is none. Allowed are"),
-    ({"y": np.zeros(30)}, r"single class, \[0.0\]. A probe needs at least two"),
+    (
+        {"layers": ["colour"]},
+        "'colour' is not a valid layer. Allowed are local, conv, hidden, code",
+    ),
+    ({"layers": []}, "at least one is needed. Allowed are"),
+    ({"layers": ["code", "conv"]}, 'FunctionTransformer has only the layer .*layers=."code"'),
+    (
+        {"probes": ["tree"]},
+        "'tree' is not a valid probe. Allowed are linear, svm, knn, mlp, tutorial",
+    ),
+    ({"probes": []}, "at least one is needed. Allowed are"),
+    ({"y": np.zeros(30)}, r"single class, \[0.0\]. At least two classes"),
     ({"y": np.arange(29)}, "X has 30 and y has 29 samples"),
     ({"y_test": np.arange(29)}, "X_test has 30 and y_test has 29 samples"),
-    ({"y_test": np.full(30, 7)}, r"y_test holds \[7\], which y does not"),
+    ({"y_test": np.full(30, 7)}, r"y_test contains \[7\], which y does not"),
     ({"y": np.r_[5, np.arange(29) % 3]}, "1 of the rarest"),
     ({"y": np.arange(30)}, "30 classes"),
-    ({"n_seeds": 0}, "n_seeds=0. It must be a whole number"),
+    ({"n_seeds": 0}, "n_seeds=0. It must be an integer"),
     ({"max_epochs": 1.5}, "max_epochs=1.5"),
-    ({"validation_fraction": 1.0}, "validation_fraction=1.0. It must lie between 0 and 1"),
+    ({"validation_fraction": 1.0}, "validation_fraction=1.0. It must be between 0 and 1"),
 ]
 
 

@@ -90,7 +90,9 @@ def test_mean_is_over_images_however_many():
 
 
 def test_images_that_are_too_small_are_refused():
-    with pytest.raises(ValueError, match=r"5 x 9 pixels are too small .* no side may be below 6"):
+    with pytest.raises(
+        ValueError, match=r"5 x 9 pixels are too small .* Each side must be at least 6"
+    ):
         find_scales(5, 9)
 
 
@@ -185,13 +187,16 @@ def test_scores_do_not_depend_on_the_units_of_pixels():
 
 
 WRONG = [
-    ({"layer": "colour"}, r"'colour' is no layer\. Allowed are"),
-    ({"layer": "conv"}, r"gives one layer only"),
+    ({"layer": "colour"}, r"'colour' is not a valid layer\. Allowed are"),
+    ({"layer": "conv"}, r"has only the layer that transform returns"),
     ({"max_epochs": 0}, r"max_epochs=0\. It must"),
-    ({"X": X.reshape(300, 64)}, r"X has shape \(300, 64\), and no image_shape says"),
-    ({"X_test": X[:, :7]}, r"shape \(8, 8\), X_test of shape .* \(1, 7, 8\)|They must be of one"),
+    ({"X": X.reshape(300, 64)}, r"X has shape \(300, 64\)\. Structural similarity needs images"),
+    (
+        {"X_test": X[:, :7]},
+        r"shape \(8, 8\), X_test of shape .* \(1, 7, 8\)|They must have the same",
+    ),
     ({"X": X[:, :4], "X_test": X[:, :4]}, r"4 x 8 pixels are too small"),
-    ({"data_range": (0, 8)}, r"data_range=\(0, 8\), and the pixels of X lie between 0 and 16"),
+    ({"data_range": (0, 8)}, r"data_range=\(0, 8\), but the pixels of X are between 0 and 16"),
     ({"X": np.zeros((9, 8, 8)), "X_test": X}, r"data_range=\(0.0, 0.0\)"),
 ]
 
