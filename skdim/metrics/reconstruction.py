@@ -149,8 +149,8 @@ def find_range(given: tuple[float, float] | None, rows: Rows) -> tuple[float, fl
         given = (0.0, 255.0) if is_bytes else (lowest, highest)
     if np.shape(given) != (2,):
         raise ValueError(
-            f"data_range={given!r}. It must be a pair: the lowest and the highest possible value of "
-            "a pixel."
+            f"data_range={given!r}. It must be a pair: the lowest and the highest possible value "
+            "of a pixel."
         )
     low, high = given
     if not low < high or lowest < low or highest > high:
@@ -179,7 +179,7 @@ class Residuals:
 
     @classmethod
     def of(cls, rows: Rows) -> Self:
-        """Compute the mean and the scale of images, on the CPU because some devices lack float64."""
+        """Compute the mean and the scale of images, on the CPU: some devices lack float64."""
         on_cpu = rows.on_cpu()
         parts, n = on_cpu.chunks(CHUNK), len(rows)
         mean = torch.stack([on_cpu[part].double().sum(dim=0) for part in parts]).sum(dim=0) / n
@@ -219,8 +219,8 @@ def train_decoder(
             optimizer.zero_grad(set_to_none=True)
             F.mse_loss(decoder(codes[index]), residuals.subtract(rows[index])).backward()
             optimizer.step()
-    # Running statistics lag behind the weights, and batch normalisation amplifies the difference for
-    # nearly constant codes. They are recomputed with the final weights.
+    # Running statistics lag behind the weights, and batch normalisation amplifies the difference
+    # for nearly constant codes. They are recomputed with the final weights.
     update_bn(codes.tensor_split(n_batches), decoder)
     decoder.eval()
 

@@ -320,13 +320,13 @@ def test_held_out_part_holds_a_sample_of_each_class():
 WRONG = [
     (
         {"layers": ["colour"]},
-        "'colour' is not a valid layer. Allowed are local, conv, hidden, code",
+        "'colour' is not a valid layer. Allowed are local, conv, hidden",
     ),
     ({"layers": []}, "at least one is needed. Allowed are"),
     ({"layers": ["code", "conv"]}, 'FunctionTransformer has only the layer .*layers=."code"'),
     (
         {"probes": ["tree"]},
-        "'tree' is not a valid probe. Allowed are linear, svm, knn, mlp, tutorial",
+        "'tree' is not a valid probe. Allowed are linear, svm, knn, mlp",
     ),
     ({"probes": []}, "at least one is needed. Allowed are"),
     ({"y": np.zeros(30)}, r"single class, \[0.0\]. At least two classes"),

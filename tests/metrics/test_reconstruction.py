@@ -90,9 +90,7 @@ def test_mean_is_over_images_however_many():
 
 
 def test_images_that_are_too_small_are_refused():
-    with pytest.raises(
-        ValueError, match=r"5 x 9 pixels are too small .* Each side must be at least 6"
-    ):
+    with pytest.raises(ValueError, match=r"5 x 9 pixels are too small .* must be at least 6"):
         find_scales(5, 9)
 
 
@@ -193,7 +191,7 @@ WRONG = [
     ({"X": X.reshape(300, 64)}, r"X has shape \(300, 64\)\. Structural similarity needs images"),
     (
         {"X_test": X[:, :7]},
-        r"shape \(8, 8\), X_test of shape .* \(1, 7, 8\)|They must have the same",
+        r"shape \(8, 8\), X_test of shape .* \(1, 7, 8\)|have the same shape",
     ),
     ({"X": X[:, :4], "X_test": X[:, :4]}, r"4 x 8 pixels are too small"),
     ({"data_range": (0, 8)}, r"data_range=\(0, 8\), but the pixels of X are between 0 and 16"),
