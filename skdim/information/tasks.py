@@ -209,7 +209,7 @@ def sparse_normal(d: int, n_pairs: int, correlation: float) -> NormalPairs:
     return NormalPairs(covariance, d)
 
 
-def mapped(pairs: AbstractPairs, name: str) -> BenchmarkTask:
+def map_pairs(pairs: AbstractPairs, name: str) -> BenchmarkTask:
     """Apply a pair of maps to x and y."""
     return BenchmarkTask(pairs, *MAPS[name])
 
@@ -217,19 +217,21 @@ def mapped(pairs: AbstractPairs, name: str) -> BenchmarkTask:
 NORMAL = sparse_normal(1, 1, 0.75)
 # The name states a signal strength of 2 with noise of variance 1: a correlation of 4 / 5.
 TWO_PAIR = {d: sparse_normal(d, 2, 0.8) for d in (3, 5)}
-TWO_PAIR_MAPS = ("normal_cdf", "half_cube", "spiral")
+SPARSE_MAPS = ("normal_cdf", "half_cube", "spiral")
 
 TASKS: dict[str, BenchmarkTask] = {
     "1v1-normal-0.75": BenchmarkTask(NORMAL),
-    "normal_cdf-1v1-normal-0.75": mapped(NORMAL, "normal_cdf"),
-    "wiggly-1v1-normal-0.75": mapped(NORMAL, "wiggly"),
-    "half_cube-1v1-normal-0.75": mapped(NORMAL, "half_cube"),
-    "1v1-bimodal-0.75": mapped(NORMAL, "bimodal"),
-    "swissroll_x-normal_cdf-1v1-normal-0.75": mapped(NORMAL, "swissroll_x-normal_cdf"),
+    "normal_cdf-1v1-normal-0.75": map_pairs(NORMAL, "normal_cdf"),
+    "wiggly-1v1-normal-0.75": map_pairs(NORMAL, "wiggly"),
+    "half_cube-1v1-normal-0.75": map_pairs(NORMAL, "half_cube"),
+    "1v1-bimodal-0.75": map_pairs(NORMAL, "bimodal"),
+    "swissroll_x-normal_cdf-1v1-normal-0.75": map_pairs(NORMAL, "swissroll_x-normal_cdf"),
     **{f"1v1-additive-{w}": BenchmarkTask(AdditiveUniform(w)) for w in (0.1, 0.75)},
     **{f"multinormal-dense-{d}-{d}-0.5": BenchmarkTask(dense_normal(d, 0.5)) for d in (2, 5, 25)},
     **{f"multinormal-sparse-{d}-{d}-2-2.0": BenchmarkTask(TWO_PAIR[d]) for d in (3, 5)},
-    **{f"{name}-multinormal-sparse-5-5-2-2.0": mapped(TWO_PAIR[5], name) for name in TWO_PAIR_MAPS},
+    **{
+        f"{name}-multinormal-sparse-5-5-2-2.0": map_pairs(TWO_PAIR[5], name) for name in SPARSE_MAPS
+    },
     **{
         f"student-identity-{d}-{d}-{freedom}": BenchmarkTask(StudentPairs(d, freedom))
         for d, freedom in ((1, 1), (2, 2), (3, 3), (5, 3))
@@ -244,6 +246,6 @@ TASKS: dict[str, BenchmarkTask] = {
 """24 tasks, under their names in ``bmi`` where they have one."""
 
 FURTHER_TASKS: dict[str, BenchmarkTask] = {
-    f"{name}-multinormal-sparse-3-3-2-2.0": mapped(TWO_PAIR[3], name) for name in TWO_PAIR_MAPS
+    f"{name}-multinormal-sparse-3-3-2-2.0": map_pairs(TWO_PAIR[3], name) for name in SPARSE_MAPS
 }
 """Maps of two correlated pairs among 3 by 3 coordinates, as in ``TASKS`` among 5 by 5."""

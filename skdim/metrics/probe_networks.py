@@ -1,28 +1,26 @@
 """Small classification networks of features, and their training."""
 
+import copy
 import math
-from collections.abc import Iterator
-from contextlib import suppress
-from typing import Any, Self
+from collections.abc import Callable
+from typing import Self
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
-from skorch import NeuralNetClassifier
-from skorch.callbacks import Callback, EpochScoring
-from skorch.dataset import Dataset
-from skorch.helper import predefined_split
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.metrics import get_scorer
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
-from skdim.training import EarlyStopping, StopTraining
-
-__all__ = ["NETWORKS", "ProbeNet", "make_probe_net", "mlp_network", "tutorial_network"]
+__all__ = ["NETWORKS", "NetworkProbe", "mlp_network", "tutorial_network"]
 
 BATCH_SIZE = 64
 LEARNING_RATE = 1e-3
-# Number of epochs without a better log-likelihood of the validation split after which training
+# Number of epochs without a better log-likelihood of the held-out samples after which training
 # stops, and the improvement in nats that counts as better.
 PATIENCE, TOLERANCE = 10, 1e-3
+LOG_LIKELIHOOD = get_scorer("neg_log_loss")
 
 
 def mlp_network(n_features: int, n_classes: int) -> nn.Sequential:
@@ -69,135 +67,88 @@ def tutorial_network(n_features: int, n_classes: int) -> nn.Sequential:
 NETWORKS = {"mlp": mlp_network, "tutorial": tutorial_network}
 
 
-class WholeBatches:
-    """An iterator of skorch over batches of about equal size, indexed as whole tensors.
+def count_batches(n: int) -> int:
+    """Return the number of batches for n samples.
 
     No batch consists of a single sample, unless there is only one, because batch normalisation
     needs a variance.
-
-    Parameters
-    ----------
-    dataset : skorch.dataset.Dataset
-        With arrays ``X`` and ``y``; targets are zeros if ``y`` is None.
-    batch_size : int
-    shuffle : bool, default=False
-        Whether to shuffle the samples by torch's global generator.
     """
-
-    def __init__(self, dataset: Dataset, batch_size: int, shuffle: bool = False) -> None:
-        self.x = torch.as_tensor(dataset.X)
-        labelled = dataset.y is not None
-        self.y = torch.as_tensor(dataset.y) if labelled else torch.zeros(len(self.x))
-        self.shuffle = shuffle
-        n = len(self.x)
-        self.n_batches = max(1, min(math.ceil(n / batch_size), n // 2))
-
-    def __len__(self) -> int:
-        """Return the number of batches."""
-        return self.n_batches
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the batches of one epoch."""
-        n = len(self.x)
-        order = torch.randperm(n) if self.shuffle else torch.arange(n)
-        for index in order.tensor_split(self.n_batches):
-            yield self.x[index], self.y[index]
+    return max(1, min(math.ceil(n / BATCH_SIZE), n // 2))
 
 
-class ProbeNet(NeuralNetClassifier):
-    """A classifier of skorch that raises KeyboardInterrupt and indexes whole tensors.
+class NetworkProbe(ClassifierMixin, BaseEstimator):
+    """Train a network with early stopping, and keep its best epoch on held-out samples.
 
-    The loss is the cross entropy of the logits.
+    Weights, orders and dropout are drawn from torch's global generators.
 
     Parameters
     ----------
-    module : Module
-        Maps features to logits.
-    **kwargs : Any
-        Parameters of :class:`skorch.NeuralNetClassifier`.
-    """
-
-    def __init__(self, module: nn.Module, **kwargs: Any) -> None:
-        settings = {
-            "criterion": nn.CrossEntropyLoss,
-            "iterator_train": WholeBatches,
-            "iterator_train__shuffle": True,
-            "iterator_valid": WholeBatches,
-            "verbose": 0,
-        }
-        super().__init__(module, **(settings | kwargs))
-
-    def get_default_callbacks(self) -> list[tuple[str, Callback]]:
-        """Return a single callback, which records the log-likelihood of the validation split.
-
-        The accuracy of a small split reaches 1 long before the network stops improving.
-        """
-        scoring = EpochScoring("neg_log_loss", name="validation_score", lower_is_better=False)
-        return [("validation_score", scoring)]
-
-    def partial_fit(
-        self,
-        X: NDArray[np.float32],
-        y: NDArray[np.int64],
-        classes: ArrayLike | None = None,
-        **fit_params: Any,
-    ) -> Self:
-        """Train; unlike in skorch, KeyboardInterrupt is raised."""
-        if not self.initialized_:
-            self.initialize()
-        self.notify("on_train_begin", X=X, y=y)
-        with suppress(StopTraining):
-            self.fit_loop(X, y, **fit_params)
-        self.notify("on_train_end", X=X, y=y)
-        return self
-
-    def state(self) -> dict[str, Any]:
-        """Return weights and buffers of the network."""
-        state: dict[str, Any] = self.module_.state_dict()
-        return state
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Set weights and buffers from the result of ``state``."""
-        self.module_.load_state_dict(state)
-
-
-def make_probe_net(
-    name: str,
-    n_classes: int,
-    held_out: tuple[NDArray[np.float32], NDArray[np.int64]],
-    *,
-    max_epochs: int,
-    device: torch.device,
-) -> tuple[ProbeNet, EarlyStopping]:
-    """Build a network that stops early and keeps the best epoch on held-out samples.
-
-    Parameters
-    ----------
-    name : str
-        Key of :data:`NETWORKS`.
-    n_classes : int
+    make : callable
+        ``(n_features, n_classes) -> Module``, which maps features to logits.
     held_out : tuple of ndarray
         Features of shape (m, d), standardised as the training features, and class indices.
     max_epochs : int
     device : torch.device
 
-    Returns
-    -------
-    net : ProbeNet
-        Weights, orders and dropout are drawn from torch's global generators.
-    stopping : EarlyStopping
-        After training, ``best_epoch_`` is the epoch of the final weights.
+    Attributes
+    ----------
+    network_ : Module
+    scores_ : list of float
+        Mean log-likelihood of the held-out samples, epoch by epoch. Their accuracy reaches 1 long
+        before the network stops improving.
+    best_epoch_ : int
+        Epoch of the weights of the network, counted from 1.
     """
-    stopping = EarlyStopping(PATIENCE, TOLERANCE)
-    net = ProbeNet(
-        NETWORKS[name](held_out[0].shape[1], n_classes),
-        classes=list(range(n_classes)),
-        optimizer=torch.optim.Adam,
-        lr=LEARNING_RATE,
-        batch_size=BATCH_SIZE,
-        max_epochs=max_epochs,
-        train_split=predefined_split(Dataset(*held_out)),
-        callbacks=[("stopping", stopping)],
-        device=str(device),
-    )
-    return net, stopping
+
+    def __init__(
+        self,
+        make: Callable[[int, int], nn.Module],
+        held_out: tuple[NDArray[np.float32], NDArray[np.int64]],
+        max_epochs: int,
+        device: torch.device,
+    ) -> None:
+        self.make = make
+        self.held_out = held_out
+        self.max_epochs = max_epochs
+        self.device = device
+
+    def fit(self, X: NDArray[np.float32], y: NDArray[np.int64]) -> Self:
+        """Train on features (n, d) and class indices (n,)."""
+        self.classes_ = np.unique(y)
+        self.network_ = self.make(X.shape[1], len(self.classes_)).to(self.device)
+        self.scores_: list[float] = []
+        self.best_epoch_, best_score, best_state = 0, -math.inf, self.network_.state_dict()
+        x, labels = torch.as_tensor(X), torch.as_tensor(y)
+        optimizer = torch.optim.Adam(self.network_.parameters(), lr=LEARNING_RATE)
+        for epoch in range(1, self.max_epochs + 1):
+            self.network_.train()
+            for index in torch.randperm(len(x)).tensor_split(count_batches(len(x))):
+                optimizer.zero_grad()
+                self.loss(x[index], labels[index]).backward()
+                optimizer.step()
+            self.scores_.append(LOG_LIKELIHOOD(self, *self.held_out))
+            if self.scores_[-1] > best_score + TOLERANCE:
+                self.best_epoch_, best_score = epoch, self.scores_[-1]
+                best_state = copy.deepcopy(self.network_.state_dict())
+            elif epoch - self.best_epoch_ >= PATIENCE:
+                break
+        self.network_.load_state_dict(best_state)
+        return self
+
+    def loss(self, x: Tensor, labels: Tensor) -> Tensor:
+        """Compute the cross entropy of a batch."""
+        return cross_entropy(self.network_(x.to(self.device)), labels.to(self.device))
+
+    def predict_proba(self, X: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Compute the probabilities (n, c) of the classes."""
+        self.network_.eval()
+        with torch.no_grad():
+            logits = [
+                self.network_(part.to(self.device))
+                for part in torch.as_tensor(X).tensor_split(count_batches(len(X)))
+            ]
+        return np.asarray(torch.cat(logits).softmax(dim=1).cpu().numpy())
+
+    def predict(self, X: NDArray[np.float32]) -> NDArray[np.int64]:
+        """Return the indices (n,) of the most probable classes."""
+        return np.asarray(self.predict_proba(X).argmax(axis=1))

@@ -29,7 +29,7 @@ from skdim.metrics.arrays import (
     hold_out,
     resolve_device,
 )
-from skdim.metrics.probe_networks import NETWORKS, make_probe_net
+from skdim.metrics.probe_networks import NETWORKS, NetworkProbe
 
 __all__ = ["PROBES", "probe_scores"]
 
@@ -102,7 +102,6 @@ class ProbeTask:
 
     train: LabelledFeatures
     held_out: LabelledFeatures
-    n_classes: int
     seed: int
     max_epochs: int
     device: torch.device
@@ -224,9 +223,7 @@ def probe_scores(
             started = time.perf_counter()
             fit = fit_grid if probe in GRIDS else fit_epochs
             tasks = (
-                ProbeTask(
-                    train.part(kept), train.part(held_out), len(classes), seed, max_epochs, device
-                )
+                ProbeTask(train.part(kept), train.part(held_out), seed, max_epochs, device)
                 for seed, (kept, held_out) in zip(seeds, splits, strict=True)
             )
             fitted = [fit(probe, task) for task in tasks]
@@ -269,13 +266,11 @@ def fit_epochs(probe: str, task: ProbeTask) -> FittedProbe:
     """Train a network, and restore its best epoch."""
     scaler = StandardScaler().fit(task.train.X)
     held_out = scaler.transform(task.held_out.X), task.held_out.y
+    network = NetworkProbe(NETWORKS[probe], held_out, task.max_epochs, task.device)
     with seeded(task.seed, task.device):
-        net, stopping = make_probe_net(
-            probe, task.n_classes, held_out, max_epochs=task.max_epochs, device=task.device
-        )
-        classifier = make_pipeline(scaler, net).fit(task.train.X, task.train.y)
-    stopped_early = len(net.history) < task.max_epochs
-    return FittedProbe(classifier, "epochs", str(stopping.best_epoch_), stopped_early)
+        classifier = make_pipeline(scaler, network).fit(task.train.X, task.train.y)
+    stopped_early = len(network.scores_) < task.max_epochs
+    return FittedProbe(classifier, "epochs", str(network.best_epoch_), stopped_early)
 
 
 @contextmanager

@@ -12,20 +12,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
-from skorch.callbacks import Callback
-from skorch.dataset import Dataset
-from skorch.helper import predefined_split
 from torch import nn
 
 from skdim import DeepInfoMaxTransformer
 from skdim.metrics import PROBES, probe_scores
 from skdim.metrics.arrays import hold_out
-from skdim.metrics.probe_networks import (
-    ProbeNet,
-    make_probe_net,
-    mlp_network,
-    tutorial_network,
-)
+from skdim.metrics.probe_networks import NetworkProbe, mlp_network, tutorial_network
 from skdim.metrics.probes import GRIDS, Grid
 
 COLUMNS = ["layer", "probe", "accuracy", "spread", "setting", "converged", "seconds"]
@@ -250,53 +242,47 @@ def test_tutorial_network_has_the_tutorial_s_widths():
 def test_softmax_is_taken_once(network):
     X, y = blobs(60)
     with torch.random.fork_rng():
-        held_out = X, y.astype(np.int64)
-        net = ProbeNet(
-            network(4, 3), max_epochs=1, train_split=predefined_split(Dataset(*held_out))
-        )
-        net.fit(*held_out)
+        classifier = NetworkProbe(network, (X, y), 1, torch.device("cpu")).fit(X, y)
 
     with torch.no_grad():
-        logits = net.module_.eval()(torch.from_numpy(X))
+        logits = classifier.network_.eval()(torch.from_numpy(X))
 
-    torch.testing.assert_close(torch.from_numpy(net.predict_proba(X)), logits.softmax(dim=1))
+    probabilities = torch.from_numpy(classifier.predict_proba(X))
+    torch.testing.assert_close(probabilities, logits.softmax(dim=1))
     # Of what a softmax has given already, another one could not make so small a loss.
     sure = nn.functional.one_hot(torch.from_numpy(y)) * 20.0
-    assert net.get_loss(sure, torch.from_numpy(y)) < 1e-6
-
-
-def trained_net(callbacks=(), epochs=80):
-    X, y = blobs(150, distance=1.0)
-    y = y.astype(np.int64)
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        net, stopping = make_probe_net(
-            "mlp", 3, (X[100:], y[100:]), max_epochs=epochs, device=torch.device("cpu")
-        )
-        net.callbacks = [*net.callbacks, *callbacks]
-        net.fit(X[:100], y[:100])
-    return net, stopping, (X[100:], y[100:])
+    classifier.network_ = nn.Identity()
+    assert classifier.loss(sure, torch.from_numpy(y)) < 1e-6
 
 
 def test_networks_go_back_to_their_best_epoch():
-    net, stopping, (X, y) = trained_net()
+    X, y = blobs(150, distance=1.0)
+    held_out = X[100:], y[100:]
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        classifier = NetworkProbe(mlp_network, held_out, 80, torch.device("cpu"))
+        classifier.fit(X[:100], y[:100])
 
-    scores = net.history[:, "validation_score"]
+    scores = classifier.scores_
 
-    assert stopping.best_epoch_ == len(scores) - 10
-    best = scores[stopping.best_epoch_ - 1]
+    assert classifier.best_epoch_ == len(scores) - 10
+    best = scores[classifier.best_epoch_ - 1]
     assert best > max(scores) - 2e-3
-    assert -log_loss(y, net.predict_proba(X)) == pytest.approx(best, rel=1e-5)
+    assert -log_loss(y[100:], classifier.predict_proba(X[100:])) == pytest.approx(best, rel=1e-5)
     assert best != scores[-1]
 
 
 def test_ctrl_c_ends_a_probe():
-    class CtrlC(Callback):
-        def on_epoch_end(self, net, **kwargs):
-            raise KeyboardInterrupt
+    class CtrlC(nn.Linear):
+        def forward(self, x):
+            if not self.training:
+                raise KeyboardInterrupt
+            return super().forward(x)
+
+    X, y = blobs(60)
 
     with pytest.raises(KeyboardInterrupt):
-        trained_net([("ctrl_c", CtrlC())])
+        NetworkProbe(CtrlC, (X, y), 3, torch.device("cpu")).fit(X, y)
 
 
 def test_held_out_part_is_stratified():
