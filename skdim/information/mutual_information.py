@@ -4,7 +4,7 @@ import math
 import warnings
 from collections.abc import Sequence
 from contextlib import nullcontext
-from typing import Literal, overload
+from typing import Literal, TypeAlias, TypedDict, Unpack, overload
 
 import numpy as np
 import torch
@@ -30,6 +30,8 @@ from skdim.pairs import bound_of_pairs, pair_blocks
 
 __all__ = ["mutual_information"]
 
+Values: TypeAlias = ArrayLike | Tensor
+
 # For each bound that critics are trained with, the bound that is evaluated on held-out rows. The
 # Jensen-Shannon bound is not in nats, but its optimal critic is a log density ratio, too.
 EVALUATED_BOUNDS = {"dv": "dv", "infonce": "infonce", "kl": "kl", "jsd": "dv"}
@@ -44,41 +46,33 @@ CLIP = 5.0
 GAP_SHARE, GAP_NATS = 0.5, 0.2
 
 
+class Settings(TypedDict, total=False):
+    """Keyword parameters of :func:`mutual_information` but ``return_curve``."""
+
+    bound: str
+    critic: str | MakeCritic | None
+    test_size: float
+    max_epochs: int
+    batch_size: int
+    learning_rate: float
+    random_state: int | np.random.RandomState | None
+
+
 @overload
 def mutual_information(
-    x: ArrayLike | Tensor,
-    z: ArrayLike | Tensor,
-    *,
-    bound: str = ...,
-    critic: str | MakeCritic | None = ...,
-    test_size: float = ...,
-    max_epochs: int = ...,
-    batch_size: int = ...,
-    learning_rate: float = ...,
-    random_state: int | np.random.RandomState | None = ...,
-    return_curve: Literal[False] = ...,
+    x: Values, z: Values, *, return_curve: Literal[False] = ..., **settings: Unpack[Settings]
 ) -> float: ...
 
 
 @overload
 def mutual_information(
-    x: ArrayLike | Tensor,
-    z: ArrayLike | Tensor,
-    *,
-    bound: str = ...,
-    critic: str | MakeCritic | None = ...,
-    test_size: float = ...,
-    max_epochs: int = ...,
-    batch_size: int = ...,
-    learning_rate: float = ...,
-    random_state: int | np.random.RandomState | None = ...,
-    return_curve: Literal[True],
+    x: Values, z: Values, *, return_curve: Literal[True], **settings: Unpack[Settings]
 ) -> tuple[float, list[Curve]]: ...
 
 
 def mutual_information(
-    x: ArrayLike | Tensor,
-    z: ArrayLike | Tensor,
+    x: Values,
+    z: Values,
     *,
     bound: str = "dv",
     critic: str | MakeCritic | None = "dot",

@@ -8,7 +8,6 @@ arXiv:1801.04062; Song and Ermon (2020), arXiv:1910.06222.
 """
 
 import math
-from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -22,7 +21,6 @@ from skdim.information.samplers import CorrelatedNormals
 __all__ = [
     "FURTHER_TASKS",
     "TASKS",
-    "AbstractPairs",
     "AdditiveUniform",
     "BenchmarkTask",
     "NormalPairs",
@@ -33,21 +31,8 @@ Array: TypeAlias = NDArray[np.float64]
 Pairs: TypeAlias = tuple[Array, Array]
 
 
-class AbstractPairs(ABC):
-    """A joint distribution of x and y with a closed form of their mutual information."""
-
-    @property
-    @abstractmethod
-    def information(self) -> float:
-        """Mutual information of x and y, in nats."""
-
-    @abstractmethod
-    def draw(self, n: int, generator: np.random.Generator) -> Pairs:
-        """Draw n pairs (n, dx), (n, dy)."""
-
-
 @dataclass(frozen=True, eq=False)
-class NormalPairs(AbstractPairs):
+class NormalPairs:
     r"""Jointly normal x and y of mean zero.
 
     .. math:: I = \frac{1}{2} \ln \frac{\det \Sigma_x \det \Sigma_y}{\det \Sigma}
@@ -79,7 +64,7 @@ class NormalPairs(AbstractPairs):
 
 
 @dataclass(frozen=True)
-class StudentPairs(AbstractPairs):
+class StudentPairs:
     r"""Student-t x and y of equal dimension: uncorrelated normals divided by a common root.
 
     They depend on each other by the divisor alone. With h(d) the entropy of a Student-t vector of d
@@ -120,7 +105,7 @@ class StudentPairs(AbstractPairs):
 
 
 @dataclass(frozen=True)
-class AdditiveUniform(AbstractPairs):
+class AdditiveUniform:
     r"""Uniform x on (0, 1), and y = x plus uniform noise on (-width, width).
 
     .. math:: I = w - \ln 2 w \text{ for } w \leq 1/2, \quad 1 / (4 w) \text{ beyond}
@@ -145,13 +130,16 @@ class AdditiveUniform(AbstractPairs):
         return x, x + generator.uniform(-self.width, self.width, (n, 1))
 
 
+Distribution: TypeAlias = NormalPairs | StudentPairs | AdditiveUniform
+
+
 @dataclass(frozen=True)
 class BenchmarkTask:
     """A distribution of (x, y) with known mutual information.
 
     Parameters
     ----------
-    pairs : AbstractPairs
+    pairs : NormalPairs, StudentPairs or AdditiveUniform
         Distribution before the maps.
     map_x, map_y : callable
         Invertible maps from (n, d) to (n, d'), which preserve mutual information.
@@ -166,7 +154,7 @@ class BenchmarkTask:
     ((100, 1), (100, 1))
     """
 
-    pairs: AbstractPairs
+    pairs: Distribution
     map_x: Map = identity
     map_y: Map = identity
 
@@ -209,7 +197,7 @@ def sparse_normal(d: int, n_pairs: int, correlation: float) -> NormalPairs:
     return NormalPairs(covariance, d)
 
 
-def map_pairs(pairs: AbstractPairs, name: str) -> BenchmarkTask:
+def map_pairs(pairs: Distribution, name: str) -> BenchmarkTask:
     """Apply a pair of maps to x and y."""
     return BenchmarkTask(pairs, *MAPS[name])
 
