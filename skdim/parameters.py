@@ -64,7 +64,7 @@ def real(low: float, high: float = math.inf, *, low_open: bool = False) -> Rule:
     def inside(value: Any) -> bool:
         if not is_number(value, Real) or not math.isfinite(value):
             return False
-        return (low < value if low_open else low <= value) and value < high
+        return bool((low < value if low_open else low <= value) and value < high)
 
     return Rule(f"a float in {bracket}{low:g}, {high:g})", inside)
 

@@ -13,8 +13,8 @@ from benchmarks.tutorial_loop import Encoder, Loss, TutorialLoop, shapes
 from skdim import DeepInfoMaxTransformer, presets
 from skdim.bounds import BOUNDS
 from skdim.encoders import Features
-from skdim.objectives.infomax import find_critics
 from skdim.objectives import Batch, infomax
+from skdim.objectives.infomax import find_critics
 from skdim.presets import pytorch_tutorial
 from skdim.priors import PRIORS
 

@@ -36,7 +36,7 @@ from skdim.objectives import AbstractObjective
 from skdim.parameters import Rule, check_parameters
 from skdim.training import Checkpoints, agree_on_seed
 
-__all__ = ["AbstractLearner", "has_score", "takes_chunks"]
+__all__ = ["AbstractLearner"]
 
 
 class AbstractLearner(PersistentMixin):
@@ -134,9 +134,7 @@ class AbstractLearner(PersistentMixin):
                     self._entropy = written.start(self, rows, epochs, self._entropy, apart=apart)
                 spec = self._spec(self._layout, len(rows))
                 settings = {"lr": float(self.learning_rate), "batch_size": self.batch_size}
-                self.net_, spec, sizes = build_net(
-                    spec, rows, self._entropy, self.device, settings
-                )
+                self.net_, spec, sizes = build_net(spec, rows, self._entropy, self.device, settings)
             self._built = Built.of(self, spec, sizes)
             self._layer = self.output
             self._n_features_out = layer_of(sizes, self._layer)[0].numel()
@@ -190,7 +188,12 @@ class AbstractLearner(PersistentMixin):
         return int(self.max_epochs)
 
     def _plan(
-        self, rows: Rows, *, going_on: bool, one_pass: bool = False, checkpoints: Checkpoints | None = None
+        self,
+        rows: Rows,
+        *,
+        going_on: bool,
+        one_pass: bool = False,
+        checkpoints: Checkpoints | None = None,
     ) -> Plan:
         """Decide how to train; ``one_pass`` holds nothing out."""
         epochs = self._count_epochs(len(rows))
@@ -286,13 +289,3 @@ class AbstractLearner(PersistentMixin):
 def is_auto(value: Any) -> bool:
     """Whether a parameter, which may be a module, is "auto"."""
     return isinstance(value, str) and value == "auto"
-
-
-def has_score(estimator: AbstractLearner) -> bool:
-    """Whether the objective scores samples that it was not trained on."""
-    return estimator._get_objective().has_score
-
-
-def takes_chunks(estimator: AbstractLearner) -> bool:
-    """Whether the objective can be trained on chunks of samples."""
-    return not estimator._get_objective().keeps_samples

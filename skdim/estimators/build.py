@@ -329,7 +329,7 @@ def compared_looks(view: View, rows: Rows) -> Pairs:
         If it returns anything but a tuple of tensors shaped like the samples.
     """
     x = rows[rows.numbers[:2]].float()
-    looks = view(x, Generator(device=rows.device).manual_seed(0))
+    looks: Any = view(x, Generator(device=rows.device).manual_seed(0))
     shapes = [
         look.shape if isinstance(look, Tensor) else None
         for look in (looks if isinstance(looks, tuple | list) else ())

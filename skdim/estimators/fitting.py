@@ -232,7 +232,9 @@ def forget(estimator: BaseEstimator) -> None:
 
 
 @contextmanager
-def forgetting(estimator: BaseEstimator, unless: type[BaseException] | tuple[()] = ()) -> Iterator[None]:
+def forgetting(
+    estimator: BaseEstimator, unless: type[BaseException] | tuple[()] = ()
+) -> Iterator[None]:
     """Leave nothing that looks fitted behind an error, Ctrl-C included."""
     try:
         yield

@@ -304,9 +304,7 @@ def check_header(header: Mapping[str, Any]) -> None:
             raise ValueError(f"Its header has {text[:200]} as {place!r}, which cannot be.")
 
 
-def check_attributes(
-    attributes: Mapping[str, Any], books: list[dict[str, Any]]
-) -> None:
+def check_attributes(attributes: Mapping[str, Any], books: list[dict[str, Any]]) -> None:
     """Raise an error for attributes that no fit leaves.
 
     Raises

@@ -2,34 +2,23 @@
 
 import math
 import os
-import warnings
-from collections.abc import Collection, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
-from torch import nn
 
 from skdim.encoders import LAYERS, Features
-from skdim.estimators.build import (
-    Spec,
-    assemble,
-    build_criterion,
-    build_encoder,
-    find_device,
-    wrap_encoder,
-)
+from skdim.estimators.build import Spec
+from skdim.estimators.rebuild import find_device_here, load_net
 from skdim.estimators.saving.exporting import export
 from skdim.estimators.saving.writing import write_state
 from skdim.inputs import Layout
-from skdim.inputs.draws import seeded
 from skdim.objectives import AbstractObjective
-from skdim.parameters import Rule, check_parameters
+from skdim.parameters import Rule
 from skdim.persistence import NotPlainError, encode, versions, warn_of_versions
 from skdim.training import EncoderNet, choose_net, give_back, take_out
 from skdim.views import Pairs
@@ -48,11 +37,6 @@ READ_EACH_TIME = (
 
 # Parameters without a part in building a net.
 NOT_BUILT_FROM = ("callbacks", "checkpoint_dir", "device", "random_state")
-
-# Most numbers in one sample or in one layer of its features: far above any that fit.
-LARGEST_SAMPLE = 2**28
-
-Weights = Mapping[str, Mapping[str, NDArray[Any]]]
 
 
 @dataclass(frozen=True)
@@ -90,11 +74,6 @@ class Built:
     def features(self) -> Features:
         """Return features of two samples that have shapes, but take no memory."""
         return Features(*(torch.empty(2, *self.sizes[name], device="meta") for name in LAYERS))
-
-    @property
-    def largest(self) -> int:
-        """Most numbers in a layer of the features of a sample."""
-        return max(math.prod(shape) for shape in self.sizes.values())
 
     def check_unchanged(self, estimator: BaseEstimator) -> None:
         """Raise a ValueError if what was trained was built from other parameters."""
@@ -253,17 +232,16 @@ class PersistentMixin(BaseEstimator):
         # ``set_params`` may have changed parameters since.
         fitted = type(self)(**self._built.parameters)
         if "stranger" in packed:
-            fitted._check()
+            fitted._check()  # noqa: SLF001 (of this class)
             self._check()
         if hasattr(self, "classes_"):
             fitted.classes_ = self.classes_
-        spec = replace(
-            fitted._spec(self._layout, self._built.n_samples), pairs=self._built.pairs
-        )
+        spec = fitted._spec(self._layout, self._built.n_samples)  # noqa: SLF001
+        spec = replace(spec, pairs=self._built.pairs)
         device = find_device_here(packed["device"], self.device)
         own = packed.get("stranger", ())
         kind = choose_net(self.device)
-        self.net_ = load_net(spec, self._built, packed["weights"], device, kind, own)
+        self.net_ = load_net(spec, self._built.features(), packed["weights"], device, kind, own)
         give_back(self.net_, packed)
 
 
@@ -293,113 +271,3 @@ def pack(net: EncoderNet, built: Built) -> dict[str, Any] | None:
         return take_out(net)
     except TypeError:
         return None
-
-
-def load_net(
-    spec: Spec,
-    built: Built,
-    weights: Weights,
-    device: torch.device,
-    kind: type[EncoderNet],
-    own: Collection[str] = (),
-) -> EncoderNet:
-    """Build a net without memory for its numbers, and give it weights.
-
-    Parameters
-    ----------
-    spec : Spec
-    built : Built
-    weights : mapping of {"module", "criterion"} to mapping of str to ndarray
-    device : torch.device
-    kind : type
-        Class of the net.
-    own : collection of str, default=()
-        Parameters of the user's own making, which are built with memory.
-
-    Raises
-    ------
-    ValueError
-        If the parameters build no net, or the weights are not those of such a net.
-    """
-    largest = max(spec.layout.n_features, built.largest)
-    if largest > LARGEST_SAMPLE:
-        raise ValueError(f"A sample or its features have {largest} numbers: too many.")
-    meta = torch.device("meta")
-    with seeded(0, torch.device("cpu")):
-        try:
-            with nullcontext() if {"encoder", "objective"} & {*own} else meta:
-                module = build_encoder(spec.encoder, spec.n_components, spec.layout)
-                wrap_encoder(module, spec, built.features())
-            load_weights(module, weights["module"], "encoder")
-            # What an objective finds out by asking the encoder, it finds out of the trained one.
-            module.eval()
-            with nullcontext() if own else meta:
-                criterion = build_criterion(spec, module, built.features())
-        except (ArithmeticError, LookupError, RuntimeError, TypeError) as error:
-            raise ValueError(f"The parameters build no net: {error}") from error
-        load_weights(criterion, weights["criterion"], "objective")
-    return assemble(spec, module, criterion, device, kind)
-
-
-def load_weights(module: nn.Module, arrays: Mapping[str, NDArray[Any]], what: str) -> None:
-    """Set all weights and buffers of a module that may have no memory; see ``check_sizes``."""
-    check_sizes(module, arrays, what)
-    module.load_state_dict({n: torch.tensor(values) for n, values in arrays.items()}, assign=True)
-
-
-def check_sizes(module: nn.Module, arrays: Mapping[str, Any], what: str) -> None:
-    """Raise an error for weights that are not those of a module.
-
-    Raises
-    ------
-    ValueError
-        Listing what is missing, what is there beside it, and what has another shape or type.
-    """
-    state = module.state_dict()
-    unlike = [
-        f"{name} is {said(arrays[name].shape, arrays[name].dtype)}, not "
-        f"{said(state[name].shape, str(state[name].dtype).removeprefix('torch.'))}"
-        for name in state
-        if name in arrays
-        and (
-            tuple(arrays[name].shape) != tuple(state[name].shape)
-            or str(arrays[name].dtype) != str(state[name].dtype).removeprefix("torch.")
-        )
-    ]
-    listed = {
-        "missing": [name for name in state if name not in arrays],
-        "not known": [name for name in arrays if name not in state],
-        "of another size": unlike,
-    }
-    faults = [
-        f"{fault}: {', '.join(names[:5])}{f' and {len(names) - 5} more' * (len(names) > 5)}"
-        for fault, names in listed.items()
-        if names
-    ]
-    if faults:
-        raise ValueError(f"The weights are not those of this {what}; {'; '.join(faults)}.")
-
-
-def said(shape: tuple[int, ...], dtype: Any) -> str:
-    """Describe a tensor."""
-    return f"{dtype} of shape {tuple(shape)}"
-
-
-def find_device_here(name: str, wanted: Any) -> torch.device:
-    """Find the device where a net was, or else the CPU.
-
-    Warns
-    -----
-    UserWarning
-        If the transformer names a device that is not here: its next ``fit`` will fail.
-    """
-    try:
-        return find_device(name)
-    except ValueError as error:
-        if wanted != "auto":
-            warnings.warn(
-                f"The transformer was fitted on device={wanted!r} and is now on the CPU: {error} "
-                "To fit it again here, call set_params(device='auto') first.",
-                stacklevel=2,
-            )
-        return torch.device("cpu")

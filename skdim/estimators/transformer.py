@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from skdim.encoders import LAYERS
-from skdim.estimators.base import AbstractLearner, has_score, takes_chunks
+from skdim.estimators.base import AbstractLearner
 from skdim.estimators.saving.resuming import Run, check_checkpoints
 from skdim.estimators.validation import COMMON_RULES
 from skdim.inference import encode_rows
@@ -175,7 +175,7 @@ loss_curve_, device_, classes_, canonical_correlations_, directions_
             self.net_.drop_state()
         return self
 
-    @available_if(takes_chunks)
+    @available_if(lambda self: not self._get_objective().keeps_samples)
     def partial_fit(self, X: ArrayLike, y: Any = None) -> Self:
         """Add ``X`` to the sums of the closed form; or train for one pass, at a constant rate.
 
@@ -273,7 +273,7 @@ loss_curve_, device_, classes_, canonical_correlations_, directions_
             chosen = np.arange(len(read)) if rows is None else np.asarray(rows)
             return read[torch.as_tensor(chosen, device=read.device)]
 
-    @available_if(has_score)
+    @available_if(lambda self: self._get_objective().has_score)
     def score(self, X: ArrayLike, y: Any = None) -> float:
         """Measure on ``X`` what the encoder was trained for; the more the better.
 

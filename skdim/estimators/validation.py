@@ -51,7 +51,9 @@ COMMON_RULES = {
     "max_epochs": any_of(integer(0), choice(["auto"])),
     "batch_size": integer(2),
     "learning_rate": real(0, low_open=True),
-    "optimizer": any_of(choice(["auto", *OPTIMIZERS]), is_callable("a torch.optim.Optimizer class")),
+    "optimizer": any_of(
+        choice(["auto", *OPTIMIZERS]), is_callable("a torch.optim.Optimizer class")
+    ),
     "schedule": choice(SCHEDULES),
     "validation_fraction": any_of(real(0, 1, low_open=True), none()),
     "early_stopping": boolean(),

@@ -92,8 +92,9 @@ class Batch:
     generator : Generator
         Where all random draws come from.
     notes : dict of str to Tensor of shape () or (2,)
-        What criteria record beside their terms, detached: such as the accuracy of a task. It goes to the history: a number as its mean over samples; a sum and a count, of
-        what is not known of every sample, as their ratio over the epoch.
+        What criteria record beside their terms, detached: such as the accuracy of a task. It goes
+        to the history: a number as its mean over samples; a sum and a count, of what is not known
+        of every sample, as their ratio over the epoch.
     """
 
     x: Tensor
@@ -163,7 +164,7 @@ class AbstractCriterion(nn.Module, ABC):
         return self.score(looks[0], batch)
 
 
-class AbstractObjective(BaseEstimator):
+class AbstractObjective(BaseEstimator):  # type: ignore[misc]
     """Parameters of what an encoder is trained with, which build a criterion.
 
     A subclass stores its parameters in ``__init__``, as estimators of scikit-learn do. It

@@ -1,7 +1,8 @@
 """Adversarially learned inference: an encoder and a generator against one who sees pairs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +22,7 @@ from skdim.objectives.base import (
     one_code,
 )
 from skdim.pairs import in_full
-from skdim.parameters import any_of, choice, instance, real
+from skdim.parameters import Rule, any_of, choice, instance, real
 from skdim.priors import PRIORS, Prior
 from skdim.views import Identity
 
@@ -178,7 +179,7 @@ class BiGAN(AbstractObjective):
     (300, 16)
     """
 
-    rules = {
+    rules: ClassVar[Mapping[str, Rule]] = {
         "prior": any_of(choice(PRIORS), instance("a skdim.priors.Prior", Prior)),
         "gradient_penalty": real(0),
     }

@@ -1,7 +1,8 @@
 """The predictive term: rows of the local map told from the context before them."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +12,7 @@ from skdim.critics import DotCritic
 from skdim.encoders import ContextEncoder, Features
 from skdim.objectives.base import AbstractCriterion, AbstractObjective, Batch, Setting
 from skdim.pairs import bound_of_pairs, in_full
-from skdim.parameters import integer
+from skdim.parameters import Rule, integer
 
 __all__ = ["CPC", "ContextPrediction", "unseen_rows"]
 
@@ -195,7 +196,7 @@ class CPC(AbstractObjective):
     (300, 16)
     """
 
-    rules = {"n_predicted": integer(1), "critic_units": integer(1)}
+    rules: ClassVar[Mapping[str, Rule]] = {"n_predicted": integer(1), "critic_units": integer(1)}
 
     def __init__(self, n_predicted: int = 5, critic_units: int = 256) -> None:
         self.n_predicted = n_predicted

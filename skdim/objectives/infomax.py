@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from skdim.bounds import BOUNDS, Bound
 from skdim.critics import CRITICS, AbstractCritic, GaussianCritic, takes_map
@@ -21,7 +21,7 @@ from skdim.objectives.coordinates import AbsoluteCoordinates, RelativeCoordinate
 from skdim.objectives.gaussian import GaussianInformation
 from skdim.objectives.information import Information
 from skdim.objectives.matching import PriorMatching, make_discriminator
-from skdim.parameters import any_of, choice, dict_of, instance, integer, is_callable, real
+from skdim.parameters import Rule, any_of, choice, dict_of, instance, integer, is_callable, real
 from skdim.priors import PRIORS, Prior
 from skdim.views import VIEWS, Augment, Identity
 
@@ -180,7 +180,7 @@ default=0.0
     (300, 16)
     """
 
-    rules = {
+    rules: ClassVar[Mapping[str, Rule]] = {
         **dict.fromkeys(INFORMATION_WEIGHTS, any_of(real(0), choice(["auto"]))),
         **dict.fromkeys(OTHER_WEIGHTS, real(0)),
         "classifier_layer": choice(LAYERS),

@@ -1,7 +1,8 @@
 """The term of an autoencoder: the sample is decoded from its code."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +22,7 @@ from skdim.objectives.base import (
 )
 from skdim.objectives.matching import PriorMatching, make_discriminator
 from skdim.pairs import in_full
-from skdim.parameters import any_of, choice, instance, real
+from skdim.parameters import Rule, any_of, choice, instance, real
 from skdim.priors import PRIORS, Prior
 from skdim.views import Identity
 
@@ -148,7 +149,7 @@ class AAE(Autoencoder):
     (300, 16)
     """
 
-    rules = {
+    rules: ClassVar[Mapping[str, Rule]] = {
         "prior": any_of(choice(PRIORS), instance("a skdim.priors.Prior", Prior)),
         "prior_weight": real(0),
     }

@@ -1,8 +1,9 @@
 """The terms of a variational autoencoder: how well a code tells its sample, at what cost."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +20,7 @@ from skdim.objectives.base import (
     one_code,
 )
 from skdim.pairs import in_full
-from skdim.parameters import real
+from skdim.parameters import Rule, real
 from skdim.priors import PRIORS
 from skdim.views import Identity
 
@@ -212,7 +213,7 @@ class VAE(AbstractObjective):
     (300, 16)
     """
 
-    rules = {"beta": real(0)}
+    rules: ClassVar[Mapping[str, Rule]] = {"beta": real(0)}
 
     def __init__(self, beta: float = 1.0) -> None:
         self.beta = beta

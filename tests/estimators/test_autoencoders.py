@@ -176,8 +176,7 @@ def test_score_of_a_variational_autoencoder_leaves_beta_out():
 
 def test_without_beta_codes_spread_and_with_much_of_it_they_tell_nothing():
     columns = {
-        beta: brief(VAE, beta=beta, max_epochs=30).fit(ROWS).history_
-        for beta in (0, 1, 100)
+        beta: brief(VAE, beta=beta, max_epochs=30).fit(ROWS).history_ for beta in (0, 1, 100)
     }
 
     assert columns[0]["kl"][-1] == 0
@@ -239,10 +238,10 @@ def test_parameters_that_are_not_allowed_are_named(kind, parameters, said):
 
 def test_grid_search_over_beta_inside_a_pipeline():
     labels = (CAUSES[:, 0] > 0).astype(int)
-    pipe = make_pipeline(
-        brief(VAE, max_epochs=20), StandardScaler(), LogisticRegression()
+    pipe = make_pipeline(brief(VAE, max_epochs=20), StandardScaler(), LogisticRegression())
+    search = GridSearchCV(pipe, {"encodertransformer__objective__beta": [0.1, 1.0]}, cv=2).fit(
+        ROWS, labels
     )
-    search = GridSearchCV(pipe, {"encodertransformer__objective__beta": [0.1, 1.0]}, cv=2).fit(ROWS, labels)
 
     assert set(search.cv_results_["param_encodertransformer__objective__beta"]) == {0.1, 1.0}
     assert search.best_score_ > 0.85

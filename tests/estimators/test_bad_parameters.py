@@ -186,7 +186,9 @@ def test_cuda_without_cuda_is_refused_without_a_fallback():
 
 @pytest.mark.parametrize("device", ["x", "cuda:x", "", "cpu:cpu"])
 def test_a_name_that_is_no_device_is_refused(device):
-    with pytest.raises(ValueError, match=f"device={device!r} is not a valid device. Use 'auto', 'cpu'"):
+    with pytest.raises(
+        ValueError, match=f"device={device!r} is not a valid device. Use 'auto', 'cpu'"
+    ):
         make(device=device).fit(VECTORS)
 
 

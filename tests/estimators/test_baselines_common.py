@@ -11,11 +11,11 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skdim.objectives import (
     AAE,
-    Autoencoder,
-    BiGAN,
     CPC,
     NAT,
     VAE,
+    Autoencoder,
+    BiGAN,
 )
 from skdim.training import precision
 from tests.estimators.helpers import plain_parameters, trained_by

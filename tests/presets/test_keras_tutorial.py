@@ -11,8 +11,8 @@ from torch.nn.functional import softplus
 from skdim import DeepInfoMaxTransformer
 from skdim.bounds import BOUNDS
 from skdim.encoders import Stride5CNNEncoder
-from skdim.objectives.infomax import find_critics
 from skdim.objectives import Batch, infomax
+from skdim.objectives.infomax import find_critics
 from skdim.presets import KERAS_WEIGHTS, keras_tutorial
 
 N = 4

@@ -1,0 +1,140 @@
+"""Build a net without memory for its numbers, and give it weights that are compared before."""
+
+import warnings
+from collections.abc import Collection, Mapping
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from skdim.encoders import LAYERS, Features
+from skdim.estimators.build import (
+    Spec,
+    assemble,
+    build_criterion,
+    build_encoder,
+    find_device,
+    wrap_encoder,
+)
+from skdim.inputs.draws import seeded
+from skdim.training import EncoderNet
+
+__all__ = ["find_device_here", "load_net"]
+
+# Most numbers in one sample or in one layer of its features: far above any that fit.
+LARGEST_SAMPLE = 2**28
+
+Weights = Mapping[str, Mapping[str, NDArray[Any]]]
+
+
+def load_net(
+    spec: Spec,
+    sizes: Features,
+    weights: Weights,
+    device: torch.device,
+    kind: type[EncoderNet],
+    own: Collection[str] = (),
+) -> EncoderNet:
+    """Build a net without memory for its numbers, and give it weights.
+
+    Parameters
+    ----------
+    spec : Spec
+    sizes : Features
+        Features of two samples, which may be without memory.
+    weights : mapping of {"module", "criterion"} to mapping of str to ndarray
+    device : torch.device
+    kind : type
+        Class of the net.
+    own : collection of str, default=()
+        Parameters of the user's own making, which are built with memory.
+
+    Raises
+    ------
+    ValueError
+        If the parameters build no net, or the weights are not those of such a net.
+    """
+    largest = max(spec.layout.n_features, *(getattr(sizes, layer)[0].numel() for layer in LAYERS))
+    if largest > LARGEST_SAMPLE:
+        raise ValueError(f"A sample or its features have {largest} numbers: too many.")
+    meta = torch.device("meta")
+    with seeded(0, torch.device("cpu")):
+        try:
+            with nullcontext() if {"encoder", "objective"} & {*own} else meta:
+                module = build_encoder(spec.encoder, spec.n_components, spec.layout)
+                wrap_encoder(module, spec, sizes)
+            load_weights(module, weights["module"], "encoder")
+            # What an objective finds out by asking the encoder, it finds out of the trained one.
+            module.eval()
+            with nullcontext() if own else meta:
+                criterion = build_criterion(spec, module, sizes)
+        except (ArithmeticError, LookupError, RuntimeError, TypeError) as error:
+            raise ValueError(f"The parameters build no net: {error}") from error
+        load_weights(criterion, weights["criterion"], "objective")
+    return assemble(spec, module, criterion, device, kind)
+
+
+def load_weights(module: nn.Module, arrays: Mapping[str, NDArray[Any]], what: str) -> None:
+    """Set all weights and buffers of a module that may have no memory; see ``check_sizes``."""
+    check_sizes(module, arrays, what)
+    module.load_state_dict({n: torch.tensor(values) for n, values in arrays.items()}, assign=True)
+
+
+def check_sizes(module: nn.Module, arrays: Mapping[str, Any], what: str) -> None:
+    """Raise an error for weights that are not those of a module.
+
+    Raises
+    ------
+    ValueError
+        Listing what is missing, what is there beside it, and what has another shape or type.
+    """
+    state = module.state_dict()
+    unlike = [
+        f"{name} is {said(arrays[name].shape, arrays[name].dtype)}, not "
+        f"{said(state[name].shape, str(state[name].dtype).removeprefix('torch.'))}"
+        for name in state
+        if name in arrays
+        and (
+            tuple(arrays[name].shape) != tuple(state[name].shape)
+            or str(arrays[name].dtype) != str(state[name].dtype).removeprefix("torch.")
+        )
+    ]
+    listed = {
+        "missing": [name for name in state if name not in arrays],
+        "not known": [name for name in arrays if name not in state],
+        "of another size": unlike,
+    }
+    faults = [
+        f"{fault}: {', '.join(names[:5])}{f' and {len(names) - 5} more' * (len(names) > 5)}"
+        for fault, names in listed.items()
+        if names
+    ]
+    if faults:
+        raise ValueError(f"The weights are not those of this {what}; {'; '.join(faults)}.")
+
+
+def said(shape: tuple[int, ...], dtype: Any) -> str:
+    """Describe a tensor."""
+    return f"{dtype} of shape {tuple(shape)}"
+
+
+def find_device_here(name: str, wanted: Any) -> torch.device:
+    """Find the device where a net was, or else the CPU.
+
+    Warns
+    -----
+    UserWarning
+        If the transformer names a device that is not here: its next ``fit`` will fail.
+    """
+    try:
+        return find_device(name)
+    except ValueError as error:
+        if wanted != "auto":
+            warnings.warn(
+                f"The transformer was fitted on device={wanted!r} and is now on the CPU: {error} "
+                "To fit it again here, call set_params(device='auto') first.",
+                stacklevel=2,
+            )
+        return torch.device("cpu")
