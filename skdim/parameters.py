@@ -24,6 +24,7 @@ __all__ = [
     "one_of_numbers",
     "real",
     "sequence_of_sides",
+    "tuple_of_integers",
 ]
 
 
@@ -148,6 +149,18 @@ def sequence_of_sides() -> Rule:
         )
 
     return Rule("a tuple of two or three positive ints", holds)
+
+
+def tuple_of_integers() -> Rule:
+    """Allow tuples of whole numbers from 1 on."""
+    return Rule(
+        "a tuple of positive ints",
+        lambda v: (
+            isinstance(v, tuple)
+            and len(v) > 0
+            and all(is_number(part, Integral) and part >= 1 for part in v)
+        ),
+    )
 
 
 def any_of(*rules: Rule) -> Rule:

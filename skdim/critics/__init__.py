@@ -5,10 +5,11 @@ pair, so that :mod:`skdim.pairs` can score all pairs of a batch block by block.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 from skdim.critics.abstract import AbstractCritic, takes_map
 from skdim.critics.concat import ConcatCritic
-from skdim.critics.discriminator import Discriminator
+from skdim.critics.discriminator import Discriminator, keras_discriminator
 from skdim.critics.dot import DotCritic
 from skdim.critics.gaussian import GaussianCritic
 from skdim.critics.joint import JointDiscriminator
@@ -23,11 +24,13 @@ __all__ = [
     "GaussianCritic",
     "JointDiscriminator",
     "MapCritic",
+    "keras_discriminator",
     "takes_map",
 ]
 
 CRITICS: dict[str, Callable[..., AbstractCritic]] = {
     "dot": DotCritic,
+    "encode_and_dot": partial(DotCritic, units=2048, network=True),
     "concat": ConcatCritic,
     "map": MapCritic,
     "gaussian": GaussianCritic,

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-__all__ = ["Discriminator"]
+__all__ = ["Discriminator", "keras_discriminator"]
 
 
 class Discriminator(nn.Module):
@@ -39,3 +39,8 @@ class Discriminator(nn.Module):
         """Score codes (n, d) by logits (n, 1); high means drawn from the prior."""
         logits: Tensor = self.network(code)
         return logits
+
+
+def keras_discriminator(code_features: int) -> Discriminator:
+    """Build the Keras tutorial's discriminator: 32-200-1, hidden layers normalised."""
+    return Discriminator(code_features, (32, 200), batch_norm=True)

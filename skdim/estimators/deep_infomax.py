@@ -1,5 +1,6 @@
 """Deep InfoMax as a scikit-learn transformer."""
 
+from collections.abc import Mapping
 from os import PathLike
 from typing import Any
 
@@ -68,14 +69,15 @@ class DeepInfoMaxTransformer(EncoderTransformer):
         How scores become a number to maximise; see :mod:`skdim.bounds`. "auto" is "infonce" with
         gradients; the closed form needs no bound.
     critic : str, AbstractCritic, callable or dict, default="auto"
-        What scores pairs of codes and maps: "dot", "concat", "map", "gaussian" or "auto"; see
-        :mod:`skdim.critics`. "auto" is "gaussian" in
-        closed form, and "dot" with gradients. "map" compares with whole
-        local maps, in the global term only. Or a critic (copied), or a callable
-        ``(code_features, local_features)`` that gives one, or a dict of these for "local" and
-        "global".
-    critic_units : int or "auto", default="auto"
-        Width of the critics given by name: 256 for "dot", the paper's 512 for "concat" and "map".
+        What scores pairs of codes and maps: "dot", "encode_and_dot", "concat", "map", "gaussian"
+        or "auto"; see :mod:`skdim.critics`. "auto" is "gaussian" in closed form, and "dot" with
+        gradients. "map" compares with whole local maps, in the global term only. Or a critic
+        (copied), or a callable ``(code_features, local_features)`` that returns one, or a dict of
+        these for "local" and "global".
+    critic_units : int, tuple of int, dict or "auto", default="auto"
+        Width of the critics given by name: 256 for "dot", the paper's 2,048 for "encode_and_dot"
+        and 512 for "concat" and "map", of which a tuple gives all hidden layers. Or a dict of these
+        for "local" and "global".
     negatives : {"all", "shift"} or int, default="all"
         False pairs: every location of every other sample of the batch, those of the next sample,
         or so many a location drawn from other samples.
@@ -83,7 +85,7 @@ class DeepInfoMaxTransformer(EncoderTransformer):
         What the codes should follow where ``prior_weight`` is above 0. A
         :class:`~skdim.priors.Prior` may have a discriminator of its own and a gradient penalty,
         which steadies weights of 1 and more.
-    view : {"auto", "augment", "occlude", "stretch"}, None or callable, default="auto"
+    view : {"auto", "augment", "mirror", "occlude", "stretch"}, None or callable, default="auto"
         What is done to samples before they are encoded, in training only; see
         :mod:`skdim.views`. "auto" leaves vectors as they are, and looks at images more than once:
         in closed form :meth:`Augment.crops() <skdim.views.Augment.crops>`, with gradients
@@ -230,7 +232,7 @@ class DeepInfoMaxTransformer(EncoderTransformer):
         classifier_layer: str = "code",
         bound: str = "auto",
         critic: Any = "auto",
-        critic_units: int | str = "auto",
+        critic_units: int | tuple[int, ...] | str | Mapping[str, Any] = "auto",
         negatives: int | str = "all",
         prior: str | Prior = "uniform",
         view: Any = "auto",

@@ -21,13 +21,26 @@ from skdim.objectives.coordinates import AbsoluteCoordinates, RelativeCoordinate
 from skdim.objectives.gaussian import GaussianInformation
 from skdim.objectives.information import Information
 from skdim.objectives.matching import PriorMatching, make_discriminator
-from skdim.parameters import Rule, any_of, choice, dict_of, instance, integer, is_callable, real
+from skdim.parameters import (
+    Rule,
+    any_of,
+    choice,
+    dict_of,
+    instance,
+    integer,
+    is_callable,
+    real,
+    tuple_of_integers,
+)
 from skdim.priors import PRIORS, Prior
 from skdim.views import VIEWS, Augment, Identity
 
 __all__ = ["InfoMax", "infomax"]
 
+UNITS = any_of(integer(1), tuple_of_integers(), choice(["auto"]))
+
 CriticFactory = Callable[[int, Any], AbstractCritic]
+Units = int | tuple[int, ...] | str
 
 INFORMATION_WEIGHTS = ("global_weight", "local_weight")
 OTHER_WEIGHTS = (
@@ -153,7 +166,7 @@ default=0.0
     classifier_layer : {"code", "hidden", "conv", "local"}, default="code"
     bound : str, default="auto"
     critic : str, AbstractCritic, callable or dict, default="auto"
-    critic_units : int or "auto", default="auto"
+    critic_units : int, tuple, dict or "auto", default="auto"
     negatives : {"all", "shift"} or int, default="all"
     prior : str or Prior, default="uniform"
 
@@ -186,7 +199,7 @@ default=0.0
         "classifier_layer": choice(LAYERS),
         "bound": choice(["auto", *BOUNDS]),
         "critic": any_of(A_CRITIC, dict_of("local", "global", rule=A_CRITIC)),
-        "critic_units": any_of(integer(1), choice(["auto"])),
+        "critic_units": any_of(UNITS, dict_of("local", "global", rule=UNITS)),
         "negatives": any_of(choice(["all", "shift"]), integer(1)),
         "prior": any_of(choice(PRIORS), instance("a skdim.priors.Prior", Prior)),
     }
@@ -204,7 +217,7 @@ default=0.0
         classifier_layer: str = "code",
         bound: str = "auto",
         critic: Any = "auto",
-        critic_units: int | str = "auto",
+        critic_units: Units | Mapping[str, Units] = "auto",
         negatives: int | str = "all",
         prior: str | Prior = "uniform",
     ) -> None:
@@ -303,18 +316,27 @@ default=0.0
         return Defaults("columns", view)
 
 
-def find_critics(critic: Any, units: int | str) -> Mapping[str, CriticFactory]:
-    """Describe how the critics of the local and of the global term are built."""
+def find_critics(critic: Any, units: Units | Mapping[str, Units]) -> Mapping[str, CriticFactory]:
+    """Return how the critics of the local and of the global term are built."""
     if isinstance(critic, str) and critic == "auto":
         critic = "dot"
-    each = critic if isinstance(critic, Mapping) else {"local": critic, "global": critic}
-    return {name: critic_factory(each.get(name, "dot"), units) for name in ("local", "global")}
+    critics = critic if isinstance(critic, Mapping) else {"local": critic, "global": critic}
+    sizes = units if isinstance(units, Mapping) else {"local": units, "global": units}
+    return {
+        name: critic_factory(critics.get(name, "dot"), sizes.get(name, "auto"))
+        for name in ("local", "global")
+    }
 
 
-def critic_factory(critic: Any, units: int | str) -> CriticFactory:
-    """Describe how one critic is built from the sizes of code and local features."""
+def critic_factory(critic: Any, units: Units) -> CriticFactory:
+    """Return how one critic is built from the sizes of code and local features."""
     if not isinstance(critic, str):
         return UserCritic(critic)
+    if isinstance(units, tuple) and critic not in ("concat", "map"):
+        raise ValueError(
+            f"critic_units={units} gives sizes of several hidden layers, which critic={critic!r} "
+            "does not have. Give an int, or use 'concat' or 'map'."
+        )
     factory = CRITICS[critic]
     return factory if units == "auto" else partial(factory, units=units)
 

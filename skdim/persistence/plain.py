@@ -38,14 +38,18 @@ def named_callables() -> dict[str, Any]:
         for name, kind in vars(torch.optim).items()
         if inspect.isclass(kind) and issubclass(kind, torch.optim.Optimizer)
     }
-    return {known.__name__: known for known in (*networks, *maps)} | optimizers
+    factories = (critics.keras_discriminator,)
+    return {known.__name__: known for known in (*networks, *factories, *maps)} | optimizers
 
 
 # What the tables hold is all that a file can name.
 CALLABLES: dict[str, Any] = named_callables()
 DATACLASSES: dict[str, Any] = {
     kind.__name__: kind
-    for kind in (Layout, priors.Prior, views.Augment, views.Identity, views.Occlude, views.Stretch)
+    for kind in (
+        *(Layout, priors.Prior),
+        *(views.Augment, views.Identity, views.Mirror, views.Occlude, views.Stretch),
+    )
 }
 OBJECTIVES: dict[str, type[objectives.AbstractObjective]] = {
     name: kind

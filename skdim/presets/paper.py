@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from skdim.presets.pieces import encode_and_dot, penalised_prior, reference_adam
+from skdim.presets.pieces import penalised_prior
 
 __all__ = ["dim_global", "dim_local", "dim_local_global"]
 
@@ -18,7 +18,7 @@ def common() -> dict[str, Any]:
         "max_epochs": 1000,
         "batch_size": 64,
         "learning_rate": 1e-4,
-        "optimizer": reference_adam,
+        "optimizer": "adam_gan",
         "schedule": "constant",
     }
 
@@ -67,7 +67,7 @@ def dim_local(bound: str = "infonce") -> dict[str, Any]:
         "local_weight": 1.0,
         "prior_weight": 0.1,
         "bound": bound,
-        "critic": encode_and_dot,
+        "critic": "encode_and_dot",
     }
 
 
@@ -129,5 +129,5 @@ def dim_local_global(bound: str = "jsd") -> dict[str, Any]:
         "local_weight": 0.1,
         "prior_weight": 0.1,
         "bound": bound,
-        "critic": {"local": encode_and_dot, "global": "concat"},
+        "critic": {"local": "encode_and_dot", "global": "concat"},
     }

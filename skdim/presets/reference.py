@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from skdim.presets.pieces import encode_and_dot, encode_and_dot_1024, mirrored, reference_adam
-
 __all__ = ["reference_cifar10", "reference_stl10"]
 
 
@@ -17,7 +15,7 @@ def common() -> dict[str, Any]:
         "negatives": "all",
         "batch_size": 64,
         "learning_rate": 1e-4,
-        "optimizer": reference_adam,
+        "optimizer": "adam_gan",
         "schedule": "constant",
     }
 
@@ -51,7 +49,7 @@ def reference_cifar10() -> dict[str, Any]:
     return common() | {
         "encoder": "dcgan",
         "bound": "jsd",
-        "critic": encode_and_dot,
+        "critic": "encode_and_dot",
         "view": None,
         "max_epochs": 1000,
     }
@@ -81,7 +79,8 @@ def reference_stl10() -> dict[str, Any]:
     return common() | {
         "encoder": "folded_alexnet_multi",
         "bound": "infonce",
-        "critic": encode_and_dot_1024,
-        "view": mirrored,
+        "critic": "encode_and_dot",
+        "critic_units": 1024,
+        "view": "mirror",
         "max_epochs": 200,
     }

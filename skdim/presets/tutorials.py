@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from skdim.presets.pieces import keras_global_critic, keras_local_critic, keras_prior
+from skdim.presets.pieces import keras_prior
 
 __all__ = ["KERAS_WEIGHTS", "keras_tutorial", "pytorch_tutorial"]
 
@@ -130,7 +130,8 @@ def keras_tutorial(weights: str = "local") -> dict[str, Any]:
         "local_weight": local_weight,
         "prior_weight": prior_weight,
         "bound": "jsd",
-        "critic": {"local": keras_local_critic, "global": keras_global_critic},
+        "critic": "concat",
+        "critic_units": {"local": (128, 64, 32, 16), "global": (128, 16)},
         "negatives": "shift",
         "prior": keras_prior(),
         "view": None,

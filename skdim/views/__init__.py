@@ -11,10 +11,25 @@ range of the pixels is not known here.
 """
 
 from skdim.views.augment import Augment
-from skdim.views.base import Identity, Pairs, View, find_pairs
+from skdim.views.base import Identity, Mirror, Pairs, View, find_pairs
 from skdim.views.occlude import Occlude
 from skdim.views.stretch import Stretch
 
-__all__ = ["VIEWS", "Augment", "Identity", "Occlude", "Pairs", "Stretch", "View", "find_pairs"]
+__all__ = [
+    "VIEWS",
+    "Augment",
+    "Identity",
+    "Mirror",
+    "Occlude",
+    "Pairs",
+    "Stretch",
+    "View",
+    "find_pairs",
+]
 
-VIEWS: dict[str, View] = {"augment": Augment(), "occlude": Occlude(), "stretch": Stretch()}
+VIEWS: dict[str, View] = {
+    "augment": Augment(),
+    "mirror": Mirror(),
+    "occlude": Occlude(),
+    "stretch": Stretch(),
+}

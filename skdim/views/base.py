@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
+import torch
 from torch import Generator, Tensor
 
-__all__ = ["Identity", "Pairs", "View", "check_images", "check_share", "find_pairs"]
+__all__ = ["Identity", "Mirror", "Pairs", "View", "check_images", "check_share", "find_pairs"]
 
 View = Callable[[Tensor, Generator], "tuple[Tensor, ...]"]
 Pairs = tuple[tuple[int, int], ...]
@@ -44,6 +45,19 @@ class Identity:
     def __call__(self, x: Tensor, generator: Generator) -> tuple[Tensor, ...]:
         """Return the samples themselves as the only look."""
         return (x,)
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """Return one view of each image, half of them mirrored left to right."""
+
+    pairs: Pairs = ((0, 0),)
+
+    def __call__(self, x: Tensor, generator: Generator) -> tuple[Tensor, ...]:
+        """Draw which images are mirrored."""
+        check_images(self, x)
+        drawn = torch.rand((len(x), 1, 1, 1), generator=generator, device=x.device)
+        return (torch.where(drawn < 0.5, x.flip(-1), x),)
 
 
 def check_share(view: Any, name: str, most: float = 1.0) -> None:

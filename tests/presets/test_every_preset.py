@@ -9,10 +9,13 @@ import pytest
 import torch
 from sklearn.base import clone
 
+import skdim
 from skdim import DeepInfoMaxTransformer, presets
 from skdim.critics import ConcatCritic, DotCritic
-from skdim.presets.pieces import mirrored
+from skdim.estimators.build import OPTIMIZERS
+from skdim.objectives.infomax import find_critics
 from skdim.priors import PRIORS
+from skdim.views import Mirror
 
 SMALL = np.random.default_rng(0).integers(0, 256, (8, 3, 16, 16), np.uint8)
 GREY = np.random.default_rng(0).integers(0, 256, (8, 28, 28), np.uint8)
@@ -50,6 +53,20 @@ def test_preset_is_a_new_dict_at_every_call_that_copies_and_pickles_alike(name):
     assert once is not again
     assert copy.deepcopy(once) == once
     assert pickle.loads(pickle.dumps(once)) == once
+
+
+@every_preset
+def test_preset_is_loaded_from_a_file(name, tmp_path):
+    X = IMAGES.get(name, SMALL)
+    brief = {"max_epochs": 1, "batch_size": 4}
+    small = {"critic_units": 8} if "encode_and_dot" in str(EVERY[name]()["critic"]) else {}
+    dim = DeepInfoMaxTransformer(**EVERY[name]() | brief | small, random_state=0).fit(X)
+    dim.save(tmp_path / "preset.skdim")
+
+    loaded = skdim.load(tmp_path / "preset.skdim")
+
+    np.testing.assert_array_equal(loaded.transform(X), dim.transform(X))
+    assert loaded.get_params() == dim.get_params()
 
 
 @every_preset
@@ -111,7 +128,10 @@ def test_weights_are_those_of_the_source(name, weights):
 )
 def test_dot_critics_have_the_units_of_the_source(name, units):
     """The paper's heads on a code of 64 and a map of 128: 9.20 million parameters."""
-    critic = EVERY[name]()["critic"](64, 128)
+    settings = EVERY[name]()
+    critic = find_critics(settings["critic"], settings.get("critic_units", "auto"))["local"](
+        64, 128
+    )
 
     assert isinstance(critic, DotCritic)
     assert critic.units == units
@@ -132,7 +152,9 @@ def test_global_critic_of_the_paper_is_the_concatenating_one():
 
 @pytest.mark.parametrize("name", ["dim_local jsd", "dim_global", "reference_stl10"])
 def test_optimizer_has_the_betas_of_the_reference(name):
-    optimizer = EVERY[name]()["optimizer"]([torch.nn.Parameter(torch.zeros(1))], lr=1e-4)
+    optimizer = OPTIMIZERS[EVERY[name]()["optimizer"]](
+        [torch.nn.Parameter(torch.zeros(1))], lr=1e-4
+    )
 
     assert type(optimizer) is torch.optim.Adam
     assert optimizer.defaults["betas"] == (0.5, 0.999)
@@ -147,8 +169,8 @@ def test_prior_of_the_paper_is_the_uniform_one_with_a_penalty():
 
 def test_half_of_the_looks_are_mirrored():
     x = torch.arange(400 * 2 * 3.0).reshape(400, 1, 2, 3)
-    (once,) = mirrored(x, torch.Generator().manual_seed(0))
-    (again,) = mirrored(x, torch.Generator().manual_seed(0))
+    (once,) = Mirror()(x, torch.Generator().manual_seed(0))
+    (again,) = Mirror()(x, torch.Generator().manual_seed(0))
     turned = (once == x.flip(-1)).flatten(1).all(1)
     kept = (once == x).flatten(1).all(1)
 

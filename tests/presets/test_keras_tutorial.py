@@ -36,7 +36,7 @@ def make_objective(features, weights):
         features,
         **{name: value for name, value in settings.items() if name.endswith("_weight")},
         bound=BOUNDS[settings["bound"]],
-        critics=find_critics(settings["critic"], "auto"),
+        critics=find_critics(settings["critic"], settings["critic_units"]),
         negatives=settings["negatives"],
         prior=settings["prior"],
     )

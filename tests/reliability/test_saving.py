@@ -19,12 +19,15 @@ from torch import nn
 
 import skdim
 from skdim import estimators
-from skdim.critics import ConcatCritic, Discriminator, DotCritic
+from skdim.bounds import BOUNDS
+from skdim.critics import CRITICS, ConcatCritic, Discriminator, DotCritic
 from skdim.encoders import ENCODERS, Features, HookedEncoder, MLPEncoder, PatchEncoder
+from skdim.estimators.build import OPTIMIZERS
 from skdim.estimators.loading import TRANSFORMERS
 from skdim.persistence import decode, encode, read_file
 from skdim.priors import PRIORS
-from skdim.views import Augment, Occlude
+from skdim.training import SCHEDULES
+from skdim.views import VIEWS, Augment, Occlude
 from tests.estimators.helpers import KINDS as EVERY_KIND
 from tests.estimators.helpers import plain_parameters, weights_of
 
@@ -120,6 +123,27 @@ def test_every_encoder_comes_back(encoder, tmp_path):
     assert model.solver_ == ("closed form then gradients" if is_linear else "gradients")
 
     assert_same(saved_and_loaded(model, tmp_path / "model.skdim"), model, X)
+
+
+NAMED = {
+    "critic": {name: {"global": name} for name in CRITICS if name not in ("gaussian", "map")},
+    "prior": {name: name for name in PRIORS},
+    "view": {name: name for name in VIEWS},
+    "bound": {name: name for name in BOUNDS},
+    "optimizer": {name: name for name in OPTIMIZERS},
+    "schedule": {name: name for name in SCHEDULES},
+}
+
+
+@pytest.mark.parametrize(
+    ("parameter", "name"), [(parameter, name) for parameter in NAMED for name in NAMED[parameter]]
+)
+def test_every_part_with_a_name_comes_back(parameter, name, tmp_path):
+    weights = {"global_weight": 0.5, "local_weight": 0.5, "prior_weight": 0.1}
+    given = {"critic_units": {"global": 8}, **weights, parameter: NAMED[parameter][name]}
+    model = make(**given).fit(IMAGES)
+
+    assert_same(saved_and_loaded(model, tmp_path / "model.skdim"), model, IMAGES)
 
 
 SMALL_PATCHES = partial(PatchEncoder, n_filters=4, n_second=4, hidden_units=8)
