@@ -16,7 +16,7 @@ from skdim.estimators.state import NOT_BUILT_FROM, PACKED, Built, columns_of
 from skdim.estimators.transformer import EncoderTransformer
 from skdim.estimators.validation import COMMON_RULES
 from skdim.inputs import Layout
-from skdim.persistence import decode, read_file, update_header
+from skdim.saving import decode, read_file, update_header
 from skdim.training import SETTINGS
 
 __all__ = ["TRANSFORMERS", "load"]

@@ -19,7 +19,7 @@ from skdim.estimators.saving.writing import write_state
 from skdim.inputs import Layout
 from skdim.objectives import AbstractObjective
 from skdim.parameters import Rule
-from skdim.persistence import NotPlainError, encode, versions, warn_of_versions
+from skdim.saving import NotPlainError, encode, versions, warn_of_versions
 from skdim.training import EncoderNet, choose_net, give_back, take_out
 from skdim.views import Pairs
 

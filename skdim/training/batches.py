@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 from skdim.inputs import Rows
 from skdim.objectives import Batch
 
-__all__ = ["Batches"]
+__all__ = ["Batches", "mean_of"]
 
 
 class Batches:
@@ -59,3 +59,17 @@ class Batches:
             device = self.rows.device
             numbers = numbers[torch.randperm(len(numbers), generator=self.generator, device=device)]
         return numbers.tensor_split(self.n_batches)
+
+
+def mean_of(steps: list[dict[str, Tensor]], sizes: list[int]) -> dict[str, float]:
+    """Average the values of the batches of an epoch by their sizes, in one read from the device."""
+    columns = {name: torch.stack([step[name] for step in steps]) for name in steps[0]}
+    first = next(iter(columns.values()))
+    weights = torch.tensor(sizes, dtype=first.dtype, device=first.device)
+    ratios = [
+        # What has two entries brings its own weights: a sum and a count.
+        column.sum(dim=0) if column.ndim == 2 else torch.stack([weights @ column, weights.sum()])
+        for column in columns.values()
+    ]
+    sums, counts = torch.stack(ratios).unbind(dim=1)
+    return dict(zip(columns, (sums / counts).tolist(), strict=True))

@@ -1,25 +1,55 @@
-"""Writing down a training while it goes on, and taking it up where it was cut off."""
+"""Checkpoints: files of the state of a training, from which it is resumed."""
 
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from skorch import NeuralNet
 from skorch.callbacks import Callback
 from torch import Generator, Tensor
 
-from skdim.training.archives import dump, read_archive, write_archive
+from skdim.saving import (
+    NotPlainError,
+    encode,
+    flatten,
+    read_container,
+    to_bytes,
+    unflatten,
+    warn_of_versions,
+    write_atomically,
+)
 from skdim.training.stopping import EarlyStopping
 
-__all__ = ["Checkpoints", "find_checkpoint"]
+__all__ = ["Checkpoints", "find_checkpoint", "pack_checkpoint", "read_checkpoint"]
 
-LAST = "last.pt"
-BEST = "best.pt"
+LAST = "last.skdim-checkpoint"
+BEST = "best.skdim-checkpoint"
+
+# What torch.save wrote before format 2.
+OLDER = ("last.pt", "best.pt")
+
+# What every checkpoint holds.
+CONTENT: dict[str, type | tuple[type, ...]] = {
+    "parameters": dict,
+    "data": dict,
+    "entropy": int,
+    "n_epochs": int,
+    "epoch": int,
+    "ended": bool,
+    "step": int,
+    "module": dict,
+    "criterion": dict,
+    "optimizer": dict,
+    "stopping": (dict, type(None)),
+    "history": list,
+    "generators": dict,
+}
+
+WAY_OUT = "Remove the file to begin anew, or restore a copy of it."
 
 
 def find_checkpoint(folder: Path) -> dict[str, Any] | None:
-    """Read the checkpoint that is the furthest.
+    """Read the checkpoint of the most epochs.
 
     Parameters
     ----------
@@ -33,26 +63,101 @@ def find_checkpoint(folder: Path) -> dict[str, Any] | None:
     Raises
     ------
     ValueError
-        If one of the two files is damaged.
+        If one of the two files is damaged, or of an older format.
     """
-    found = [read_archive(folder / name) for name in (LAST, BEST) if (folder / name).exists()]
+    for name in OLDER:
+        if (folder / name).exists():
+            raise ValueError(
+                f"{str(folder / name)!r} is a checkpoint of an older format, which this skdim does "
+                "not read. Continue with the version that began the training, or remove the file "
+                "to begin anew."
+            )
+    found = [read_checkpoint(folder / name) for name in (LAST, BEST) if (folder / name).exists()]
     return max(found, key=lambda state: (state["epoch"], state["ended"]), default=None)
+
+
+def pack_checkpoint(state: dict[str, Any]) -> bytes:
+    """Return the content of the file of a checkpoint.
+
+    Raises
+    ------
+    TypeError
+        If the state holds anything but tensors and primitives.
+    ValueError
+        If a tensor is of a type that cannot be saved.
+    """
+    tree, tensors = flatten(state)
+    return to_bytes({"checkpoint": tree}, tensors)
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Read the file of a checkpoint, tensors on the CPU.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none.
+    ValueError
+        If it is damaged, not a checkpoint, or one of a newer skdim.
+
+    Warns
+    -----
+    VersionWarning
+        If it was written with other versions.
+    """
+    try:
+        header, tensors = read_container(path)
+        state = read_state(path, header, tensors)
+    except ValueError as error:
+        raise ValueError(f"{error} {WAY_OUT}") from error
+    warn_of_versions(
+        f"The checkpoint {str(path)!r}",
+        header["versions"],
+        "Training goes on, but equals one without a break only where all versions are the same.",
+    )
+    return state
+
+
+def read_state(path: Path, header: dict[str, Any], tensors: dict[str, Tensor]) -> dict[str, Any]:
+    """Return the state that an intact file holds.
+
+    Raises
+    ------
+    ValueError
+        If it is not a checkpoint.
+    """
+    try:
+        state = unflatten(header.get("checkpoint"), tensors)
+    except ValueError as error:
+        raise ValueError(f"{path} is not a valid checkpoint of skdim: {error}.") from error
+    if not isinstance(state, dict) or not isinstance(header.get("versions"), dict):
+        raise ValueError(f"{path} is not a checkpoint of skdim.")
+    wrong = [
+        name
+        for name, kind in CONTENT.items()
+        if name not in state or not isinstance(state[name], kind)
+    ]
+    if wrong:
+        raise ValueError(
+            f"{path} is not a valid checkpoint of skdim: it has no valid {', '.join(wrong)}."
+        )
+    return state
 
 
 class Checkpoints(Callback):
     """Write checkpoints at the end of epochs; begin from one where there is one.
 
-    It comes after all other callbacks, so that it sees what they have done to an epoch, and
-    undoes what they do when a training that was cut off begins once more.
+    It comes after all other callbacks: it records what they have done to an epoch, and overwrites
+    what they do when an interrupted training is resumed.
 
     Parameters
     ----------
     folder : Path
-        It exists, and nobody else writes there.
+        It exists, and no other training writes there.
     every : int
         Epochs from one checkpoint to the next.
     run : dict
-        What tells this training from others: ``parameters``, ``data``, ``entropy``, ``n_epochs``.
+        What identifies this training: ``parameters``, ``data``, ``entropy``, ``n_epochs``.
     found : dict or None
         The checkpoint to begin from.
     """
@@ -98,7 +203,7 @@ class Checkpoints(Callback):
             self.write(net, [BEST] * is_best + [LAST] * is_time)
 
     def on_train_end(self, net: NeuralNet, **kwargs: Any) -> None:
-        """Write down that a training has ended before its last epoch."""
+        """Write that a training has ended before its last epoch."""
         if not self.ended and self.written < self.n_epochs:
             self.ended = True
             self.write(net, [LAST])
@@ -120,12 +225,16 @@ class Checkpoints(Callback):
             net.check_encoder(self.rows)
         finally:
             self.set_global(state["generators"])  # A module may draw in evaluation mode too.
-        content = dump(state)
+        try:
+            content = pack_checkpoint(state)
+        except (NotPlainError, ValueError) as error:
+            raise TypeError(
+                f"The training cannot be written: with {type(net.optimizer_).__name__}, a "
+                "checkpoint holds more than tensors and primitives. Use another optimizer, or "
+                f"checkpoint_dir=None. ({error})"
+            ) from error
         for name in names:
-            write_archive(self.folder / name, content)
-        if not self.written:
-            # What torch saves it may not read: then better say so now than when it is needed.
-            read_back(self.folder / names[0], type(net.optimizer_).__name__)
+            write_atomically(self.folder / name, content)
         self.written = len(net.history)
 
     def take(self, net: NeuralNet) -> dict[str, Any]:
@@ -190,34 +299,16 @@ class Checkpoints(Callback):
                 torch.cuda.set_rng_state(states["cuda"], self.generator.device)
 
 
-def read_back(path: Path, optimizer: str) -> None:
-    """Read a checkpoint that was just written.
-
-    Raises
-    ------
-    TypeError
-        If it holds more than tensors and primitives.
-    """
-    try:
-        read_archive(path)
-    except ValueError as error:
-        path.unlink()
-        raise TypeError(
-            f"The training cannot be written down: with {optimizer}, a checkpoint holds more than "
-            f"tensors and primitives. Use another optimizer, or checkpoint_dir=None. ({error})"
-        ) from error
-
-
 def plain(value: Any) -> Any:
-    """Return what callbacks wrote into the history, as far as it is numbers, texts and tensors."""
-    if isinstance(value, np.generic):
-        value = value.item()
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    if isinstance(value, Tensor):
-        return value.detach().cpu()
-    if isinstance(value, list | tuple):
-        return [plain(part) for part in value]
+    """Return what callbacks recorded in the history, and the ``repr`` of what cannot be saved."""
     if isinstance(value, dict):
         return {str(name): plain(part) for name, part in value.items()}
-    return repr(value)
+    if isinstance(value, list | tuple):
+        return [plain(part) for part in value]
+    if isinstance(value, Tensor):
+        return value
+    try:
+        encode(value)
+    except NotPlainError:
+        return repr(value)
+    return value

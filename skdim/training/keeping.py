@@ -1,12 +1,15 @@
-"""A trained net in plain parts, and back: weights as arrays, books as lists, nothing of skorch."""
+"""Conversion of a trained net to arrays and lists, without objects of skorch, and back."""
 
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+import torch
 from numpy.typing import NDArray
 from skorch.history import History
+from torch import Tensor
 
-from skdim.training.arrays import as_arrays, as_tensors
+from skdim.saving import mapped
 from skdim.training.net import EncoderNet
 
 __all__ = ["SETTINGS", "Weights", "give_back", "take_out"]
@@ -52,3 +55,13 @@ def give_back(net: EncoderNet, kept: Mapping[str, Any]) -> None:
         net.optimizer_.load_state_dict(as_tensors(kept["optimizer"]))
     net.module_.eval()
     net.criterion_.eval()
+
+
+def as_arrays(value: Any) -> Any:
+    """Return the tensors in a nested value as arrays on the CPU."""
+    return mapped(value, lambda v, _: v.detach().cpu().numpy() if isinstance(v, Tensor) else v)
+
+
+def as_tensors(value: Any) -> Any:
+    """Return the arrays in a nested value as tensors."""
+    return mapped(value, lambda v, _: torch.tensor(v) if isinstance(v, np.ndarray) else v)

@@ -15,8 +15,8 @@ from torch import Generator, Tensor
 from skdim.encoders import LAYERS, Features
 from skdim.inputs import Rows
 from skdim.objectives import Batch
-from skdim.training.arrays import mapped, mean_of, on_cpu
-from skdim.training.batches import Batches
+from skdim.saving import mapped
+from skdim.training.batches import Batches, mean_of
 from skdim.training.closed_form import LookSums
 from skdim.training.precision import computing_in, device_or_cpu
 from skdim.training.schedules import SCHEDULES
@@ -98,7 +98,10 @@ class EncoderNet(SolvingMixin, NeuralNet):
             copies = copy.deepcopy((self.module_, self.criterion_))
             state["module_"], state["criterion_"] = (part.cpu() for part in copies)
         if self.optimizer_ is not None:
-            state["optimizer_"] = mapped(self.optimizer_.state_dict(), on_cpu)
+            state["optimizer_"] = mapped(
+                self.optimizer_.state_dict(),
+                lambda leaf, _: leaf.detach().cpu() if isinstance(leaf, Tensor) else leaf,
+            )
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:

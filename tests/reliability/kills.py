@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from skdim.training.checkpoints import BEST, LAST
 from tests.reliability.trainings import TRAININGS, fit, outcome, use_one_thread
 
 __all__ = ["run"]
@@ -92,7 +93,7 @@ def go_on(name, place):
 def look(place, summary):
     """Count what a kill has left."""
     left = [path.name for path in (place / "run").glob("*")]
-    summary["begun"] += "last.pt" not in left and "best.pt" not in left
+    summary["begun"] += LAST not in left and BEST not in left
     summary["cut"] += any(name.endswith(".partial") for name in left)
 
 

@@ -13,14 +13,15 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
+import torch
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 import skdim
 from skdim.critics import Discriminator, DotCritic
 from skdim.encoders import MLPEncoder
-from skdim.persistence.files import digest_of
 from skdim.priors import PRIORS
+from skdim.saving.container import digest_of
 
 # What no reading of a file has a reason to do.
 FORBIDDEN = {
@@ -48,7 +49,8 @@ STRANGE = [
     {"array": {"dtype": "object", "values": [1]}},
     {"array": {"dtype": "U99999999", "values": [""]}},
     {"array": {"dtype": "<f8", "values": [[1], [1, 2]]}}, {"device": "cuda:99"}, {"path": "/"},
-    {"dict": [[{"dict": []}, 1]]}, {"tuple": [10**9, 10**9, 10**9]},
+    {"dict": [[{"dict": []}, 1]]}, {"tuple": [10**9, 10**9, 10**9]}, {"tensor": "x"},
+    {"tensor": []}, {"tensor": ["generators.own", 1, 0]},
 ]  # fmt: skip
 
 
@@ -155,7 +157,8 @@ def seal(header, tensors):
     text = json.dumps(header)
     depth = text.count(DEEP)  # json could not write what is nested so deeply.
     text = text.replace(f'"{DEEP * depth}"', "[" * depth + "]" * depth)
-    digest = digest_of(text, tensors)
+    arrays = {name: np.ascontiguousarray(v).reshape(v.shape) for name, v in tensors.items()}
+    digest = digest_of(text, {name: torch.from_numpy(v) for name, v in arrays.items()})
     return save_tensors(tensors, metadata={"skdim": text, "sha256": digest})
 
 
@@ -266,12 +269,17 @@ def damaged(content, rng):
     return damage.__name__, damage(content, rng)
 
 
-def forged(content, rng):
+def forged(content, rng, forgeries=FORGERIES):
     """Give the name of a forgery, and the bytes of the forged file."""
-    forgery = FORGERIES[rng.integers(len(FORGERIES))]
+    forgery = forgeries[rng.integers(len(forgeries))]
     header, tensors = open_up(content)
     forgery(header, tensors, rng)
     return forgery.__name__, seal(header, tensors)
+
+
+def forged_checkpoint(content, rng):
+    """Give the name of a forgery of a checkpoint, and the bytes of the forged file."""
+    return forged(content, rng, [f for f in FORGERIES if f is not change_a_parameter])
 
 
 def try_to_read(read, path, same):

@@ -14,7 +14,7 @@ import torch
 from safetensors.numpy import save as save_tensors
 
 import skdim
-from skdim.persistence import FORMAT
+from skdim.saving import FORMAT
 from tests.reliability.faults import harm_checkpoints, harm_files
 from tests.reliability.mutations import PICKLE_THAT_CALLS, open_up, seal, small_transformer
 
@@ -53,14 +53,14 @@ def forge(content, tmp_path):
 
 @pytest.mark.parametrize("share", [0.0, 0.0001, 0.1, 0.3, 0.5, 0.7, 0.9, 0.9999])
 def test_a_truncated_file(content, share, tmp_path):
-    refused(tmp_path / "x", content[: int(share * len(content))], "damaged|no file of skdim")
+    refused(tmp_path / "x", content[: int(share * len(content))], "damaged|not a file of skdim")
 
 
 def test_each_flipped_bit_of_the_content(content, tmp_path):
     for place in np.linspace(8, len(content) - 1, 40).astype(int):
         flipped = bytearray(content)
         flipped[place] ^= 1 << (place % 8)
-        refused(tmp_path / "x", bytes(flipped), "damaged|another program|no file of skdim")
+        refused(tmp_path / "x", bytes(flipped), "damaged|another program|not a file of skdim")
 
 
 @pytest.mark.parametrize("length", [2**64 - 1, 2**63, 2**31, 0])
@@ -69,7 +69,7 @@ def test_a_header_of_another_length(content, length, tmp_path):
 
 
 def test_a_header_larger_than_allowed_is_not_read(content, tmp_path, monkeypatch):
-    monkeypatch.setattr("skdim.persistence.files.LARGEST_HEADER", 100)
+    monkeypatch.setattr("skdim.saving.container.LARGEST_HEADER", 100)
 
     refused(tmp_path / "x", content, "100 are allowed")
 
@@ -97,7 +97,7 @@ def other_files(folder):
 
 def test_files_of_other_programs(tmp_path):
     for _, other in other_files(tmp_path):
-        refused(tmp_path / "other", other, "no file of skdim")
+        refused(tmp_path / "other", other, "not a file of skdim")
 
 
 def test_safetensors_of_other_programs(tmp_path):
@@ -111,8 +111,8 @@ def test_a_malicious_pickle_is_not_executed(tmp_path):
         def __reduce__(self):
             return Path.touch, (tmp_path / "owned",)
 
-    refused(tmp_path / "x", pickle.dumps(Evil()), "no file of skdim")
-    refused(tmp_path / "x", PICKLE_THAT_CALLS, "no file of skdim")
+    refused(tmp_path / "x", pickle.dumps(Evil()), "not a file of skdim")
+    refused(tmp_path / "x", PICKLE_THAT_CALLS, "not a file of skdim")
     assert not (tmp_path / "owned").exists()
 
 

@@ -18,8 +18,8 @@ import skdim
 from skdim.critics import Discriminator, DotCritic
 from skdim.encoders import ColumnEncoder, MLPEncoder, PatchEncoder, PatchNetworkEncoder
 from skdim.objectives import VAE
-from skdim.persistence import FORMAT, decode, encode, read_file, update_header
 from skdim.priors import PRIORS
+from skdim.saving import FORMAT, decode, encode, read_file, update_header
 from skdim.views import Augment
 from tests.estimators.helpers import KINDS
 

@@ -11,10 +11,12 @@ import pytest
 import torch
 from skorch.callbacks import Callback
 
-from skdim.files import AlreadyLockedError, locked, remove_partial_files, write_atomically
+from skdim.estimators.saving.resuming import Run
+from skdim.saving import remove_partial_files, write_atomically
 from skdim.training import find_checkpoint
-from skdim.training.archives import dump
+from skdim.training.checkpoints import LAST, pack_checkpoint
 from tests.reliability import kills
+from tests.reliability.mutations import PICKLE_THAT_CALLS, open_up, seal
 from tests.reliability.trainings import VECTORS, fit, make, outcome
 
 pytestmark = pytest.mark.faults
@@ -115,7 +117,7 @@ def test_a_training_in_another_process_holds_the_folder(tmp_path):
     try:
         assert os.read(reading, 4) == b"held"
         model = make(NAME, checkpoint_dir=tmp_path)
-        with pytest.raises(RuntimeError, match=rf"is in use: process {child} on .* trains there"):
+        with pytest.raises(RuntimeError, match="is in use: another thread or process trains there"):
             model.fit(VECTORS)
         assert_unfitted(model)
     finally:
@@ -143,7 +145,7 @@ def test_a_full_disk_leaves_the_checkpoint_before_it(name, tmp_path, monkeypatch
     monkeypatch.undo()
 
     assert_unfitted(model)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["last.pt", "lock"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [LAST, "lock"]
     assert find_checkpoint(tmp_path)["epoch"] == 2
     assert outcome(NAME, fit(NAME, checkpoint_dir=tmp_path)) == whole
 
@@ -169,33 +171,53 @@ def test_a_file_is_old_or_new_and_nothing_else_is_left(tmp_path, monkeypatch):
 
 def test_what_killed_writers_have_left_is_removed(tmp_path):
     fit(NAME, checkpoint_dir=tmp_path, max_epochs=1)
-    (tmp_path / ".last.pt.0123.partial").write_bytes(b"half")
+    (tmp_path / f".{LAST}.0123.partial").write_bytes(b"half")
     (tmp_path / "mine.txt").write_text("mine")
     fit(NAME, checkpoint_dir=tmp_path, max_epochs=1)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["last.pt", "lock", "mine.txt"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [LAST, "lock", "mine.txt"]
     remove_partial_files(tmp_path)
 
 
 def test_a_lock_is_held_once_and_given_back(tmp_path):
-    with locked(tmp_path / "lock"):
-        with pytest.raises(AlreadyLockedError), locked(tmp_path / "lock"):
-            pass
-        with pytest.raises(AlreadyLockedError), locked(tmp_path / "." / "lock"):
-            pass
-    with locked(tmp_path / "lock"):
-        pass
+    with Run() as one:
+        one.hold(tmp_path)
+        for folder in (tmp_path, tmp_path / "."):
+            with pytest.raises(RuntimeError, match="is in use"), Run() as other:
+                other.hold(folder)
+    with Run() as again:
+        again.hold(tmp_path)
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="fcntl is of the systems that fork")
-def test_a_file_system_without_locks_is_said(tmp_path, monkeypatch):
+@forks
+def test_a_forked_process_neither_holds_nor_gives_back_a_lock(tmp_path):
+    held = Run()
+    held.hold(tmp_path)
+    ending = kills.fork(held.close)
+    os.waitpid(ending, 0)
+    with pytest.raises(RuntimeError, match="is in use"), Run() as other:
+        other.hold(tmp_path)
+
+    child = kills.fork(lambda: time.sleep(60))
+    try:
+        held.close()
+        with Run() as other:
+            other.hold(tmp_path)
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
+@forks
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOTSUP])
+def test_a_file_system_without_locks_is_said(number, tmp_path, monkeypatch):
     import fcntl  # noqa: PLC0415 - not on every system
 
     def fail(handle, how):
-        raise OSError(errno.ENOLCK, "No locks available")
+        raise OSError(number, "No locks available")
 
-    monkeypatch.setattr(fcntl, "lockf", fail)
-    with pytest.warns(UserWarning, match="has no locks"), locked(tmp_path / "lock"):
-        pass
+    monkeypatch.setattr(fcntl, "flock", fail)
+    with pytest.warns(UserWarning, match="has no locks"), Run() as run:
+        run.hold(tmp_path)
 
 
 # --- Damaged checkpoints ---
@@ -205,34 +227,39 @@ def test_a_file_system_without_locks_is_said(tmp_path, monkeypatch):
 def content(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     fit(NAME, checkpoint_dir=folder)
-    return (folder / "last.pt").read_bytes()
+    return (folder / LAST).read_bytes()
 
 
 def refuse(folder, content, said):
     """See that a file is refused, and left as it was."""
-    (folder / "last.pt").write_bytes(content)
+    (folder / LAST).write_bytes(content)
     model = make(NAME, checkpoint_dir=folder)
     with pytest.raises(ValueError, match=said):
         model.fit(VECTORS)
     assert_unfitted(model)
-    assert (folder / "last.pt").read_bytes() == content
+    assert (folder / LAST).read_bytes() == content
 
 
 @pytest.mark.parametrize("tenths", range(10))
 def test_a_truncated_checkpoint_is_refused(tenths, content, tmp_path):
-    refuse(tmp_path, content[: len(content) * tenths // 10], "is damaged, or no checkpoint")
+    said = "is damaged, or not a file of skdim.* Remove the file to begin anew"
+    refuse(tmp_path, content[: len(content) * tenths // 10], said)
 
 
 @pytest.mark.parametrize("share", np.linspace(0, 0.9999, 9))
 def test_a_flipped_bit_is_refused(share, content, tmp_path):
     spoilt = bytearray(content)
     spoilt[int(share * len(content))] ^= 4
-    refuse(tmp_path, spoilt, "is damaged, or no checkpoint of skdim: .* SHA-256")
+    refuse(tmp_path, spoilt, "is damaged.* Remove the file to begin anew")
+
+
+def test_a_flipped_bit_of_a_tensor_is_found_by_the_digest(content, tmp_path):
+    refuse(tmp_path, content[:-1] + bytes([content[-1] ^ 4]), "is damaged: .* SHA-256")
 
 
 @pytest.mark.parametrize("other", [b"", b"text", pickle.dumps({"epoch": 3}), bytes(2000)])
 def test_other_files_are_refused(other, tmp_path):
-    refuse(tmp_path, other, "is damaged, or no checkpoint of skdim")
+    refuse(tmp_path, other, "is damaged, or not a file of skdim|is a safetensors file of another")
 
 
 EXECUTED = []
@@ -246,17 +273,52 @@ class Payload:
 
 
 def test_nothing_is_executed(content, tmp_path):
-    refuse(tmp_path, dump({"module": Payload()}), "is no checkpoint of skdim: Weights only load")
+    for other in (pickle.dumps(Payload()), PICKLE_THAT_CALLS, content + pickle.dumps(Payload())):
+        refuse(tmp_path, other, "is damaged")
+    header, tensors = open_up(content)
+    header["checkpoint"] = {"callable": "os.system"}
+    refuse(tmp_path, seal(header, tensors), "is not a valid checkpoint of skdim")
     assert EXECUTED == []
+
+
+@pytest.mark.parametrize("name", ["last.pt", "best.pt"])
+def test_a_checkpoint_of_the_first_format_is_named(name, tmp_path):
+    torch.save({"format": "skdim checkpoint", "format_number": 1}, tmp_path / name)
+    with pytest.raises(ValueError, match=rf"{name}' is a checkpoint of an older format, which"):
+        make(NAME, checkpoint_dir=tmp_path).fit(VECTORS)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([name, "lock"])
 
 
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"format": "other"}, "is no checkpoint of skdim"),
-        ({"format_number": 2}, "a checkpoint of format 2; this skdim .* reads format 1. Go on"),
-        ({"history": 3}, "has no proper history"),
-        ({"epoch": "3", "module": None}, "has no proper epoch, module"),
+        (
+            {"format": 3, "versions": {"skdim": "7.0"}},
+            r"has format 3, written by skdim 7\.0.*newer",
+        ),
+        ({"format": "other"}, "does not state which format"),
+        ({"versions": 3}, "is not a checkpoint of skdim"),
+        ({"checkpoint": {"tensor": ["none"]}}, "is not a valid checkpoint of skdim: .*'none'"),
+        ({"checkpoint": {"tensor": ["generators.own", 1]}}, "is not a valid checkpoint of skdim"),
+        ({"checkpoint": "text"}, "is not a checkpoint of skdim"),
+    ],
+)
+def test_whole_files_of_another_kind_are_refused(changes, said, content, tmp_path):
+    header, tensors = open_up(content)
+    refuse(tmp_path, seal(header | changes, tensors), said)
+
+
+def test_a_saved_transformer_is_not_a_checkpoint(tmp_path):
+    fit(NAME).save(tmp_path / "model.skdim")
+    saved = (tmp_path / "model.skdim").read_bytes()
+    refuse(tmp_path, saved, "is not a checkpoint of skdim")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"history": 3}, "has no valid history"),
+        ({"epoch": "3", "module": None}, "has no valid epoch, module"),
         ({"module": {}}, r"does not hold the tensors of this training: [\s\S]*Missing key"),
         ({"optimizer": {}}, "does not hold the tensors of this training"),
         ({"generators": {}}, "does not hold the tensors of this training"),
@@ -264,9 +326,9 @@ def test_nothing_is_executed(content, tmp_path):
     ],
 )
 def test_whole_files_of_a_wrong_content_are_refused(changes, said, content, tmp_path):
-    (tmp_path / "last.pt").write_bytes(content)
+    (tmp_path / LAST).write_bytes(content)
     state = find_checkpoint(tmp_path)
-    refuse(tmp_path, dump(state | changes), said)
+    refuse(tmp_path, pack_checkpoint(state | changes), said)
 
 
 def test_a_folder_that_is_a_file_is_an_error_of_the_system(tmp_path):

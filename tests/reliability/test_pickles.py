@@ -22,8 +22,8 @@ from torch import nn
 
 import skdim
 from skdim.critics import ConcatCritic
-from skdim.persistence import VersionWarning, versions
 from skdim.priors import PRIORS
+from skdim.saving import VersionWarning, versions
 from skdim.views import Augment
 from tests.estimators.helpers import KINDS, plain_parameters, weights_of
 
@@ -137,7 +137,7 @@ def test_a_pickle_is_about_as_large_as_the_weights(kind, X):
 # Versions
 
 
-@pytest.mark.parametrize("package", ["skdim", "scikit-learn", "torch"])
+@pytest.mark.parametrize("package", ["skdim", "scikit-learn", "torch", "numpy"])
 def test_another_version_warns_and_names_both(package, monkeypatch):
     model = make().fit(ROWS)
     state = model.__getstate__()

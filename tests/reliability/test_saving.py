@@ -24,8 +24,8 @@ from skdim.critics import CRITICS, ConcatCritic, Discriminator, DotCritic
 from skdim.encoders import ENCODERS, Features, HookedEncoder, MLPEncoder, PatchEncoder
 from skdim.estimators.build import OPTIMIZERS
 from skdim.estimators.loading import TRANSFORMERS
-from skdim.persistence import decode, encode, read_file
 from skdim.priors import PRIORS
+from skdim.saving import decode, encode, read_file
 from skdim.training import SCHEDULES
 from skdim.views import VIEWS, Augment, Occlude
 from tests.estimators.helpers import KINDS as EVERY_KIND
@@ -300,7 +300,7 @@ def test_a_file_says_what_made_it_and_holds_no_samples(tmp_path):
     header, tensors = read_file(path)
 
     assert header["class"] == "DeepInfoMaxTransformer"
-    assert header["versions"].keys() == {"skdim", "scikit-learn", "torch"}
+    assert header["versions"].keys() == {"skdim", "scikit-learn", "torch", "numpy"}
     assert header["format"] == 3
     n_bytes = sum(map(len, weights_of(model).values()))
     assert n_bytes == sum(values.nbytes for values in tensors.values())

@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from skdim.files import write_atomically
 from skdim.inference import layer_of
+from skdim.saving import write_atomically
 
 __all__ = ["export"]
 

@@ -1,14 +1,13 @@
-"""What a training hangs on, in words and digests that are the same in every process."""
+"""Digests of parameters and data that are the same in every process."""
 
 import functools
-import hashlib
 import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from numbers import Integral, Real
 from typing import Any
 
+import joblib
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -17,21 +16,38 @@ from torch import Tensor, nn
 from skdim.inputs import Rows
 from skdim.inputs.sources import ArraySource
 
-__all__ = ["describe_data", "describe_parameters", "digest_of", "short"]
+__all__ = ["describe_data", "describe_parameters", "fingerprint"]
 
-# Parameters on which the outcome does not hang, or, of max_epochs, not by its name.
+# Parameters on which the outcome does not depend, or, for max_epochs, not by its name.
 LEFT_OUT = ("callbacks", "checkpoint_dir", "checkpoint_every", "device", "max_epochs", "verbose")
 
-# How many samples of a stream are looked at: as many as are read in this process.
-LOOKED_AT = 64
+# How many samples of a stream are read, in this process.
+N_READ = 64
 
+# Bytes of an array that are read at once.
 BLOCK = 1 << 24
+
+# Whether two equal ones are the same object depends on how the code was compiled and read.
+CONSTANT = (tuple, frozenset, types.CodeType)
+
+# Met objects by their ids, with their numbers; kept, so that no id is given to another one.
+Met = dict[int, tuple[int, Any]]
+
+
+def fingerprint(value: Any) -> str:
+    """Return a digest of an object and of all that it is made of, of 16 hexadecimal digits."""
+    return sha1_of(reduced(value, {}))[:16]
+
+
+def sha1_of(value: Any) -> str:
+    """Return the SHA-1 of texts, arrays and lists of them."""
+    return str(joblib.hash(value, hash_name="sha1"))
 
 
 def describe_parameters(estimator: Any) -> dict[str, str]:
     """Describe the parameters of an estimator.
 
-    Numbers, names and sequences of them are said as they are; of everything else its type and a
+    Numbers, names and sequences of them are shown as they are; of everything else, its type and a
     digest: of the weights of modules, the code of functions, the attributes of other objects.
 
     Returns
@@ -40,27 +56,28 @@ def describe_parameters(estimator: Any) -> dict[str, str]:
         Also "estimator", the class.
     """
     parameters = estimator.get_params(deep=False)
-    described = {
-        name: describe(value) for name, value in parameters.items() if name not in LEFT_OUT
-    }
+    described = {name: text_of(value) for name, value in parameters.items() if name not in LEFT_OUT}
     if isinstance(estimator.random_state, np.random.RandomState):
-        # It moves on with each fit: a training that goes on has the seed of its beginning.
+        # It changes with each fit: a training that is resumed has the seed of its beginning.
         described["random_state"] = "a RandomState"
     return {"estimator": type(estimator).__qualname__} | described
 
 
-def describe(value: Any) -> str:
+def text_of(value: Any) -> str:
     """Describe one parameter."""
-    if value is None or isinstance(value, bool | np.bool_ | Integral | Real | str):
+    if is_plain(value):
         return plain_text(value)
     if isinstance(value, tuple | list):
-        return f"({', '.join(map(describe, value))})"
+        return f"({', '.join(map(text_of, value))})"
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{name!r}: {describe(value[name])}" for name in value) + "}"
+        return "{" + ", ".join(f"{name!r}: {text_of(value[name])}" for name in value) + "}"
     name = getattr(value, "__qualname__", type(value).__qualname__)
-    trail = Trail()
-    trail.add(value)
-    return f"{name} ({short(trail.digest())})"
+    return f"{name} ({fingerprint(value)})"
+
+
+def is_plain(value: Any) -> bool:
+    """Whether a value is a number, a text or None."""
+    return value is None or isinstance(value, bool | np.bool_ | Real | str | bytes | complex)
 
 
 def plain_text(value: Any) -> str:
@@ -75,136 +92,89 @@ def plain_text(value: Any) -> str:
     return repr(value)
 
 
-def short(digest: str) -> str:
-    """Shorten a digest to what no two of a user's things will share."""
-    return digest[:16]
+def reduced(value: Any, met: Met) -> Any:
+    """Reduce an object to texts, lists and arrays, which joblib hashes alike in every process.
+
+    joblib hashes pickles, which differ between processes for tensors, and which functions and
+    classes of a script do not have.
+    """
+    if is_plain(value):
+        return plain_text(value)
+    if not isinstance(value, CONSTANT):
+        if id(value) in met:
+            return ["again", met[id(value)][0]]
+        met[id(value)] = len(met), value
+    parts: Any
+    if isinstance(value, np.ndarray) and not value.dtype.hasobject:
+        parts = np.ascontiguousarray(value)
+    elif isinstance(value, set | frozenset):
+        parts = sorted(sha1_of(reduced(part, dict(met))) for part in value)
+    else:
+        parts = [reduced(part, met) for part in parts_of(value)]
+    return [type(value).__module__, type(value).__qualname__, parts]
 
 
-def digest_of(*texts: str) -> str:
-    """Return the SHA-256 of texts, none of which runs into the next."""
-    return hashlib.sha256("\0".join(texts).encode()).hexdigest()
+def parts_of(value: Any) -> list[Any]:
+    """Return what an object is made of.
+
+    Of functions, that is the code, the defaults and the closure, but nothing that is called by a
+    global name. Hooks of modules are left out, since torch numbers them in the order of creation.
+    """
+    match value:
+        case torch.Generator():
+            return [value.get_state()]
+        case Tensor():
+            # NumPy does not have all types of torch.
+            flat = value.detach().cpu().contiguous().flatten()
+            return [str(value.dtype), tuple(value.shape), flat.view(torch.uint8).numpy()]
+        case types.MethodType():
+            return [value.__func__, value.__self__]
+        case type() | types.BuiltinFunctionType():
+            return [str(value.__module__), value.__qualname__]
+        case types.FunctionType():
+            name = [str(value.__module__), value.__qualname__]
+            defaults = [value.__defaults__, value.__kwdefaults__]
+            return [*name, value.__code__, *defaults, *closure_of(value)]
+        case functools.partial():
+            return [value.func, value.args, value.keywords]
+        case types.CodeType():
+            return [value.co_code, value.co_names, value.co_consts]
+        case Mapping():
+            return [part for pair in value.items() for part in pair]
+        case tuple() | list() | np.ndarray():
+            return list(value)
+        case _:
+            return [attributes_of(value)]
 
 
-@dataclass
-class Trail:
-    """A digest of an object and of all that it is made of."""
+def closure_of(function: types.FunctionType) -> list[Any]:
+    """Return what a function has closed over."""
+    contents = []
+    for cell in function.__closure__ or ():
+        with suppress(ValueError):  # It may be empty.
+            contents.append(cell.cell_contents)
+    return contents
 
-    sha: Any = field(default_factory=hashlib.sha256)
-    seen: dict[int, int] = field(default_factory=dict)
-    # Their ids must not be given to others meanwhile.
-    kept: list[Any] = field(default_factory=list)
 
-    def digest(self) -> str:
-        """Return the digest, as hexadecimal digits."""
-        return str(self.sha.hexdigest())
-
-    def say(self, *texts: str) -> None:
-        """Add texts."""
-        for text in texts:
-            encoded = text.encode(errors="backslashreplace")
-            self.sha.update(len(encoded).to_bytes(8, "little") + encoded)
-
-    def add(self, value: Any) -> None:
-        """Add an object; what was met before is told by its number."""
-        if value is None or isinstance(value, bool | np.bool_ | Real | str | bytes | complex):
-            self.say(plain_text(value))
-            return
-        if id(value) in self.seen:
-            self.say("again", str(self.seen[id(value)]))
-            return
-        self.seen[id(value)] = len(self.seen)
-        self.kept.append(value)
-        self.say(type(value).__module__, type(value).__qualname__)
-        self.add_parts(value)
-
-    def add_parts(self, value: Any) -> None:
-        """Add what an object is made of."""
-        match value:
-            case Tensor() | np.ndarray() | torch.Generator():
-                self.add_numbers(value)
-            case type() | types.BuiltinFunctionType() | types.FunctionType() | types.MethodType():
-                self.add_callable(value)
-            case functools.partial():
-                self.add_all((value.func, value.args, value.keywords))
-            case types.CodeType():
-                self.add_code(value)
-            case Mapping():
-                self.add_all(part for pair in value.items() for part in pair)
-            case set() | frozenset():
-                self.say(*sorted(map(repr, value)))
-            case tuple() | list():
-                self.say(str(len(value)))
-                self.add_all(value)
-            case _:
-                self.add_attributes(value)
-
-    def add_numbers(self, value: Any) -> None:
-        """Add a tensor, an array, or where a generator stands."""
-        if isinstance(value, torch.Generator):
-            value = value.get_state()
-        if isinstance(value, Tensor):
-            self.say(str(value.dtype), str(tuple(value.shape)))
-            # NumPy does not know all types of torch.
-            value = value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy()
-        self.say(str(value.dtype), str(value.shape))
-        if value.dtype == object:
-            self.add_all(value.flat)
-        else:
-            self.sha.update(np.ascontiguousarray(value).data)
-
-    def add_callable(self, value: Any) -> None:
-        """Add a class or a function: its name, and what is known of its code."""
-        if isinstance(value, types.MethodType):
-            self.add_all((value.__func__, value.__self__))
-            return
-        self.say(str(value.__module__), value.__qualname__)
-        if isinstance(value, types.FunctionType):
-            self.add_function(value)
-
-    def add_all(self, values: Iterable[Any]) -> None:
-        """Add several objects in their order."""
-        for value in values:
-            self.add(value)
-
-    def add_function(self, function: types.FunctionType) -> None:
-        """Add a function: its code, its defaults, and what it has closed over.
-
-        What it calls by a global name is not looked at.
-        """
-        self.add_all((function.__code__, function.__defaults__, function.__kwdefaults__))
-        for cell in function.__closure__ or ():
-            with suppress(ValueError):  # an empty one
-                self.add(cell.cell_contents)
-
-    def add_code(self, code: types.CodeType) -> None:
-        """Add what a piece of code does, wherever it stands."""
-        self.sha.update(code.co_code)
-        self.say(*code.co_names)
-        self.add_all(code.co_consts)
-
-    def add_attributes(self, value: Any) -> None:
-        """Add what an object keeps.
-
-        Hooks of modules are left out: torch numbers them as they come.
-        """
-        attributes = dict(getattr(value, "__dict__", {}))
-        if isinstance(value, nn.Module):
-            attributes = {name: part for name, part in attributes.items() if "_hook" not in name}
-        for kind in type(value).__mro__:
-            slots = vars(kind).get("__slots__", ())
-            for name in (slots,) if isinstance(slots, str) else slots:
-                if hasattr(value, name):
-                    attributes[name] = getattr(value, name)
-        text = repr(value) if not attributes else ""
-        self.say("" if " at 0x" in text else text)  # An address would differ in each process.
-        self.add(attributes)
+def attributes_of(value: Any) -> Any:
+    """Return the attributes of an object, or its ``repr`` where it has none."""
+    attributes = dict(getattr(value, "__dict__", {}))
+    if isinstance(value, nn.Module):
+        attributes = {name: part for name, part in attributes.items() if "_hook" not in name}
+    for kind in type(value).__mro__:
+        slots = vars(kind).get("__slots__", ())
+        for name in (slots,) if isinstance(slots, str) else slots:
+            if hasattr(value, name):
+                attributes[name] = getattr(value, name)
+    # An address would differ in each process.
+    return attributes or ("" if " at 0x" in repr(value) else repr(value))
 
 
 def describe_data(rows: Rows, classes: NDArray[Any] | None) -> dict[str, str]:
     """Describe the training data.
 
-    Of an array every number counts. Of a stream, some samples do: none, if the data set draws
-    them anew each time it is asked.
+    Of an array, every number is read. Of a stream, some samples are: none count if the data set
+    draws them anew each time they are read.
 
     Parameters
     ----------
@@ -220,33 +190,29 @@ def describe_data(rows: Rows, classes: NDArray[Any] | None) -> dict[str, str]:
         array = rows.source.array
         dtype, content = str(array.dtype), digest_rows(array)
     else:
-        dtype, content = look_at_samples(rows)
+        dtype, content = digest_samples(rows)
     described = {
         "the number of samples": str(len(rows)),
         "the shape of a sample": str(tuple(rows.layout.shape)),
         "the dtype of X": dtype,
-        "the content of X": short(content),
+        "the content of X": content,
     }
     if classes is not None:
-        named = Trail()
-        named.add_all((classes.tolist(), rows.labels))
-        described["the labels y"] = short(named.digest())
+        described["the labels y"] = fingerprint([classes.tolist(), rows.labels])
     return described
 
 
 def digest_rows(array: NDArray[Any]) -> str:
-    """Return the SHA-256 of an array, read in blocks: a memory map may not fit memory."""
-    sha = hashlib.sha256()
+    """Return a digest of an array, read in blocks: a memory map may not fit memory."""
     step = max(1, BLOCK // max(1, array[:1].nbytes))
-    for start in range(0, len(array), step):
-        sha.update(np.ascontiguousarray(array[start : start + step]).data)
-    return sha.hexdigest()
+    blocks = (array[start : start + step] for start in range(0, len(array), step))
+    return fingerprint([sha1_of(np.ascontiguousarray(block)) for block in blocks])
 
 
-def look_at_samples(rows: Rows) -> tuple[str, str]:
+def digest_samples(rows: Rows) -> tuple[str, str]:
     """Return the dtype and a digest of some samples of a stream, spread over all of it."""
     n = len(rows)
-    numbers = np.unique(np.linspace(0, n - 1, min(n, LOOKED_AT)).astype(np.intp))
+    numbers = np.unique(np.linspace(0, n - 1, min(n, N_READ)).astype(np.intp))
     first, second = (rows.source.take(numbers).numpy() for _ in range(2))
     same = first.dtype == second.dtype and np.array_equal(first, second)
     return str(first.dtype), digest_rows(first) if same else "drawn anew each time"

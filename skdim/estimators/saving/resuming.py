@@ -1,24 +1,25 @@
-"""Where a training is written down, and whether it is the one that was begun there."""
+"""The folder of the checkpoints of a training, and whether they are of the same training."""
 
+import errno
+import warnings
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock, Timeout
 
-from skdim.estimators.saving.fingerprints import (
-    describe_data,
-    describe_parameters,
-    digest_of,
-    short,
-)
-from skdim.files import AlreadyLockedError, locked, remove_partial_files
+from skdim.estimators.saving.fingerprints import describe_data, describe_parameters, fingerprint
 from skdim.inputs import Rows
+from skdim.saving import remove_partial_files
 from skdim.training import Checkpoints, EncoderNet, choose_net, find_checkpoint
 
 __all__ = ["Run", "check_checkpoints"]
 
 LOCK = "lock"
+
+# Errors of file systems without locks.
+NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 
 def check_checkpoints(estimator: Any) -> None:
@@ -45,7 +46,7 @@ def check_checkpoints(estimator: Any) -> None:
 
 
 class Run(ExitStack):
-    """One training, from the lock on its folder to the end; left, it gives the lock back."""
+    """One training; it holds the lock of its folder until the context is left."""
 
     checkpoints: Checkpoints | None = None
 
@@ -87,7 +88,7 @@ class Run(ExitStack):
         }
         folder = Path(estimator.checkpoint_dir)
         if apart:
-            folder /= fingerprint(run, estimator.random_state)
+            folder /= name_of(run, estimator.random_state)
         folder.mkdir(parents=True, exist_ok=True)
         self.hold(folder)
         found = find_checkpoint(folder)
@@ -98,23 +99,43 @@ class Run(ExitStack):
         return int(run["entropy"])
 
     def hold(self, folder: Path) -> None:
-        """Lock a folder, and tidy it."""
+        """Lock a folder, and remove what killed trainings have left there.
+
+        The system releases the lock when this process ends, in whatever way.
+
+        Raises
+        ------
+        RuntimeError
+            If another thread or process holds the lock.
+
+        Warns
+        -----
+        UserWarning
+            If the file system has no locks: then another training is not detected.
+        """
         try:
-            self.enter_context(locked(folder / LOCK))
-        except AlreadyLockedError as error:
+            self.enter_context(FileLock(folder / LOCK).acquire(blocking=False))
+        except Timeout:
             raise RuntimeError(
-                f"checkpoint_dir={str(folder)!r} is in use: {error} trains there. Wait until it "
-                "has ended, or give this training a folder of its own."
+                f"checkpoint_dir={str(folder)!r} is in use: another thread or process trains "
+                "there. Wait until it has ended, or give this training another folder."
             ) from None
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
+            warnings.warn(
+                f"The file system of {str(folder)!r} has no locks: a second training in the same "
+                "folder is not detected.",
+                UserWarning,
+                stacklevel=5,
+            )
         remove_partial_files(folder)
 
 
-def fingerprint(run: dict[str, Any], random_state: Any) -> str:
+def name_of(run: dict[str, Any], random_state: Any) -> str:
     """Name a training by its data and parameters."""
-    said = [f"{name}={text}" for part in ("parameters", "data") for name, text in run[part].items()]
-    if isinstance(random_state, np.random.RandomState):
-        said.append(str(run["entropy"]))
-    return short(digest_of(*said, str(run["n_epochs"])))
+    own_seed = run["entropy"] if isinstance(random_state, np.random.RandomState) else None
+    return fingerprint([run["parameters"], run["data"], own_seed, run["n_epochs"]])
 
 
 def check_same(found: dict[str, Any], run: dict[str, Any], folder: Path) -> None:

@@ -5,7 +5,9 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from skdim.persistence import NotPlainError, encode, versions, write_file
+import torch
+
+from skdim.saving import NotPlainError, check_finite, encode, to_bytes, write_atomically
 from skdim.training import take_out
 
 __all__ = ["ATTRIBUTES", "LEFT_OUT", "OPTIONAL", "PARTS", "write_state"]
@@ -54,14 +56,18 @@ def write_state(
         )
     try:
         packed = take_out(state["net_"])
+        weights = {
+            f"{part}.{name}": torch.from_numpy(values)
+            for part in PARTS
+            for name, values in packed["weights"][part].items()
+        }
     except TypeError as error:
         raise ValueError(
             f"The weights have a type that cannot be saved: {error}. Use pickle or joblib."
         ) from error
     header = {
         "class": kind.__name__,
-        "versions": versions(),
-        **describe_parameters({name: state[name] for name in parameters}, state["_built"]),
+        **encode_build({name: state[name] for name in parameters}, state["_built"]),
         "attributes": {
             name: encode(state[name]) for name in (*ATTRIBUTES, *OPTIONAL) if name in state
         },
@@ -70,16 +76,12 @@ def write_state(
             "settings": {name: encode(value) for name, value in packed["settings"].items()},
         },
     }
-    weights = {
-        f"{part}.{name}": values
-        for part in PARTS
-        for name, values in packed["weights"][part].items()
-    }
-    write_file(path, header, weights)
+    check_finite(weights, "These weights cannot be saved")
+    write_atomically(path, to_bytes(header, weights))
 
 
-def describe_parameters(parameters: Mapping[str, Any], built: Any) -> dict[str, Any]:
-    """Describe the parameters, and how they differ from those the net was built from."""
+def encode_build(parameters: Mapping[str, Any], built: Any) -> dict[str, Any]:
+    """Encode the parameters, and how they differ from those the net was built from."""
     said, given = encode_parameters(parameters)
     built_said, built_given = encode_parameters(built.parameters)
     return {
@@ -100,7 +102,7 @@ def describe_parameters(parameters: Mapping[str, Any], built: Any) -> dict[str, 
 
 
 def encode_parameters(parameters: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Put parameters in plain words, and name those that have none."""
+    """Encode parameters, and name those that cannot be encoded."""
     said, given = {}, []
     for name, value in parameters.items():
         if name in LEFT_OUT:
@@ -113,7 +115,7 @@ def encode_parameters(parameters: Mapping[str, Any]) -> tuple[dict[str, Any], li
 
 
 def encode_epoch(epoch: Mapping[str, Any]) -> dict[str, Any]:
-    """Put the numbers of an epoch in plain words; what else callbacks wrote stays behind."""
+    """Encode the numbers of an epoch; what else callbacks recorded is left out."""
     return {
         name: encode(value)
         for name, value in epoch.items()

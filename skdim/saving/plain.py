@@ -19,11 +19,27 @@ from torch import nn
 from skdim import critics, encoders, objectives, priors, views
 from skdim.inputs import Layout
 
-__all__ = ["NotPlainError", "decode", "encode"]
+__all__ = ["NotPlainError", "StoredTensor", "decode", "encode"]
 
 
 class NotPlainError(TypeError):
     """A value has no form in plain words."""
+
+
+@dataclasses.dataclass(frozen=True)
+class StoredTensor:
+    """Reference to a tensor of the same file.
+
+    Parameters
+    ----------
+    name : str
+    order : tuple of int, default=()
+        Its axes from the largest stride to the smallest; none if it is contiguous. Results depend
+        on the order, since vectors of the processor add up other numbers.
+    """
+
+    name: str
+    order: tuple[int, ...] = ()
 
 
 def named_callables() -> dict[str, Any]:
@@ -241,6 +257,11 @@ FORMS: dict[str, Form] = {
     "partial": (partial, encode_partial, decode_partial),
     "objective": (objectives.AbstractObjective, encode_objective, decode_objective),
     "device": (torch.device, str, torch.device),
+    "tensor": (
+        StoredTensor,
+        lambda v: [v.name, *v.order],
+        lambda s: StoredTensor(s[0], tuple(s[1:])),
+    ),
     "path": (PurePath, str, lambda s: type(PurePath())(s)),
     "random_state": (np.random.RandomState, encode_random_state, decode_random_state),
     "float": (type(None), str, decode_float),

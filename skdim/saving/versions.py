@@ -1,8 +1,9 @@
-"""Which versions made a thing, and what is said where others read it."""
+"""Versions of the packages that the numbers of a transformer depend on."""
 
 import warnings
 from collections.abc import Mapping
 
+import numpy as np
 import sklearn
 import torch
 
@@ -10,9 +11,14 @@ from skdim.about import __version__
 
 __all__ = ["VersionWarning", "versions", "warn_of_versions"]
 
+PICKLED = (
+    "Its codes may differ, or it may fail. Fit it again, or use its save() and skdim.load(), whose "
+    "files are read by later versions."
+)
+
 
 class VersionWarning(UserWarning):
-    """A transformer was pickled with other versions than those that now read it."""
+    """A pickle or a checkpoint was written with other versions than those that read it."""
 
 
 def versions() -> dict[str, str]:
@@ -21,25 +27,27 @@ def versions() -> dict[str, str]:
     Returns
     -------
     dict of str to str
-        Of skdim, scikit-learn and torch; without the build of torch ("+cpu"), which changes from
-        machine to machine.
+        Of skdim, scikit-learn, torch and NumPy; without the build of torch ("+cpu"), which differs
+        between machines.
     """
     return {
         "skdim": __version__,
         "scikit-learn": sklearn.__version__,
         "torch": torch.__version__.partition("+")[0],
+        "numpy": np.__version__,
     }
 
 
-def warn_of_versions(name: str, then: Mapping[str, str]) -> None:
-    """Warn where something was pickled with other versions than those that are here.
+def warn_of_versions(name: str, then: Mapping[str, str], consequence: str = PICKLED) -> None:
+    """Warn if something was written with other versions than the present ones.
 
     Parameters
     ----------
     name : str
-        What was pickled.
+        What was written.
     then : mapping of str to str
-        What ``versions`` gave then.
+        What ``versions`` returned when it was written.
+    consequence : str, default=that of a pickle
     """
     differing = [
         f"{package} {then.get(package, 'unknown')} (here: {version})"
@@ -48,9 +56,7 @@ def warn_of_versions(name: str, then: Mapping[str, str]) -> None:
     ]
     if differing:
         warnings.warn(
-            f"This {name} was pickled with {', '.join(differing)}. Its codes may differ, or it may "
-            "fail. Fit it again, or use its save() and skdim.load(), whose files are read by later "
-            "versions.",
+            f"{name} was written with {', '.join(differing)}. {consequence}",
             VersionWarning,
             stacklevel=4,
         )
