@@ -17,7 +17,6 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
 from skdim.saving.versions import versions
@@ -44,7 +43,7 @@ DTYPES = {
     "F64": torch.float64,
     "C64": torch.complex64,
 }
-KNOWN = frozenset(DTYPES.values())
+NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 
 def to_bytes(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> bytes:
@@ -55,7 +54,8 @@ def to_bytes(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> bytes:
     header : mapping
         What JSON can hold, infinity and NaN excluded; ``format`` and ``versions`` are added.
     tensors : mapping of str to Tensor
-        Of the types in ``DTYPES``, on any device; they may share memory.
+        Of the types in ``DTYPES``, on any device. They may share memory, for which safetensors
+        itself has no form.
 
     Raises
     ------
@@ -65,17 +65,29 @@ def to_bytes(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> bytes:
     strange = [
         f"{name} ({tensor.dtype}, {tensor.layout})"
         for name, tensor in tensors.items()
-        if tensor.dtype not in KNOWN or tensor.layout is not torch.strided
+        if tensor.dtype not in NAMES or tensor.layout is not torch.strided
     ]
     if strange:
         raise ValueError(f"Tensors of these types cannot be saved: {', '.join(strange)}.")
-    # Copied, since safetensors takes no tensors that share memory.
-    copies = {
-        name: tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
-        for name, tensor in tensors.items()
-    }
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     text = json.dumps({"format": FORMAT, "versions": versions(), **header}, allow_nan=False)
-    return save(copies, metadata={"skdim": text, "sha256": digest_of(text, copies)})
+    table: dict[str, Any] = {"__metadata__": {"skdim": text, "sha256": digest_of(text, tensors)}}
+    stop = 0
+    # The largest types first, so that all numbers are aligned.
+    ordered = sorted(tensors.items(), key=lambda pair: (-pair[1].element_size(), pair[0]))
+    for name, tensor in ordered:
+        start, stop = stop, stop + tensor.nbytes
+        shape, dtype = list(tensor.shape), NAMES[tensor.dtype]
+        table[name] = {"dtype": dtype, "shape": shape, "data_offsets": [start, stop]}
+    start_text = json.dumps(table).encode()
+    start_text += b" " * (-len(start_text) % 8)
+    length = struct.pack("<Q", len(start_text))
+    return b"".join([length, start_text, *(bytes_of(tensor) for _, tensor in ordered)])
+
+
+def bytes_of(tensor: Tensor) -> memoryview:
+    """Return the memory of a contiguous tensor: NumPy does not have all types of torch."""
+    return tensor.flatten().view(torch.uint8).numpy().data
 
 
 def read_container(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -223,8 +235,7 @@ def digest_of(text: str, tensors: Mapping[str, Tensor]) -> str:
         # With their lengths, so that no two lists of parts have the same bytes.
         digest.update(struct.pack("<Q", len(part.encode())) + part.encode())
     for _, tensor in named:
-        # NumPy does not have all types of torch.
-        digest.update(tensor.flatten().view(torch.uint8).numpy().data)
+        digest.update(bytes_of(tensor))
     return digest.hexdigest()
 
 

@@ -92,7 +92,8 @@ def encode(value: Any) -> Any:
     NotPlainError
         If it is anything else than FORMS, CALLABLES and DATACLASSES hold.
     """
-    if value is None or isinstance(value, bool | int | str):
+    is_finite = type(value) is float and math.isfinite(value)
+    if is_finite or value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, np.bool_ | np.integer):
         return value.item()
@@ -130,7 +131,7 @@ def decode(said: Any) -> Any:
         raise ValueError(f"it holds a value of the unknown kind {shortened(tag)}")
     try:
         return FORMS[tag][2](inner)
-    except (KeyError, TypeError, AttributeError, OverflowError) as error:
+    except (LookupError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError(f"it holds {shortened(said)}, which is no {tag}: {error}") from error
 
 

@@ -52,8 +52,10 @@ def flatten(value: Any) -> tuple[Any, dict[str, Tensor]]:
         while name in tensors:  # Keys may have dots of their own.
             name += "_"
         tensors[name] = leaf
-        axes = () if leaf.is_contiguous() else range(leaf.ndim)
-        return StoredTensor(name, tuple(sorted(axes, key=lambda axis: -leaf.stride(axis))))
+        if leaf.is_contiguous():
+            return StoredTensor(name)
+        strides = leaf.stride()
+        return StoredTensor(name, tuple(sorted(range(leaf.ndim), key=lambda axis: -strides[axis])))
 
     return encode(mapped(value, store)), tensors
 

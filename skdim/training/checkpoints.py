@@ -305,7 +305,7 @@ def plain(value: Any) -> Any:
         return {str(name): plain(part) for name, part in value.items()}
     if isinstance(value, list | tuple):
         return [plain(part) for part in value]
-    if isinstance(value, Tensor):
+    if isinstance(value, float | Tensor):
         return value
     try:
         encode(value)

@@ -19,7 +19,7 @@ from skdim.saving import (
     versions,
     warn_of_versions,
 )
-from skdim.saving.container import KNOWN
+from skdim.saving.container import NAMES
 
 TREE = {
     "state": {0: {"step": torch.tensor(3.0), "sizes": (1, 2)}, 1: {}},
@@ -57,7 +57,7 @@ def test_a_nested_value_comes_back(tmp_path):
     assert_equal(TREE, through_a_file(TREE, tmp_path))
 
 
-@pytest.mark.parametrize("dtype", sorted(KNOWN, key=str), ids=str)
+@pytest.mark.parametrize("dtype", sorted(NAMES, key=str), ids=str)
 @pytest.mark.parametrize("shape", [(), (0,), (3,), (2, 3)])
 def test_tensors_of_every_type_come_back_with_their_bits(dtype, shape, tmp_path):
     bits = torch.arange(16 * math.prod(shape), dtype=torch.uint8) % 2
