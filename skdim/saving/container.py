@@ -111,12 +111,12 @@ def read_container(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[s
     check_start(Path(path))
     try:
         with safe_open(os.fspath(path), framework="pt") as file:
-            text, digest = metadata_of(path, file.metadata())
-            header = read_header(path, text)
+            metadata = file.metadata() or {}
+            header = read_header(path, metadata)
             tensors = {name: read_tensor(path, file, name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise ValueError(f"{path} is damaged, or not a file of skdim: {error}.") from error
-    if digest_of(text, tensors) != digest:
+    if digest_of(metadata["skdim"], tensors) != metadata["sha256"]:
         raise ValueError(
             f"{path} is damaged: its content does not have the SHA-256 that was written with it."
         )
@@ -167,31 +167,21 @@ def check_start(path: Path) -> None:
         )
 
 
-def metadata_of(path: Any, metadata: Mapping[str, str] | None) -> tuple[str, str]:
-    """Return the text of the header, and the digest.
-
-    Raises
-    ------
-    ValueError
-        If another program wrote the file.
-    """
-    if not metadata or "skdim" not in metadata or "sha256" not in metadata:
-        raise ValueError(
-            f"{path} is a safetensors file of another program: it has no header of skdim."
-        )
-    return metadata["skdim"], metadata["sha256"]
-
-
-def read_header(path: Any, text: str) -> dict[str, Any]:
+def read_header(path: Any, metadata: Mapping[str, str]) -> dict[str, Any]:
     """Read the header, and raise for newer formats before anything else is interpreted.
 
     Raises
     ------
     ValueError
-        If it is not a JSON object, or its format is not known.
+        If another program wrote the file, the header is not a JSON object, or its format is not
+        known.
     """
+    if "skdim" not in metadata or "sha256" not in metadata:
+        raise ValueError(
+            f"{path} is a safetensors file of another program: it has no header of skdim."
+        )
     try:
-        read = json.loads(text)
+        read = json.loads(metadata["skdim"])
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is damaged: its header is not valid JSON ({error}).") from error
     header: dict[str, Any] = read if isinstance(read, dict) else {}

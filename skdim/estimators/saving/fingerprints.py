@@ -36,7 +36,7 @@ Met = dict[int, tuple[int, Any]]
 
 def fingerprint(value: Any) -> str:
     """Return a digest of an object and of all that it is made of, of 16 hexadecimal digits."""
-    return sha1_of(reduced(value, {}))[:16]
+    return sha1_of(simplified(value, {}))[:16]
 
 
 def sha1_of(value: Any) -> str:
@@ -92,7 +92,7 @@ def plain_text(value: Any) -> str:
     return repr(value)
 
 
-def reduced(value: Any, met: Met) -> Any:
+def simplified(value: Any, met: Met) -> Any:
     """Reduce an object to texts, lists and arrays, which joblib hashes alike in every process.
 
     joblib hashes pickles, which differ between processes for tensors, and which functions and
@@ -108,13 +108,13 @@ def reduced(value: Any, met: Met) -> Any:
     if isinstance(value, np.ndarray) and not value.dtype.hasobject:
         parts = np.ascontiguousarray(value)
     elif isinstance(value, set | frozenset):
-        parts = sorted(sha1_of(reduced(part, dict(met))) for part in value)
+        parts = sorted(sha1_of(simplified(part, dict(met))) for part in value)
     else:
-        parts = [reduced(part, met) for part in parts_of(value)]
+        parts = [simplified(part, met) for part in contents_of(value)]
     return [type(value).__module__, type(value).__qualname__, parts]
 
 
-def parts_of(value: Any) -> list[Any]:
+def contents_of(value: Any) -> list[Any]:
     """Return what an object is made of.
 
     Of functions, that is the code, the defaults and the closure, but nothing that is called by a
@@ -144,7 +144,7 @@ def parts_of(value: Any) -> list[Any]:
         case tuple() | list() | np.ndarray():
             return list(value)
         case _:
-            return [attributes_of(value)]
+            return [state_of(value)]
 
 
 def closure_of(function: types.FunctionType) -> list[Any]:
@@ -156,18 +156,12 @@ def closure_of(function: types.FunctionType) -> list[Any]:
     return contents
 
 
-def attributes_of(value: Any) -> Any:
-    """Return the attributes of an object, or its ``repr`` where it has none."""
-    attributes = dict(getattr(value, "__dict__", {}))
+def state_of(value: Any) -> Any:
+    """Return the attributes and slots of an object, or its ``repr`` where it has none."""
     if isinstance(value, nn.Module):
-        attributes = {name: part for name, part in attributes.items() if "_hook" not in name}
-    for kind in type(value).__mro__:
-        slots = vars(kind).get("__slots__", ())
-        for name in (slots,) if isinstance(slots, str) else slots:
-            if hasattr(value, name):
-                attributes[name] = getattr(value, name)
+        return {name: part for name, part in vars(value).items() if "_hook" not in name}
     # An address would differ in each process.
-    return attributes or ("" if " at 0x" in repr(value) else repr(value))
+    return object.__getstate__(value) or ("" if " at 0x" in repr(value) else repr(value))
 
 
 def describe_data(rows: Rows, classes: NDArray[Any] | None) -> dict[str, str]:
