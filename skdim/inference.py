@@ -7,7 +7,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from skdim.encoders import Features
-from skdim.inputs import Rows
+from skdim.inputs import Samples
 
 __all__ = ["encode_rows", "layer_of"]
 
@@ -29,7 +29,7 @@ def layer_of(features: Features, layer: str) -> Tensor:
 
 
 @torch.no_grad()
-def encode_rows(module: nn.Module, rows: Rows, layer: str) -> Iterator[Tensor]:
+def encode_rows(module: nn.Module, rows: Samples, layer: str) -> Iterator[Tensor]:
     """Encode samples chunk by chunk.
 
     Matrix products may round differently for different numbers of rows. All chunks have the
@@ -40,7 +40,7 @@ def encode_rows(module: nn.Module, rows: Rows, layer: str) -> Iterator[Tensor]:
     ----------
     module : Module
         Samples to Features, in evaluation mode.
-    rows : Rows
+    rows : Samples
     layer : str
         A name in :data:`~skdim.encoders.LAYERS`.
 

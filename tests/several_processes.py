@@ -25,7 +25,7 @@ from skdim import DeepInfoMaxTransformer
 from skdim.bounds import BOUNDS
 from skdim.critics import DotCritic
 from skdim.encoders import Features
-from skdim.inputs import Layout, Rows, Standardise, Stream, channel_statistics
+from skdim.inputs import ArraySamples, Layout, Standardise, Stream, channel_statistics
 from skdim.objectives import infomax
 from skdim.priors import PRIORS
 from skdim.training import agree_on_seed
@@ -184,7 +184,7 @@ class Noise:
 def train_net(kind, case, view=None):
     """Train a net in float64, and give all that should not depend on the number of processes."""
     n, weights, negatives = CASES[case]
-    rows = Rows(make_table(n), Layout((FEATURES,)))
+    rows = ArraySamples(make_table(n), Layout((FEATURES,)))
     standardise = Standardise(*channel_statistics(rows))
     with torch.random.fork_rng():
         torch.manual_seed(0)

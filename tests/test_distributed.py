@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skdim import DeepInfoMaxTransformer
-from skdim.inputs import Layout, Rows
+from skdim.inputs import ArraySamples, Layout
 from skdim.training.batches import Batches
 from skdim.training.distributed import Shares
 from skdim.training.net import EncoderNet
@@ -55,7 +55,7 @@ def seeded(seed):
 
 def shares_of(n, batch_size, n_processes):
     """Give the batches of one epoch as each process takes them."""
-    rows = Rows(np.arange(n, dtype=np.float32)[:, None], Layout((1,)))
+    rows = ArraySamples(np.arange(n, dtype=np.float32)[:, None], Layout((1,)))
     return [
         list(
             Shares(
@@ -76,7 +76,9 @@ def shares_of(n, batch_size, n_processes):
 @given(n=st.integers(12, 130), batch_size=st.integers(12, 40), n_processes=st.integers(1, 6))
 def test_processes_share_out_each_batch_among_them(n, batch_size, n_processes):
     processes = shares_of(n, batch_size, n_processes)
-    alone = list(Batches(Rows(np.zeros((n, 1)), Layout((1,))), batch_size, seeded(0), shuffle=True))
+    alone = list(
+        Batches(ArraySamples(np.zeros((n, 1)), Layout((1,))), batch_size, seeded(0), shuffle=True)
+    )
 
     # With four samples a process and more, batches are those of one process.
     if batch_size >= 4 * n_processes:
@@ -92,14 +94,14 @@ def test_processes_share_out_each_batch_among_them(n, batch_size, n_processes):
     assert sorted(seen) == list(range(n))
 
 
-class WatchedRows(Rows):
+class WatchedSamples(ArraySamples):
     def read(self, indices, generator):
         self.states.append(generator.get_state().tolist())
         return super().read(indices, generator)
 
 
 def test_what_reading_draws_differs_between_processes_and_epochs():
-    rows = WatchedRows(np.zeros((8, 1), np.float32), Layout((1,)))
+    rows = WatchedSamples(np.zeros((8, 1), np.float32), Layout((1,)))
     rows.states = []
     for rank in range(2):
         shares = Shares(rows, 8, seeded(0), seeded(rank), shuffle=False, rank=rank, n_processes=2)

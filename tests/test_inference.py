@@ -12,7 +12,7 @@ from torch import nn
 
 from skdim.encoders import LAYERS, DCGANEncoder, Features, MLPEncoder
 from skdim.inference import CHUNK, encode_rows, layer_of
-from skdim.inputs import Layout, Rows, Standardise
+from skdim.inputs import ArraySamples, Layout, Standardise
 
 N = 150
 SHAPES = {"mlp": (13,), "dcgan": (2, 9, 8)}
@@ -44,7 +44,7 @@ def module_of(name):
 
 
 def encode(name, table, layer="code"):
-    chunks = list(encode_rows(module_of(name), Rows(table, Layout(SHAPES[name])), layer))
+    chunks = list(encode_rows(module_of(name), ArraySamples(table, Layout(SHAPES[name])), layer))
     return torch.cat(chunks).numpy()
 
 
@@ -82,7 +82,7 @@ def test_features_do_not_depend_on_what_the_neighbours_hold(name):
 @pytest.mark.parametrize("n", [1, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK, N])
 def test_chunks_are_full_but_for_the_last(n):
     table, layout = table_of("mlp")
-    sizes = [len(c) for c in encode_rows(module_of("mlp"), Rows(table[:n], layout), "code")]
+    sizes = [len(c) for c in encode_rows(module_of("mlp"), ArraySamples(table[:n], layout), "code")]
 
     assert sum(sizes) == n
     assert all(size == CHUNK for size in sizes[:-1])
@@ -94,7 +94,7 @@ def test_the_encoder_sees_chunks_of_one_size_only():
     module.register_forward_hook(lambda m, given, out: seen.append(len(given[0])))
     table, layout = table_of("mlp")
     for n in (1, 2, CHUNK, N):
-        list(encode_rows(module, Rows(table[:n], layout), "code"))
+        list(encode_rows(module, ArraySamples(table[:n], layout), "code"))
 
     assert set(seen) == {CHUNK}
 
@@ -102,13 +102,13 @@ def test_the_encoder_sees_chunks_of_one_size_only():
 def test_no_rows_give_no_chunk():
     table, layout = table_of("mlp")
 
-    assert list(encode_rows(module_of("mlp"), Rows(table[:0], layout), "code")) == []
+    assert list(encode_rows(module_of("mlp"), ArraySamples(table[:0], layout), "code")) == []
 
 
 def test_a_part_is_encoded_by_its_own_rows():
     table, layout = table_of("mlp")
     picked = np.array([140, 3, 77])
-    part = Rows(table, layout).part(picked)
+    part = ArraySamples(table, layout).part(picked)
 
     assert np.array_equal(
         torch.cat(list(encode_rows(module_of("mlp"), part, "code"))), alone("mlp", "code")[picked]
@@ -129,7 +129,9 @@ def test_statistics_of_batches_stay_as_they_were(name):
 def test_features_carry_no_gradient():
     table, layout = table_of("mlp")
 
-    assert not next(encode_rows(module_of("mlp"), Rows(table, layout), "code")).requires_grad
+    assert not next(
+        encode_rows(module_of("mlp"), ArraySamples(table, layout), "code")
+    ).requires_grad
 
 
 # ---------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.image import AxesImage
 
-__all__ = ["Tiles", "as_pictures", "check_rows", "find_pyplot", "read_images"]
+__all__ = ["Tiles", "as_pictures", "check_rows", "find_pyplot", "read_pictures"]
 
 
 def find_pyplot(caller: str) -> Any:
@@ -67,7 +67,7 @@ def check_rows(queries: ArrayLike | None, n: int, default: int) -> NDArray[np.in
     return rows.astype(np.intp)
 
 
-def read_images(transformer: Any, X: Any, rows: NDArray[np.intp], caller: str) -> NDArray[Any]:
+def read_pictures(transformer: Any, X: Any, rows: NDArray[np.intp], caller: str) -> NDArray[Any]:
     """Take samples of X as images, in the layout that a transformer was fitted on.
 
     Returns

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from skdim.displays.canvas import Tiles, as_pictures, check_rows, find_pyplot, read_images
+from skdim.displays.canvas import Tiles, as_pictures, check_rows, find_pyplot, read_pictures
 from skdim.objectives import find_local_term, pointwise_information
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ class InformationMapDisplay:
         rows = check_rows(queries, n, N_QUERIES)
         asked = list(dict.fromkeys(rows.tolist()))
         others = np.setdiff1d(np.arange(min(n, n_others + len(asked))), asked)[:n_others]
-        read_images(transformer, X, rows[:1], cls.__name__)
+        read_pictures(transformer, X, rows[:1], cls.__name__)
         samples = transformer.read_samples(X, np.concatenate([asked, others]).astype(np.intp))
         code, local = encode_both(transformer.encoder_, samples)
         places = [asked.index(row) for row in rows.tolist()]

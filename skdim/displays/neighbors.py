@@ -8,7 +8,7 @@ from sklearn.metrics import pairwise_distances
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from skdim.displays.canvas import Tiles, as_pictures, check_rows, find_pyplot, read_images
+from skdim.displays.canvas import Tiles, as_pictures, check_rows, find_pyplot, read_pictures
 from skdim.inputs import find_layout
 
 if TYPE_CHECKING:
@@ -126,10 +126,10 @@ class NeighborsDisplay:
         find_pyplot(cls.__name__)
         check_is_fitted(transformer)
         # Of one image, so that what is no image is refused before all are encoded.
-        read_images(transformer, X, np.arange(1), cls.__name__)
+        read_pictures(transformer, X, np.arange(1), cls.__name__)
         codes = np.asarray(transformer.transform(X))
         rows, distances = find_neighbors(codes, queries, n_neighbors, metric)
-        images = read_images(transformer, X, rows.ravel(), cls.__name__)
+        images = read_pictures(transformer, X, rows.ravel(), cls.__name__)
         images = images.reshape(*rows.shape, *images.shape[1:])
         labels = take_labels(y, rows, len(codes))
         return cls(images, rows, distances, labels=labels, metric=metric).plot(

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from skdim.encoders.features import Features
 
-__all__ = ["Adaptable", "UserEncoder", "check_features", "describe", "takes_signals"]
+__all__ = ["Adaptable", "UserEncoder", "check_features", "describe_output", "takes_signals"]
 
 
 @runtime_checkable
@@ -48,7 +48,7 @@ class UserEncoder(nn.Module):
             local, code = given
             return Features(local, local, code, code)
         raise TypeError(
-            f"The encoder {type(self.module).__name__} gave {describe(given)}. It must give "
+            f"The encoder {type(self.module).__name__} gave {describe_output(given)}. It must give "
             "skdim.encoders.Features, or a pair (local, code) of tensors of shape "
             "(n, channels, *grid) and (n, n_components)."
         )
@@ -73,12 +73,14 @@ def takes_signals(encoder: Any) -> bool:
     return bool(getattr(encoder, "takes_signals", False))
 
 
-def describe(given: Any) -> str:
+def describe_output(given: Any) -> str:
     """Describe the output of a module, for error messages."""
     if isinstance(given, Tensor):
         return f"a tensor of shape {tuple(given.shape)}"
     if isinstance(given, tuple | list):
-        return f"a {type(given).__name__} of {len(given)}: " + ", ".join(map(describe, given))
+        return f"a {type(given).__name__} of {len(given)}: " + ", ".join(
+            map(describe_output, given)
+        )
     return f"an object of type {type(given).__name__}"
 
 

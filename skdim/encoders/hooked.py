@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from skdim.encoders.adapter import describe
+from skdim.encoders.adapter import describe_output
 from skdim.encoders.features import Features
 
 __all__ = ["HookedEncoder"]
@@ -195,6 +195,6 @@ def tensor_of(given: Any, what: str) -> Tensor:
     if isinstance(given, Tensor):
         return given
     raise TypeError(
-        f"{what} gave {describe(given)}. HookedEncoder needs a tensor there: name a layer that "
-        "gives one."
+        f"{what} gave {describe_output(given)}. HookedEncoder needs a tensor there: name "
+        "a layer that gives one."
     )

@@ -44,14 +44,16 @@ class ValidCNNEncoder(Stages):
             )
         channels, height, width = input_shape
         self.to_local = nn.Sequential(
-            nn.Conv2d(channels, 64, 4), nn.ReLU(inplace=True), convolution(64, 128)
+            nn.Conv2d(channels, 64, 4), nn.ReLU(inplace=True), normalised_convolution(64, 128)
         )
-        self.to_conv = nn.Sequential(convolution(128, 256), convolution(256, 512))
+        self.to_conv = nn.Sequential(
+            normalised_convolution(128, 256), normalised_convolution(256, 512)
+        )
         self.to_hidden = nn.Flatten()
         self.to_code = nn.Linear(512 * (height - 12) * (width - 12), n_components)
 
 
-def convolution(channels: int, wider: int) -> nn.Sequential:
+def normalised_convolution(channels: int, wider: int) -> nn.Sequential:
     """Convolve, normalise over the batch, cut off below zero."""
     # In place: what comes before is not needed again, and these maps are large.
     return nn.Sequential(

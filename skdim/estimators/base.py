@@ -28,12 +28,12 @@ from skdim.estimators.fitting import (
 )
 from skdim.estimators.saving.resuming import Run
 from skdim.estimators.state import Built, PersistentMixin, columns_of
-from skdim.estimators.validation import open_source, read_labels
+from skdim.estimators.validation import open_samples, read_labels
 from skdim.inference import layer_of
-from skdim.inputs import Layout, Rows, find_layout
-from skdim.inputs.draws import draw_seed
+from skdim.inputs import Layout, Samples, find_layout
 from skdim.objectives import AbstractObjective
 from skdim.parameters import Rule, check_parameters
+from skdim.random import draw_seed
 from skdim.training import Checkpoints, agree_on_seed
 
 __all__ = ["AbstractLearner"]
@@ -69,6 +69,7 @@ class AbstractLearner(PersistentMixin):
     verbose: int
     checkpoint_dir: str | PathLike[str] | None
     checkpoint_every: int
+    classes_: NDArray[Any]
 
     @abstractmethod
     def _rules(self) -> dict[str, Rule]:
@@ -119,14 +120,12 @@ class AbstractLearner(PersistentMixin):
         """Whether there is a trained encoder."""
         return hasattr(self, "net_")
 
-    def _begin(self, X: ArrayLike, y: Any, written: Run | None = None) -> Rows:
+    def _begin(self, X: ArrayLike, y: Any, written: Run | None = None) -> Samples:
         """Read ``X``, look for checkpoints, and build a net with first weights."""
         forget(self)
         with forgetting(self):
             self._entropy = agree_on_seed(self.device, draw_seed(self.random_state))
-            rows = self._read(X, at_least=2, hold=True, reset=True)
-            if self._get_objective().takes_labels:
-                rows.labels, self.classes_ = read_labels(y, rows, type(self).__name__)
+            rows = self._read(X, y, at_least=2, fit=True, reset=True)
             with rows:
                 if written is not None:
                     epochs = self._count_epochs(len(rows))
@@ -140,12 +139,10 @@ class AbstractLearner(PersistentMixin):
             self._n_features_out = layer_of(sizes, self._layer)[0].numel()
         return rows
 
-    def _go_on(self, X: ArrayLike, y: Any) -> Rows:
+    def _go_on(self, X: ArrayLike, y: Any) -> Samples:
         """Read ``X`` for more training of what there is."""
         self._built.check_unchanged(self)
-        rows = self._read(X, at_least=2, hold=True)
-        if hasattr(self, "classes_"):
-            rows.labels, _ = read_labels(y, rows, type(self).__name__, self.classes_)
+        rows = self._read(X, y, at_least=2, fit=True)
         n_before = self._built.n_samples
         if self._get_objective().keeps_samples and len(rows) != n_before:
             raise ValueError(
@@ -189,7 +186,7 @@ class AbstractLearner(PersistentMixin):
 
     def _plan(
         self,
-        rows: Rows,
+        rows: Samples,
         *,
         going_on: bool,
         one_pass: bool = False,
@@ -225,7 +222,6 @@ class AbstractLearner(PersistentMixin):
                 "precision": self.precision,
                 "compiling": self.compile,
             },
-            foreign=self._built.is_foreign,
             checkpoints=checkpoints,
         )
 
@@ -247,7 +243,7 @@ class AbstractLearner(PersistentMixin):
         owner = self if hasattr(self, name) else self._get_objective()
         return f"{name}={getattr(owner, name)!r}"
 
-    def _train(self, rows: Rows, plan: Plan, *, going_on: bool) -> None:
+    def _train(self, rows: Samples, plan: Plan, *, going_on: bool) -> None:
         """Train, and write down how it went."""
         with nullcontext() if going_on else forgetting(self):
             check_plan(self.net_, rows, plan, self._get_objective().score_hint)
@@ -268,13 +264,11 @@ class AbstractLearner(PersistentMixin):
         self.loss_curve_ = self.history_["loss"]
 
     def _read(
-        self, X: ArrayLike, *, at_least: int = 1, hold: bool = False, reset: bool = False
-    ) -> Rows:
-        """Check ``X`` and lay it out as rows of numbers."""
+        self, X: Any, y: Any = None, *, at_least: int = 1, fit: bool = False, reset: bool = False
+    ) -> Samples:
+        """Check ``X``, and ``y`` where it is used, and return them as samples with labels."""
         device = find_device(self.device) if reset else self.device_
-        source, shape = open_source(
-            self, X, at_least=at_least, reset=reset, pin=device.type == "cuda"
-        )
+        make, shape = open_samples(self, X, at_least=at_least, reset=reset, hold=fit)
         if reset:
             encoder = ENCODERS.get(self.encoder) if isinstance(self.encoder, str) else self.encoder
             self._layout = find_layout(
@@ -283,7 +277,10 @@ class AbstractLearner(PersistentMixin):
             self.image_shape_ = self._layout.shape if self._layout.is_image else None
         elif len(shape) > 2:
             self._layout.check_same(shape[1:])
-        return Rows(source, self._layout, device, hold=hold)
+        labels, known = None, None if reset else getattr(self, "classes_", None)
+        if fit and (self._get_objective().takes_labels if reset else known is not None):
+            labels, self.classes_ = read_labels(y, shape[0], device, type(self).__name__, known)
+        return make(self._layout, device, labels=labels)
 
 
 def is_auto(value: Any) -> bool:

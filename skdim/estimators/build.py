@@ -20,10 +20,10 @@ from skdim.encoders import (
     UserEncoder,
     check_features,
 )
-from skdim.encoders.adapter import describe
-from skdim.inputs import Layout, Rows, Standardise, channel_statistics
-from skdim.inputs.draws import seeded
+from skdim.encoders.adapter import describe_output
+from skdim.inputs import Layout, Samples, Standardise, channel_statistics
 from skdim.objectives import AbstractCriterion, AbstractObjective, Setting
+from skdim.random import seeded
 from skdim.training import EncoderNet, choose_net, find_own_device
 from skdim.views import VIEWS, Identity, Pairs, View, find_pairs
 
@@ -180,7 +180,7 @@ def build_encoder(encoder: EncoderSpec, n_components: int, layout: Layout) -> nn
     return nn.Sequential(standardise, made if is_ours else UserEncoder(made))
 
 
-def adapt_encoder(module: nn.Sequential, rows: Rows) -> None:
+def adapt_encoder(module: nn.Sequential, rows: Samples) -> None:
     """Set the standardisation from the samples, and the encoder where it asks for samples."""
     standardise, encoder = module
     assert isinstance(standardise, Standardise)
@@ -280,7 +280,7 @@ def assemble(
 
 def build_net(
     spec: Spec,
-    rows: Rows,
+    rows: Samples,
     entropy: int,
     device: str | torch.device,
     settings: Mapping[str, Any],
@@ -290,7 +290,7 @@ def build_net(
     Parameters
     ----------
     spec : Spec
-    rows : Rows
+    rows : Samples
         Samples to train on.
     entropy : int
         Seed of the weights.
@@ -320,7 +320,7 @@ def build_net(
     return net, spec, sizes
 
 
-def compared_looks(view: View, rows: Rows) -> Pairs:
+def compared_looks(view: View, rows: Samples) -> Pairs:
     """Return which looks are compared, by trying a view on two samples.
 
     Raises
@@ -336,7 +336,7 @@ def compared_looks(view: View, rows: Rows) -> Pairs:
     ]
     if not shapes or any(shape != x.shape for shape in shapes):
         raise ValueError(
-            f"view={view!r} gave {describe(looks)} for samples of shape {tuple(x.shape)}. It must "
-            "give a tuple of tensors of that shape, one a look."
+            f"view={view!r} gave {describe_output(looks)} for samples of shape {tuple(x.shape)}. "
+            "It must give a tuple of tensors of that shape, one a look."
         )
     return find_pairs(view, len(shapes))

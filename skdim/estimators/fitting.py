@@ -4,7 +4,7 @@ import inspect
 import math
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -13,13 +13,13 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
-from torch import Generator, nn
+from torch import Generator
 
 from skdim.encoders import ENCODERS, LinearEncoder
 from skdim.estimators.build import EncoderSpec
 from skdim.estimators.state import is_same
-from skdim.inputs import Rows
-from skdim.inputs.draws import seeded
+from skdim.inputs import Samples
+from skdim.random import seeded
 from skdim.training import Checkpoints, EarlyStopping, EncoderNet, check_precision
 
 __all__ = [
@@ -78,8 +78,6 @@ class Plan:
         skorch callbacks of the user.
     settings : dict
         Of the net: batch size, learning rate, verbosity.
-    foreign : bool
-        Whether a part is the user's own, which may draw from torch's global generators.
     checkpoints : Checkpoints or None
         What writes the training down.
     """
@@ -92,7 +90,6 @@ class Plan:
     tol: float
     callbacks: list[Any]
     settings: dict[str, Any]
-    foreign: bool
     checkpoints: Checkpoints | None = None
 
 
@@ -120,7 +117,7 @@ def check_optimizer(optimizer: Any) -> None:
         )
 
 
-def check_plan(net: EncoderNet, rows: Rows, plan: Plan, hint: str) -> None:
+def check_plan(net: EncoderNet, rows: Samples, plan: Plan, hint: str) -> None:
     """Raise an error, before anything is changed, for a training that cannot be completed.
 
     ``hint`` says what to do where there is no score.
@@ -147,7 +144,7 @@ def check_plan(net: EncoderNet, rows: Rows, plan: Plan, hint: str) -> None:
         )
 
 
-def run(net: EncoderNet, rows: Rows, plan: Plan, entropy: int) -> int:
+def run(net: EncoderNet, rows: Samples, plan: Plan, entropy: int) -> int:
     """Train a net as planned.
 
     Returns
@@ -159,16 +156,13 @@ def run(net: EncoderNet, rows: Rows, plan: Plan, entropy: int) -> int:
     draws = np.random.default_rng([entropy, done])
     part, held_out = split(rows, plan.held_out, draws)
     stopping = None if plan.patience is None else EarlyStopping(plan.patience, plan.tol)
-    alone = not plan.foreign and not has_dropout(net.module_)
     if plan.checkpoints is not None:
-        n_epochs = max(plan.epochs, 1)
-        plan.checkpoints.watch(stopping, draws_globally=not alone, n_epochs=n_epochs)
+        plan.checkpoints.watch(stopping, n_epochs=max(plan.epochs, 1))
     own = [callback for callback in (stopping, plan.checkpoints) if callback is not None]
     net.plan(plan.schedule, [*plan.callbacks, *own], plan.settings)
     generator = Generator(device=rows.device).manual_seed(int(draws.integers(2**63)))
-    guard = nullcontext() if alone else seeded(entropy + done, rows.device)
     try:
-        with guard:
+        with seeded(entropy + done, rows.device):
             net.train(part, held_out, epochs=plan.epochs, generator=generator, solving=plan.solving)
     except torch.OutOfMemoryError as error:
         raise torch.OutOfMemoryError(
@@ -188,12 +182,9 @@ def run(net: EncoderNet, rows: Rows, plan: Plan, entropy: int) -> int:
     return stopping.best_epoch_ if stopping else len(net.history)
 
 
-def has_dropout(module: nn.Module) -> bool:
-    """Return whether a module draws from torch's global generators when it trains."""
-    return any(isinstance(part, nn.Dropout | nn.Dropout2d) for part in module.modules())
-
-
-def split(rows: Rows, held_out: float, draws: np.random.Generator) -> tuple[Rows, Rows | None]:
+def split(
+    rows: Samples, held_out: float, draws: np.random.Generator
+) -> tuple[Samples, Samples | None]:
     """Draw the samples that are scored only.
 
     Raises

@@ -18,7 +18,7 @@ from skdim.estimators.build import (
     find_device,
     wrap_encoder,
 )
-from skdim.inputs.draws import seeded
+from skdim.random import seeded
 from skdim.training import EncoderNet
 
 __all__ = ["find_device_here", "load_net"]

@@ -88,14 +88,6 @@ class Built:
                 "parameters. Set them back, or begin anew: fit with warm_start=False."
             )
 
-    @property
-    def is_foreign(self) -> bool:
-        """Whether a part is the user's own, which may draw from torch's global generators."""
-        objective = self.parameters.get("objective")
-        own = {} if objective is None else objective.get_params(deep=False)
-        parts = [(self.parameters | own).get(name, "") for name in ("encoder", "critic", "prior")]
-        return not all(isinstance(part, str) for part in parts) or not is_plain(self.parameters)
-
 
 def as_it_is(value: Any) -> Any:
     """Return a parameter; of an objective, which may be changed later, a copy of its own."""

@@ -1,5 +1,6 @@
 """An encoder trained by an objective, as a scikit-learn transformer."""
 
+from contextlib import AbstractContextManager, nullcontext
 from itertools import chain
 from os import PathLike
 from typing import Any, Self
@@ -13,13 +14,14 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from skdim.encoders import LAYERS
+from skdim.encoders import LAYERS, UserEncoder
 from skdim.estimators.base import AbstractLearner
 from skdim.estimators.saving.resuming import Run, check_checkpoints
 from skdim.estimators.validation import COMMON_RULES
 from skdim.inference import encode_rows
 from skdim.objectives import AbstractObjective, InfoMax
 from skdim.parameters import Rule, any_of, instance, none
+from skdim.random import seeded
 
 __all__ = ["EncoderTransformer"]
 
@@ -216,7 +218,7 @@ loss_curve_, device_, classes_, canonical_correlations_, directions_
             The layer named by ``output``, maps flattened. A row depends on its own sample only.
         """
         check_is_fitted(self)
-        with self._read(X) as rows:
+        with self._read(X) as rows, self._guarded():
             chunks = encode_rows(self.encoder_, rows, self._layer)
             first = next(chunks).flatten(1)
             features = np.empty((len(rows), first.shape[1]), np.float32)
@@ -250,7 +252,7 @@ loss_curve_, device_, classes_, canonical_correlations_, directions_
         if output is not None and output not in LAYERS:
             raise ValueError(f"output={output!r} is no layer. Allowed are {', '.join(LAYERS)}.")
         layer = output or self._layer
-        with self._read(X) as rows:
+        with self._read(X) as rows, self._guarded():
             return torch.cat(list(encode_rows(self.encoder_, rows, layer)))
 
     def read_samples(self, X: ArrayLike, rows: ArrayLike | None = None) -> Tensor:
@@ -311,6 +313,11 @@ loss_curve_, device_, classes_, canonical_correlations_, directions_
                 f"measures information. {self._get_objective().score_hint}."
             )
         return score
+
+    def _guarded(self) -> AbstractContextManager[None]:
+        """Keep the global generators from what a user's own encoder draws."""
+        own = any(isinstance(part, UserEncoder) for part in self.encoder_.modules())
+        return seeded(SCORING_SEED, self.device_) if own else nullcontext()
 
     def __sklearn_tags__(self) -> Tags:
         """Return tags: features are float32, and images are accepted."""

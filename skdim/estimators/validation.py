@@ -2,6 +2,8 @@
 
 import math
 import os
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,8 +17,7 @@ from torch.utils.data import Dataset
 
 from skdim.encoders import ENCODERS, LAYERS
 from skdim.estimators.build import OPTIMIZERS
-from skdim.inputs import Rows, Stream, flatten_rows
-from skdim.inputs.sources import StreamSource
+from skdim.inputs import ArraySamples, Samples, Stream, flatten_rows
 from skdim.parameters import (
     any_of,
     boolean,
@@ -33,7 +34,7 @@ from skdim.parameters import (
 from skdim.training import PRECISIONS, SCHEDULES
 from skdim.views import VIEWS
 
-__all__ = ["COMMON_RULES", "open_source", "read_labels"]
+__all__ = ["COMMON_RULES", "open_samples", "read_labels"]
 
 COMMON_RULES = {
     "n_components": integer(1),
@@ -75,9 +76,9 @@ COMMON_RULES = {
 }
 
 
-def open_source(
-    estimator: Any, X: Any, *, at_least: int, reset: bool, pin: bool
-) -> tuple[NDArray[Any] | StreamSource, tuple[int, ...]]:
+def open_samples(
+    estimator: Any, X: Any, *, at_least: int, reset: bool, hold: bool
+) -> tuple[Callable[..., Samples], tuple[int, ...]]:
     """Check X, and keep or compare the number and the names of its features.
 
     Parameters
@@ -89,13 +90,13 @@ def open_source(
         Samples that are needed.
     reset : bool
         Whether features are kept or compared.
-    pin : bool
-        Whether batches of a stream go to an accelerator of CUDA.
+    hold : bool
+        Whether to move an array in memory to the device at once.
 
     Returns
     -------
-    source : ndarray of shape (n, n_features), or StreamSource
-        float32 or uint8.
+    make : callable
+        ``make(layout, device, labels=...)`` gives the samples, float32 or uint8.
     shape : tuple of int
         Shape of X as given.
 
@@ -107,40 +108,44 @@ def open_source(
     if isinstance(X, Dataset):
         X = Stream(X)
     if isinstance(X, Stream):
-        return open_stream(estimator, X, at_least=at_least, reset=reset, pin=pin)
+        return open_stream(estimator, X, at_least=at_least, reset=reset)
     flat, shape = flatten_rows(X)
     # Numbers too large for float32 become infinite, and are refused as such.
     with np.errstate(over="ignore", invalid="ignore"):
         array = validate_data(
             estimator, flat, reset=reset, dtype=[np.float32, np.uint8], ensure_min_samples=at_least
         )
-    return array, shape or array.shape
+    return partial(ArraySamples, array, hold=hold), shape or array.shape
 
 
 def open_stream(
-    estimator: Any, stream: Stream, *, at_least: int, reset: bool, pin: bool
-) -> tuple[StreamSource, tuple[int, ...]]:
+    estimator: Any, stream: Stream, *, at_least: int, reset: bool
+) -> tuple[Callable[..., Samples], tuple[int, ...]]:
     """Check a stream by its length and its first sample; the others are checked when read."""
     name = type(estimator).__name__
     if len(stream) < at_least:
         raise ValueError(
             f"X has {len(stream)} sample(s) while a minimum of {at_least} is required by {name}."
         )
-    source = stream.source(pin=pin)
-    n_features = math.prod(source.shape[1:])
+    make, shape = stream.open()
+    n_features = math.prod(shape[1:])
     if n_features == 0:
         raise ValueError(f"X has 0 feature(s) while a minimum of 1 is required by {name}.")
     # One number, seen as a table: scikit-learn keeps its books and says what is wrong.
-    table = np.broadcast_to(np.float32(0), (len(source), n_features))
+    table = np.broadcast_to(np.float32(0), (shape[0], n_features))
     validate_data(estimator, table, reset=reset, skip_check_array=True)
-    return source, source.shape
+    return make, shape
 
 
 UNLABELLED = -1
 
 
 def read_labels(
-    y: Any, rows: Rows, name: str, classes: NDArray[Any] | None = None
+    y: Any,
+    n: int,
+    device: torch.device,
+    name: str,
+    classes: NDArray[Any] | None = None,
 ) -> tuple[Tensor, NDArray[Any]]:
     """Convert labels to positions in their classes.
 
@@ -148,8 +153,10 @@ def read_labels(
     ----------
     y : array-like of shape (n,)
         Labels of any type; -1 where there is none. Strings beside -1 need dtype object.
-    rows : Rows
-        The n samples.
+    n : int
+        Number of samples.
+    device : torch.device
+        Where the samples are wanted.
     name : str
         What messages call the estimator.
     classes : ndarray or None, default=None
@@ -158,7 +165,7 @@ def read_labels(
     Returns
     -------
     labels : Tensor of shape (n,)
-        Positions in the classes, -1 where there is no label; on the device of the rows.
+        Positions in the classes, -1 where there is no label; on the device.
     classes : ndarray of shape (n_classes,)
         In order.
 
@@ -174,9 +181,9 @@ def read_labels(
             "it learns from labels too: one for each row of X, -1 where there is none."
         )
     given = column_or_1d(y)
-    if len(given) != len(rows):
+    if len(given) != n:
         raise ValueError(
-            f"y has {len(given)} labels, but X has {len(rows)} samples. Each row needs one, "
+            f"y has {len(given)} labels, but X has {n} samples. Each row needs one, "
             "-1 where there is none."
         )
     known = find_labelled(given)
@@ -198,7 +205,7 @@ def read_labels(
     numbers = np.full(len(given), UNLABELLED)
     if known.any():
         numbers[known] = np.searchsorted(classes, values)
-    return torch.as_tensor(numbers, device=rows.device), classes
+    return torch.as_tensor(numbers, device=device), classes
 
 
 def find_labelled(given: NDArray[Any]) -> NDArray[np.bool_]:

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Generator, Tensor, nn
 
-from skdim.inputs.draws import SEEDING, drawing
+from skdim.random import SEEDING, drawing
 
 __all__ = [
     "Curve",

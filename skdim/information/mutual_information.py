@@ -25,8 +25,8 @@ from skdim.information.fitting import (
     make_folds,
 )
 from skdim.information.networks import CRITICS, CopulaCritic, MakeCritic, critic_inputs
-from skdim.inputs.draws import draw_seed
 from skdim.pairs import bound_of_pairs, pair_blocks
+from skdim.random import draw_seed
 
 __all__ = ["mutual_information"]
 

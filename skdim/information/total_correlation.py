@@ -20,7 +20,7 @@ from skdim.information.fitting import (
     make_folds,
 )
 from skdim.information.networks import AutoregressiveMixture, density_inputs
-from skdim.inputs.draws import draw_seed
+from skdim.random import draw_seed
 
 __all__ = ["total_correlation"]
 

@@ -1,17 +1,19 @@
-"""Arrays, images, tables and streams as rows of numbers, and rows as what an encoder sees."""
+"""Arrays, images, tables and streams as samples, and samples as what an encoder is given."""
 
 from skdim.inputs.images import ImageFolder
 from skdim.inputs.layout import Layout, find_layout, flatten_rows
-from skdim.inputs.rows import Rows
+from skdim.inputs.samples import ArraySamples, Samples
 from skdim.inputs.standardise import Standardise, channel_statistics
-from skdim.inputs.streams import Stream
+from skdim.inputs.streams import Stream, StreamSamples
 
 __all__ = [
+    "ArraySamples",
     "ImageFolder",
     "Layout",
-    "Rows",
+    "Samples",
     "Standardise",
     "Stream",
+    "StreamSamples",
     "channel_statistics",
     "find_layout",
     "flatten_rows",

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Generator, Tensor, nn
 
-from skdim.inputs.rows import Rows
+from skdim.inputs.samples import Samples
 
 __all__ = ["Standardise", "channel_statistics"]
 
@@ -57,7 +57,7 @@ class Standardise(nn.Module):
         return (x.to(self.mean.dtype) - self.mean) / self.scale
 
 
-def channel_statistics(rows: Rows) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def channel_statistics(samples: Samples) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean and standard deviation of each channel of images, or column of a table.
 
     One pass over blocks of samples in float64, whose moments are merged (Chan, Golub and LeVeque
@@ -66,7 +66,7 @@ def channel_statistics(rows: Rows) -> tuple[NDArray[np.float64], NDArray[np.floa
 
     Parameters
     ----------
-    rows : Rows
+    samples : Samples
         Read block by block, on the CPU: not every device knows float64.
 
     Returns
@@ -74,8 +74,8 @@ def channel_statistics(rows: Rows) -> tuple[NDArray[np.float64], NDArray[np.floa
     mean, scale : ndarray of shape (channels,)
         The scale of a constant channel is 0.
     """
-    size = max(1, min(NUMBERS_AT_ONCE // rows.layout.n_features, SAMPLES_AT_ONCE))
-    on_cpu = rows.on_cpu()
+    size = max(1, min(NUMBERS_AT_ONCE // samples.layout.n_features, SAMPLES_AT_ONCE))
+    on_cpu = samples.on_cpu()
     moments, shift = None, np.zeros(())
     with closing(on_cpu.read(on_cpu.chunks(size), Generator().manual_seed(0))) as batches:
         for batch in batches:

@@ -1,23 +1,32 @@
-"""Data that are read while they are needed, and the settings of reading them."""
+"""Samples that are read while they are needed, and the settings of reading them."""
 
+import hashlib
 import multiprocessing
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Generator as Reading
+from functools import partial
 from numbers import Integral
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
-from torch import Tensor
-from torch.utils.data import Dataset, IterableDataset
+import torch
+from numpy.typing import NDArray
+from torch import Generator, Tensor
+from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from skdim.inputs.draws import SEEDING, drawing
-from skdim.inputs.readers import ArrayReader, ItemReader
-from skdim.inputs.sources import SEED, StreamSource
+from skdim.inputs.items import SEED, AbstractBatches, ArrayBatches, Failure, ItemBatches, ReadTask
+from skdim.inputs.layout import Layout
+from skdim.inputs.samples import Samples, numbers_on_cpu
+from skdim.random import SEEDING, drawing
 
-__all__ = ["Stream"]
+__all__ = ["Stream", "StreamSamples"]
+
+# What is read at once in this process; of more than that, workers read such parts.
+FEW = 64
 
 
 class Stream:
-    """Samples that are read while they are needed, by worker processes if so wished.
+    """Samples that are read while they are needed, by worker processes if asked for.
 
     It is taken as ``X`` by all methods of the transformer. Not more than some batches of it are
     in memory at any time.
@@ -88,25 +97,244 @@ class Stream:
         """Count the samples."""
         return len(self.data)
 
-    def source(self, *, pin: bool = False) -> StreamSource:
-        """Open the data for reading: this looks at the first sample.
+    def open(self) -> tuple[Callable[..., "StreamSamples"], tuple[int, ...]]:
+        """Read the first sample, which says what all others are.
 
-        Parameters
-        ----------
-        pin : bool, default=False
-            Whether batches go to an accelerator of CUDA.
+        Returns
+        -------
+        make : callable
+            ``make(layout, device, labels=...)`` gives a :class:`StreamSamples`.
+        shape : tuple of int
+            Shape of all samples together.
 
         Raises
         ------
         ValueError, TypeError
-            If the first item is no sample.
+            If the first item is not a sample.
         """
         data = self.data.detach().cpu().numpy() if isinstance(self.data, Tensor) else self.data
         with SEEDING, drawing(SEED):
-            reader = ArrayReader(data) if isinstance(data, np.ndarray) else ItemReader(data)
-        return StreamSource(
-            reader, self.n_workers, ahead=self.ahead, start_method=self.start_method, pin=pin
+            opened = ArrayBatches(data) if isinstance(data, np.ndarray) else ItemBatches(data)
+        make = partial(
+            StreamSamples,
+            opened,
+            n_workers=self.n_workers,
+            ahead=self.ahead,
+            start_method=self.start_method,
         )
+        return make, (len(opened), *opened.shape)
+
+
+class StreamSamples(Samples):
+    """Samples that are read while they are needed, by workers or in this process.
+
+    What a user's data set draws from the global generators is the same for any number of workers:
+    they are seeded for each batch, and in this process restored after it.
+
+    Parameters
+    ----------
+    data : AbstractBatches
+    layout, device, labels
+        See :class:`Samples`.
+    n_workers : int, default=0
+        0 reads in this process.
+    ahead : int, default=2
+        Batches that each worker has ready at most.
+    start_method : str or None, default=None
+        How processes are started; None is the way of Python's ``multiprocessing``.
+    """
+
+    def __init__(
+        self,
+        data: AbstractBatches,
+        layout: Layout,
+        device: torch.device | None = None,
+        *,
+        labels: Tensor | None = None,
+        n_workers: int = 0,
+        ahead: int = 2,
+        start_method: str | None = None,
+    ) -> None:
+        super().__init__(len(data), layout, device, labels)
+        self.data = data
+        pin = self.device.type == "cuda"
+        make = partial(BatchLoader, data, n_workers, ahead, start_method, pin)
+        # Shared by all parts.
+        self.workers = Workers(make) if n_workers else None
+
+    def __getitem__(self, numbers: Tensor) -> Tensor:
+        """Read a few samples here, many as ``read`` does; see :class:`Samples`."""
+        if len(numbers) <= FEW:
+            return self.place(self.data.read(numbers.cpu().numpy()))
+        parts = numbers.tensor_split(-(-len(numbers) // FEW))
+        return torch.cat(list(self.read(parts, Generator().manual_seed(SEED))))
+
+    def read(self, batches: Sequence[Tensor], generator: Generator) -> Reading[Tensor, None, None]:
+        """Read batches; see :class:`Samples`."""
+        numbers = numbers_on_cpu(batches)
+        tasks = list(zip(numbers, seeds_of(generator, numbers), strict=True))
+        read = self.workers.read(tasks) if self.workers else (self.data.read(*t) for t in tasks)
+        for batch in read:
+            yield self.place(batch)
+
+    def __enter__(self) -> Self:
+        """Keep workers from now on."""
+        if self.workers:
+            self.workers.entered += 1
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """End all workers, also those of readings that an error has left unfinished."""
+        if self.workers:
+            self.workers.entered -= 1
+            if not self.workers.entered:
+                self.workers.stop()
+
+
+class BatchLoader(DataLoader["Tensor | Failure"]):
+    """Worker processes that read batches ahead, until ``stop`` is called.
+
+    Parameters
+    ----------
+    data : AbstractBatches
+        Sent to each process.
+    n_workers, ahead, start_method
+        See :class:`StreamSamples`.
+    pin : bool
+        Whether batches are wanted in pinned memory, from which an accelerator copies by itself.
+    """
+
+    def __init__(
+        self,
+        data: AbstractBatches,
+        n_workers: int,
+        ahead: int,
+        start_method: str | None,
+        pin: bool,
+    ) -> None:
+        # The sampler: no batching and no collating of torch's, an item is a batch.
+        self.tasks: list[ReadTask] = []
+        super().__init__(
+            data,
+            sampler=self.tasks,
+            batch_size=None,
+            num_workers=n_workers,
+            prefetch_factor=ahead,
+            multiprocessing_context=start_method,
+            pin_memory=pin,
+            persistent_workers=True,
+            # Without one of its own, the loader would draw from torch's global generator. What it
+            # draws seeds nothing: each task brings its seed.
+            generator=Generator().manual_seed(0),
+        )
+        self.loading: Any = None
+
+    def read(self, tasks: Sequence[ReadTask]) -> Iterator[Tensor]:
+        """Read batch after batch, in the order of the tasks.
+
+        Raises
+        ------
+        Exception
+            What reading raised in the worker, with its own type and text; a note says where.
+        RuntimeError
+            If a worker has died.
+        """
+        self.tasks[:] = tasks
+        try:
+            # A process forked while another thread draws would inherit NumPy's lock as it is: held.
+            with SEEDING:
+                self.loading = iter(self)
+        except Exception as error:
+            error.add_note(
+                f"This happened while {self.num_workers} worker processes were started and X was "
+                "sent to them. With n_workers=0, X is read in this process."
+            )
+            raise
+        while (batch := self.next_batch()) is not None:
+            if isinstance(batch, Failure):
+                raise batch.error
+            yield batch
+
+    def next_batch(self) -> Any:
+        """Wait for the next batch; None after the last one."""
+        try:
+            return next(self.loading, None)
+        except Exception as error:  # what a dead worker leads to is a matter of the moment
+            raise RuntimeError(
+                f"Reading X by {self.num_workers} worker processes failed: "
+                f"{str(error) or type(error).__name__}. If one of them was killed for lack of "
+                "memory, a smaller n_workers helps; n_workers=0 reads in this process."
+            ) from error
+
+    def stop(self) -> None:
+        """End the processes, whatever they are at, and wait for that."""
+        if self.loading is not None:
+            # Garbage collection would do so too, but the traceback of an error keeps the loader
+            # alive. torch has no public name for it.
+            self.loading._shutdown_workers()  # noqa: SLF001
+            self.loading = None
+
+
+class Workers:
+    """The loaders of a stream and of its parts, kept from one reading to the next while entered.
+
+    Parameters
+    ----------
+    make : callable
+        Returns a new :class:`BatchLoader`.
+    """
+
+    def __init__(self, make: Callable[[], BatchLoader]) -> None:
+        self.make = make
+        self.entered = 0
+        self.busy: list[BatchLoader] = []
+        self.idle: list[BatchLoader] = []
+
+    def read(self, tasks: Sequence[ReadTask]) -> Iterator[Tensor]:
+        """Read batch after batch, in the order of the tasks."""
+        # A reading in the middle of another one has a loader of its own.
+        loader = self.idle.pop() if self.idle else self.make()
+        self.busy.append(loader)
+        done = False
+        try:
+            yield from loader.read(tasks)
+            done = True
+        finally:
+            if loader in self.busy:
+                self.busy.remove(loader)
+            if done and self.entered:
+                self.idle.append(loader)
+            else:
+                loader.stop()
+
+    def stop(self) -> None:
+        """End all worker processes."""
+        for loaders in (self.busy, self.idle):
+            while loaders:
+                loaders.pop().stop()
+
+
+def seeds_of(generator: Generator, batches: Sequence[NDArray[np.intp]]) -> list[int]:
+    """Derive a seed for each batch from the state of a generator, which stays as it is.
+
+    So the training draws the same whether its samples are read from memory or by workers. The
+    numbers of the samples count too: processes that share an epoch, and its generator, each draw
+    their own.
+
+    Parameters
+    ----------
+    generator : Generator
+    batches : sequence of ndarray of shape (b,)
+        Numbers of the samples of each batch.
+
+    Returns
+    -------
+    list of int
+        Below 2**63.
+    """
+    state = hashlib.blake2b(generator.get_state().numpy().tobytes()).digest()
+    digests = (hashlib.blake2b(state + part.tobytes(), digest_size=8).digest() for part in batches)
+    return [int.from_bytes(digest, "little") >> 1 for digest in digests]
 
 
 def check_data(data: Any) -> None:

@@ -19,9 +19,9 @@ from torch.nn.parallel import DistributedDataParallel
 
 from skdim.encoders import LAYERS
 from skdim.inference import encode_rows
-from skdim.inputs import Layout, Rows, flatten_rows
-from skdim.inputs.draws import drawing, seeded
+from skdim.inputs import ArraySamples, Layout, Samples, flatten_rows
 from skdim.metrics.arrays import check_lengths, encode_labels, hold_out
+from skdim.random import drawing, seeded
 from skdim.training import EncoderNet
 
 __all__ = ["OnlineProbe"]
@@ -93,7 +93,7 @@ class OnlineProbe(Callback):
         self.name = name
         self.random_state = random_state
 
-    def on_train_begin(self, net: EncoderNet, X: Rows, **kwargs: Any) -> None:
+    def on_train_begin(self, net: EncoderNet, X: Samples, **kwargs: Any) -> None:
         """Check the parameters, and convert the samples as the training does."""
         self.check()
         classes = np.unique(column_or_1d(self.y))
@@ -157,7 +157,7 @@ class OnlineProbe(Callback):
             check_lengths(X_test=self.X_test, y_test=self.y_test)
 
 
-def read_rows(X: ArrayLike, name: str, layout: Layout, device: torch.device) -> Rows:
+def read_rows(X: ArrayLike, name: str, layout: Layout, device: torch.device) -> Samples:
     """Convert samples to rows in a layout; raise a ValueError if they have another shape."""
     flat, shape = flatten_rows(X)
     if shape is not None:
@@ -168,10 +168,10 @@ def read_rows(X: ArrayLike, name: str, layout: Layout, device: torch.device) -> 
             f"{name} of OnlineProbe has {array.shape[1]} features, but the transformer is trained "
             f"on {layout.n_features}. Pass samples of that shape."
         )
-    return Rows(array, layout, device)
+    return ArraySamples(array, layout, device)
 
 
-def read_layer(module: nn.Module, rows: Rows, layer: str) -> NDArray[np.float32]:
+def read_layer(module: nn.Module, rows: Samples, layer: str) -> NDArray[np.float32]:
     """Compute features as an array of shape (n, d)."""
     features = torch.cat(list(encode_rows(module, rows, layer))).flatten(1)
     array: NDArray[np.float32] = features.float().cpu().numpy()

@@ -20,7 +20,6 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 from sklearn.utils import column_or_1d
 
-from skdim.inputs.draws import draw_seed, seeded
 from skdim.metrics.arrays import (
     check_layers,
     check_lengths,
@@ -30,6 +29,7 @@ from skdim.metrics.arrays import (
     resolve_device,
 )
 from skdim.metrics.probe_networks import NETWORKS, NetworkProbe
+from skdim.random import draw_seed, seeded
 
 __all__ = ["PROBES", "probe_scores"]
 

@@ -15,10 +15,10 @@ from torch.nn import functional as F
 from torch.optim.swa_utils import update_bn
 
 from skdim.decoders import make_decoder
-from skdim.inputs import Rows, find_layout, flatten_rows
-from skdim.inputs.draws import draw_seed, seeded
+from skdim.inputs import ArraySamples, Samples, find_layout, flatten_rows
 from skdim.metrics.arrays import check_layers, frozen_features, resolve_device
 from skdim.metrics.similarity import find_scales, multi_scale_similarity
+from skdim.random import draw_seed, seeded
 from skdim.training import SCHEDULES
 
 __all__ = ["reconstruction_quality"]
@@ -113,7 +113,7 @@ def read_image_rows(
     image_shape: tuple[int, ...] | None,
     channel_axis: int | None,
     device: torch.device,
-) -> Rows:
+) -> Samples:
     """Convert images to rows, as transformers do.
 
     Raises
@@ -130,10 +130,10 @@ def read_image_rows(
             "array of shape (n, H, W), (n, C, H, W) or (n, H, W, C), or image_shape."
         )
     find_scales(*layout.shape[1:])
-    return Rows(array, layout, device)
+    return ArraySamples(array, layout, device)
 
 
-def find_range(given: tuple[float, float] | None, rows: Rows) -> tuple[float, float]:
+def find_range(given: tuple[float, float] | None, rows: Samples) -> tuple[float, float]:
     """Return the lowest and the highest possible value of a pixel.
 
     Raises
@@ -178,7 +178,7 @@ class Residuals:
     scale: float
 
     @classmethod
-    def of(cls, rows: Rows) -> Self:
+    def of(cls, rows: Samples) -> Self:
         """Compute the mean and the scale of images, on the CPU: some devices lack float64."""
         on_cpu = rows.on_cpu()
         parts, n = on_cpu.chunks(CHUNK), len(rows)
@@ -199,7 +199,7 @@ class Residuals:
 def train_decoder(
     decoder: nn.Module,
     codes: Tensor,
-    rows: Rows,
+    rows: Samples,
     residuals: Residuals,
     max_epochs: int,
     seed: int,

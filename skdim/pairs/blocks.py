@@ -11,7 +11,7 @@ from torch.autograd.function import once_differentiable
 from skdim.pairs.choice import AbstractChoice, consecutive
 from skdim.pairs.scoring import Join, score_block
 
-__all__ = ["BlockwiseBound", "Task", "statistics_of", "with_gradient"]
+__all__ = ["BlockTask", "BlockwiseBound", "statistics_of", "with_gradient"]
 
 
 class BlockwiseBound(Protocol):
@@ -31,7 +31,7 @@ class BlockwiseBound(Protocol):
 
 
 @dataclass(frozen=True)
-class Task:
+class BlockTask:
     """What is to be computed, block by block.
 
     Parameters
@@ -55,7 +55,7 @@ class Task:
         return self.bound.anchors(*score_block(self.join, code, met, block))
 
 
-def statistics_of(task: Task, code: Tensor, local: Tensor) -> tuple[Tensor, Tensor]:
+def statistics_of(task: BlockTask, code: Tensor, local: Tensor) -> tuple[Tensor, Tensor]:
     """Return the statistics of all anchors, in blocks, without a gradient."""
     statistics = []
     with torch.no_grad():
@@ -66,7 +66,7 @@ def statistics_of(task: Task, code: Tensor, local: Tensor) -> tuple[Tensor, Tens
     return torch.cat(gains), torch.cat(costs)
 
 
-def with_gradient(task: Task, code: Tensor, local: Tensor) -> Tensor:
+def with_gradient(task: BlockTask, code: Tensor, local: Tensor) -> Tensor:
     """Return the bound in blocks, ready for backward."""
     weights = leaves_behind(task.join, code, local)
     bound: Tensor = InBlocks.apply(task, code, local, *weights)  # type: ignore[no-untyped-call]
@@ -99,7 +99,7 @@ class InBlocks(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, task: Task, code: Tensor, local: Tensor, *weights: Tensor) -> Tensor:
+    def forward(ctx: Any, task: BlockTask, code: Tensor, local: Tensor, *weights: Tensor) -> Tensor:
         """Return the bound, and keep its gradient in code, local and weights."""
         shares = shares_of(task, code, local)
         # Many blocks add to one gradient: in at least single precision.
@@ -133,7 +133,7 @@ class InBlocks(torch.autograd.Function):
         return (None, *(upstream * kept for kept in ctx.saved_tensors))
 
 
-def shares_of(task: Task, code: Tensor, local: Tensor) -> tuple[Tensor, ...]:
+def shares_of(task: BlockTask, code: Tensor, local: Tensor) -> tuple[Tensor, ...]:
     """Return the total's gradient in the two statistics of every anchor."""
     if task.bound.additive:
         dtype = torch.promote_types(code.dtype, torch.float32)

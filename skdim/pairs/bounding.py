@@ -3,7 +3,7 @@
 import torch
 from torch import Generator, Tensor
 
-from skdim.pairs.blocks import BlockwiseBound, Task, statistics_of, with_gradient
+from skdim.pairs.blocks import BlockTask, BlockwiseBound, statistics_of, with_gradient
 from skdim.pairs.choice import AbstractChoice, choose_negatives
 from skdim.pairs.scoring import Join, score_block
 
@@ -79,7 +79,7 @@ def bound_of_pairs(
         whole = slice(0, n)
         scores = score_block(join, code, choice.take(local, whole), whole)
         return bound.total(*bound.anchors(*scores))
-    task = Task(bound, join, choice, block_samples)
+    task = BlockTask(bound, join, choice, block_samples)
     if torch.is_grad_enabled():
         # A compiler can make nothing of the blocks. It is asked now and not when this file is
         # read, since asking imports it, which takes as long as importing torch.

@@ -7,7 +7,7 @@ from skdim.presets.pieces import penalised_prior
 __all__ = ["dim_global", "dim_local", "dim_local_global"]
 
 
-def common() -> dict[str, Any]:
+def paper_settings() -> dict[str, Any]:
     """Return what all trainings of the paper share."""
     return {
         "n_components": 64,
@@ -62,7 +62,7 @@ def dim_local(bound: str = "infonce") -> dict[str, Any]:
     >>> DeepInfoMaxTransformer(**settings, random_state=0).prior_weight
     0.1
     """
-    return common() | {
+    return paper_settings() | {
         "global_weight": 0.0,
         "local_weight": 1.0,
         "prior_weight": 0.1,
@@ -96,7 +96,7 @@ def dim_global(bound: str = "jsd") -> dict[str, Any]:
     Hjelm et al. (2019), section 4.1, Table 1, and the appendix's table of the global critic.
     arXiv:1808.06670.
     """
-    return common() | {
+    return paper_settings() | {
         "global_weight": 1.0,
         "local_weight": 0.0,
         "prior_weight": 1.0,
@@ -124,7 +124,7 @@ def dim_local_global(bound: str = "jsd") -> dict[str, Any]:
     ----------
     Hjelm et al. (2019), Table 3. arXiv:1808.06670.
     """
-    return common() | {
+    return paper_settings() | {
         "global_weight": 0.5,
         "local_weight": 0.1,
         "prior_weight": 0.1,

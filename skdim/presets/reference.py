@@ -5,7 +5,7 @@ from typing import Any
 __all__ = ["reference_cifar10", "reference_stl10"]
 
 
-def common() -> dict[str, Any]:
+def reference_settings() -> dict[str, Any]:
     """Return what both commands share: the local term alone, and the defaults of the code."""
     return {
         "n_components": 64,
@@ -46,7 +46,7 @@ def reference_cifar10() -> dict[str, Any]:
     >>> reference_cifar10()["max_epochs"]
     1000
     """
-    return common() | {
+    return reference_settings() | {
         "encoder": "dcgan",
         "bound": "jsd",
         "critic": "encode_and_dot",
@@ -76,7 +76,7 @@ def reference_stl10() -> dict[str, Any]:
     ----------
     R. D. Hjelm, rdevon/DIM (2019), README and ``cortex_DIM/configs/convnets.py``.
     """
-    return common() | {
+    return reference_settings() | {
         "encoder": "folded_alexnet_multi",
         "bound": "infonce",
         "critic": "encode_and_dot",

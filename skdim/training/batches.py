@@ -8,7 +8,7 @@ from contextlib import closing
 import torch
 from torch import Generator, Tensor
 
-from skdim.inputs import Rows
+from skdim.inputs import Samples
 from skdim.objectives import Batch
 
 __all__ = ["Batches", "mean_of"]
@@ -23,7 +23,7 @@ class Batches:
 
     Parameters
     ----------
-    rows : Rows
+    rows : Samples
     batch_size : int
     generator : Generator
         Of the batches' random draws.
@@ -31,7 +31,9 @@ class Batches:
         Whether the order is drawn anew at each iteration.
     """
 
-    def __init__(self, rows: Rows, batch_size: int, generator: Generator, *, shuffle: bool) -> None:
+    def __init__(
+        self, rows: Samples, batch_size: int, generator: Generator, *, shuffle: bool
+    ) -> None:
         self.rows = rows
         self.generator = generator
         self.shuffle = shuffle

@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-import torch
 from skorch import NeuralNet
 from skorch.callbacks import Callback
 from torch import Generator, Tensor
 
+from skdim.random import pack_states, unpack_states
 from skdim.saving import (
     NotPlainError,
     encode,
@@ -170,20 +170,17 @@ class Checkpoints(Callback):
         self.run = run
         self.found = found
 
-    def watch(self, stopping: EarlyStopping | None, *, draws_globally: bool, n_epochs: int) -> None:
+    def watch(self, stopping: EarlyStopping | None, *, n_epochs: int) -> None:
         """Set what else belongs to the state of the training.
 
         Parameters
         ----------
         stopping : EarlyStopping or None
-        draws_globally : bool
-            Whether the training draws from torch's global generators.
         n_epochs : int
             Epochs of the training, the closed form included.
         """
         self.n_epochs = n_epochs
         self.stopping = stopping
-        self.draws_globally = draws_globally
 
     def on_train_begin(self, net: NeuralNet, X: Any = None, **kwargs: Any) -> None:
         """Take up the training where the checkpoint left it."""
@@ -224,7 +221,8 @@ class Checkpoints(Callback):
         try:
             net.check_encoder(self.rows)
         finally:
-            self.set_global(state["generators"])  # A module may draw in evaluation mode too.
+            # A module may draw in evaluation mode too.
+            unpack_states(state["generators"], self.generator.device)
         try:
             content = pack_checkpoint(state)
         except (NotPlainError, ValueError) as error:
@@ -254,12 +252,8 @@ class Checkpoints(Callback):
     def take_generators(self) -> dict[str, Any]:
         """Return the states of all generators that the training draws from."""
         device = self.generator.device
-        states: dict[str, Any] = {"device": device.type, "own": self.generator.get_state()}
-        if self.draws_globally:
-            states["torch"] = torch.get_rng_state()
-            if device.type == "cuda":
-                states["cuda"] = torch.cuda.get_rng_state(device)
-        return states
+        own = {"device": device.type, "own": self.generator.get_state()}
+        return own | pack_states(device)
 
     def restore(self, net: NeuralNet, state: dict[str, Any]) -> None:
         """Set the training to where a checkpoint left it.
@@ -289,14 +283,7 @@ class Checkpoints(Callback):
         """Set all generators; those of another kind of device are left as they are."""
         if states["device"] == self.generator.device.type:
             self.generator.set_state(states["own"])
-            self.set_global(states)
-
-    def set_global(self, states: dict[str, Any]) -> None:
-        """Set torch's global generators, if the training draws from them."""
-        if self.draws_globally:
-            torch.set_rng_state(states["torch"])
-            if self.generator.device.type == "cuda":
-                torch.cuda.set_rng_state(states["cuda"], self.generator.device)
+            unpack_states(states, self.generator.device)
 
 
 def plain(value: Any) -> Any:

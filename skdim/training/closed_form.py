@@ -10,7 +10,7 @@ from torch import Generator, Tensor, nn
 
 from skdim.closed_form import Sums, rotation, scale_of, solve
 from skdim.encoders import Basis, LinearEncoder
-from skdim.inputs import Rows
+from skdim.inputs import Samples
 from skdim.objectives import AbstractCriterion, GaussianInformation, Information
 from skdim.views import find_pairs
 
@@ -105,7 +105,7 @@ def all_looks(view: Any, x: Tensor, generator: Generator) -> tuple[list[Tensor],
 def sum_looks(
     module: nn.Sequential,
     view: Any,
-    rows: Rows,
+    rows: Samples,
     generator: Generator,
     basis: Basis,
     names: Collection[str],
@@ -117,7 +117,7 @@ def sum_looks(
     module : Sequential
         Standardisation and a :class:`~skdim.encoders.LinearEncoder`, in evaluation mode.
     view : View
-    rows : Rows
+    rows : Samples
     generator : Generator
         Of the view.
     basis : Basis
@@ -144,7 +144,7 @@ def sum_looks(
 
 
 @torch.no_grad()
-def find_basis(module: nn.Sequential, rows: Rows, generator: Generator) -> Basis:
+def find_basis(module: nn.Sequential, rows: Samples, generator: Generator) -> Basis:
     """Standardise features and find coordinates for them, from some of the samples."""
     standardise, encoder = parts_of(module)
     some = rows.evenly_spaced(BASIS_ROWS)

@@ -14,8 +14,7 @@ from torch import Generator, Tensor
 
 from skdim.closed_form import Sums
 from skdim.encoders import LAYERS, Basis, Features
-from skdim.inputs import Rows
-from skdim.inputs.sources import ArraySource
+from skdim.inputs import ArraySamples, Samples
 from skdim.objectives import Batch
 from skdim.training.batches import Batches
 from skdim.training.closed_form import Solution
@@ -48,7 +47,7 @@ class Shares(Batches):
 
     Parameters
     ----------
-    rows : Rows
+    rows : Samples
         The same on all processes.
     batch_size : int
         Most samples in a whole batch.
@@ -69,7 +68,7 @@ class Shares(Batches):
 
     def __init__(
         self,
-        rows: Rows,
+        rows: Samples,
         batch_size: int,
         generator: Generator,
         own_generator: Generator,
@@ -142,8 +141,8 @@ class AcceleratedNet(AccelerateMixin, EncoderNet):
 
     def train(
         self,
-        rows: Rows,
-        held_out: Rows | None,
+        rows: Samples,
+        held_out: Samples | None,
         *,
         epochs: int,
         generator: Generator,
@@ -175,7 +174,7 @@ class AcceleratedNet(AccelerateMixin, EncoderNet):
             self.accelerator = None
             del self.own_generator
 
-    def get_iterator(self, dataset: Rows, training: bool = False) -> Batches:
+    def get_iterator(self, dataset: Samples, training: bool = False) -> Batches:
         """Share out what is trained on; each process scores all samples that are held out."""
         if not training:
             return EncoderNet.get_iterator(self, dataset)
@@ -189,12 +188,12 @@ class AcceleratedNet(AccelerateMixin, EncoderNet):
             n_processes=self.accelerator.num_processes,
         )
 
-    def solve(self, rows: Rows, generator: Generator) -> Solution:
+    def solve(self, rows: Samples, generator: Generator) -> Solution:
         """Solve the closed form on every process, from the sums of all of them."""
         with self.bare():
             return super().solve(rows, generator)
 
-    def sums_of_all(self, rows: Rows, generator: Generator, basis: Basis) -> dict[str, Sums]:
+    def sums_of_all(self, rows: Samples, generator: Generator, basis: Basis) -> dict[str, Sums]:
         """Sum over this process's share of the samples, and add up the sums of all processes."""
         n, rank = self.accelerator.num_processes, self.accelerator.process_index
         share = rows.part(np.arange(rank, len(rows), n))
@@ -287,7 +286,7 @@ def make_own_generator(generator: Generator, rank: int) -> Generator:
     return Generator(device=generator.device).manual_seed(int(seed >> np.uint64(1)))
 
 
-def check_same_rows(rows: Rows) -> None:
+def check_same_rows(rows: Samples) -> None:
     """Raise an error for processes that were given different samples, such as a shard each.
 
     What a stream gives may be drawn anew each time: of that, only the number is compared.
@@ -298,9 +297,8 @@ def check_same_rows(rows: Rows) -> None:
         On all processes alike.
     """
     size = 0.0
-    if isinstance(rows.source, ArraySource):
-        spread = torch.arange(COMPARED_ROWS, device=rows.device) * len(rows) // COMPARED_ROWS
-        size = rows[rows.numbers[spread]].double().abs().mean().item()
+    if isinstance(rows, ArraySamples):
+        size = rows[rows.evenly_spaced(COMPARED_ROWS)].double().abs().mean().item()
     given = ask_all((len(rows), size))
     counts, sizes = zip(*given, strict=True)
     # Steps before this one may have rounded differently on each process.

@@ -13,8 +13,9 @@ from skorch.utils import TeeGenerator
 from torch import Generator, Tensor
 
 from skdim.encoders import LAYERS, Features
-from skdim.inputs import Rows
+from skdim.inputs import Samples
 from skdim.objectives import Batch
+from skdim.random import seeded, unlocked
 from skdim.saving import mapped
 from skdim.training.batches import Batches, mean_of
 from skdim.training.closed_form import LookSums
@@ -183,8 +184,8 @@ class EncoderNet(SolvingMixin, NeuralNet):
 
     def train(
         self,
-        rows: Rows,
-        held_out: Rows | None,
+        rows: Samples,
+        held_out: Samples | None,
         *,
         epochs: int,
         generator: Generator,
@@ -194,9 +195,9 @@ class EncoderNet(SolvingMixin, NeuralNet):
 
         Parameters
         ----------
-        rows : Rows
+        rows : Samples
             Samples to train on.
-        held_out : Rows or None
+        held_out : Samples or None
             Samples to score after each epoch.
         epochs : int
         generator : Generator
@@ -234,6 +235,11 @@ class EncoderNet(SolvingMixin, NeuralNet):
         self.notify("on_train_end", X=rows, y=None)
         self.check_encoder(rows)
 
+    def notify(self, method_name: str, **kwargs: Any) -> None:
+        """Call the callbacks, which may wait for those of other trainings."""
+        with unlocked():
+            super().notify(method_name, **kwargs)
+
     def record(self, values: dict[str, float]) -> None:
         """Write values into the history of this epoch."""
         for name, value in values.items():
@@ -252,12 +258,12 @@ class EncoderNet(SolvingMixin, NeuralNet):
         return torch.compile(run, dynamic=False, mode=mode)
 
     def get_split_datasets(
-        self, X: Rows, y: Any = None, **fit_params: Any
-    ) -> tuple[Rows, Rows | None]:
+        self, X: Samples, y: Any = None, **fit_params: Any
+    ) -> tuple[Samples, Samples | None]:
         """Hand skorch the rows to train on and those held out."""
         return X, self.held_out
 
-    def get_iterator(self, dataset: Rows, training: bool = False) -> Batches:
+    def get_iterator(self, dataset: Samples, training: bool = False) -> Batches:
         """Index whole tensors instead of loading sample by sample."""
         return Batches(dataset, self.batch_size, self.generator, shuffle=training)
 
@@ -296,7 +302,7 @@ class EncoderNet(SolvingMixin, NeuralNet):
         return means
 
     @torch.no_grad()
-    def check_encoder(self, rows: Rows) -> None:
+    def check_encoder(self, rows: Samples) -> None:
         """Check the encoder after the last step: no loss was computed after it."""
         self._set_training(False)
         features = self.module_(rows[rows.numbers[: self.batch_size]])
@@ -373,7 +379,7 @@ class EncoderNet(SolvingMixin, NeuralNet):
         features: Features = self.module_(torch.cat(looks))
         return {"validation_score": criterion.score_looks(features.split(len(looks)), batch)}
 
-    def score_rows(self, rows: Rows, seed: int) -> float | None:
+    def score_rows(self, rows: Samples, seed: int) -> float | None:
         """Score samples, batch by batch; the same number for the same seed.
 
         Returns
@@ -386,9 +392,10 @@ class EncoderNet(SolvingMixin, NeuralNet):
         size = SCORED_AT_ONCE if self.criterion_.scores_looks else self.batch_size
         batches = Batches(rows, size, generator, shuffle=False)
         steps, sizes = [], []
-        for batch in batches:
-            steps.append(self.validation_step(batch))
-            sizes.append(len(batch.index))
+        with seeded(seed, rows.device):
+            for batch in batches:
+                steps.append(self.validation_step(batch))
+                sizes.append(len(batch.index))
         if steps[0]["validation_score"] is None:
             return None
         return mean_of(steps, sizes)["validation_score"]

@@ -7,7 +7,7 @@ from torch import Generator
 
 from skdim.closed_form import Sums
 from skdim.encoders import Basis
-from skdim.inputs import Rows
+from skdim.inputs import Samples
 from skdim.training.closed_form import (
     LookSums,
     Solution,
@@ -30,7 +30,7 @@ class SolvingMixin:
     view: View
     precision: str
     look_sums: LookSums | None
-    held_out: Rows | None
+    held_out: Samples | None
     # What a net has.
     notify: Any
     record: Any
@@ -40,12 +40,12 @@ class SolvingMixin:
     validation_step: Any
     _set_training: Any
 
-    def solve(self, rows: Rows, generator: Generator) -> Solution:
+    def solve(self, rows: Samples, generator: Generator) -> Solution:
         """Set the encoder and its Gaussian critics by the closed form.
 
         Parameters
         ----------
-        rows : Rows
+        rows : Samples
             Samples; what earlier calls have summed is kept.
         generator : Generator
             Of the view.
@@ -58,7 +58,7 @@ class SolvingMixin:
         self.look_sums = self.summed(rows, generator)
         return solve_for(self.module_, self.criterion_, self.look_sums)
 
-    def run_closed_form(self, rows: Rows, generator: Generator) -> None:
+    def run_closed_form(self, rows: Samples, generator: Generator) -> None:
         """Solve the closed form as one epoch, whose learning rate is 0.
 
         Its terms are minus the weighted information between looks, in nats.
@@ -81,14 +81,14 @@ class SolvingMixin:
             self.run_single_epoch(held_out, False, "valid", self.validation_step)
         self.notify("on_epoch_end", dataset_train=rows, dataset_valid=self.held_out)
 
-    def summed(self, rows: Rows, generator: Generator) -> LookSums:
+    def summed(self, rows: Samples, generator: Generator) -> LookSums:
         """Sum over the looks at samples, beside what is known."""
         with computing_in(self.precision, rows.device):
             if self.look_sums is None:
                 self.look_sums = LookSums(find_basis(self.module_, rows, generator), {})
             return self.look_sums + self.sums_of_all(rows, generator, self.look_sums.basis)
 
-    def sums_of_all(self, rows: Rows, generator: Generator, basis: Basis) -> dict[str, Sums]:
+    def sums_of_all(self, rows: Samples, generator: Generator, basis: Basis) -> dict[str, Sums]:
         """Sum over the looks at all samples: here in this process alone."""
         names = weights_of(self.criterion_)
         return sum_looks(self.module_, self.view, rows, generator, basis, names)

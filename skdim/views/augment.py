@@ -5,7 +5,7 @@ from typing import ClassVar, Self
 
 from torch import Generator, Tensor
 
-from skdim.views.base import Pairs, check_images, check_share
+from skdim.views.base import Pairs, check_image_batch, check_share
 from skdim.views.pixels import cropped, factors, grey_of, shifted, sometimes, turned
 
 __all__ = ["Augment"]
@@ -186,7 +186,7 @@ class Augment:
         ValueError
             If samples are no images, or their colours are to change and they have none.
         """
-        check_images(self, x)
+        check_image_batch(self, x)
         if self.saturation or self.hue or self.grey:
             check_colours(x)
         if self.flip and self.same_flip:

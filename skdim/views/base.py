@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-__all__ = ["Identity", "Mirror", "Pairs", "View", "check_images", "check_share", "find_pairs"]
+__all__ = ["Identity", "Mirror", "Pairs", "View", "check_image_batch", "check_share", "find_pairs"]
 
 View = Callable[[Tensor, Generator], "tuple[Tensor, ...]"]
 Pairs = tuple[tuple[int, int], ...]
@@ -55,7 +55,7 @@ class Mirror:
 
     def __call__(self, x: Tensor, generator: Generator) -> tuple[Tensor, ...]:
         """Draw which images are mirrored."""
-        check_images(self, x)
+        check_image_batch(self, x)
         drawn = torch.rand((len(x), 1, 1, 1), generator=generator, device=x.device)
         return (torch.where(drawn < 0.5, x.flip(-1), x),)
 
@@ -69,7 +69,7 @@ def check_share(view: Any, name: str, most: float = 1.0) -> None:
         )
 
 
-def check_images(view: Any, x: Tensor) -> None:
+def check_image_batch(view: Any, x: Tensor) -> None:
     """Raise an error for samples that are no images."""
     if x.ndim != 4:
         raise ValueError(

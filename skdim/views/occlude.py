@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-from skdim.views.base import Pairs, View, check_images, check_share
+from skdim.views.base import Pairs, View, check_image_batch, check_share
 from skdim.views.pixels import segments
 
 __all__ = ["Occlude"]
@@ -109,7 +109,7 @@ class Occlude:
         ValueError
             If samples are no images.
         """
-        check_images(self, x)
+        check_image_batch(self, x)
         looks = (x,) if self.before is None else self.before(x, generator)
         return self.hide(looks[0], generator), looks[-1]
 

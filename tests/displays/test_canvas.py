@@ -11,7 +11,7 @@ from skdim.displays import (
     NeighborsDisplay,
     TermsDisplay,
 )
-from skdim.displays.canvas import Tiles, as_pictures, check_rows, read_images
+from skdim.displays.canvas import Tiles, as_pictures, check_rows, read_pictures
 from skdim.inputs import Stream
 from tests.displays.helpers import IMAGES, fitted
 from tests.inputs.datasets import Items
@@ -73,14 +73,14 @@ def test_layouts_of_the_same_images_are_read_alike():
     ]
 
     for transformer, X in given:
-        assert np.array_equal(read_images(transformer, X, rows, "it"), first[rows])
+        assert np.array_equal(read_pictures(transformer, X, rows, "it"), first[rows])
 
 
 def test_vectors_are_no_images():
     transformer = fitted(IMAGES.reshape(60, -1))
 
     with pytest.raises(ValueError, match=r"fitted on samples that are none.*image_shape"):
-        read_images(transformer, IMAGES.reshape(60, -1), np.arange(2), "NeighborsDisplay")
+        read_pictures(transformer, IMAGES.reshape(60, -1), np.arange(2), "NeighborsDisplay")
 
 
 @pytest.mark.parametrize("queries", [[-1], [5], [], [0.5], [[1]], [True, False], "all"])

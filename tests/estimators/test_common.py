@@ -19,7 +19,7 @@ from sklearn.utils.estimator_checks import (
 from skdim import DeepInfoMaxTransformer
 from skdim.bounds import BOUNDS
 from skdim.critics import CRITICS, takes_map
-from skdim.inputs import Layout, Rows
+from skdim.inputs import ArraySamples, Layout
 from skdim.priors import PRIORS
 from skdim.views import VIEWS
 
@@ -29,11 +29,17 @@ SIDE = 8
 class DeepInfoMaxOfTiles(DeepInfoMaxTransformer):
     """Read every row as an 8x8 image tiled with it: the checks know only narrow tables."""
 
-    def _read(self, X, **how):
-        rows = super()._read(X, **how)
+    def _read(self, X, y=None, **how):
+        rows = super()._read(X, y, **how)
         pixels = np.arange(SIDE * SIDE) % rows.layout.n_features
         tiles = Layout((1, SIDE, SIDE))
-        return Rows(rows.source.array[:, pixels], tiles, rows.device, hold=how.get("hold", False))
+        return ArraySamples(
+            rows.array[:, pixels],
+            tiles,
+            rows.device,
+            labels=rows.labels,
+            hold=how.get("fit", False),
+        )
 
 
 def small(estimator=DeepInfoMaxTransformer, **parameters):

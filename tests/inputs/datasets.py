@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
+from skdim.inputs import Layout
+
 
 def images(n=24, shape=(8, 8), seed=0, dtype=np.float32):
     """Draw distinct samples; of uint8 if asked for."""
@@ -15,6 +17,12 @@ def images(n=24, shape=(8, 8), seed=0, dtype=np.float32):
     if dtype == np.uint8:
         return draw.integers(0, 256, (n, *shape)).astype(np.uint8)
     return draw.normal(3, 2, (n, *shape)).astype(dtype)
+
+
+def open_stream(stream, layout=None, *args, **how):
+    """Open a stream; without a layout, its samples are vectors."""
+    make, shape = stream.open()
+    return make(layout or Layout(shape[1:]), *args, **how)
 
 
 class Items(Dataset):

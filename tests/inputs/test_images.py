@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from skdim.inputs import ImageFolder, Stream
+from tests.inputs.datasets import open_stream
 
 
 def draw(height=40, width=60, seed=0, channels=3):
@@ -126,8 +127,8 @@ def test_labels_come_from_the_names_of_files(folder):
 
 def test_a_folder_goes_to_workers(folder):
     images = ImageFolder(folder)
-    numbers = [np.array([4, 0]), np.array([2])]
-    read = torch.cat(list(Stream(images, 1).source().read(numbers, torch.Generator())))
+    numbers = [torch.tensor([4, 0]), torch.tensor([2])]
+    read = torch.cat(list(open_stream(Stream(images, 1)).read(numbers, torch.Generator())))
 
     assert np.array_equal(read, np.stack([images[i] for i in (4, 0, 2)]))
     assert np.array_equal(pickle.loads(pickle.dumps(images))[3], images[3])
@@ -185,7 +186,7 @@ def test_a_file_that_went_missing_later_is_named_by_fit(folder):
     images = ImageFolder(folder)
     shutil.rmtree(folder / "a")
     with pytest.raises(OSError, match=r"10\.PNG"):
-        list(Stream(images).source().read([np.arange(5)], torch.Generator()))
+        list(open_stream(Stream(images)).read([torch.arange(5)], torch.Generator()))
 
 
 def test_pillow_is_asked_for_where_it_is_missing(folder, monkeypatch):

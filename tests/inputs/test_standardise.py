@@ -8,8 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skdim.inputs import Layout, Rows, Standardise, Stream, channel_statistics
-from tests.inputs.datasets import Items
+from skdim.inputs import ArraySamples, Layout, Standardise, Stream, channel_statistics
+from tests.inputs.datasets import Items, open_stream
 
 patient = settings(deadline=None)  # The machine may be busy.
 
@@ -35,7 +35,7 @@ def test_statistics_equal_those_of_numpy_far_from_zero(
     table = rng(seed).normal(centre, scale, (n, layout.n_features)).astype(np.float32)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("skdim.inputs.standardise.SAMPLES_AT_ONCE", block)
-        mean, deviation = channel_statistics(Rows(table, layout))
+        mean, deviation = channel_statistics(ArraySamples(table, layout))
     exact = layout.arrange(torch.from_numpy(table)).numpy().astype(np.float64)
     others = (0, *range(2, exact.ndim))
 
@@ -47,7 +47,7 @@ def test_statistics_equal_those_of_numpy_far_from_zero(
 @pytest.mark.parametrize("value", [1e6, 0.1, -1e-30])
 def test_scale_of_a_constant_channel_is_zero(value):
     table = np.concatenate([np.full((9, 12), value), rng().normal(size=(9, 12))], axis=1)
-    _, deviation = channel_statistics(Rows(table.astype(np.float32), Layout((2, 3, 4))))
+    _, deviation = channel_statistics(ArraySamples(table.astype(np.float32), Layout((2, 3, 4))))
 
     assert deviation[0] == 0
     assert deviation[1] > 0
@@ -57,7 +57,7 @@ def test_statistics_make_no_float_copy_of_the_whole_set(monkeypatch):
     n, features, block = 4000, 300, 50
     table = np.ones((n, features), np.uint8)
     monkeypatch.setattr("skdim.inputs.standardise.NUMBERS_AT_ONCE", block * features)
-    rows = Rows(table, Layout((3, 10, 10), channels_last=True))
+    rows = ArraySamples(table, Layout((3, 10, 10), channels_last=True))
     tracemalloc.start()
     channel_statistics(rows)
     _, most = tracemalloc.get_traced_memory()
@@ -72,7 +72,7 @@ def test_statistics_are_exact_where_the_first_samples_are_unlike_the_others(star
     monkeypatch.setattr("skdim.inputs.standardise.SAMPLES_AT_ONCE", 7)
     table = rng().normal(1000, 0.5, (500, 3)).astype(np.float32)
     table[:5] = start
-    mean, deviation = channel_statistics(Rows(table, Layout((3,))))
+    mean, deviation = channel_statistics(ArraySamples(table, Layout((3,))))
     exact = table.astype(np.float64)
 
     np.testing.assert_allclose(mean, exact.mean(0), rtol=1e-12)
@@ -86,15 +86,15 @@ def test_statistics_of_a_stream_are_those_of_its_array(n_workers, monkeypatch):
     layout = Layout((3, 4, 5), channels_last=True)
     table = rng().integers(0, 256, (100, 60)).astype(np.uint8)
     images = Items(table.reshape(100, 4, 5, 3))
-    streamed = channel_statistics(Rows(Stream(images, n_workers).source(), layout))
+    streamed = channel_statistics(open_stream(Stream(images, n_workers), layout))
 
-    for one, other in zip(streamed, channel_statistics(Rows(table, layout)), strict=True):
+    for one, other in zip(streamed, channel_statistics(ArraySamples(table, layout)), strict=True):
         assert np.array_equal(one, other)
 
 
 def test_statistics_are_those_of_a_part_where_only_a_part_is_given():
     table, picked = rng().normal(size=(50, 4)).astype(np.float32), np.array([3, 30, 4])
-    mean, _ = channel_statistics(Rows(table, Layout((4,))).part(picked))
+    mean, _ = channel_statistics(ArraySamples(table, Layout((4,))).part(picked))
 
     np.testing.assert_allclose(mean, table[picked].astype(np.float64).mean(0), rtol=1e-12)
 
@@ -102,7 +102,7 @@ def test_statistics_are_those_of_a_part_where_only_a_part_is_given():
 def test_every_sample_is_read_once():
     read = []
     items = Items(rng().normal(size=(700, 4)), lambda x, i: read.append(i) or x)
-    rows = Rows(Stream(items).source(), Layout((4,)))
+    rows = open_stream(Stream(items), Layout((4,)))
     read.clear()
     channel_statistics(rows)
 
@@ -111,14 +111,14 @@ def test_every_sample_is_read_once():
 
 def test_nothing_cannot_be_measured():
     with pytest.raises(ValueError, match="no samples"):
-        channel_statistics(Rows(np.zeros((0, 3), np.float32), Layout((3,))))
+        channel_statistics(ArraySamples(np.zeros((0, 3), np.float32), Layout((3,))))
 
 
 @pytest.mark.parametrize(("sample", "n_axes"), [((7,), 0), ((3, 4, 5), 2)])
 def test_standardised_samples_have_no_mean_and_spread_one(sample, n_axes):
     layout = Layout(sample)
     table = rng().normal(100, 5, (50, layout.n_features)).astype(np.float32)
-    standardise = Standardise(*channel_statistics(Rows(table, layout)), n_axes=n_axes)
+    standardise = Standardise(*channel_statistics(ArraySamples(table, layout)), n_axes=n_axes)
     x = standardise(layout.arrange(torch.from_numpy(table)))
     others = (0, *range(2, x.ndim))
 

@@ -13,8 +13,8 @@ import torch
 from torch.utils.data import Subset
 
 from skdim.inputs import Stream
-from skdim.inputs.sources import FEW
-from tests.inputs.datasets import Endless, Items, Unsized, Whereabouts, images
+from skdim.inputs.streams import FEW
+from tests.inputs.datasets import Endless, Items, Unsized, Whereabouts, images, open_stream
 
 pytestmark = pytest.mark.usefixtures("forked_workers")
 
@@ -28,11 +28,11 @@ def seeded(seed=0):
 
 
 def batches(n=N, size=5):
-    return np.array_split(np.random.default_rng(0).permutation(n), -(-n // size))
+    return torch.from_numpy(np.random.default_rng(0).permutation(n)).tensor_split(-(-n // size))
 
 
-def read(source, given=None, seed=0):
-    return torch.cat(list(source.read(batches() if given is None else given, seeded(seed))))
+def read(samples, given=None, seed=0):
+    return torch.cat(list(samples.read(batches() if given is None else given, seeded(seed))))
 
 
 def assert_no_workers():
@@ -91,10 +91,10 @@ def test_numbers_of_numpy_are_settings():
 )
 @pytest.mark.parametrize("n_workers", [0, 2])
 def test_arrays_and_data_sets_are_read_alike(data, n_workers):
-    source = Stream(data, n_workers).source()
+    samples = open_stream(Stream(data, n_workers))
 
-    assert (len(source), source.shape) == (N, (N, 3))
-    assert np.array_equal(read(source), FLOATS[np.concatenate(batches())])
+    assert (len(samples), samples.layout.shape) == (N, (3,))
+    assert np.array_equal(read(samples), FLOATS[torch.cat(batches())])
     assert_no_workers()
 
 
@@ -104,8 +104,8 @@ def test_arrays_and_data_sets_are_read_alike(data, n_workers):
 
 @pytest.mark.parametrize("n_workers", [1, 2])
 def test_workers_read_by_turns(n_workers):
-    source = Stream(Whereabouts(FLOATS), n_workers).source()
-    places = [int(batch[0, 0]) for batch in source.read(batches(), seeded())]
+    samples = open_stream(Stream(Whereabouts(FLOATS), n_workers))
+    places = [int(batch[0, 0]) for batch in samples.read(batches(), seeded())]
 
     assert len(set(places)) == n_workers
     assert os.getpid() % 2**20 not in places
@@ -114,9 +114,9 @@ def test_workers_read_by_turns(n_workers):
 
 def test_without_workers_this_process_reads_when_a_batch_is_wanted():
     asked = []
-    source = Stream(Items(FLOATS, lambda x, i: asked.append(i) or x)).source()
+    samples = open_stream(Stream(Items(FLOATS, lambda x, i: asked.append(i) or x)))
     asked.clear()
-    reading = source.read(batches(), seeded())
+    reading = samples.read(batches(), seeded())
     for batch in batches():
         next(reading)
         assert asked[-len(batch) :] == batch.tolist()
@@ -129,8 +129,8 @@ def test_no_more_is_read_ahead_than_was_said(n_workers, ahead, tmp_path):
         (tmp_path / str(number)).touch()
         return sample
 
-    source = Stream(Items(FLOATS, note), n_workers, ahead=ahead).source()
-    reading = source.read([np.array([i]) for i in range(N)], seeded())
+    samples = open_stream(Stream(Items(FLOATS, note), n_workers, ahead=ahead))
+    reading = samples.read(torch.arange(N).split(1), seeded())
     for taken in range(1, N + 1):
         next(reading)
         # Sample 0 was looked at before; the batch just taken has made room for one more.
@@ -139,15 +139,15 @@ def test_no_more_is_read_ahead_than_was_said(n_workers, ahead, tmp_path):
     assert len(list(tmp_path.iterdir())) == N
 
 
-def test_workers_last_for_a_reading_or_for_as_long_as_the_source_is_entered():
-    source = Stream(Whereabouts(FLOATS), 1).source()
-    first, second = read(source), read(source)
-    with source:
-        third, fourth = read(source), read(source)
+def test_workers_last_for_a_reading_or_for_as_long_as_the_samples_is_entered():
+    samples = open_stream(Stream(Whereabouts(FLOATS), 1))
+    first, second = read(samples), read(samples)
+    with samples:
+        third, fourth = read(samples), read(samples)
         assert len(multiprocessing.active_children()) == 1
-        with source:
-            fifth = read(source)
-        sixth = read(source)
+        with samples:
+            fifth = read(samples)
+        sixth = read(samples)
     assert_no_workers()
 
     assert len({one[0, 0].item() for one in (first, second, third)}) == 3
@@ -157,35 +157,35 @@ def test_workers_last_for_a_reading_or_for_as_long_as_the_source_is_entered():
 
 
 def test_readings_inside_one_another_do_not_meet():
-    source = Stream(Items(FLOATS), 1).source()
-    with source:
-        for outer, numbers in zip(source.read(batches(), seeded()), batches(), strict=True):
-            assert np.array_equal(read(source), FLOATS[np.concatenate(batches())])
+    samples = open_stream(Stream(Items(FLOATS), 1))
+    with samples:
+        for outer, numbers in zip(samples.read(batches(), seeded()), batches(), strict=True):
+            assert np.array_equal(read(samples), FLOATS[torch.cat(batches())])
             assert np.array_equal(outer, FLOATS[numbers])
     assert_no_workers()
 
 
 def test_a_reading_that_is_left_ends_its_workers():
-    source = Stream(Items(FLOATS), 2).source()
-    with source:
-        reading = source.read(batches(), seeded())
+    samples = open_stream(Stream(Items(FLOATS), 2))
+    with samples:
+        reading = samples.read(batches(), seeded())
         next(reading)
         reading.close()
         assert_no_workers()
-        assert np.array_equal(read(source), FLOATS[np.concatenate(batches())])
+        assert np.array_equal(read(samples), FLOATS[torch.cat(batches())])
 
 
-def test_leaving_the_source_ends_the_workers_of_readings_that_still_wait():
-    source = Stream(Items(FLOATS), 2).source()
-    with source:
-        reading = source.read(batches(), seeded())
+def test_leaving_the_samples_ends_the_workers_of_readings_that_still_wait():
+    samples = open_stream(Stream(Items(FLOATS), 2))
+    with samples:
+        reading = samples.read(batches(), seeded())
         next(reading)
     assert_no_workers()
     del reading
 
 
-def test_a_source_that_is_dropped_leaves_no_workers():
-    reading = Stream(Items(FLOATS), 2).source().read(batches(), seeded())
+def test_a_samples_that_is_dropped_leaves_no_workers():
+    reading = open_stream(Stream(Items(FLOATS), 2)).read(batches(), seeded())
     next(reading)
     del reading
     gc.collect()
@@ -196,18 +196,18 @@ def test_a_source_that_is_dropped_leaves_no_workers():
 @any_number_of_workers
 def test_samples_are_taken_at_once_however_many(n, n_workers):
     array = images(4 * FEW, (3,))
-    numbers = np.random.default_rng(1).permutation(4 * FEW)[:n]
-    taken = Stream(Items(array), n_workers).source().take(numbers)
+    numbers = torch.from_numpy(np.random.default_rng(1).permutation(4 * FEW)[:n])
+    taken = open_stream(Stream(Items(array), n_workers))[numbers]
 
     assert np.array_equal(taken, array[numbers])
     assert_no_workers()
 
 
 def test_a_few_are_taken_here_and_many_by_workers():
-    source = Stream(Whereabouts(images(2 * FEW, (3,))), 1).source()
+    samples = open_stream(Stream(Whereabouts(images(2 * FEW, (3,))), 1))
 
-    assert (source.take(np.arange(3)) == os.getpid() % 2**20).all()
-    assert (source.take(np.arange(2 * FEW)) != os.getpid() % 2**20).all()
+    assert (samples[torch.arange(3)] == os.getpid() % 2**20).all()
+    assert (samples[torch.arange(2 * FEW)] != os.getpid() % 2**20).all()
 
 
 STARTED = multiprocessing.get_all_start_methods()
@@ -221,9 +221,9 @@ def test_workers_that_inherit_nothing_read_the_same(start_method, on_disk, tmp_p
     np.save(tmp_path / "floats.npy", FLOATS)
     mapped = np.load(tmp_path / "floats.npy", mmap_mode="r")
     data = mapped if on_disk else Subset(Items(FLOATS), range(N))
-    source = Stream(data, 1, start_method=start_method).source()
+    samples = open_stream(Stream(data, 1, start_method=start_method))
 
-    assert np.array_equal(read(source), FLOATS[np.concatenate(batches())])
+    assert np.array_equal(read(samples), FLOATS[torch.cat(batches())])
     assert_no_workers()
 
 
@@ -231,7 +231,7 @@ def test_workers_that_inherit_nothing_read_the_same(start_method, on_disk, tmp_p
 def test_what_cannot_be_sent_to_a_worker_says_so():
     stream = Stream(Items(FLOATS, lambda x, i: x), 1, start_method="spawn")
     with pytest.raises((AttributeError, pickle.PicklingError)) as raised:
-        read(stream.source())
+        read(open_stream(stream))
 
     assert "With n_workers=0, X is read in this process." in "".join(raised.value.__notes__)
     assert_no_workers()

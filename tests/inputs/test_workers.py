@@ -13,9 +13,10 @@ import pytest
 import torch
 
 from skdim.inputs import Stream
-from skdim.inputs.draws import SEEDING, drawing, seeds_of
-from skdim.inputs.readers import ArrayReader
-from skdim.inputs.workers import Workers
+from skdim.inputs.items import ArrayBatches
+from skdim.inputs.samples import numbers_on_cpu
+from skdim.inputs.streams import BatchLoader, seeds_of
+from skdim.random import SEEDING
 from tests.inputs.datasets import (
     Drawing,
     Failing,
@@ -24,19 +25,20 @@ from tests.inputs.datasets import (
     OwnError,
     Unpicklable,
     images,
+    open_stream,
 )
 
 pytestmark = pytest.mark.usefixtures("forked_workers")
 
 N = 24
 FLOATS = images(N, (3,))
-BATCHES = np.array_split(np.random.default_rng(0).permutation(N), 6)
+BATCHES = torch.from_numpy(np.random.default_rng(0).permutation(N)).tensor_split(6)
 any_number_of_workers = pytest.mark.parametrize("n_workers", [0, 1, 2])
 
 
 def read(data, n_workers=0, seed=0):
     generator = torch.Generator().manual_seed(seed)
-    return torch.cat(list(Stream(data, n_workers).source().read(BATCHES, generator)))
+    return torch.cat(list(open_stream(Stream(data, n_workers)).read(BATCHES, generator)))
 
 
 def assert_no_workers():
@@ -65,12 +67,12 @@ def test_no_two_batches_draw_the_same(n_workers):
 
 @any_number_of_workers
 def test_a_second_reading_draws_anew_where_the_generator_has_moved(n_workers):
-    source = Stream(Drawing(FLOATS), n_workers).source()
+    samples = open_stream(Stream(Drawing(FLOATS), n_workers))
     generator = torch.Generator().manual_seed(0)
-    with source:
-        first, second = (torch.cat(list(source.read(BATCHES, generator))) for _ in range(2))
+    with samples:
+        first, second = (torch.cat(list(samples.read(BATCHES, generator))) for _ in range(2))
         torch.randperm(3, generator=generator)
-        third = torch.cat(list(source.read(BATCHES, generator)))
+        third = torch.cat(list(samples.read(BATCHES, generator)))
 
     assert torch.equal(first, second)
     assert not np.isclose(first, third).any()
@@ -79,42 +81,25 @@ def test_a_second_reading_draws_anew_where_the_generator_has_moved(n_workers):
 @any_number_of_workers
 @pytest.mark.usefixtures("global_random_state_untouched")
 def test_reading_leaves_the_global_generators_alone(n_workers):
-    source = Stream(Drawing(FLOATS), n_workers).source()
-    source.take(np.arange(3))
-    for _ in source.read(BATCHES, torch.Generator().manual_seed(0)):
+    samples = open_stream(Stream(Drawing(FLOATS), n_workers))
+    samples[torch.arange(3)]
+    for _ in samples.read(BATCHES, torch.Generator().manual_seed(0)):
         random.getstate()
     with pytest.raises(OwnError):
         read(Failing(FLOATS, 7, OwnError("mine", 7)), n_workers)
 
 
-@pytest.mark.usefixtures("global_random_state_untouched")
-def test_drawing_seeds_all_three_generators_and_puts_them_back():
-    def draw():
-        return random.random(), np.random.rand(), torch.rand(()).item()  # noqa: NPY002
-
-    with drawing(2**62 + 1):
-        first = draw()
-    with drawing(2**62 + 1):
-        again = draw()
-    with drawing(2**62):
-        other = draw()
-
-    assert first == again
-    assert not set(first) & set(other)
-    assert len(set(first)) == 3
-
-
 def test_seeds_follow_from_where_a_generator_stands_and_from_the_samples():
     generator = torch.Generator().manual_seed(0)
-    state = generator.get_state()
-    first = seeds_of(generator, BATCHES)
+    state, numbers = generator.get_state(), numbers_on_cpu(BATCHES)
+    first = seeds_of(generator, numbers)
 
-    assert first == seeds_of(generator, BATCHES)
+    assert first == seeds_of(generator, numbers)
     assert torch.equal(generator.get_state(), state)
-    assert seeds_of(generator, BATCHES[3:]) == first[3:]
+    assert seeds_of(generator, numbers[3:]) == first[3:]
     torch.rand(1, generator=generator)
-    later = seeds_of(generator, BATCHES)
-    other = seeds_of(torch.Generator().manual_seed(1), BATCHES)
+    later = seeds_of(generator, numbers)
+    other = seeds_of(torch.Generator().manual_seed(1), numbers)
     assert len({*first, *later, *other}) == 3 * len(BATCHES)
     assert all(0 <= seed < 2**63 for seed in first)
 
@@ -130,27 +115,6 @@ def test_threads_take_turns_at_drawing():
         assert all(torch.equal(one, read(Drawing(FLOATS), 0, seed)) for one in readings)
 
 
-def test_a_worker_is_not_kept_by_a_lock_that_another_thread_held_when_it_was_started():
-    held, done = threading.Event(), threading.Event()
-
-    def hold():
-        with SEEDING:
-            held.set()
-            done.wait(60)
-
-    thread = threading.Thread(target=hold)
-    source = Stream(Drawing(FLOATS), 1).source()
-    thread.start()
-    held.wait(60)
-    try:
-        batches = list(source.read(BATCHES, torch.Generator().manual_seed(0)))
-    finally:
-        done.set()
-        thread.join()
-
-    assert torch.equal(torch.cat(batches), read(Drawing(FLOATS)))
-
-
 # ---------------------------------------------------------------------------------------------
 # What goes wrong
 
@@ -163,9 +127,9 @@ def test_a_worker_is_not_kept_by_a_lock_that_another_thread_held_when_it_was_sta
     ids=lambda error: type(error).__name__,
 )
 def test_errors_of_the_data_come_through_with_their_type_and_text(n_workers, error):
-    source = Stream(Failing(FLOATS, 7, error), n_workers).source()
-    with source, pytest.raises(type(error)) as raised:
-        list(source.read(BATCHES, torch.Generator()))
+    samples = open_stream(Stream(Failing(FLOATS, 7, error), n_workers))
+    with samples, pytest.raises(type(error)) as raised:
+        list(samples.read(BATCHES, torch.Generator()))
     assert_no_workers()
 
     assert type(raised.value) is type(error)
@@ -205,9 +169,9 @@ def test_bad_samples_are_refused_by_their_number_whoever_reads(n_workers):
 @pytest.mark.faults
 @pytest.mark.parametrize("n_workers", [1, 2])
 def test_a_worker_that_is_killed_is_an_error_and_leaves_nothing(n_workers):
-    source = Stream(Killing(FLOATS, 7), n_workers).source()
-    with source, pytest.raises(RuntimeError, match="worker"):
-        list(source.read(BATCHES, torch.Generator()))
+    samples = open_stream(Stream(Killing(FLOATS, 7), n_workers))
+    with samples, pytest.raises(RuntimeError, match="worker"):
+        list(samples.read(BATCHES, torch.Generator()))
 
     assert_no_workers()
 
@@ -219,29 +183,29 @@ def test_whatever_a_dead_worker_leads_to_says_what_may_help(error):
         yield torch.zeros(1)
         raise error
 
-    workers = Workers(ArrayReader(FLOATS), 1)
-    workers.loading = lost()
-    workers.next_batch()
+    loader = BatchLoader(ArrayBatches(FLOATS), 1, 2, None, False)
+    loader.loading = lost()
+    loader.next_batch()
     said = (
         f"by 1 worker processes failed: {str(error) or type(error).__name__}. .* n_workers=0 reads"
     )
     with pytest.raises(RuntimeError, match=said.replace("[", r"\[")) as raised:
-        workers.next_batch()
+        loader.next_batch()
 
     assert raised.value.__cause__ is error
 
 
 @pytest.mark.faults
 def test_an_idle_worker_that_is_killed_is_an_error_at_the_latest_when_it_is_needed():
-    source = Stream(Items(FLOATS), 2).source()
+    samples = open_stream(Stream(Items(FLOATS), 2))
 
     def read_kill_read():
-        with source:
-            list(source.read(BATCHES, torch.Generator()))
+        with samples:
+            list(samples.read(BATCHES, torch.Generator()))
             os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)
             for _ in range(100):  # Whenever the system says so.
                 time.sleep(0.01)
-            list(source.read(BATCHES, torch.Generator()))
+            list(samples.read(BATCHES, torch.Generator()))
 
     with pytest.raises(RuntimeError, match="worker"):
         read_kill_read()
@@ -250,7 +214,7 @@ def test_an_idle_worker_that_is_killed_is_an_error_at_the_latest_when_it_is_need
 
 @pytest.mark.faults
 def test_no_worker_starts_while_another_thread_draws():
-    source = Stream(Items(FLOATS), 1).source()
+    samples = open_stream(Stream(Items(FLOATS), 1))
     begun, enough, found = threading.Event(), threading.Event(), []
 
     def draw():
@@ -259,7 +223,7 @@ def test_no_worker_starts_while_another_thread_draws():
             enough.wait(60)
 
     def read():
-        found.extend(source.read(BATCHES, torch.Generator()))
+        found.extend(samples.read(BATCHES, torch.Generator()))
 
     threads = [threading.Thread(target=work) for work in (draw, read)]
     threads[0].start()
@@ -272,7 +236,7 @@ def test_no_worker_starts_while_another_thread_draws():
         thread.join()
 
     assert not early
-    assert np.array_equal(torch.cat(found), FLOATS[np.concatenate(BATCHES)])
+    assert np.array_equal(torch.cat(found), FLOATS[torch.cat(BATCHES)])
     assert_no_workers()
 
 
@@ -283,11 +247,11 @@ def test_ctrl_c_while_a_batch_is_waited_for_ends_the_workers():
         time.sleep(60 * (number == 7))
         return sample
 
-    source = Stream(Items(FLOATS, wait), 1).source()
+    samples = open_stream(Stream(Items(FLOATS, wait), 1))
     timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
-    with source, pytest.raises(KeyboardInterrupt):
-        list(source.read(BATCHES, torch.Generator()))
+    with samples, pytest.raises(KeyboardInterrupt):
+        list(samples.read(BATCHES, torch.Generator()))
     timer.join()
 
     assert_no_workers()

@@ -1,6 +1,7 @@
 """Small trainings of every kind, to be cut off and gone on with; the same in each process."""
 
 import hashlib
+import random
 
 import numpy as np
 import torch
@@ -42,6 +43,12 @@ class Noisy(Dataset):
         return VECTORS[number] + 0.1 * noise.astype(np.float32), 0
 
 
+def noisy(x, generator):
+    """View whose noise is drawn from the global generators of torch, NumPy and Python."""
+    noise = np.random.normal(size=x.shape).astype(np.float32)  # noqa: NPY002
+    return (x + random.gauss(0, 0.1) + torch.from_numpy(noise) + torch.rand(1),)
+
+
 STOPPING = {
     "early_stopping": True,
     "validation_fraction": 0.25,
@@ -64,6 +71,7 @@ TRAININGS = {
     "dropped and stopped": (VECTORS, None, STOPPING | {"encoder": Dropping()}),
     "labels": (IMAGES, LABELS, {"classifier_weight": 0.5, "checkpoint_every": 3}),
     "stream": (Noisy(), None, {}),
+    "noise": (VECTORS, None, {"encoder": "mlp", "view": noisy}),
     "coordinates": (IMAGES, None, {"coordinate_weight": 1.0}),
 }
 

@@ -11,7 +11,7 @@ from torch import nn
 from skdim.bounds import BOUNDS
 from skdim.critics import DotCritic
 from skdim.encoders import MLPEncoder
-from skdim.inputs import Layout, Rows, Standardise, channel_statistics
+from skdim.inputs import ArraySamples, Layout, Standardise, channel_statistics
 from skdim.objectives import AbstractCriterion, infomax
 from skdim.priors import PRIORS
 from skdim.training import EncoderNet
@@ -27,7 +27,7 @@ def seeded(seed=0):
 
 def make_rows(n=N, features=FEATURES, seed=0):
     table = np.random.default_rng(seed).normal(size=(n, features)).astype(np.float32)
-    return Rows(table, Layout((features,)))
+    return ArraySamples(table, Layout((features,)))
 
 
 def make_infomax(encoder, features, **kwargs):

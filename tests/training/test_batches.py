@@ -51,7 +51,7 @@ def test_batches_hold_the_samples_of_their_index():
     rows = make_rows().part(np.array([4, 9, 2, 17, 11]))
     rows.labels[9] = 3
     for batch in Batches(rows, 2, seeded(), shuffle=True):
-        assert np.array_equal(batch.x, rows.source.array[batch.index.numpy()])
+        assert np.array_equal(batch.x, rows.array[batch.index.numpy()])
         assert batch.y.tolist() == [3 if i == 9 else -1 for i in batch.index]
 
 

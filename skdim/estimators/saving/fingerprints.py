@@ -13,8 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from skdim.inputs import Rows
-from skdim.inputs.sources import ArraySource
+from skdim.inputs import ArraySamples, Samples, StreamSamples
 
 __all__ = ["describe_data", "describe_parameters", "fingerprint"]
 
@@ -164,7 +163,7 @@ def state_of(value: Any) -> Any:
     return object.__getstate__(value) or ("" if " at 0x" in repr(value) else repr(value))
 
 
-def describe_data(rows: Rows, classes: NDArray[Any] | None) -> dict[str, str]:
+def describe_data(rows: Samples, classes: NDArray[Any] | None) -> dict[str, str]:
     """Describe the training data.
 
     Of an array, every number is read. Of a stream, some samples are: none count if the data set
@@ -172,7 +171,7 @@ def describe_data(rows: Rows, classes: NDArray[Any] | None) -> dict[str, str]:
 
     Parameters
     ----------
-    rows : Rows
+    rows : Samples
     classes : ndarray of shape (n_classes,) or None
         What the labels of the rows are numbers of.
 
@@ -180,10 +179,11 @@ def describe_data(rows: Rows, classes: NDArray[Any] | None) -> dict[str, str]:
     -------
     dict of str to str
     """
-    if isinstance(rows.source, ArraySource):
-        array = rows.source.array
+    if isinstance(rows, ArraySamples):
+        array = rows.array
         dtype, content = str(array.dtype), digest_rows(array)
     else:
+        assert isinstance(rows, StreamSamples)
         dtype, content = digest_samples(rows)
     described = {
         "the number of samples": str(len(rows)),
@@ -203,10 +203,10 @@ def digest_rows(array: NDArray[Any]) -> str:
     return fingerprint([sha1_of(np.ascontiguousarray(block)) for block in blocks])
 
 
-def digest_samples(rows: Rows) -> tuple[str, str]:
+def digest_samples(rows: StreamSamples) -> tuple[str, str]:
     """Return the dtype and a digest of some samples of a stream, spread over all of it."""
     n = len(rows)
     numbers = np.unique(np.linspace(0, n - 1, min(n, N_READ)).astype(np.intp))
-    first, second = (rows.source.take(numbers).numpy() for _ in range(2))
+    first, second = (rows.data.read(numbers).numpy() for _ in range(2))
     same = first.dtype == second.dtype and np.array_equal(first, second)
     return str(first.dtype), digest_rows(first) if same else "drawn anew each time"

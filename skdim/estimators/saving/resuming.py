@@ -10,7 +10,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from skdim.estimators.saving.fingerprints import describe_data, describe_parameters, fingerprint
-from skdim.inputs import Rows
+from skdim.inputs import Samples
 from skdim.saving import remove_partial_files
 from skdim.training import Checkpoints, EncoderNet, choose_net, find_checkpoint
 
@@ -51,14 +51,14 @@ class Run(ExitStack):
     checkpoints: Checkpoints | None = None
 
     def start(
-        self, estimator: Any, rows: Rows, epochs: int, seed: int, *, apart: bool = False
+        self, estimator: Any, rows: Samples, epochs: int, seed: int, *, apart: bool = False
     ) -> int:
         """Find the checkpoints of a training, and lock their folder from now on.
 
         Parameters
         ----------
         estimator : object
-        rows : Rows
+        rows : Samples
             What is trained on.
         epochs : int
         seed : int

@@ -1,10 +1,11 @@
-"""Rows are read by whole batches, and nothing is copied that need not be."""
+"""Samples are read by whole batches, and nothing is copied that need not be."""
 
 import numpy as np
 import pytest
 import torch
 
-from skdim.inputs import Layout, Rows, Stream
+from skdim.inputs import ArraySamples, Layout, Stream
+from tests.inputs.datasets import open_stream
 
 N, LAYOUT = 10, Layout((3, 4, 5), channels_last=True)
 TABLE = np.random.default_rng(1).integers(0, 256, (N, 60)).astype(np.uint8)
@@ -38,7 +39,7 @@ SOURCES = {
 @pytest.mark.parametrize("source", SOURCES.values(), ids=SOURCES)
 def test_batches_are_copies_in_the_type_of_the_array(source, dtype, tmp_path):
     array = source(TABLE.astype(dtype), tmp_path / "rows.npy")
-    rows = Rows(array, LAYOUT)
+    rows = ArraySamples(array, LAYOUT)
     batch = rows[PICKED]
     expected = np.moveaxis(TABLE.reshape(N, 4, 5, 3), -1, 1)[PICKED.numpy()]
 
@@ -50,22 +51,22 @@ def test_batches_are_copies_in_the_type_of_the_array(source, dtype, tmp_path):
 
 
 def test_rows_held_on_the_device_are_those_of_the_array():
-    rows, held = Rows(TABLE, LAYOUT), Rows(TABLE, LAYOUT, hold=True)
+    rows, held = ArraySamples(TABLE, LAYOUT), ArraySamples(TABLE, LAYOUT, hold=True)
     held.held = torch.from_numpy(TABLE)
 
     assert held[PICKED].dtype == torch.uint8
     assert torch.equal(held[PICKED], rows[PICKED])
 
 
-def test_holding_rows_on_the_cpu_copies_nothing():
-    assert Rows(TABLE, LAYOUT, hold=True).held is None
+def test_holding_samples_on_the_cpu_copies_nothing():
+    assert ArraySamples(TABLE, LAYOUT, hold=True).held is None
 
 
 def test_parts_share_the_array_and_count_their_rows_only():
-    rows = Rows(TABLE, LAYOUT)
+    rows = ArraySamples(TABLE, LAYOUT)
     part = rows.part(np.array([8, 3, 5]))
 
-    assert part.source is rows.source
+    assert part.array is rows.array
     assert (len(rows), len(part)) == (N, 3)
     assert part.numbers.tolist() == [8, 3, 5]
     assert part.part(np.array([2, 0])).numbers.tolist() == [5, 8]
@@ -74,8 +75,14 @@ def test_parts_share_the_array_and_count_their_rows_only():
     assert torch.equal(part[part.numbers], rows[torch.tensor([8, 3, 5])])
 
 
-def test_labels_are_unknown():
-    assert Rows(TABLE, LAYOUT).labels.tolist() == [-1] * N
+@pytest.mark.parametrize(
+    "make", [ArraySamples, lambda *args, **how: open_stream(Stream(TABLE), *args[1:], **how)]
+)
+def test_labels_are_unknown_where_none_are_given(make):
+    labels = torch.arange(N)
+
+    assert make(TABLE, LAYOUT).labels.tolist() == [-1] * N
+    assert make(TABLE, LAYOUT, labels=labels).part(np.array([3])).labels is labels
 
 
 # ---------------------------------------------------------------------------------------------
@@ -83,17 +90,17 @@ def test_labels_are_unknown():
 
 
 def streamed(array, n_workers=0):
-    return Rows(Stream(array, n_workers).source(), LAYOUT)
+    return open_stream(Stream(array, n_workers), LAYOUT)
 
 
 def held():
-    rows = Rows(TABLE, LAYOUT)
+    rows = ArraySamples(TABLE, LAYOUT)
     rows.held = torch.from_numpy(TABLE)
     return rows
 
 
 KINDS = {
-    "in memory": lambda: Rows(TABLE, LAYOUT),
+    "in memory": lambda: ArraySamples(TABLE, LAYOUT),
     "held": held,
     "streamed": lambda: streamed(TABLE),
     "streamed by a worker": lambda: streamed(TABLE, 1),
@@ -112,8 +119,8 @@ def test_batches_come_in_the_order_of_their_indices(make):
     assert len(batches) == 3
     for index, batch in zip(indices, batches, strict=True):
         assert batch.dtype == torch.uint8
-        assert batch.stride() == Rows(TABLE, LAYOUT)[index].stride()
-        assert torch.equal(batch, Rows(TABLE, LAYOUT)[index])
+        assert batch.stride() == ArraySamples(TABLE, LAYOUT)[index].stride()
+        assert torch.equal(batch, ArraySamples(TABLE, LAYOUT)[index])
         assert torch.equal(rows[index], batch)
     assert torch.equal(generator.get_state(), state)
 
@@ -130,11 +137,11 @@ def test_a_part_is_cut_into_chunks_of_its_own_rows(make):
 
     assert [chunk.tolist() for chunk in chunks] == [[8, 3], [5, 0], [1]]
     read = torch.cat(list(part.read(chunks, torch.Generator())))
-    assert torch.equal(read, Rows(TABLE, LAYOUT)[part.numbers])
+    assert torch.equal(read, ArraySamples(TABLE, LAYOUT)[part.numbers])
 
 
 def test_no_rows_make_no_chunk():
-    assert Rows(TABLE[:0], LAYOUT).chunks(4) == []
+    assert ArraySamples(TABLE[:0], LAYOUT).chunks(4) == []
 
 
 @pytest.mark.parametrize("make", [KINDS["in memory"], KINDS["streamed"]])
@@ -154,22 +161,22 @@ META = torch.device("meta")  # A device that holds no numbers: every machine has
 def test_arrays_in_memory_are_held_on_the_device_but_no_memory_map_and_no_stream(tmp_path):
     stored = on_disk(TABLE, tmp_path / "rows.npy")
 
-    assert Rows(TABLE, LAYOUT, META, hold=True).held.shape == TABLE.shape
-    assert Rows(TABLE, LAYOUT, META).held is None
-    assert Rows(stored, LAYOUT, META, hold=True).held is None
-    assert Rows(np.asarray(stored)[2:], LAYOUT, META, hold=True).held is None
-    assert Rows(stored[[4, 2]], LAYOUT, META, hold=True).held is not None  # This is a copy.
-    assert Rows(Stream(TABLE).source(), LAYOUT, META, hold=True).held is None
+    assert ArraySamples(TABLE, LAYOUT, META, hold=True).held.shape == TABLE.shape
+    assert ArraySamples(TABLE, LAYOUT, META).held is None
+    assert ArraySamples(stored, LAYOUT, META, hold=True).held is None
+    assert ArraySamples(np.asarray(stored)[2:], LAYOUT, META, hold=True).held is None
+    assert ArraySamples(stored[[4, 2]], LAYOUT, META, hold=True).held is not None  # This is a copy.
+    assert not hasattr(open_stream(Stream(TABLE), LAYOUT, META), "held")
 
 
 def test_rows_of_a_device_can_be_read_on_the_cpu():
-    part = Rows(TABLE, LAYOUT, hold=True).part(np.array([8, 3]))
+    part = ArraySamples(TABLE, LAYOUT, hold=True).part(np.array([8, 3]))
     part.held = torch.zeros(10, 60, device=META)
     home = part.on_cpu()
 
     assert part.held is not None
     assert home.device == torch.device("cpu")
-    assert torch.equal(home[home.numbers], Rows(TABLE, LAYOUT)[torch.tensor([8, 3])])
+    assert torch.equal(home[home.numbers], ArraySamples(TABLE, LAYOUT)[torch.tensor([8, 3])])
 
 
 @pytest.mark.gpu
@@ -177,9 +184,11 @@ def test_rows_of_a_device_can_be_read_on_the_cpu():
 @pytest.mark.parametrize("n_workers", [0, 1])
 def test_streams_reach_an_accelerator(n_workers):
     device = torch.device("cuda")
-    rows = Rows(Stream(TABLE, n_workers).source(pin=True), LAYOUT, device)
+    rows = open_stream(Stream(TABLE, n_workers), LAYOUT, device)
     indices = torch.arange(N, device=device).flip(0).tensor_split(3)
     batches = list(rows.read(indices, torch.Generator(device).manual_seed(0)))
 
     assert {batch.device.type for batch in batches} == {"cuda"}
-    assert torch.equal(torch.cat(batches).cpu(), Rows(TABLE, LAYOUT)[torch.arange(N).flip(0)])
+    assert torch.equal(
+        torch.cat(batches).cpu(), ArraySamples(TABLE, LAYOUT)[torch.arange(N).flip(0)]
+    )

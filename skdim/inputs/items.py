@@ -1,5 +1,7 @@
-"""Samples taken by number, in whichever process that happens."""
+"""Data sets of torch whose items are whole batches of samples, read in any process."""
 
+import pickle
+import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -8,17 +10,44 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.utils.data import Dataset, get_worker_info
 
-__all__ = ["AbstractReader", "ArrayReader", "ItemReader", "find_map"]
+from skdim.random import SEEDING, drawing
 
-# Kinds of dtypes that are numbers: truth values, whole numbers, floats.
+__all__ = [
+    "SEED",
+    "AbstractBatches",
+    "ArrayBatches",
+    "Failure",
+    "ItemBatches",
+    "ReadTask",
+    "find_map",
+]
+
+# Kinds of dtypes that are numbers: truth values, integers, floats.
 NUMBERS = "buif"
 
+# Of what reading draws where samples are inspected and not trained on.
+SEED = 0
 
-class AbstractReader(ABC):
-    """Takes samples by number, and refuses those that cannot be trained on.
+# Numbers of the samples of a batch, and the seed of what reading them may draw.
+ReadTask = tuple[NDArray[np.intp], int]
 
-    Readers go to worker processes, so they can be pickled where the user's data can.
+
+class AbstractBatches(Dataset["Tensor | Failure"], ABC):
+    """Read batches of samples by their numbers, and check them.
+
+    As a data set of torch, an item is the batch of one task. It is sent to worker processes, so it
+    can be pickled where the user's data can.
+
+    Parameters
+    ----------
+    data : object
+        Of the user.
+    shape : tuple of int
+        Shape of one sample as given.
+    dtype : dtype
+        What samples are read as.
 
     Attributes
     ----------
@@ -28,18 +57,18 @@ class AbstractReader(ABC):
 
     draws = True
 
-    @abstractmethod
+    def __init__(self, data: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        self.data = data
+        self.shape = shape
+        self.dtype = dtype
+
     def __len__(self) -> int:
         """Count the samples."""
-
-    @property
-    @abstractmethod
-    def shape(self) -> tuple[int, ...]:
-        """Shape of one sample as given."""
+        return len(self.data)
 
     @abstractmethod
     def take(self, numbers: NDArray[np.intp]) -> Tensor:
-        """Take the samples of the given numbers.
+        """Read the samples of the given numbers.
 
         Parameters
         ----------
@@ -48,17 +77,55 @@ class AbstractReader(ABC):
         Returns
         -------
         Tensor of shape (b, *shape)
-            On the CPU: uint8 stays uint8, all else becomes float32.
+            A copy on the CPU: uint8 stays uint8, all else becomes float32.
 
         Raises
         ------
         ValueError, TypeError
-            If a sample is not what the first one promised, or not finite; names its number.
+            If a sample differs from the first one in shape or type, or is not finite; names its
+            number.
         """
 
+    def read(self, numbers: NDArray[np.intp], seed: int = SEED) -> Tensor:
+        """Read samples in this process; what that draws follows from the seed."""
+        if not self.draws:
+            return self.take(numbers)
+        with SEEDING, drawing(seed):
+            return self.take(numbers)
 
-class ArrayReader(AbstractReader):
-    """Reads an array or a memory map, without ever holding all of it.
+    def __getitem__(self, task: ReadTask) -> "Tensor | Failure":
+        """Read a batch in a worker; errors are returned."""
+        numbers, seed = task
+        try:
+            with drawing(seed):
+                return self.take(numbers)
+        except Exception as error:  # all of them: raised again where the user can see them
+            return Failure(error)
+
+
+class Failure:
+    """An error on its way from a worker to the user.
+
+    torch itself would send a text that holds the traceback, and lose the type of many.
+
+    Parameters
+    ----------
+    error : Exception
+    """
+
+    def __init__(self, error: Exception) -> None:
+        story = "".join(traceback.format_exception(error)).rstrip()
+        try:
+            pickle.loads(pickle.dumps(error))
+        except Exception:  # a class of the user's may fail in any way
+            error = RuntimeError(f"{type(error).__name__}: {error}")
+        worker = get_worker_info()
+        error.add_note(f"It was raised in worker process {worker.id if worker else 0}:\n\n{story}")
+        self.error = error
+
+
+class ArrayBatches(AbstractBatches):
+    """Read an array or a memory map, without ever holding all of it.
 
     Parameters
     ----------
@@ -73,50 +140,40 @@ class ArrayReader(AbstractReader):
     draws = False
 
     def __init__(self, array: NDArray[Any]) -> None:
-        self.array = array
-        self.dtype = number_type(array.dtype, "The array")
-
-    def __len__(self) -> int:
-        """Count the samples."""
-        return len(self.array)
+        super().__init__(array, array.shape[1:], number_type(array.dtype, "The array"))
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle a memory map as its path: pickled as it stands, it would be read whole."""
         state = self.__dict__.copy()
-        origin = find_map(self.array)
-        if origin is not None and self.array.flags.c_contiguous:
-            ahead = self.array.ctypes.data - origin.ctypes.data
-            state["array"] = {
+        origin = find_map(self.data)
+        if origin is not None and self.data.flags.c_contiguous:
+            ahead = self.data.ctypes.data - origin.ctypes.data
+            state["data"] = {
                 "filename": origin.filename,
-                "dtype": self.array.dtype,
+                "dtype": self.data.dtype,
                 "offset": origin.offset + ahead,
-                "shape": self.array.shape,
+                "shape": self.data.shape,
             }
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Open the memory map again."""
         self.__dict__.update(state)
-        if isinstance(state["array"], dict):
-            self.array = np.memmap(mode="r", **state["array"])
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of one sample."""
-        return self.array.shape[1:]
+        if isinstance(state["data"], dict):
+            self.data = np.memmap(mode="r", **state["data"])
 
     def take(self, numbers: NDArray[np.intp]) -> Tensor:
-        """Take rows of the array; see :class:`AbstractReader`."""
+        """Read rows of the array; see :class:`AbstractBatches`."""
         # Indexing by numbers copies, so that the user's array is never written to.
         with np.errstate(over="ignore", invalid="ignore"):
-            batch = np.asarray(self.array[numbers]).astype(self.dtype, copy=False)
+            batch = np.asarray(self.data[numbers]).astype(self.dtype, copy=False)
         return checked(batch, numbers)
 
 
-class ItemReader(AbstractReader):
-    """Reads what gives one item a number, as torch's map-style data sets do.
+class ItemBatches(AbstractBatches):
+    """Read what returns one item for a number, as torch's map-style data sets do.
 
-    The first item says what the others must be.
+    All items must have the shape of the first one.
 
     Parameters
     ----------
@@ -132,24 +189,14 @@ class ItemReader(AbstractReader):
     """
 
     def __init__(self, items: Any) -> None:
-        self.items = items
+        self.data = items
         first = as_array(next(iter(self.fetch([0]))), 0)
-        self.first_shape = first.shape
-        self.dtype = number_type(first.dtype, "Sample 0 of X")
-
-    def __len__(self) -> int:
-        """Count the items."""
-        return len(self.items)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of the first item."""
-        return self.first_shape
+        super().__init__(items, first.shape, number_type(first.dtype, "Sample 0 of X"))
 
     def fetch(self, numbers: Sequence[int]) -> Iterable[Any]:
         """Read items, one at a time where the source does not read batches."""
-        if callable(getattr(self.items, "__getitems__", None)):
-            items: Sequence[Any] = self.items.__getitems__(numbers)
+        if callable(getattr(self.data, "__getitems__", None)):
+            items: Sequence[Any] = self.data.__getitems__(numbers)
             if len(items) != len(numbers):
                 raise ValueError(
                     f"X.__getitems__ gave {len(items)} items for {len(numbers)} numbers."
@@ -160,14 +207,14 @@ class ItemReader(AbstractReader):
     def fetch_one(self, number: int) -> Any:
         """Read an item, and name it in the error if that fails."""
         try:
-            return self.items[number]
+            return self.data[number]
         except Exception as error:
-            error.add_note(f"This happened while sample {number} of {len(self.items)} was read.")
+            error.add_note(f"This happened while sample {number} of {len(self.data)} was read.")
             raise
 
     def take(self, numbers: NDArray[np.intp]) -> Tensor:
-        """Take and stack items; see :class:`AbstractReader`."""
-        batch = np.empty((len(numbers), *self.first_shape), self.dtype)
+        """Read and stack items; see :class:`AbstractBatches`."""
+        batch = np.empty((len(numbers), *self.shape), self.dtype)
         items = self.fetch(numbers.tolist())
         with np.errstate(over="ignore", invalid="ignore"):
             for place, (number, item) in enumerate(zip(numbers.tolist(), items, strict=True)):
@@ -176,10 +223,10 @@ class ItemReader(AbstractReader):
 
     def same_kind(self, sample: NDArray[Any], number: int) -> NDArray[Any]:
         """Raise an error for a sample of another shape or type than the first one."""
-        if sample.shape != self.first_shape:
+        if sample.shape != self.shape:
             raise ValueError(
                 f"Sample {number} of X has shape {sample.shape}, but sample 0 has shape "
-                f"{self.first_shape}. All samples must have one shape."
+                f"{self.shape}. All samples must have one shape."
             )
         dtype = number_type(sample.dtype, f"Sample {number} of X")
         if self.dtype == np.uint8 and dtype != np.uint8:
@@ -191,7 +238,7 @@ class ItemReader(AbstractReader):
 
 
 def find_map(array: Any) -> Any:
-    """Find the memory map that an array looks into.
+    """Find the memory map that an array is a view of.
 
     Returns
     -------
@@ -213,7 +260,7 @@ def as_array(item: Any, number: int) -> NDArray[Any]:
     Raises
     ------
     TypeError
-        If it is nothing that holds numbers.
+        If it holds no numbers.
     """
     sample = item[0] if isinstance(item, tuple) and item else item
     if isinstance(sample, Tensor):
@@ -235,12 +282,12 @@ def as_array(item: Any, number: int) -> NDArray[Any]:
 
 
 def number_type(dtype: np.dtype[Any], what: str) -> np.dtype[Any]:
-    """Choose what numbers are read as.
+    """Choose the dtype that numbers are read as.
 
     Raises
     ------
     TypeError
-        If they are no real numbers.
+        If they are not real numbers.
     """
     if dtype.kind not in NUMBERS:
         raise TypeError(f"{what} is of dtype {dtype}. Real numbers are needed.")
