@@ -68,14 +68,7 @@ class EncoderNet(SolvingMixin, NeuralNet):
     optimizer_: Any
     verbose: int
 
-    def __init__(
-        self,
-        module: Any,
-        criterion: Any,
-        *,
-        view: View,
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, module: Any, criterion: Any, *, view: View, **kwargs: Any) -> None:
         self.view = view
         self.schedule = "constant"
         self.precision = "float32"
@@ -230,8 +223,9 @@ class EncoderNet(SolvingMixin, NeuralNet):
         finally:
             del self.held_out, self.generator, self.weigh
             self._set_training(False)
+            # An epoch that was interrupted has no loss.
             if len(self.history) and "loss" not in self.history[-1]:
-                self.history.pop()  # an epoch that was interrupted
+                self.history.pop()
         self.notify("on_train_end", X=rows, y=None)
         self.check_encoder(rows)
 
