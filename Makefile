@@ -20,7 +20,7 @@ PYTEST := $(ONE_THREAD) $(BIN)/python -m pytest -n auto --maxprocesses 8
 # Two pips at once would break the environment they share.
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo test slow check faults docs bench bench-features bench-few-labels \
+.PHONY: help demo test slow check coverage faults docs bench bench-features bench-few-labels \
 	bench-accuracy-seconds bench-tutorial clean
 
 help:
@@ -28,6 +28,7 @@ help:
 	@echo "make test    the tests, but for the slow ones"
 	@echo "make slow    the slow tests"
 	@echo "make check   style, types, floors, tests, scikit-learn's contract"
+	@echo "make coverage   the tests, but for the slow ones, and which lines and branches they reach"
 	@echo "make faults  trainings killed at random and files damaged at random, in half an hour"
 	@echo "make docs    the documentation, in docs/_build/html"
 	@echo "make bench   the measurements of speed, in about a quarter of an hour, and one table"
@@ -63,6 +64,10 @@ check: $(VENV)/installed-dev
 	@echo "==> scikit-learn's contract once more, with array API dispatch on"
 	@SCIPY_ARRAY_API=1 $(PYTEST) tests/estimators/test_common.py \
 		tests/estimators/test_baselines_common.py
+
+coverage: $(VENV)/installed-dev
+	@echo "==> Running the tests, but for the slow ones, with coverage of branches"
+	@$(PYTEST) -m "not slow" --cov $(ARGS)
 
 faults: $(VENV)/installed-test
 	@$(ONE_THREAD) $(BIN)/python -m tests.reliability.faults --kills $(KILLS) --files $(FILES)
