@@ -48,7 +48,7 @@ def small(baseline, kind="vectors", **parameters):
     return trained_by(baseline, 8, encoder=ENCODERS.get(kind, "auto"), **settings | parameters)
 
 
-@parametrize_with_checks([small(baseline) for baseline in BASELINES], xfail_strict=True)
+@parametrize_with_checks([small(baseline) for baseline in BASELINES])
 def test_keeps_the_contract_of_scikit_learn(estimator, check):
     check(estimator)
 

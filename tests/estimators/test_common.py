@@ -81,7 +81,7 @@ FURTHER_CHECKS = [
 ]
 
 
-@parametrize_with_checks(EVERY_CHOICE, xfail_strict=True)
+@parametrize_with_checks(EVERY_CHOICE)
 def test_keeps_the_contract_of_scikit_learn(estimator, check):
     check(estimator)
 
