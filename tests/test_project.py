@@ -12,7 +12,6 @@ from packaging.utils import canonicalize_name
 
 import skdim
 
-
 ROOT = Path(__file__).parents[1]
 
 
