@@ -129,8 +129,7 @@ class AbstractLearner(PersistentMixin):
             with rows:
                 if written is not None:
                     epochs = self._count_epochs(len(rows))
-                    apart = getattr(self, "_is_clone", False)
-                    self._entropy = written.start(self, rows, epochs, self._entropy, apart=apart)
+                    self._entropy = written.start(self, rows, epochs, self._entropy)
                 spec = self._spec(self._layout, len(rows))
                 settings = {"lr": float(self.learning_rate), "batch_size": self.batch_size}
                 self.net_, spec, sizes = build_net(spec, rows, self._entropy, self.device, settings)

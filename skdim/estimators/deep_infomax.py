@@ -138,9 +138,9 @@ class DeepInfoMaxTransformer(EncoderTransformer):
     verbose : int, default=0
         Whether to print a line an epoch.
     checkpoint_dir : str or path, default=None
-        Folder to write checkpoints to. A ``fit`` that was cut off goes on from there when it is
-        called again with the same data and parameters, to the same result: see
-        :doc:`/guide/checkpoints`.
+        Folder for checkpoints, in a subfolder for each data set and each setting. A ``fit`` that
+        was interrupted resumes from there when it is called again with the same data and
+        parameters, to the same result: see :doc:`/guide/checkpoints`.
     checkpoint_every : int, default=1
         Epochs from one checkpoint to the next. The best epoch of early stopping always has one.
 

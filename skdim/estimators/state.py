@@ -189,13 +189,6 @@ class PersistentMixin(BaseEstimator):
         check_is_fitted(self)
         export(self.net_.module_, self._layer, self._layout.shape, path)
 
-    def __sklearn_clone__(self) -> Self:
-        """Clone, and remember it: of clones a search makes many, whose checkpoints go apart."""
-        clone: Self = super().__sklearn_clone__()
-        if self.checkpoint_dir is not None:
-            clone._is_clone = True
-        return clone
-
     def __getstate__(self) -> dict[str, Any]:
         """Return what a pickle holds: attributes, versions, and the net in plain parts.
 

@@ -25,9 +25,6 @@ __all__ = ["Checkpoints", "find_checkpoint", "pack_checkpoint", "read_checkpoint
 LAST = "last.skdim-checkpoint"
 BEST = "best.skdim-checkpoint"
 
-# What torch.save wrote before format 2.
-OLDER = ("last.pt", "best.pt")
-
 # What every checkpoint holds.
 CONTENT: dict[str, type | tuple[type, ...]] = {
     "parameters": dict,
@@ -63,15 +60,8 @@ def find_checkpoint(folder: Path) -> dict[str, Any] | None:
     Raises
     ------
     ValueError
-        If one of the two files is damaged, or of an older format.
+        If one of the two files is damaged.
     """
-    for name in OLDER:
-        if (folder / name).exists():
-            raise ValueError(
-                f"{str(folder / name)!r} is a checkpoint of an older format, which this skdim does "
-                "not read. Continue with the version that began the training, or remove the file "
-                "to begin anew."
-            )
     found = [read_checkpoint(folder / name) for name in (LAST, BEST) if (folder / name).exists()]
     return max(found, key=lambda state: (state["epoch"], state["ended"]), default=None)
 

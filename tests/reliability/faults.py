@@ -28,6 +28,7 @@ from tests.reliability.mutations import (
     small_transformer,
     try_to_read,
 )
+from tests.reliability.trainings import folder_in
 
 
 def peak_memory():
@@ -112,8 +113,8 @@ def harm_checkpoints(n, seed=0):
     X = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)
     with tempfile.TemporaryDirectory() as folder:
         small_transformer(X, checkpoint_dir=folder)
-        content = (Path(folder) / LAST).read_bytes()
-        whole = describe(read_checkpoint(Path(folder) / LAST))
+        content = (folder_in(Path(folder)) / LAST).read_bytes()
+        whole = describe(read_checkpoint(folder_in(Path(folder)) / LAST))
 
     def is_the_same(state):
         return describe(state) == whole

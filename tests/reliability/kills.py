@@ -92,7 +92,7 @@ def go_on(name, place):
 
 def look(place, summary):
     """Count what a kill has left."""
-    left = [path.name for path in (place / "run").glob("*")]
+    left = [path.name for path in (place / "run").glob("*/*")]
     summary["begun"] += LAST not in left and BEST not in left
     summary["cut"] += any(name.endswith(".partial") for name in left)
 

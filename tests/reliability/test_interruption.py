@@ -12,12 +12,12 @@ import torch
 from skorch.callbacks import Callback
 
 from skdim.estimators.saving.resuming import Run
-from skdim.saving import remove_partial_files, write_atomically
+from skdim.saving import FORMAT, remove_partial_files, write_atomically
 from skdim.training import find_checkpoint
 from skdim.training.checkpoints import LAST, pack_checkpoint
 from tests.reliability import kills
 from tests.reliability.mutations import PICKLE_THAT_CALLS, open_up, seal
-from tests.reliability.trainings import VECTORS, fit, make, outcome
+from tests.reliability.trainings import VECTORS, fit, folder_in, make, outcome
 
 pytestmark = pytest.mark.faults
 
@@ -61,7 +61,7 @@ def test_an_error_in_a_callback_leaves_the_checkpoint_before_it(error, tmp_path,
         model.fit(VECTORS)
 
     assert_unfitted(model)
-    assert find_checkpoint(tmp_path)["epoch"] == 2
+    assert find_checkpoint(folder_in(tmp_path))["epoch"] == 2
     assert outcome(NAME, fit(NAME, checkpoint_dir=tmp_path)) == whole
 
 
@@ -76,7 +76,7 @@ def test_weights_that_are_lost_reach_no_checkpoint(value, tmp_path, whole):
         model.fit(VECTORS)
 
     assert_unfitted(model)
-    assert find_checkpoint(tmp_path)["epoch"] == 2
+    assert find_checkpoint(folder_in(tmp_path))["epoch"] == 2
     assert outcome(NAME, fit(NAME, checkpoint_dir=tmp_path)) == whole
 
 
@@ -92,7 +92,7 @@ def test_a_signal_leaves_a_whole_checkpoint_and_no_lock(number, tmp_path, whole)
     _, status = os.waitpid(child, 0)
 
     assert status != 0
-    assert find_checkpoint(tmp_path)["epoch"] == 2
+    assert find_checkpoint(folder_in(tmp_path))["epoch"] == 2
     assert outcome(NAME, fit(NAME, checkpoint_dir=tmp_path)) == whole
 
 
@@ -145,8 +145,8 @@ def test_a_full_disk_leaves_the_checkpoint_before_it(name, tmp_path, monkeypatch
     monkeypatch.undo()
 
     assert_unfitted(model)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [LAST, "lock"]
-    assert find_checkpoint(tmp_path)["epoch"] == 2
+    assert sorted(path.name for path in folder_in(tmp_path).iterdir()) == [LAST, "lock"]
+    assert find_checkpoint(folder_in(tmp_path))["epoch"] == 2
     assert outcome(NAME, fit(NAME, checkpoint_dir=tmp_path)) == whole
 
 
@@ -171,11 +171,12 @@ def test_a_file_is_old_or_new_and_nothing_else_is_left(tmp_path, monkeypatch):
 
 def test_what_killed_writers_have_left_is_removed(tmp_path):
     fit(NAME, checkpoint_dir=tmp_path, max_epochs=1)
-    (tmp_path / f".{LAST}.0123.partial").write_bytes(b"half")
-    (tmp_path / "mine.txt").write_text("mine")
+    folder = folder_in(tmp_path)
+    (folder / f".{LAST}.0123.partial").write_bytes(b"half")
+    (folder / "mine.txt").write_text("mine")
     fit(NAME, checkpoint_dir=tmp_path, max_epochs=1)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [LAST, "lock", "mine.txt"]
-    remove_partial_files(tmp_path)
+    assert sorted(path.name for path in folder.iterdir()) == [LAST, "lock", "mine.txt"]
+    remove_partial_files(folder)
 
 
 def test_a_lock_is_held_once_and_given_back(tmp_path):
@@ -224,16 +225,28 @@ def test_a_file_system_without_locks_is_said(number, tmp_path, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def content(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("run")
-    fit(NAME, checkpoint_dir=folder)
-    return (folder / LAST).read_bytes()
+def written(tmp_path_factory):
+    checkpoint_dir = tmp_path_factory.mktemp("run")
+    fit(NAME, checkpoint_dir=checkpoint_dir)
+    return folder_in(checkpoint_dir)
+
+
+@pytest.fixture(scope="module")
+def content(written):
+    return (written / LAST).read_bytes()
+
+
+@pytest.fixture
+def folder(written, tmp_path):
+    """A folder in which the same training looks for checkpoints."""
+    (tmp_path / written.name).mkdir()
+    return tmp_path / written.name
 
 
 def refuse(folder, content, said):
     """See that a file is refused, and left as it was."""
     (folder / LAST).write_bytes(content)
-    model = make(NAME, checkpoint_dir=folder)
+    model = make(NAME, checkpoint_dir=folder.parent)
     with pytest.raises(ValueError, match=said):
         model.fit(VECTORS)
     assert_unfitted(model)
@@ -241,25 +254,25 @@ def refuse(folder, content, said):
 
 
 @pytest.mark.parametrize("tenths", range(10))
-def test_a_truncated_checkpoint_is_refused(tenths, content, tmp_path):
+def test_a_truncated_checkpoint_is_refused(tenths, content, folder):
     said = "is damaged, or not a file of skdim.* Remove the file to begin anew"
-    refuse(tmp_path, content[: len(content) * tenths // 10], said)
+    refuse(folder, content[: len(content) * tenths // 10], said)
 
 
 @pytest.mark.parametrize("share", np.linspace(0, 0.9999, 9))
-def test_a_flipped_bit_is_refused(share, content, tmp_path):
+def test_a_flipped_bit_is_refused(share, content, folder):
     spoilt = bytearray(content)
     spoilt[int(share * len(content))] ^= 4
-    refuse(tmp_path, spoilt, "is damaged.* Remove the file to begin anew")
+    refuse(folder, spoilt, "is damaged.* Remove the file to begin anew")
 
 
-def test_a_flipped_bit_of_a_tensor_is_found_by_the_digest(content, tmp_path):
-    refuse(tmp_path, content[:-1] + bytes([content[-1] ^ 4]), "is damaged: .* SHA-256")
+def test_a_flipped_bit_of_a_tensor_is_found_by_the_digest(content, folder):
+    refuse(folder, content[:-1] + bytes([content[-1] ^ 4]), "is damaged: .* SHA-256")
 
 
 @pytest.mark.parametrize("other", [b"", b"text", pickle.dumps({"epoch": 3}), bytes(2000)])
-def test_other_files_are_refused(other, tmp_path):
-    refuse(tmp_path, other, "is damaged, or not a file of skdim|is a safetensors file of another")
+def test_other_files_are_refused(other, folder):
+    refuse(folder, other, "is damaged, or not a file of skdim|is a safetensors file of another")
 
 
 EXECUTED = []
@@ -272,29 +285,21 @@ class Payload:
         return EXECUTED.append, (True,)
 
 
-def test_nothing_is_executed(content, tmp_path):
+def test_nothing_is_executed(content, folder):
     for other in (pickle.dumps(Payload()), PICKLE_THAT_CALLS, content + pickle.dumps(Payload())):
-        refuse(tmp_path, other, "is damaged")
+        refuse(folder, other, "is damaged")
     header, tensors = open_up(content)
     header["checkpoint"] = {"callable": "os.system"}
-    refuse(tmp_path, seal(header, tensors), "is not a valid checkpoint of skdim")
+    refuse(folder, seal(header, tensors), "is not a valid checkpoint of skdim")
     assert EXECUTED == []
-
-
-@pytest.mark.parametrize("name", ["last.pt", "best.pt"])
-def test_a_checkpoint_of_the_first_format_is_named(name, tmp_path):
-    torch.save({"format": "skdim checkpoint", "format_number": 1}, tmp_path / name)
-    with pytest.raises(ValueError, match=rf"{name}' is a checkpoint of an older format, which"):
-        make(NAME, checkpoint_dir=tmp_path).fit(VECTORS)
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([name, "lock"])
 
 
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
         (
-            {"format": 3, "versions": {"skdim": "7.0"}},
-            r"has format 3, written by skdim 7\.0.*newer",
+            {"format": FORMAT + 1, "versions": {"skdim": "7.0"}},
+            rf"has format {FORMAT + 1}, written by skdim 7\.0.*newer",
         ),
         ({"format": "other"}, "does not state which format"),
         ({"versions": 3}, "is not a checkpoint of skdim"),
@@ -303,15 +308,15 @@ def test_a_checkpoint_of_the_first_format_is_named(name, tmp_path):
         ({"checkpoint": "text"}, "is not a checkpoint of skdim"),
     ],
 )
-def test_whole_files_of_another_kind_are_refused(changes, said, content, tmp_path):
+def test_whole_files_of_another_kind_are_refused(changes, said, content, folder):
     header, tensors = open_up(content)
-    refuse(tmp_path, seal(header | changes, tensors), said)
+    refuse(folder, seal(header | changes, tensors), said)
 
 
-def test_a_saved_transformer_is_not_a_checkpoint(tmp_path):
-    fit(NAME).save(tmp_path / "model.skdim")
-    saved = (tmp_path / "model.skdim").read_bytes()
-    refuse(tmp_path, saved, "is not a checkpoint of skdim")
+def test_a_saved_transformer_is_not_a_checkpoint(folder):
+    fit(NAME).save(folder / "model.skdim")
+    saved = (folder / "model.skdim").read_bytes()
+    refuse(folder, saved, "is not a checkpoint of skdim")
 
 
 @pytest.mark.parametrize(
@@ -325,10 +330,10 @@ def test_a_saved_transformer_is_not_a_checkpoint(tmp_path):
         ({"generators": {"device": "cpu", "own": torch.zeros(3)}}, "does not hold the tensors"),
     ],
 )
-def test_whole_files_of_a_wrong_content_are_refused(changes, said, content, tmp_path):
-    (tmp_path / LAST).write_bytes(content)
-    state = find_checkpoint(tmp_path)
-    refuse(tmp_path, pack_checkpoint(state | changes), said)
+def test_whole_files_of_a_wrong_content_are_refused(changes, said, content, folder):
+    (folder / LAST).write_bytes(content)
+    state = find_checkpoint(folder)
+    refuse(folder, pack_checkpoint(state | changes), said)
 
 
 def test_a_folder_that_is_a_file_is_an_error_of_the_system(tmp_path):

@@ -88,6 +88,12 @@ def fit(name, **params):
     return make(name, **params).fit(X, y)
 
 
+def folder_in(checkpoint_dir):
+    """The folder of the one training that was written."""
+    (folder,) = (path for path in checkpoint_dir.iterdir() if path.is_dir())
+    return folder
+
+
 def outcome(name, model):
     """Give digests of all that came out of a training; only its seconds may differ."""
     state = model.net_.state()

@@ -50,10 +50,11 @@ class Run(ExitStack):
 
     checkpoints: Checkpoints | None = None
 
-    def start(
-        self, estimator: Any, rows: Samples, epochs: int, seed: int, *, apart: bool = False
-    ) -> int:
+    def start(self, estimator: Any, rows: Samples, epochs: int, seed: int) -> int:
         """Find the checkpoints of a training, and lock their folder from now on.
+
+        The folder is a subfolder of ``checkpoint_dir``, named by a fingerprint of the parameters
+        and the data: whoever trains, a transformer or a clone of it, finds the same one.
 
         Parameters
         ----------
@@ -63,8 +64,6 @@ class Run(ExitStack):
         epochs : int
         seed : int
             What a training that begins now is seeded by.
-        apart : bool, default=False
-            Whether the training has a subfolder of its own, named by its fingerprint.
 
         Returns
         -------
@@ -74,7 +73,7 @@ class Run(ExitStack):
         Raises
         ------
         ValueError
-            If another training was begun there, or its checkpoint is damaged.
+            If the checkpoint is damaged, or of more epochs.
         RuntimeError
             If another training goes on there.
         """
@@ -86,14 +85,12 @@ class Run(ExitStack):
             "entropy": seed,
             "n_epochs": epochs,
         }
-        folder = Path(estimator.checkpoint_dir)
-        if apart:
-            folder /= name_of(run, estimator.random_state)
+        folder = Path(estimator.checkpoint_dir) / name_of(run, estimator.random_state)
         folder.mkdir(parents=True, exist_ok=True)
         self.hold(folder)
         found = find_checkpoint(folder)
         if found is not None:
-            check_same(found, run, folder)
+            check_epochs(found, run, folder)
             run["entropy"] = found["entropy"]
         self.checkpoints = Checkpoints(folder, estimator.checkpoint_every, run, found)
         return int(run["entropy"])
@@ -133,54 +130,21 @@ class Run(ExitStack):
 
 
 def name_of(run: dict[str, Any], random_state: Any) -> str:
-    """Name a training by its data and parameters."""
-    own_seed = run["entropy"] if isinstance(random_state, np.random.RandomState) else None
-    return fingerprint([run["parameters"], run["data"], own_seed, run["n_epochs"]])
+    """Return the name of the folder of a training.
 
-
-def check_same(found: dict[str, Any], run: dict[str, Any], folder: Path) -> None:
-    """Raise an error if the training was one of other data or parameters.
-
-    Raises
-    ------
-    ValueError
-        Naming what differs.
+    The number of epochs is part of it where the learning rate of each step depends on it.
     """
-    differences = [
-        f"{name} (was {found[part].get(name)}, is {run[part].get(name)})"
-        for part in ("parameters", "data")
-        for name in {**found[part], **run[part]}
-        if found[part].get(name) != run[part].get(name)
-    ]
-    if differences:
-        raise ValueError(
-            f"checkpoint_dir={str(folder)!r} holds a training that differs in "
-            f"{', '.join(differences)}. Go on with the same data and parameters, or give another "
-            "folder to begin anew."
-        )
-    check_epochs(found, run, folder)
+    own_seed = run["entropy"] if isinstance(random_state, np.random.RandomState) else None
+    is_constant = run["parameters"]["schedule"] == "'constant'"
+    n_epochs = None if is_constant and run["n_epochs"] else run["n_epochs"]
+    return fingerprint([run["parameters"], run["data"], own_seed, n_epochs])
 
 
 def check_epochs(found: dict[str, Any], run: dict[str, Any], folder: Path) -> None:
-    """Raise an error for a number of epochs with which the training cannot be continued.
-
-    Raises
-    ------
-    ValueError
-        If the learning rate depends on the number, or more epochs are done.
-    """
-    was, now, schedule = found["n_epochs"], run["n_epochs"], run["parameters"]["schedule"]
-    if was == now:
-        return
-    beginning = f"checkpoint_dir={str(folder)!r} holds a training of max_epochs={was}, not {now}"
-    if schedule != "'constant'":
+    """Raise a ValueError if more epochs are done than are asked for."""
+    # The closed form alone counts as an epoch.
+    if max(run["n_epochs"], 1) < found["epoch"]:
         raise ValueError(
-            f"{beginning}. With schedule={schedule} each learning rate depends on that number, so "
-            "that the epochs behind it cannot be gone on from. Give the same max_epochs, or "
-            "another folder to begin anew."
-        )
-    if now < found["epoch"]:
-        raise ValueError(
-            f"{beginning}, and {found['epoch']} epochs are done. Give at least as many, or another "
-            "folder to begin anew."
+            f"{str(folder)!r} holds the checkpoint of a training of {found['epoch']} epochs, but "
+            f"max_epochs={run['n_epochs']}. Give at least as many, or another checkpoint_dir."
         )
