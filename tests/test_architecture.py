@@ -105,6 +105,17 @@ def test_names_are_imported_from_where_they_are_defined(path):
     assert not borrowed, "not defined where they are imported from: " + ", ".join(borrowed)
 
 
+def test_no_class_or_function_has_the_name_of_one_in_another_file():
+    places = {}
+    for path in SOURCES:
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                places.setdefault(node.name, []).append(relative(path))
+    twice = {name: paths for name, paths in places.items() if len(paths) > 1}
+
+    assert not twice
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=relative)
 def test_only_init_files_offer_what_they_import(path):
     if path.name == "__init__.py":

@@ -226,7 +226,7 @@ def list_of(check: Check) -> Check:
     return lambda value: isinstance(value, list) and all(map(check, value))
 
 
-def dict_of(check: Check, names: tuple[str, ...] | None = None) -> Check:
+def mapping_of(check: Check, names: tuple[str, ...] | None = None) -> Check:
     """Allow dicts of what is allowed, with these names only and all of them, if there are any."""
     return lambda value: (
         isinstance(value, dict)
@@ -269,21 +269,21 @@ SOLVERS = ("closed form", "gradients", "closed form then gradients")
 # What each place of the header holds.
 SCHEMA: dict[str, Check] = {
     "class": lambda v: isinstance(v, str) and v in TRANSFORMERS,
-    "versions": dict_of(lambda v: isinstance(v, str)),
-    "parameters": dict_of(anything),
+    "versions": mapping_of(lambda v: isinstance(v, str)),
+    "parameters": mapping_of(anything),
     "given": list_of(lambda v: isinstance(v, str)),
     "attributes": lambda v: (
         isinstance(v, dict) and {*ATTRIBUTES} <= v.keys() <= {*ATTRIBUTES, *OPTIONAL}
     ),
-    "built": dict_of(anything, ("parameters", "given", "pairs", "sizes", "n_samples")),
-    "built.parameters": dict_of(anything),
+    "built": mapping_of(anything, ("parameters", "given", "pairs", "sizes", "n_samples")),
+    "built.parameters": mapping_of(anything),
     "built.given": list_of(lambda v: isinstance(v, str)),
-    "built.sizes": dict_of(is_shape, LAYERS),
+    "built.sizes": mapping_of(is_shape, LAYERS),
     "built.pairs": lambda v: list_of(is_pair)(v) and len(v) > 0,
     "built.n_samples": is_count,
-    "net": dict_of(anything, ("books", "settings")),
-    "net.books": lambda v: list_of(dict_of(anything))(v) and len(v) > 0,
-    "net.settings": dict_of(anything, SETTINGS),
+    "net": mapping_of(anything, ("books", "settings")),
+    "net.books": lambda v: list_of(mapping_of(anything))(v) and len(v) > 0,
+    "net.settings": mapping_of(anything, SETTINGS),
 }
 
 

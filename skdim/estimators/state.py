@@ -107,7 +107,7 @@ def is_same(now: Any, before: Any) -> bool:
     return now is before
 
 
-def is_plain(parameters: Mapping[str, Any]) -> bool:
+def can_be_encoded(parameters: Mapping[str, Any]) -> bool:
     """Return whether a file can hold these parameters."""
     try:
         encode(dict(parameters))
@@ -250,7 +250,7 @@ def pack(net: EncoderNet, built: Built) -> dict[str, Any] | None:
     dict or None
         None if it was not, or if several processes train it.
     """
-    if type(net) is not EncoderNet or not is_plain(built.parameters):
+    if type(net) is not EncoderNet or not can_be_encoded(built.parameters):
         return None
     try:
         return take_out(net)

@@ -1,4 +1,4 @@
-"""The paper's baselines keep the contracts that Deep InfoMax keeps: scikit-learn's, and ours."""
+"""Every objective, a user's own too, keeps scikit-learn's contract and ours."""
 
 import pickle
 
@@ -19,6 +19,7 @@ from skdim.objectives import (
 )
 from skdim.training import precision
 from tests.estimators.helpers import plain_parameters, trained_by
+from tests.estimators.own_objectives import Alignment, Decoding
 from tests.estimators.test_common import FURTHER_CHECKS
 
 BASELINES = [
@@ -28,6 +29,9 @@ BASELINES = [
     CPC,
     NAT,
     VAE,
+    # As users write theirs.
+    Alignment,
+    Decoding,
 ]
 
 every_baseline = pytest.mark.parametrize("baseline", BASELINES, ids=lambda each: each.__name__)
