@@ -6,26 +6,15 @@ from contextlib import closing
 import torch
 from torch import Generator, Tensor, nn
 
-from skdim.encoders import Features
+from skdim.encoders import layer_of
 from skdim.inputs import Samples
 
-__all__ = ["encode_rows", "layer_of"]
+__all__ = ["encode_rows"]
 
 CHUNK = 64
 
 # Of what reading a data set draws: its features are the same each time.
 SEED = 0
-
-
-def layer_of(features: Features, layer: str) -> Tensor:
-    """Take one layer; several globals are averaged to one code.
-
-    Returns
-    -------
-    Tensor of shape (n, d) or (n, c, *grid)
-    """
-    taken: Tensor = getattr(features, layer)
-    return taken.flatten(2).mean(dim=2) if layer == "code" and taken.ndim > 2 else taken
 
 
 @torch.no_grad()

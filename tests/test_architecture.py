@@ -110,7 +110,7 @@ def test_no_class_or_function_has_the_name_of_one_in_another_file():
     for path in SOURCES:
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.FunctionDef | ast.ClassDef):
-                places.setdefault(node.name, []).append(relative(path))
+                places.setdefault(node.name, set()).add(relative(path))
     twice = {name: paths for name, paths in places.items() if len(paths) > 1}
 
     assert not twice

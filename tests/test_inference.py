@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from skdim.encoders import LAYERS, DCGANEncoder, Features, MLPEncoder
-from skdim.inference import CHUNK, encode_rows, layer_of
+from skdim.encoders import LAYERS, DCGANEncoder, Features, MLPEncoder, layer_of
+from skdim.inference import CHUNK, encode_rows
 from skdim.inputs import ArraySamples, Layout, Standardise
 
 N = 150

@@ -11,7 +11,7 @@ from skdim.encoders.columns import ColumnEncoder
 from skdim.encoders.context import ContextEncoder
 from skdim.encoders.conv1d import Conv1dEncoder
 from skdim.encoders.dcgan import DCGANEncoder
-from skdim.encoders.features import LAYERS, Features
+from skdim.encoders.features import LAYERS, Features, layer_of
 from skdim.encoders.folded import (
     FoldedAlexNetEncoder,
     FoldedAlexNetMultiEncoder,
@@ -53,6 +53,7 @@ __all__ = [
     "UserEncoder",
     "ValidCNNEncoder",
     "check_features",
+    "layer_of",
     "takes_signals",
 ]
 

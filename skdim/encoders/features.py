@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields
 
 from torch import Tensor
 
-__all__ = ["LAYERS", "Features"]
+__all__ = ["LAYERS", "Features", "layer_of"]
 
 
 @dataclass(frozen=True)
@@ -35,3 +35,14 @@ class Features:
 
 
 LAYERS = tuple(field.name for field in fields(Features))
+
+
+def layer_of(features: Features, layer: str) -> Tensor:
+    """Take one layer; several globals are averaged to one code.
+
+    Returns
+    -------
+    Tensor of shape (n, d) or (n, c, *grid)
+    """
+    taken: Tensor = getattr(features, layer)
+    return taken.flatten(2).mean(dim=2) if layer == "code" and taken.ndim > 2 else taken

@@ -1,6 +1,7 @@
 """What estimators with an encoder share: reading X, building and training a net, its attributes."""
 
 from abc import abstractmethod
+from collections.abc import Callable
 from contextlib import nullcontext
 from os import PathLike
 from typing import Any
@@ -12,8 +13,8 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from skdim.closed_form import rotation
-from skdim.encoders import ENCODERS, LinearEncoder, takes_signals
-from skdim.estimators.build import OPTIMIZERS, Spec, build_net, find_device, find_view
+from skdim.encoders import ENCODERS, LinearEncoder, layer_of, takes_signals
+from skdim.estimators.build import OPTIMIZERS, EncoderSpec, Spec, build_net, find_device, find_view
 from skdim.estimators.fitting import (
     Plan,
     auto_epochs,
@@ -26,15 +27,15 @@ from skdim.estimators.fitting import (
     warn_of_collapse,
     warn_of_idle,
 )
-from skdim.estimators.saving.resuming import Run
+from skdim.estimators.resuming import Run
 from skdim.estimators.state import Built, PersistentMixin, columns_of
 from skdim.estimators.validation import open_samples, read_labels
-from skdim.inference import layer_of
 from skdim.inputs import Layout, Samples, find_layout
 from skdim.objectives import AbstractObjective
 from skdim.parameters import Rule, check_parameters
 from skdim.random import draw_seed
 from skdim.training import Checkpoints, agree_on_seed
+from skdim.views import View
 
 __all__ = ["AbstractLearner"]
 
@@ -48,13 +49,13 @@ class AbstractLearner(PersistentMixin):
     n_components: int
     image_shape: tuple[int, ...] | None
     channel_axis: int | None
-    encoder: Any
+    encoder: EncoderSpec
     output: str
-    view: Any
+    view: str | View | None
     max_epochs: int | str
     batch_size: int
     learning_rate: float
-    optimizer: Any
+    optimizer: str | Callable[..., torch.optim.Optimizer]
     schedule: str
     validation_fraction: float | None
     early_stopping: bool
@@ -120,7 +121,7 @@ class AbstractLearner(PersistentMixin):
         """Whether there is a trained encoder."""
         return hasattr(self, "net_")
 
-    def _begin(self, X: ArrayLike, y: Any, written: Run | None = None) -> Samples:
+    def _begin(self, X: ArrayLike, y: ArrayLike | None, written: Run | None = None) -> Samples:
         """Read ``X``, look for checkpoints, and build a net with first weights."""
         forget(self)
         with forgetting(self):
@@ -138,7 +139,7 @@ class AbstractLearner(PersistentMixin):
             self._n_features_out = layer_of(sizes, self._layer)[0].numel()
         return rows
 
-    def _go_on(self, X: ArrayLike, y: Any) -> Samples:
+    def _go_on(self, X: ArrayLike, y: ArrayLike | None) -> Samples:
         """Read ``X`` for more training of what there is."""
         self._built.check_unchanged(self)
         rows = self._read(X, y, at_least=2, fit=True)
@@ -263,7 +264,13 @@ class AbstractLearner(PersistentMixin):
         self.loss_curve_ = self.history_["loss"]
 
     def _read(
-        self, X: Any, y: Any = None, *, at_least: int = 1, fit: bool = False, reset: bool = False
+        self,
+        X: ArrayLike,
+        y: ArrayLike | None = None,
+        *,
+        at_least: int = 1,
+        fit: bool = False,
+        reset: bool = False,
     ) -> Samples:
         """Check ``X``, and ``y`` where it is used, and return them as samples with labels."""
         device = find_device(self.device) if reset else self.device_
@@ -282,6 +289,6 @@ class AbstractLearner(PersistentMixin):
         return make(self._layout, device, labels=labels)
 
 
-def is_auto(value: Any) -> bool:
+def is_auto(value: object) -> bool:
     """Whether a parameter, which may be a module, is "auto"."""
     return isinstance(value, str) and value == "auto"

@@ -1,17 +1,20 @@
 """Deep InfoMax as a scikit-learn transformer."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from os import PathLike
 from typing import Any
 
 import numpy as np
 import torch
 
+from skdim.critics import AbstractCritic
+from skdim.estimators.build import EncoderSpec
 from skdim.estimators.transformer import EncoderTransformer
 from skdim.estimators.validation import COMMON_RULES
 from skdim.objectives import InfoMax
 from skdim.parameters import Rule, check_parameters
 from skdim.priors import Prior
+from skdim.views import View
 
 __all__ = ["DeepInfoMaxTransformer"]
 
@@ -221,7 +224,7 @@ class DeepInfoMaxTransformer(EncoderTransformer):
         *,
         image_shape: tuple[int, ...] | None = None,
         channel_axis: int | None = None,
-        encoder: Any = "auto",
+        encoder: EncoderSpec = "auto",
         output: str = "code",
         global_weight: float | str = "auto",
         local_weight: float | str = "auto",
@@ -231,15 +234,15 @@ class DeepInfoMaxTransformer(EncoderTransformer):
         classifier_weight: float = 0.0,
         classifier_layer: str = "code",
         bound: str = "auto",
-        critic: Any = "auto",
+        critic: str | AbstractCritic | Callable[..., AbstractCritic] | Mapping[str, Any] = "auto",
         critic_units: int | tuple[int, ...] | str | Mapping[str, Any] = "auto",
         negatives: int | str = "all",
         prior: str | Prior = "uniform",
-        view: Any = "auto",
+        view: str | View | None = "auto",
         max_epochs: int | str = "auto",
         batch_size: int = 64,
         learning_rate: float = 1e-3,
-        optimizer: Any = "adam",
+        optimizer: str | Callable[..., torch.optim.Optimizer] = "adam",
         schedule: str = "one_cycle",
         validation_fraction: float | None = None,
         early_stopping: bool = False,

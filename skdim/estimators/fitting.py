@@ -93,7 +93,7 @@ class Plan:
     checkpoints: Checkpoints | None = None
 
 
-def check_optimizer(optimizer: Any) -> None:
+def check_optimizer(optimizer: object) -> None:
     """Raise an error for an optimizer that computes the loss of a batch more than once.
 
     Raises

@@ -11,8 +11,16 @@ from numpy.typing import NDArray
 
 from skdim.encoders import LAYERS
 from skdim.estimators.deep_infomax import DeepInfoMaxTransformer
-from skdim.estimators.saving.writing import ATTRIBUTES, LEFT_OUT, OPTIONAL, PARTS
-from skdim.estimators.state import NOT_BUILT_FROM, PACKED, Built, columns_of
+from skdim.estimators.state import (
+    ATTRIBUTES,
+    LEFT_OUT,
+    NOT_BUILT_FROM,
+    OPTIONAL,
+    PACKED,
+    PARTS,
+    Built,
+    columns_of,
+)
 from skdim.estimators.transformer import EncoderTransformer
 from skdim.estimators.validation import COMMON_RULES
 from skdim.inputs import Layout
@@ -216,7 +224,7 @@ def count_features(layer: str, sizes: Mapping[str, list[int]]) -> int:
 Check = Callable[[Any], bool]
 
 
-def is_count(value: Any, least: int = 0) -> bool:
+def is_count(value: object, least: int = 0) -> bool:
     """Whether a value is a whole number that 64 bits hold."""
     return type(value) is int and least <= value < 2**63
 
@@ -235,17 +243,17 @@ def mapping_of(check: Check, names: tuple[str, ...] | None = None) -> Check:
     )
 
 
-def is_shape(value: Any) -> bool:
+def is_shape(value: object) -> bool:
     """Whether a value is the shape of a sample's features."""
-    return list_of(lambda n: is_count(n, 1))(value) and 1 <= len(value) <= 4
+    return isinstance(value, list) and 1 <= len(value) <= 4 and all(is_count(n, 1) for n in value)
 
 
-def is_pair(value: Any) -> bool:
+def is_pair(value: object) -> bool:
     """Whether a value is a pair of looks."""
-    return list_of(is_count)(value) and len(value) == 2
+    return isinstance(value, list) and len(value) == 2 and all(map(is_count, value))
 
 
-def is_layout(value: Any) -> bool:
+def is_layout(value: object) -> bool:
     """Whether a value is the layout of vectors, signals or images."""
     if not isinstance(value, Layout):
         return False
@@ -258,7 +266,7 @@ def is_layout(value: Any) -> bool:
     )
 
 
-def anything(value: Any) -> bool:
+def anything(value: object) -> bool:
     """Allow what is looked at later."""
     return True
 

@@ -115,12 +115,12 @@ def check_sizes(module: nn.Module, arrays: Mapping[str, Any], what: str) -> None
         raise ValueError(f"The weights are not those of this {what}; {'; '.join(faults)}.")
 
 
-def said(shape: tuple[int, ...], dtype: Any) -> str:
+def said(shape: tuple[int, ...], dtype: object) -> str:
     """Describe a tensor."""
     return f"{dtype} of shape {tuple(shape)}"
 
 
-def find_device_here(name: str, wanted: Any) -> torch.device:
+def find_device_here(name: str, wanted: str | torch.device) -> torch.device:
     """Find the device where a net was, or else the CPU.
 
     Warns

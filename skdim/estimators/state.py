@@ -1,5 +1,6 @@
 """What a net was built from, what a pickle holds, and how a net is built again from both."""
 
+import json
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -14,19 +15,47 @@ from sklearn.utils.validation import check_is_fitted
 from skdim.encoders import LAYERS, Features
 from skdim.estimators.build import Spec
 from skdim.estimators.rebuild import find_device_here, load_net
-from skdim.estimators.saving.exporting import export
-from skdim.estimators.saving.writing import write_state
 from skdim.inputs import Layout
 from skdim.objectives import AbstractObjective
 from skdim.parameters import Rule
-from skdim.saving import NotPlainError, encode, versions, warn_of_versions
+from skdim.saving import (
+    NotPlainError,
+    check_finite,
+    encode,
+    export,
+    to_bytes,
+    versions,
+    warn_of_versions,
+    write_atomically,
+)
 from skdim.training import EncoderNet, choose_net, give_back, take_out
 from skdim.views import Pairs
 
-__all__ = ["NOT_BUILT_FROM", "PACKED", "Built", "PersistentMixin", "columns_of", "is_same"]
+__all__ = [
+    "ATTRIBUTES",
+    "LEFT_OUT",
+    "NOT_BUILT_FROM",
+    "OPTIONAL",
+    "PACKED",
+    "PARTS",
+    "Built",
+    "PersistentMixin",
+    "columns_of",
+    "is_same",
+]
 
 # What a state holds beside attributes.
 VERSIONS, PACKED = "_versions", "_packed"
+
+# What fitting keeps and nothing else in the file says; of OPTIONAL, what there is.
+ATTRIBUTES = ("_entropy", "_layer", "_layout", "n_iter_")
+OPTIONAL = ("classes_", "feature_names_in_", "solver_")
+
+# Where this machine keeps its checkpoints is no part of a model.
+LEFT_OUT = ("checkpoint_dir",)
+
+# Of the weights, by their first names in the file.
+PARTS = ("module", "criterion")
 
 # Parameters of a training, and not of what is trained.
 READ_EACH_TIME = (
@@ -89,14 +118,14 @@ class Built:
             )
 
 
-def as_it_is(value: Any) -> Any:
+def as_it_is(value: object) -> object:
     """Return a parameter; of an objective, which may be changed later, a copy of its own."""
     if isinstance(value, AbstractObjective):
         return type(value)(**value.get_params(deep=False))
     return value
 
 
-def is_same(now: Any, before: Any) -> bool:
+def is_same(now: object, before: object) -> bool:
     """Return whether a parameter is as it was: equal if it is plain, else the same object."""
     if isinstance(now, AbstractObjective) and type(now) is type(before):
         values = before.get_params(deep=False)
@@ -256,3 +285,103 @@ def pack(net: EncoderNet, built: Built) -> dict[str, Any] | None:
         return take_out(net)
     except TypeError:
         return None
+
+
+def write_state(
+    path: str | os.PathLike[str],
+    kind: type,
+    state: Mapping[str, Any],
+    parameters: Sequence[str],
+) -> None:
+    """Write the state of a fitted transformer to a file.
+
+    Parameters
+    ----------
+    path : path
+    kind : type
+        Its class.
+    state : mapping
+        Its attributes.
+    parameters : sequence of str
+        Which of them are parameters.
+
+    Raises
+    ------
+    ValueError
+        If it is of a class that ``load`` would not know, or has weights of a type that cannot be
+        saved.
+    OSError
+        If the file cannot be written.
+    """
+    if not kind.__module__.startswith("skdim."):
+        raise ValueError(
+            f"{kind.__name__} is a class of {kind.__module__}, which skdim.load could not build. "
+            "Use pickle or joblib for it."
+        )
+    try:
+        packed = take_out(state["net_"])
+        weights = {
+            f"{part}.{name}": torch.from_numpy(values)
+            for part in PARTS
+            for name, values in packed["weights"][part].items()
+        }
+    except TypeError as error:
+        raise ValueError(
+            f"The weights have a type that cannot be saved: {error}. Use pickle or joblib."
+        ) from error
+    header = {
+        "class": kind.__name__,
+        **encode_build({name: state[name] for name in parameters}, state["_built"]),
+        "attributes": {
+            name: encode(state[name]) for name in (*ATTRIBUTES, *OPTIONAL) if name in state
+        },
+        "net": {
+            "books": [encode_epoch(epoch) for epoch in packed["books"]],
+            "settings": {name: encode(value) for name, value in packed["settings"].items()},
+        },
+    }
+    check_finite(weights, "These weights cannot be saved")
+    write_atomically(path, to_bytes(header, weights))
+
+
+def encode_build(parameters: Mapping[str, Any], built: Built) -> dict[str, Any]:
+    """Encode the parameters, and how they differ from those the net was built from."""
+    said, given = encode_parameters(parameters)
+    built_said, built_given = encode_parameters(built.parameters)
+    return {
+        "parameters": said,
+        "given": given,
+        "built": {
+            "parameters": {
+                name: value
+                for name, value in built_said.items()
+                if name not in said or json.dumps(said[name]) != json.dumps(value)
+            },
+            "given": built_given,
+            "sizes": {layer: list(shape) for layer, shape in built.sizes.items()},
+            "pairs": [list(pair) for pair in built.pairs],
+            "n_samples": built.n_samples,
+        },
+    }
+
+
+def encode_parameters(parameters: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Encode parameters, and name those that cannot be encoded."""
+    said, given = {}, []
+    for name, value in parameters.items():
+        if name in LEFT_OUT:
+            continue
+        try:
+            said[name] = encode(value)
+        except NotPlainError:
+            given.append(name)
+    return said, given
+
+
+def encode_epoch(epoch: Mapping[str, Any]) -> dict[str, Any]:
+    """Encode the numbers of an epoch; what else callbacks recorded is left out."""
+    return {
+        name: encode(value)
+        for name, value in epoch.items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    }

@@ -1,5 +1,6 @@
 """An encoder trained by an objective, as a scikit-learn transformer."""
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from itertools import chain
 from os import PathLike
@@ -16,12 +17,14 @@ from torch import Tensor
 
 from skdim.encoders import LAYERS, UserEncoder
 from skdim.estimators.base import AbstractLearner
-from skdim.estimators.saving.resuming import Run, check_checkpoints
+from skdim.estimators.build import EncoderSpec
+from skdim.estimators.resuming import Run, check_checkpoints
 from skdim.estimators.validation import COMMON_RULES
 from skdim.inference import encode_rows
 from skdim.objectives import AbstractObjective, InfoMax
 from skdim.parameters import Rule, any_of, instance, none
 from skdim.random import seeded
+from skdim.views import View
 
 __all__ = ["EncoderTransformer"]
 
@@ -81,13 +84,13 @@ loss_curve_, device_, classes_, canonical_correlations_, directions_
         objective: AbstractObjective | None = None,
         image_shape: tuple[int, ...] | None = None,
         channel_axis: int | None = None,
-        encoder: Any = "auto",
+        encoder: EncoderSpec = "auto",
         output: str = "code",
-        view: Any = "auto",
+        view: str | View | None = "auto",
         max_epochs: int | str = "auto",
         batch_size: int = 64,
         learning_rate: float = 1e-3,
-        optimizer: Any = "auto",
+        optimizer: str | Callable[..., torch.optim.Optimizer] = "auto",
         schedule: str = "one_cycle",
         validation_fraction: float | None = None,
         early_stopping: bool = False,
@@ -135,7 +138,7 @@ loss_curve_, device_, classes_, canonical_correlations_, directions_
     def _get_objective(self) -> AbstractObjective:
         return InfoMax() if self.objective is None else self.objective
 
-    def fit(self, X: ArrayLike, y: Any = None) -> Self:
+    def fit(self, X: ArrayLike, y: ArrayLike | None = None) -> Self:
         """Train an encoder on ``X``.
 
         Parameters
@@ -178,7 +181,7 @@ loss_curve_, device_, classes_, canonical_correlations_, directions_
         return self
 
     @available_if(lambda self: not self._get_objective().keeps_samples)
-    def partial_fit(self, X: ArrayLike, y: Any = None) -> Self:
+    def partial_fit(self, X: ArrayLike, y: ArrayLike | None = None) -> Self:
         """Add ``X`` to the sums of the closed form; or train for one pass, at a constant rate.
 
         The first call sets the standardisation, the classes and the sizes of all layers; later ones
@@ -276,7 +279,7 @@ loss_curve_, device_, classes_, canonical_correlations_, directions_
             return read[torch.as_tensor(chosen, device=read.device)]
 
     @available_if(lambda self: self._get_objective().has_score)
-    def score(self, X: ArrayLike, y: Any = None) -> float:
+    def score(self, X: ArrayLike, y: ArrayLike | None = None) -> float:
         """Measure on ``X`` what the encoder was trained for; the more the better.
 
         Deep InfoMax in closed form: the information between looks, by the Gaussian critic, in nats.

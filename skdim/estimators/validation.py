@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator
 from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
@@ -77,7 +78,7 @@ COMMON_RULES = {
 
 
 def open_samples(
-    estimator: Any, X: Any, *, at_least: int, reset: bool, hold: bool
+    estimator: BaseEstimator, X: ArrayLike, *, at_least: int, reset: bool, hold: bool
 ) -> tuple[Callable[..., Samples], tuple[int, ...]]:
     """Check X, and keep or compare the number and the names of its features.
 
@@ -119,7 +120,7 @@ def open_samples(
 
 
 def open_stream(
-    estimator: Any, stream: Stream, *, at_least: int, reset: bool
+    estimator: BaseEstimator, stream: Stream, *, at_least: int, reset: bool
 ) -> tuple[Callable[..., Samples], tuple[int, ...]]:
     """Check a stream by its length and its first sample; the others are checked when read."""
     name = type(estimator).__name__
@@ -141,7 +142,7 @@ UNLABELLED = -1
 
 
 def read_labels(
-    y: Any,
+    y: ArrayLike | None,
     n: int,
     device: torch.device,
     name: str,

@@ -2,7 +2,9 @@
 
 from skdim.saving.container import FORMAT, check_finite, read_container, read_file, to_bytes
 from skdim.saving.files import remove_partial_files, write_atomically
+from skdim.saving.fingerprints import describe_data, describe_parameters, fingerprint
 from skdim.saving.older import update_header
+from skdim.saving.onnx import export
 from skdim.saving.plain import NotPlainError, decode, encode
 from skdim.saving.trees import flatten, mapped, unflatten
 from skdim.saving.versions import VersionWarning, versions, warn_of_versions
@@ -13,7 +15,11 @@ __all__ = [
     "VersionWarning",
     "check_finite",
     "decode",
+    "describe_data",
+    "describe_parameters",
     "encode",
+    "export",
+    "fingerprint",
     "flatten",
     "mapped",
     "read_container",

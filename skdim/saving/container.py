@@ -167,7 +167,7 @@ def check_start(path: Path) -> None:
         )
 
 
-def read_header(path: Any, metadata: Mapping[str, str]) -> dict[str, Any]:
+def read_header(path: object, metadata: Mapping[str, str]) -> dict[str, Any]:
     """Read the header, and raise for newer formats before anything else is interpreted.
 
     Raises
@@ -198,7 +198,7 @@ def read_header(path: Any, metadata: Mapping[str, str]) -> dict[str, Any]:
     return header
 
 
-def read_tensor(path: Any, file: Any, name: str) -> Tensor:
+def read_tensor(path: object, file: Any, name: str) -> Tensor:
     """Read one tensor, if it is of a known type.
 
     Raises

@@ -99,7 +99,7 @@ def update_parameters(said: Mapping[str, Any]) -> dict[str, Any]:
     return {**said, "encoder": "patch_network" if encoder == "patches" else rename(encoder)}
 
 
-def rename(said: Any) -> Any:
+def rename(said: object) -> Any:
     """Rename classes wherever they stand in a value in plain words, as inside partial calls."""
     if isinstance(said, list):
         return [rename(part) for part in said]

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from skdim import critics, encoders, objectives, priors, views
@@ -78,7 +79,7 @@ OBJECTIVES: dict[str, type[objectives.AbstractObjective]] = {
 KINDS_OF_ARRAYS = "Uiufb"
 
 
-def encode(value: Any) -> Any:
+def encode(value: object) -> Any:
     """Put a value in plain words.
 
     Returns
@@ -112,7 +113,7 @@ def encode(value: Any) -> Any:
     raise NotPlainError(f"{value!r} of type {type(value).__name__} has no form in plain words.")
 
 
-def decode(said: Any) -> Any:
+def decode(said: object) -> Any:
     """Decode what ``encode`` returned.
 
     Raises
@@ -135,7 +136,7 @@ def decode(said: Any) -> Any:
         raise ValueError(f"it holds {shortened(said)}, which is no {tag}: {error}") from error
 
 
-def shortened(value: Any) -> str:
+def shortened(value: object) -> str:
     """Show a value in a message, at most a line of it."""
     text = repr(value)
     return text if len(text) <= 80 else text[:77] + "..."
@@ -184,7 +185,7 @@ def decode_partial(said: Mapping[str, Any]) -> "partial[Any]":
     return partial(func, *decode(said["args"]), **keywords)
 
 
-def encode_array(value: Any) -> dict[str, Any]:
+def encode_array(value: NDArray[Any]) -> dict[str, Any]:
     """Put an array of numbers or strings in plain words; names of columns are dtype object."""
     if value.dtype == object and all(type(part) is str for part in value.tolist()):
         return {"dtype": "object", "values": value.tolist()}

@@ -11,7 +11,7 @@ from skdim.saving.plain import StoredTensor, decode, encode
 __all__ = ["flatten", "mapped", "unflatten"]
 
 
-def mapped(value: Any, change: Callable[[Any, str], Any], name: str = "") -> Any:
+def mapped(value: object, change: Callable[[Any, str], Any], name: str = "") -> Any:
     """Change the leaves of nested dicts, lists and tuples.
 
     Parameters
@@ -31,7 +31,7 @@ def mapped(value: Any, change: Callable[[Any, str], Any], name: str = "") -> Any
     return change(value, name)
 
 
-def flatten(value: Any) -> tuple[Any, dict[str, Tensor]]:
+def flatten(value: object) -> tuple[Any, dict[str, Tensor]]:
     """Return a nested value as what JSON can hold, and its tensors by name.
 
     Parameters
@@ -46,7 +46,7 @@ def flatten(value: Any) -> tuple[Any, dict[str, Tensor]]:
     """
     tensors: dict[str, Tensor] = {}
 
-    def store(leaf: Any, name: str) -> Any:
+    def store(leaf: object, name: str) -> Any:
         if not isinstance(leaf, Tensor):
             return leaf
         while name in tensors:  # Keys may have dots of their own.
@@ -60,7 +60,7 @@ def flatten(value: Any) -> tuple[Any, dict[str, Tensor]]:
     return encode(mapped(value, store)), tensors
 
 
-def unflatten(said: Any, tensors: Mapping[str, Tensor]) -> Any:
+def unflatten(said: object, tensors: Mapping[str, Tensor]) -> Any:
     """Return the nested value that ``flatten`` was given.
 
     Raises
@@ -69,7 +69,7 @@ def unflatten(said: Any, tensors: Mapping[str, Tensor]) -> Any:
         If it was not encoded by ``flatten``, or a tensor is missing.
     """
 
-    def fetch(leaf: Any, name: str) -> Any:
+    def fetch(leaf: object, name: str) -> Any:
         if not isinstance(leaf, StoredTensor):
             return leaf
         tensor = tensors[leaf.name]

@@ -7,9 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from skdim.encoders import ENCODERS, ContextEncoder, Features, check_features
+from skdim.encoders import ENCODERS, ContextEncoder, Features, check_features, layer_of
 from skdim.encoders.adapter import Adaptable
-from skdim.inference import layer_of
 from tests.encoders.helpers import draw, seeded
 
 SHAPES = {

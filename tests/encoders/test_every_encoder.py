@@ -15,9 +15,8 @@ from torch import Generator
 from skdim import DeepInfoMaxTransformer
 from skdim.bounds import BOUNDS
 from skdim.critics import DotCritic
-from skdim.encoders import ENCODERS, LAYERS, LinearEncoder, UserEncoder, check_features
+from skdim.encoders import ENCODERS, LAYERS, LinearEncoder, UserEncoder, check_features, layer_of
 from skdim.encoders.adapter import Adaptable
-from skdim.inference import layer_of
 from skdim.objectives import Batch, infomax
 from skdim.priors import PRIORS
 from tests.encoders.helpers import draw, on_paper, seeded

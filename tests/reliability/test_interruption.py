@@ -11,7 +11,7 @@ import pytest
 import torch
 from skorch.callbacks import Callback
 
-from skdim.estimators.saving.resuming import Run
+from skdim.estimators.resuming import Run
 from skdim.saving import FORMAT, remove_partial_files, write_atomically
 from skdim.training import find_checkpoint
 from skdim.training.checkpoints import LAST, pack_checkpoint

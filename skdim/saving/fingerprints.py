@@ -11,6 +11,7 @@ import joblib
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
 from torch import Tensor, nn
 
 from skdim.inputs import ArraySamples, Samples, StreamSamples
@@ -33,17 +34,17 @@ CONSTANT = (tuple, frozenset, types.CodeType)
 Met = dict[int, tuple[int, Any]]
 
 
-def fingerprint(value: Any) -> str:
+def fingerprint(value: object) -> str:
     """Return a digest of an object and of all that it is made of, of 16 hexadecimal digits."""
     return sha1_of(simplified(value, {}))[:16]
 
 
-def sha1_of(value: Any) -> str:
+def sha1_of(value: object) -> str:
     """Return the SHA-1 of texts, arrays and lists of them."""
     return str(joblib.hash(value, hash_name="sha1"))
 
 
-def describe_parameters(estimator: Any) -> dict[str, str]:
+def describe_parameters(estimator: BaseEstimator) -> dict[str, str]:
     """Describe the parameters of an estimator.
 
     Numbers, names and sequences of them are shown as they are; of everything else, its type and a
@@ -62,7 +63,7 @@ def describe_parameters(estimator: Any) -> dict[str, str]:
     return {"estimator": type(estimator).__qualname__} | described
 
 
-def text_of(value: Any) -> str:
+def text_of(value: object) -> str:
     """Describe one parameter."""
     if is_plain(value):
         return plain_text(value)
@@ -74,12 +75,12 @@ def text_of(value: Any) -> str:
     return f"{name} ({fingerprint(value)})"
 
 
-def is_plain(value: Any) -> bool:
+def is_plain(value: object) -> bool:
     """Whether a value is a number, a text or None."""
     return value is None or isinstance(value, bool | np.bool_ | Real | str | bytes | complex)
 
 
-def plain_text(value: Any) -> str:
+def plain_text(value: object) -> str:
     """Describe a number or a name; equal numbers alike, of whatever type."""
     if isinstance(value, bool | np.bool_):
         return repr(bool(value))
@@ -91,7 +92,7 @@ def plain_text(value: Any) -> str:
     return repr(value)
 
 
-def simplified(value: Any, met: Met) -> Any:
+def simplified(value: object, met: Met) -> Any:
     """Reduce an object to texts, lists and arrays, which joblib hashes alike in every process.
 
     joblib hashes pickles, which differ between processes for tensors, and which functions and
@@ -113,7 +114,7 @@ def simplified(value: Any, met: Met) -> Any:
     return [type(value).__module__, type(value).__qualname__, parts]
 
 
-def contents_of(value: Any) -> list[Any]:
+def contents_of(value: object) -> list[Any]:
     """Return what an object is made of.
 
     Of functions, that is the code, the defaults and the closure, but nothing that is called by a
@@ -155,7 +156,7 @@ def closure_of(function: types.FunctionType) -> list[Any]:
     return contents
 
 
-def state_of(value: Any) -> Any:
+def state_of(value: object) -> Any:
     """Return the attributes and slots of an object, or its ``repr`` where it has none."""
     if isinstance(value, nn.Module):
         return {name: part for name, part in vars(value).items() if "_hook" not in name}

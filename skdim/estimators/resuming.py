@@ -9,9 +9,13 @@ from typing import Any
 import numpy as np
 from filelock import FileLock, Timeout
 
-from skdim.estimators.saving.fingerprints import describe_data, describe_parameters, fingerprint
 from skdim.inputs import Samples
-from skdim.saving import remove_partial_files
+from skdim.saving import (
+    describe_data,
+    describe_parameters,
+    fingerprint,
+    remove_partial_files,
+)
 from skdim.training import Checkpoints, EncoderNet, choose_net, find_checkpoint
 
 __all__ = ["Run", "check_checkpoints"]
@@ -129,7 +133,7 @@ class Run(ExitStack):
         remove_partial_files(folder)
 
 
-def name_of(run: dict[str, Any], random_state: Any) -> str:
+def name_of(run: dict[str, Any], random_state: object) -> str:
     """Return the name of the folder of a training.
 
     The number of epochs is part of it where the learning rate of each step depends on it.

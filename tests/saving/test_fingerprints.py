@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from skdim import DeepInfoMaxTransformer
-from skdim.estimators.saving.fingerprints import describe_parameters, digest_rows, fingerprint
+from skdim.saving.fingerprints import describe_parameters, digest_rows, fingerprint
 from skdim.views import Augment
 
 
@@ -80,7 +80,7 @@ def describe_all():
 
 
 def test_the_same_in_every_process():
-    command = "from tests.estimators.test_fingerprints import describe_all; print(describe_all())"
+    command = "from tests.saving.test_fingerprints import describe_all; print(describe_all())"
     printed = [
         subprocess.run(
             [sys.executable, "-c", command],
@@ -117,5 +117,5 @@ def test_rows_are_read_in_blocks_of_any_layout(monkeypatch):
     whole = digest_rows(np.asfortranarray(rows))
     assert whole == digest_rows(rows)
     assert whole != digest_rows(rows[::-1])
-    monkeypatch.setattr("skdim.estimators.saving.fingerprints.BLOCK", 1000)
+    monkeypatch.setattr("skdim.saving.fingerprints.BLOCK", 1000)
     assert digest_rows(rows) == digest_rows(np.repeat(rows, 2, axis=0)[::2]) != whole

@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from skdim.inference import layer_of
-from skdim.saving import write_atomically
+from skdim.encoders import layer_of
+from skdim.saving.files import write_atomically
 
 __all__ = ["export"]
 

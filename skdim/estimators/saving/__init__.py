@@ -1,1 +1,0 @@
-"""Transformers that outlast their process: saved, pickled, exported, and taken up again."""
