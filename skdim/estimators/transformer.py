@@ -19,6 +19,7 @@ from skdim.encoders import LAYERS, UserEncoder
 from skdim.estimators.base import AbstractLearner
 from skdim.estimators.build import EncoderSpec
 from skdim.estimators.resuming import Run, check_checkpoints
+from skdim.estimators.tasks import CallbackSupportMixin, reported, with_callbacks
 from skdim.estimators.validation import COMMON_RULES
 from skdim.inference import encode_rows
 from skdim.objectives import AbstractObjective, InfoMax
@@ -35,7 +36,9 @@ RULES = COMMON_RULES | {
 }
 
 
-class EncoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, AbstractLearner):
+class EncoderTransformer(
+    CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, AbstractLearner
+):
     """Train an encoder by an objective, and transform samples to its features.
 
     Parameters
@@ -138,6 +141,7 @@ loss_curve_, device_, classes_, canonical_correlations_, directions_
     def _get_objective(self) -> AbstractObjective:
         return InfoMax() if self.objective is None else self.objective
 
+    @with_callbacks
     def fit(self, X: ArrayLike, y: ArrayLike | None = None) -> Self:
         """Train an encoder on ``X``.
 
@@ -174,7 +178,8 @@ loss_curve_, device_, classes_, canonical_correlations_, directions_
         with Run() as written:
             rows = self._go_on(X, y) if going_on else self._begin(X, y, written)
             plan = self._plan(rows, going_on=going_on, checkpoints=written.checkpoints)
-            with rows:
+            with rows, reported(self, X, y, max(plan.epochs, 1)) as events:
+                plan.callbacks.extend(events)
                 self._train(rows, plan, going_on=going_on)
         if not self.warm_start:
             self.net_.drop_state()

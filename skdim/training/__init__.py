@@ -9,6 +9,7 @@ from skdim.training.precision import PRECISIONS, check_precision
 from skdim.training.processes import find_own_device
 from skdim.training.schedules import SCHEDULES
 from skdim.training.stopping import EarlyStopping, StopTraining
+from skdim.training.tasks import TaskEvents
 
 __all__ = [
     "PRECISIONS",
@@ -19,6 +20,7 @@ __all__ = [
     "EarlyStopping",
     "EncoderNet",
     "StopTraining",
+    "TaskEvents",
     "Weights",
     "agree_on_seed",
     "check_precision",

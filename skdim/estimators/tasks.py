@@ -1,0 +1,58 @@
+"""Support of scikit-learn's callbacks, from scikit-learn 1.9 on."""
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator
+
+from skdim.training import EncoderNet, TaskEvents
+
+try:
+    from sklearn.callback import CallbackSupportMixin, with_callbacks
+except ImportError:
+
+    class CallbackSupportMixin:  # type: ignore[no-redef]
+        """Support no callbacks: scikit-learn is older."""
+
+    def with_callbacks(method: Any) -> Any:
+        """Return a method as it is."""
+        return method
+
+
+__all__ = ["CallbackSupportMixin", "reported", "with_callbacks"]
+
+
+@contextmanager
+def reported(
+    estimator: BaseEstimator, X: ArrayLike, y: ArrayLike | None, n_epochs: int
+) -> Iterator[list[TaskEvents]]:
+    """Report a fit to the callbacks that were set by ``set_callbacks``.
+
+    Yields
+    ------
+    list of TaskEvents
+        Callbacks for the net; empty if none were set.
+    """
+    if not getattr(estimator, "_skl_callbacks", None):
+        yield []
+        return
+    given = {"estimator": estimator, "X": X, "y": y}
+    context = estimator._init_callback_context(max_subtasks=n_epochs)  # noqa: SLF001 (documented)
+    context.call_on_fit_task_begin(**given)
+    yield [TaskEvents(context, given, lambda: attributes_of(estimator))]
+    context.call_on_fit_task_end(
+        **given, reconstruction_attributes=lambda: attributes_of(estimator)
+    )
+
+
+def attributes_of(estimator: BaseEstimator) -> dict[str, Any]:
+    """Return the fitted attributes of an estimator in training, with a net in evaluation mode."""
+    net: EncoderNet = estimator.net_
+    copied = copy.copy(net)
+    copied.module_, copied.criterion_ = copy.deepcopy((net.module_, net.criterion_))
+    copied.module_.eval()
+    copied.criterion_.eval()
+    return {"net_": copied}
