@@ -139,7 +139,10 @@ class DeepInfoMaxTransformer(EncoderTransformer):
     callbacks : list of skorch callbacks, default=None
         See :class:`~skdim.training.EncoderNet` for their events.
     verbose : int, default=0
-        Whether to print a line an epoch.
+        1 shows progress, with the time left and the information in nats: a bar in terminals and
+        notebooks, lines at most every ten seconds elsewhere. 2 prints a line with all terms each
+        epoch. With 0, a ``fit`` of more than ten seconds logs its expected duration on the logger
+        "skdim", which is shown after ``logging.basicConfig(level=logging.INFO)``.
     checkpoint_dir : str or path, default=None
         Folder for checkpoints, in a subfolder for each data set and each setting. A ``fit`` that
         was interrupted resumes from there when it is called again with the same data and

@@ -1,6 +1,6 @@
 """Training without gradients: two passes over the samples, and an eigenproblem."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any, Self
@@ -109,6 +109,7 @@ def sum_looks(
     generator: Generator,
     basis: Basis,
     names: Collection[str],
+    advance: Callable[[int], None] = lambda n: None,
 ) -> dict[str, Sums]:
     """Sum over the looks at all samples.
 
@@ -123,6 +124,8 @@ def sum_looks(
     basis : Basis
     names : collection of {"local", "global"}
         Terms that are to be solved for.
+    advance : callable
+        Called with the number of samples after each chunk.
 
     Returns
     -------
@@ -140,6 +143,7 @@ def sum_looks(
                 layer = encoder.cells(conv, basis).chunk(len(looks)) if cells else whole
                 new = Sums.of(whole, layer, pairs)
                 total[name] = total[name] + new if name in total else new
+            advance(len(x))
     return total
 
 

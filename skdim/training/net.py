@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from skorch import NeuralNet
-from skorch.callbacks import Callback, PrintLog
+from skorch.callbacks import Callback
 from skorch.utils import TeeGenerator
 from torch import Generator, Tensor
 
@@ -20,6 +20,7 @@ from skdim.saving import mapped
 from skdim.training.batches import Batches, mean_of
 from skdim.training.closed_form import LookSums
 from skdim.training.precision import computing_in, device_or_cpu
+from skdim.training.progress import EpochLog, Progress, summary_of
 from skdim.training.schedules import SCHEDULES
 from skdim.training.solving import SolvingMixin
 from skdim.training.stopping import StopTraining
@@ -116,8 +117,8 @@ class EncoderNet(SolvingMixin, NeuralNet):
             self.optimizer_.load_state_dict(optimizer)
 
     def get_default_callbacks(self) -> list[tuple[str, Callback]]:
-        """Print a line an epoch where ``verbose`` asks for it; keep no other books."""
-        return [("print_log", PrintLog())]
+        """Return the callback that prints a line an epoch where ``verbose`` asks for it."""
+        return [("print_log", EpochLog())]
 
     def plan(self, schedule: str, callbacks: list[Any], settings: dict[str, Any]) -> None:
         """Set what may differ from one training to the next.
@@ -206,6 +207,8 @@ class EncoderNet(SolvingMixin, NeuralNet):
         """
         # Held during the loop only: neither data nor generators belong in a pickle.
         self.held_out, self.generator = held_out, generator
+        n_epochs = max(epochs, 1)
+        self.progress = Progress(n_epochs * len(rows), n_epochs, shown=self.verbose == 1)
         n_batches = len(self.get_iterator(rows, training=True))
         self.step, self.n_steps = 0, epochs * n_batches
         if epochs:
@@ -221,7 +224,8 @@ class EncoderNet(SolvingMixin, NeuralNet):
         except StopTraining:
             pass
         finally:
-            del self.held_out, self.generator, self.weigh
+            self.progress.close()
+            del self.held_out, self.generator, self.weigh, self.progress
             self._set_training(False)
             # An epoch that was interrupted has no loss.
             if len(self.history) and "loss" not in self.history[-1]:
@@ -281,12 +285,15 @@ class EncoderNet(SolvingMixin, NeuralNet):
             self.notify("on_batch_end", batch=batch, training=training, **step)
             steps.append(step)
             sizes.append(len(batch.index))
+            if training:
+                self.progress.advance(len(batch.index))
         means = self.agree(mean_of(steps, sizes))
         ratios = {name for name, value in steps[0].items() if value.ndim}
         self.record(means)
         if training:
             self.history.record("learning_rate", self.optimizer_.param_groups[0]["lr"])
             self.history.record("seconds", time.perf_counter() - started)
+            self.progress.describe(summary_of(self.criterion_, means))
         # A ratio may have no number: nothing was counted.
         terms = {name: mean for name, mean in means.items() if name not in ratios}
         self.check_finite(terms, self.limit)

@@ -17,6 +17,7 @@ from skdim.training.closed_form import (
     weights_of,
 )
 from skdim.training.precision import computing_in
+from skdim.training.progress import Progress, summary_of
 from skdim.views import View
 
 __all__ = ["SolvingMixin"]
@@ -31,6 +32,7 @@ class SolvingMixin:
     precision: str
     look_sums: LookSums | None
     held_out: Samples | None
+    progress: Progress
     # What a net has.
     notify: Any
     record: Any
@@ -75,6 +77,7 @@ class SolvingMixin:
                 "seconds": time.perf_counter() - started,
             }
         )
+        self.progress.describe(summary_of(self.criterion_, found.terms))
         self.check_finite(found.terms)
         if self.held_out is not None:
             held_out = self.get_iterator(self.held_out)
@@ -91,4 +94,5 @@ class SolvingMixin:
     def sums_of_all(self, rows: Samples, generator: Generator, basis: Basis) -> dict[str, Sums]:
         """Sum over the looks at all samples: here in this process alone."""
         names = weights_of(self.criterion_)
-        return sum_looks(self.module_, self.view, rows, generator, basis, names)
+        advance = self.progress.advance
+        return sum_looks(self.module_, self.view, rows, generator, basis, names, advance)
