@@ -1,17 +1,15 @@
 r"""Linear Deep InfoMax in closed form.
 
 For a code that is linear in fixed features, and a Gaussian critic, the information between the code
-and a layer has a maximum that can be computed: no gradient, no epochs, no learning rate. With
-:math:`g` the features of one look at a sample and :math:`l_k` cell :math:`k` of another look, the
-directions :math:`w` solve the generalised eigenproblem
+and a layer has a maximum in closed form. With :math:`g` the features of one look at a sample and
+:math:`l_k` cell :math:`k` of another look, the directions :math:`w` solve the generalised
+eigenproblem
 
 .. math:: \Big(\frac{1}{K} \sum_k C_{gk} C_{kk}^{-1} C_{kg}\Big) w = \rho^2 C_{gg} w,
 
-where :math:`\rho^2` is the share of a direction's variance that a cell predicts, on average over
-the cells. With one cell that is the whole of the other look, these are canonical correlations.
-
-Everything follows from sums over samples (:class:`Sums`), so that samples may be read batch by
-batch, in any order and on several processes.
+where :math:`\rho^2` is the share of a direction's variance that a cell predicts, averaged over the
+cells. With the whole other look as the only cell, these are canonical correlations. The solution
+follows from sums over samples (:class:`Sums`), in any order and over several processes.
 
 References
 ----------
@@ -37,9 +35,9 @@ __all__ = [
     "solve",
 ]
 
-# Share of the mean variance that is added to all variances, so that small ones are not inverted.
+# Share of the mean variance that is added to all variances.
 RIDGE = 0.03
-# The largest correlation that is believed, a signal-to-noise ratio of 10,000.
+# Larger correlations are clipped: a signal-to-noise ratio of 10,000.
 MOST = 0.9999
 
 
@@ -47,19 +45,19 @@ MOST = 0.9999
 class Sums:
     """Sums over pairs of looks, from which the directions follow.
 
-    Of each pair, one look gives the code, by ``q`` features; the other one gives the layer that it
-    is compared with, by ``p`` features, cell after cell.
+    The code is computed from ``q`` features of the first look of a pair, and compared with ``p``
+    features of the second look: those of a layer, cell after cell.
 
     Parameters
     ----------
     count : Tensor of shape ()
         Number of pairs.
     code_first, layer_first : Tensor of shape (q,) or (p,)
-        Sums of the features of both.
+        Sums of the features.
     code_second, layer_second : Tensor of shape (q, q) or (p, p)
-        Sums of their products with themselves.
+        Sums of their outer products.
     cross : Tensor of shape (q, p)
-        Sum of the products of the first with the second.
+        Sum of the outer products of code and layer.
     """
 
     count: Tensor
@@ -73,21 +71,16 @@ class Sums:
     def of(
         cls, code: Sequence[Tensor], layer: Sequence[Tensor], pairs: Sequence[tuple[int, int]]
     ) -> Self:
-        """Sum over the samples of one batch.
+        """Sum over the samples of one batch, in float64 on the CPU.
 
         Parameters
         ----------
         code : sequence of Tensor of shape (n, q)
-            Features of the same samples, one entry a look.
+            Features of the code, one entry per look.
         layer : sequence of Tensor of shape (n, p)
-            Likewise; ``code`` itself where codes are compared with the whole of the other look.
+            Features of the layer; ``code`` itself to compare with the whole look.
         pairs : sequence of (int, int)
             ``(look of the code, look of the layer)``.
-
-        Returns
-        -------
-        Sums
-            In float64, on the CPU.
         """
         of_code, of_layer = ([pair[side] for pair in pairs] for side in (0, 1))
         used = sorted(set(of_code))
@@ -103,7 +96,7 @@ class Sums:
         )
 
     def __add__(self, other: Self) -> Self:
-        """Sum over the samples of both."""
+        """Add the sums over other samples."""
         return type(self)(*[getattr(self, f.name) + getattr(other, f.name) for f in fields(self)])
 
     def map(self, change: Callable[[Tensor], Tensor]) -> Self:
@@ -113,18 +106,18 @@ class Sums:
 
 @dataclass(frozen=True)
 class Directions:
-    """The directions with the most information, the best first.
+    """The directions of most information, in decreasing order.
 
     Parameters
     ----------
     mean : Tensor of shape (q,)
-        Of the features that give the code.
+        Mean of the features of the code.
     weight : Tensor of shape (q, r)
         Directions, uncorrelated and of variance 1.
     correlations : Tensor of shape (r,)
-        Root of the mean share of a direction's variance that the layers predict, from 1 to 0.
+        Square root of the mean share of a direction's variance that the layers predict.
     estimates : dict of str to Estimate
-        For each term, what its layer tells of the directions.
+        Estimates of the directions from the layer of each term.
     """
 
     mean: Tensor
@@ -142,7 +135,7 @@ class Estimate:
     weight : Tensor of shape (cells, p, r)
     bias : Tensor of shape (cells, r)
     correlations : Tensor of shape (r,)
-        Root of the mean share, over cells, of a direction's variance that they predict.
+        Square root of the mean share, over cells, of a direction's variance that they predict.
     """
 
     weight: Tensor
@@ -151,7 +144,7 @@ class Estimate:
 
 
 def own_sums(looks: Sequence[Tensor], used: Sequence[int]) -> tuple[Tensor, Tensor]:
-    """Sum looks and their products with themselves, as often as they are used."""
+    """Sum looks and their outer products, each as often as it is used."""
     plain = torch.cat([looks[look] for look in sorted(set(used))])
     times = torch.cat([used.count(i) * torch.ones(len(looks[i]), 1) for i in sorted(set(used))])
     weighted = times.to(plain) * plain
@@ -164,35 +157,31 @@ def sum_of(parts: Sequence[Tensor]) -> Tensor:
 
 
 def wide(x: Tensor) -> Tensor:
-    """Return a tensor in float64 on the CPU: not every device has float64."""
+    """Return a tensor in float64 on the CPU, since some devices lack float64."""
     return x.cpu().double()
 
 
 def solve(
     sums: Mapping[str, Sums], weights: Mapping[str, float], n_cells: int, n_directions: int
 ) -> Directions:
-    """Solve for the directions with the most information.
+    """Compute the directions of most information.
 
     Parameters
     ----------
     sums : mapping of {"local", "global"} to Sums
-        Of each term: "local" compares with each of the cells, "global" with the whole look.
+        Sums of each term: "local" compares with each cell, "global" with the whole look.
     weights : mapping of {"local", "global"} to float
-        Weight of each term. Only their ratio counts.
+        Relative weight of each term.
     n_cells : int
         Number of cells of the layer of the local term.
     n_directions : int
-        Most directions to return.
-
-    Returns
-    -------
-    Directions
+        Maximal number of directions.
     """
     first = next(iter(sums.values()))
     mean = first.code_first / first.count
     root = torch.linalg.cholesky(ridged(first.code_second / first.count - torch.outer(mean, mean)))
     shared = torch.zeros_like(root)
-    told: dict[str, tuple[Tensor, Tensor, Tensor]] = {}
+    layers: dict[str, tuple[Tensor, Tensor, Tensor]] = {}
     for name, part in sums.items():
         middle = part.layer_first / part.count
         second = part.layer_second / part.count - torch.outer(middle, middle)
@@ -204,12 +193,12 @@ def solve(
         half = torch.linalg.solve_triangular(cell_roots, crosses, upper=False).flatten(0, 1)
         half = torch.linalg.solve_triangular(root, half.T, upper=False)
         shared += weights[name] / sum(weights[key] for key in sums) / n * (half @ half.T)
-        told[name] = cell_roots, crosses, middle.reshape(n, 1, width)
+        layers[name] = cell_roots, crosses, middle.reshape(n, 1, width)
     strengths, axes = torch.linalg.eigh(shared)
     weight = torch.linalg.solve_triangular(root.T, axes.flip(1)[:, :n_directions], upper=True)
     correlations = strengths.flip(0)[:n_directions].clamp(0, MOST**2).sqrt()
     estimates = {}
-    for name, (cell_roots, crosses, middle) in told.items():
+    for name, (cell_roots, crosses, middle) in layers.items():
         products = crosses @ weight
         estimate = torch.cholesky_solve(products, cell_roots)
         share = (products * estimate).sum(dim=1).mean(dim=0).clamp(0, MOST**2).sqrt()
@@ -225,23 +214,20 @@ def ridged(covariance: Tensor) -> Tensor:
 
 
 def information_of(correlations: Tensor) -> Tensor:
-    r"""Sum :math:`-\frac{1}{2} \ln (1 - \rho^2)` over correlations; shape (), in nats.
+    r"""Return :math:`-\frac{1}{2} \sum \ln (1 - \rho^2)`, of shape (), in nats.
 
-    This is the mutual information of two jointly Gaussian vectors with these canonical
-    correlations.
+    This is the mutual information of two Gaussian vectors with these canonical correlations.
     """
     return -0.5 * torch.log1p(-correlations.square()).sum()
 
 
 def scale_of(correlations: Tensor) -> Tensor:
-    """Return the scale of each direction; its square is the ratio of signal to noise."""
+    """Return the scale of each direction, the square root of its signal-to-noise ratio."""
     return torch.sqrt(correlations / (1 - correlations))
 
 
 def principal_axes(x: Tensor, draw: Tensor) -> Tensor:
-    """Return an orthonormal basis of about the leading principal axes of centred rows.
-
-    Only the space matters: no direction that is looked for in it depends on the axes.
+    """Return an orthonormal basis of approximately the leading principal axes of centred rows.
 
     Parameters
     ----------
@@ -262,10 +248,10 @@ def principal_axes(x: Tensor, draw: Tensor) -> Tensor:
 
 
 def rotation(n: int) -> Tensor:
-    """Return an orthogonal matrix (n, n) whose entries are at most ``sqrt(2 / n)``.
+    """Return the matrix (n, n) of the orthogonal cosine transform.
 
-    The matrix is that of the cosine transform. Rotated by it, the numbers of a representation have
-    variances of about the same size, so that standardising them changes little of their scales.
+    It distributes variance about evenly over the components, so that standardising the rotated
+    components changes their relative scales little.
     """
     k = torch.arange(n, dtype=torch.float64)
     matrix: Tensor = torch.cos(torch.pi / n * (k[:, None] + 0.5) * k) * (2 / n) ** 0.5

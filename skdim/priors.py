@@ -1,4 +1,4 @@
-"""What the code should follow: a prior is a way to squash codes into its range, and to draw."""
+"""Prior distributions of codes: a map of codes into their range, and a sampler."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ __all__ = ["PRIORS", "Prior"]
 
 
 class Sample(Protocol):
-    """Draw from a prior."""
+    """The sampler of a prior."""
 
     def __call__(
         self,
@@ -22,43 +22,29 @@ class Sample(Protocol):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> Tensor:
-        """Draw n points of d dimensions.
+        """Draw a tensor of shape ``size = (n, d)``.
 
-        Parameters
-        ----------
-        size : (int, int)
-            Number of points n and of dimensions d.
-        generator : Generator or None, default=None
-            What to draw from. None is torch's global generator.
-        device : device or None, default=None
-            Where the result lives. None is the generator's device, else torch's default.
-        dtype : dtype or None, default=None
-            None is torch's default.
-
-        Returns
-        -------
-        Tensor of shape (n, d)
+        The defaults are torch's global generator, the generator's device and torch's dtype.
         """
 
 
 @dataclass(frozen=True)
 class Prior:
-    """A distribution that codes are to be matched to.
+    """A distribution that codes are trained to follow.
 
     Parameters
     ----------
     squash : callable
-        Maps codes (n, d) into the range of the prior, (n, d). Used where codes meet draws, and
-        nowhere else: what the encoder gives stays as it is.
+        Maps codes (n, d) into the range of the prior, before they are compared with draws.
     sample : callable
         ``(size, generator, device, dtype) -> draws (n, d)``.
     gradient_penalty : float, default=0.0
-        Weight of a penalty in the discriminator's loss: half the sum of the mean squared length
-        of its gradient in draws and that in codes. It steadies the game of the two players at
-        high weights of the prior; the reference has 1.0. Each step costs a second derivative.
+        Weight of a penalty in the discriminator's loss: half the sum of the mean squared norms of
+        its gradients at draws and at codes. It stabilises training at high weights of the prior, at
+        the cost of a second derivative per step; the reference code uses 1.0.
     discriminator : Module or callable, default=None
-        What tells codes from draws: a module (copied) that maps points (n, d) to logits (n, 1), or
-        a callable ``d -> Module``. None takes :class:`skdim.critics.Discriminator`, the paper's.
+        Discriminates codes from draws: a module (copied) from points (n, d) to logits (n, 1), or a
+        callable ``d -> Module``. None is the paper's, :class:`skdim.critics.Discriminator`.
 
     Raises
     ------
@@ -72,14 +58,10 @@ class Prior:
 
     Examples
     --------
-    >>> from dataclasses import replace
-    >>> prior = PRIORS["uniform"]
-    >>> prior.squash(torch.zeros(1, 2))
+    >>> PRIORS["uniform"].squash(torch.zeros(1, 2))
     tensor([[0.5000, 0.5000]])
-    >>> prior.sample((3, 2), torch.Generator().manual_seed(0)).shape
+    >>> PRIORS["uniform"].sample((3, 2), torch.Generator().manual_seed(0)).shape
     torch.Size([3, 2])
-    >>> replace(prior, gradient_penalty=1.0).gradient_penalty
-    1.0
     """
 
     squash: Callable[[Tensor], Tensor]
@@ -88,7 +70,7 @@ class Prior:
     discriminator: nn.Module | Callable[[int], nn.Module] | None = None
 
     def __post_init__(self) -> None:
-        """Check the penalty."""
+        """Validate the penalty."""
         if not 0 <= self.gradient_penalty < math.inf:
             raise ValueError(f"gradient_penalty={self.gradient_penalty}; it must be 0 or more.")
 
@@ -99,7 +81,7 @@ def squash_to_cube(code: Tensor) -> Tensor:
 
 
 def leave(code: Tensor) -> Tensor:
-    """Return the code as it is: its range is the whole space."""
+    """Return the code unchanged."""
     return code
 
 
@@ -139,7 +121,6 @@ def sample_sphere(
     dtype: torch.dtype | None = None,
 ) -> Tensor:
     """Draw uniformly from the sphere of radius 1; see :class:`Sample`."""
-    # Independent normals have no preferred direction.
     return squash_to_sphere(sample_normal(size, generator, device, dtype))
 
 
