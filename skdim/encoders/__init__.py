@@ -1,4 +1,4 @@
-"""Encoders: what is kept of a training."""
+"""Encoders: the networks that map samples to codes."""
 
 from collections.abc import Callable
 from functools import partial
@@ -24,8 +24,7 @@ from skdim.encoders.mlp import MLPEncoder
 from skdim.encoders.patch_network import PatchNetworkEncoder
 from skdim.encoders.patches import PatchEncoder
 from skdim.encoders.resnet import RESNET34, ResNetEncoder
-from skdim.encoders.stride5_cnn import Stride5CNNEncoder
-from skdim.encoders.valid_cnn import ValidCNNEncoder
+from skdim.encoders.tutorials import Stride5CNNEncoder, ValidCNNEncoder
 
 __all__ = [
     "ENCODERS",

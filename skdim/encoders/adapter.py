@@ -1,7 +1,7 @@
-"""Any module as an encoder, and what an encoder must give."""
+"""User modules as encoders, and the checks of an encoder's output."""
 
 from functools import partial
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -20,12 +20,12 @@ class Adaptable(Protocol):
 
 
 class UserEncoder(nn.Module):
-    """Wrap a user's own module as an encoder.
+    """Wrap a user's module as an encoder.
 
     Parameters
     ----------
     module : Module
-        Samples (n, *input_shape) to :class:`Features`, or to a pair ``(local, code)`` of
+        Maps samples (n, *input_shape) to :class:`Features`, or to a pair ``(local, code)`` of
         tensors (n, c, *grid) and (n, d).
     """
 
@@ -39,7 +39,7 @@ class UserEncoder(nn.Module):
         Raises
         ------
         TypeError
-            If the module gives neither Features nor a pair of tensors.
+            If the module returns neither Features nor a pair of tensors.
         """
         given = self.module(x)
         if isinstance(given, Features):
@@ -48,32 +48,26 @@ class UserEncoder(nn.Module):
             local, code = given
             return Features(local, local, code, code)
         raise TypeError(
-            f"The encoder {type(self.module).__name__} gave {describe_output(given)}. It must give "
-            "skdim.encoders.Features, or a pair (local, code) of tensors of shape "
+            f"The encoder {type(self.module).__name__} returned {describe_output(given)}. It must "
+            "return skdim.encoders.Features, or a pair (local, code) of tensors of shape "
             "(n, channels, *grid) and (n, n_components)."
         )
 
 
-def takes_signals(encoder: Any) -> bool:
+def takes_signals(encoder: object) -> bool:
     """Return whether an encoder takes signals (C, L), and not images.
 
     Parameters
     ----------
     encoder : Module, class or callable
-        Says so by an attribute ``takes_signals``; a ``functools.partial``, also by that of what it
-        calls.
-
-    Returns
-    -------
-    bool
-        False where nothing is said.
+        Declares it by an attribute ``takes_signals``, also of what a ``functools.partial`` calls.
     """
     while not hasattr(encoder, "takes_signals") and isinstance(encoder, partial):
         encoder = encoder.func
     return bool(getattr(encoder, "takes_signals", False))
 
 
-def describe_output(given: Any) -> str:
+def describe_output(given: object) -> str:
     """Describe the output of a module, for error messages."""
     if isinstance(given, Tensor):
         return f"a tensor of shape {tuple(given.shape)}"
@@ -85,37 +79,33 @@ def describe_output(given: Any) -> str:
 
 
 def check_features(features: Features, n: int, name: str) -> None:
-    """Raise an error for features that nothing can be trained with.
+    """Raise a ValueError if features cannot be trained on.
+
+    They must be non-empty, finite and of one precision, with at least two axes and ``n`` rows.
 
     Parameters
     ----------
     features : Features
-        Of ``n`` samples.
     n : int
+        Number of samples.
     name : str
-        What the message calls the encoder.
-
-    Raises
-    ------
-    ValueError
-        If a layer has another number of rows, too few axes, no numbers, or is not finite; or if
-        layers are of different precisions.
+        Name of the encoder in messages.
     """
-    # What a pair (local, code) consists of is named first.
+    # First the layers of a pair (local, code).
     for layer in ("local", "code", "conv", "hidden"):
         values = getattr(features, layer)
         if values.ndim < 2 or len(values) != n or values.numel() == 0:
             raise ValueError(
-                f"The encoder {name} gave '{layer}' of shape {tuple(values.shape)} for {n} samples."
-                f" It must have shape ({n}, channels, *grid), and not be empty."
+                f"The encoder {name} returned '{layer}' of shape {tuple(values.shape)} for {n} "
+                f"samples. It must have shape ({n}, channels, *grid), and not be empty."
             )
         if not values.is_floating_point() or not bool(torch.isfinite(values).all()):
             raise ValueError(
-                f"The encoder {name} gave '{layer}' with numbers that are not finite floats "
+                f"The encoder {name} returned '{layer}' with numbers that are not finite floats "
                 "on standardised samples, before any training."
             )
         if values.dtype != features.local.dtype:
             raise ValueError(
-                f"The encoder {name} gave '{layer}' as {values.dtype} and 'local' as "
+                f"The encoder {name} returned '{layer}' as {values.dtype} and 'local' as "
                 f"{features.local.dtype}. Both must be of one type, torch.float32."
             )

@@ -11,16 +11,15 @@ LEAST_SIDE = 15
 
 
 class AlexNetEncoder(Stages):
-    """Encode images by five convolutions and two wide layers, after AlexNet.
+    """Encode images by five convolutions and two hidden layers, after AlexNet.
 
     The paper's encoder of Tiny ImageNet and STL-10 at 64x64: 3x3 convolutions of 96, 192, 384, 384
-    and 192 channels, the first two and the last followed by a maximum over 3x3 at stride 2. Local
-    features are 384x15x15, after the third convolution; the last map is 192x7x7; of the two hidden
-    layers of 4,096, ``hidden`` is the second. Other sizes halve likewise: 32x32 images give 384x7x7
-    and 192x3x3.
+    and 192 channels, the first two and the last followed by 3x3 max pooling of stride 2. Local
+    features, 384x15x15, are the output of the third; the last map is 192x7x7; ``hidden`` is the
+    second of two layers of 4,096. For 32x32 images, maps are 384x7x7 and 192x3x3.
 
-    Nearly all of its 58,416,160 parameters (three channels, 64x64, 64 components) are in the two
-    wide layers. An image costs 823 million multiplications, 38 times a 32x32 image of ``"dcgan"``.
+    There are 58,416,160 parameters (three channels, 64x64, 64 components), nearly all in the two
+    hidden layers, and 823 million multiplications per image.
 
     Parameters
     ----------
@@ -34,13 +33,11 @@ class AlexNetEncoder(Stages):
     Raises
     ------
     ValueError
-        If the samples are no images, or smaller.
+        If the samples are not images, or smaller.
 
     References
     ----------
-    Hjelm et al. (2019). Learning deep representations by mutual information estimation and
-    maximization. ICLR. arXiv:1808.06670. Layers as in its public code, configuration
-    ``alex64x64``.
+    Hjelm et al. (2019), arXiv:1808.06670: public code, configuration ``alex64x64``.
 
     Krizhevsky, Sutskever and Hinton (2012). ImageNet classification with deep convolutional
     neural networks. NeurIPS.
@@ -62,29 +59,17 @@ class AlexNetEncoder(Stages):
 
 
 def alexnet_layers(channels: int) -> list[nn.Module]:
-    """Build the five convolutions, each with what follows it.
-
-    Returns
-    -------
-    list of Module
-        Together from images (n, channels, h, w) to maps (n, 192, pooled(h), pooled(w)).
-    """
-
-    def layer(channels: int, wider: int, *, pool: bool = False) -> nn.Sequential:
-        made = convolution(channels, wider, 3, padding=1)
-        return made.append(nn.MaxPool2d(3, stride=2)) if pool else made
-
-    return [
-        layer(channels, 96, pool=True),
-        layer(96, 192, pool=True),
-        layer(192, 384),
-        layer(384, 384),
-        layer(384, MAP_UNITS, pool=True),
-    ]
+    """Build five layers, from images (n, channels, h, w) to maps of 192 channels."""
+    layers: list[nn.Module] = []
+    for wider, pool in ((96, True), (192, True), (384, False), (384, False), (MAP_UNITS, True)):
+        layer = convolution(channels, wider, 3, padding=1)
+        layers.append(layer.append(nn.MaxPool2d(3, stride=2)) if pool else layer)
+        channels = wider
+    return layers
 
 
 def pooled(side: int) -> int:
-    """Return the side of a map after three maxima over 3x3 at stride 2."""
+    """Return the side of a map after three 3x3 poolings of stride 2."""
     for _ in range(3):
         side = (side - 1) // 2
     return side

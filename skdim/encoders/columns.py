@@ -8,15 +8,15 @@ from skdim.encoders.linear import AbstractStem, LinearEncoder
 
 __all__ = ["ColumnEncoder", "ColumnStem"]
 
-# Values further from the mean than so many standard deviations are cut.
+# Values are clipped at this number of standard deviations.
 CUT = 10.0
 
 
 class ColumnStem(AbstractStem):
-    """The columns themselves, beside random features: fixed features of vectors, in one cell.
+    """Fixed features of vectors: the columns and random features, in one cell.
 
-    A random feature is the positive part of a random direction less a threshold, both normal, the
-    direction scaled to unit spread over the training samples.
+    A random feature is the ReLU of a random projection, scaled to unit variance on the training
+    samples, minus a random threshold; both are normal.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class ColumnStem(AbstractStem):
 
     @torch.no_grad()
     def adapt(self, x: Tensor) -> None:
-        """Draw directions and thresholds, and scale directions by standardised samples (n, d)."""
+        """Draw projections and thresholds; scale projections by standardised samples (n, d)."""
         weight = torch.randn(self.weight.shape).to(x)
         spread = linear(x.clamp(-CUT, CUT), weight).std(dim=0, correction=0).clamp(min=1e-3)
         self.weight.copy_(weight / spread[:, None])
@@ -60,8 +60,7 @@ class ColumnEncoder(LinearEncoder):
     """Encode vectors linearly in their columns and in random features of them.
 
     With ``view=None``, the default for vectors, the closed form is kernel principal component
-    analysis by random features: what remains of a direction under noise of equal variance in all
-    features.
+    analysis by random features, under noise of equal variance in all features.
 
     Parameters
     ----------
@@ -72,7 +71,12 @@ class ColumnEncoder(LinearEncoder):
     n_random : int, default=2048
         Number of random features.
     hidden_units : int, default=256
-        Size of the hidden layer; at least that of the code.
+        Size of the hidden layer, at least that of the code.
+
+    Raises
+    ------
+    ValueError
+        If the samples are not vectors.
     """
 
     def __init__(
@@ -83,11 +87,9 @@ class ColumnEncoder(LinearEncoder):
         n_random: int = 2048,
         hidden_units: int = 256,
     ) -> None:
-        stem = ColumnStem(input_shape, n_random)
-        n_coordinates = max(512, 2 * n_components)
         super().__init__(
-            stem,
+            ColumnStem(input_shape, n_random),
             n_components,
             hidden_units=hidden_units,
-            n_coordinates=n_coordinates,
+            n_coordinates=max(512, 2 * n_components),
         )

@@ -1,4 +1,4 @@
-"""An encoder whose code is a summary of what lies above each place: for predictive coding."""
+"""An encoder whose code summarises all preceding rows, for predictive coding."""
 
 import math
 
@@ -13,33 +13,27 @@ from skdim.encoders.mlp import MLPEncoder
 
 __all__ = ["ContextEncoder"]
 
-BEHIND_LOCAL = ("to_conv", "to_hidden", "to_code")
-
-# Rows that one causal layer sees, and columns, where there are several.
+# Rows of the filters of a causal layer, and columns where there are several.
 WINDOW = 3
 
 
 class ContextEncoder(nn.Module):
-    r"""Put a causal summary on the local features of another encoder.
+    """Add a causal context to the local features of another encoder.
 
-    Rows of the local map are taken in their order: from the top of an image to its bottom, from the
-    start of a signal to its end, from the first group of columns to the last. The context at row r
-    is computed from the local features of row r and the rows before it, in all columns, by
-    residual convolutions whose reach doubles from layer to layer until it is the whole map. They
-    are normalised over the channels of each place alone: statistics over places would let a context
-    know of what comes after it.
+    The context at row r of the local map is a function of the local features of rows 0 to r, in all
+    columns. Rows are ordered from the top of an image, the start of a signal or the first group of
+    columns. Residual convolutions, whose dilation doubles from layer to layer, cover the whole map;
+    they are normalised over channels only, since statistics over rows would not be causal.
 
-    Of the encoder below, only what leads to its local features is kept: of the encoders of this
-    package, the stages behind are taken out. Another module runs whole, and its weights behind the
-    local features are not trained.
+    Later stages of this package's encoders are removed from ``base``. Another module runs whole,
+    and its weights behind the local features are not trained.
 
     Parameters
     ----------
     base : Module
-        Samples to :class:`~skdim.encoders.Features`. It is changed as said.
+        Maps samples to :class:`~skdim.encoders.Features`; modified in place.
     local_shape : tuple of int
-        ``(c, *grid)`` of its local features, with at least one axis of the grid. The first one
-        counts the rows; all others are columns.
+        ``(c, rows, *columns)`` of its local features.
     n_components : int
         Size of the code.
     context_units : int, default=128
@@ -53,7 +47,7 @@ class ContextEncoder(nn.Module):
     References
     ----------
     van den Oord, Li and Vinyals (2018). Representation learning with contrastive predictive
-    coding. arXiv:1807.03748. (A PixelCNN-style summary of the rows above.)
+    coding. arXiv:1807.03748.
     """
 
     def __init__(
@@ -67,35 +61,34 @@ class ContextEncoder(nn.Module):
         super().__init__()
         if len(local_shape) < 2:
             raise ValueError(
-                f"the encoder's local features have shape {local_shape} a sample: channels without "
-                "places, so that there is nothing before or after. Take an encoder that gives a "
-                "map, such as 'mlp', 'patch_network' or 'conv1d'."
+                f"The encoder's local features have shape {local_shape} per sample, without a grid "
+                "and so without an order of rows. Use an encoder with a local map, such as 'mlp', "
+                "'patch_network' or 'conv1d'."
             )
         channels, n_rows, *columns = local_shape
         self.base = base
-        take_out_stages_behind(base)
+        if isinstance(base, Stages | MLPEncoder | FoldedAlexNetMultiEncoder | LinearEncoder):
+            for stage in ("to_conv", "to_hidden", "to_code"):
+                if hasattr(base, stage):
+                    setattr(base, stage, nn.Identity())
         self.widen = nn.Linear(channels, context_units)
         wide = math.prod(columns) > 1
+        # The last row then depends on the first.
+        n_layers = max(1, math.ceil(math.log2((n_rows + 1) / (WINDOW - 1))))
         self.layers = nn.ModuleList(
-            CausalLayer(context_units, dilation=2**i, wide=wide)
-            for i in range(layers_to_reach(n_rows))
+            CausalLayer(context_units, dilation=2**i, wide=wide) for i in range(n_layers)
         )
         self.norm = nn.LayerNorm(context_units)
         self.to_code = nn.Linear(context_units, n_components)
 
     def forward(self, x: Tensor) -> Features:
-        r"""Encode.
-
-        Parameters
-        ----------
-        x : Tensor of shape (n, \*input_shape)
+        r"""Encode samples (n, \*input_shape).
 
         Returns
         -------
         Features
-            ``local`` of the encoder below; ``conv`` the context (n, context_units, \*grid);
-            ``hidden`` its mean over the grid; ``code`` (n, n_components, \*grid), a code at each
-            place, whose mean ``transform`` gives.
+            ``local`` of the base encoder; ``conv`` the context (n, context_units, \*grid);
+            ``hidden`` its mean over the grid; ``code`` (n, n_components, \*grid), one per location.
         """
         local: Tensor = self.base(x).local
         n, channels, n_rows, *columns = local.shape
@@ -111,15 +104,14 @@ class ContextEncoder(nn.Module):
 
 
 class CausalLayer(nn.Module):
-    """Add to each place what it and the two rows before it, so many rows apart, say.
+    """A residual convolution over the current and two previous rows, ``dilation`` rows apart.
 
     Parameters
     ----------
     units : int
     dilation : int
-        How many rows lie from one to the next.
     wide : bool
-        Whether the columns beside are looked at, too.
+        Whether the filters also cover neighbouring columns.
     """
 
     def __init__(self, units: int, *, dilation: int, wide: bool) -> None:
@@ -130,20 +122,7 @@ class CausalLayer(nn.Module):
         self.look = nn.Conv2d(units, units, (WINDOW, 1 + 2 * self.beside), dilation=(dilation, 1))
 
     def forward(self, context: Tensor) -> Tensor:
-        """Change contexts (n, rows, columns, units); no row learns of later ones."""
+        """Map contexts (n, rows, columns, units), independently of later rows."""
         given = self.norm(context).relu().movedim(3, 1)
         seen: Tensor = self.look(pad(given, (self.beside, self.beside, self.before, 0)))
         return context + seen.movedim(1, 3)
-
-
-def layers_to_reach(n_rows: int) -> int:
-    """Count the layers, each of twice the reach, by which the last row hears of the first."""
-    return max(1, math.ceil(math.log2((n_rows + 1) / (WINDOW - 1))))
-
-
-def take_out_stages_behind(base: nn.Module) -> None:
-    """Take out what lies behind the local features of one of this package's encoders."""
-    if isinstance(base, Stages | MLPEncoder | FoldedAlexNetMultiEncoder | LinearEncoder):
-        for stage in BEHIND_LOCAL:
-            if hasattr(base, stage):
-                setattr(base, stage, nn.Identity())

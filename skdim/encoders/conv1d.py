@@ -1,4 +1,4 @@
-"""An encoder of signals: several channels over one axis, such as time."""
+"""An encoder of signals: channels over one axis, such as time."""
 
 import math
 from typing import ClassVar
@@ -11,20 +11,20 @@ __all__ = ["Conv1dEncoder"]
 
 LEAST_LENGTH = 8
 MOST_CHANNELS = 512
-# Of the last map, where the signal is long enough: the local features are twice as many.
+# Of the last map, in long signals; the local features have twice as many.
 POSITIONS = 16
 
 
 class Conv1dEncoder(Stages):
     """Encode signals by strided convolutions along their length.
 
-    The paper's encoder flattened to one axis: convolutions of size 4 and stride 2, with 64, 128,
-    256 and then 512 channels, a hidden layer of 1,024 and a linear code. There are three of them,
-    and one more for each doubling of the length beyond 128. The local features come before the last
-    one: 32 positions, about, of which each sees its own stretch of the signal.
+    The one-dimensional form of the paper's encoder: convolutions of size 4 and stride 2 with 64,
+    128, 256 and then 512 channels, a hidden layer of 1,024 and a linear code. There are three
+    convolutions, and one more for each doubling of the length beyond 128. The local features, of
+    about 32 positions, are the input of the last one.
 
-    With ``encoder="conv1d"``, a 3-D ``X`` is read as signals (n, C, L), and a flat one as signals
-    of one channel; with ``channel_axis=-1``, a 3-D ``X`` is (n, L, C).
+    With ``encoder="conv1d"``, a 3-D ``X`` is read as signals (n, C, L), with ``channel_axis=-1`` as
+    (n, L, C), and a 2-D one as signals of one channel.
 
     Parameters
     ----------
@@ -38,13 +38,12 @@ class Conv1dEncoder(Stages):
     Raises
     ------
     ValueError
-        If the samples are no signals, or shorter.
+        If the samples are not signals, or shorter.
 
     References
     ----------
     Hjelm et al. (2019), arXiv:1808.06670, for the two-dimensional form. Donahue, McAuley and
-    Puckette (2019). Adversarial audio synthesis. ICLR. arXiv:1802.04208 (DCGAN flattened to one
-    dimension).
+    Puckette (2019). Adversarial audio synthesis. ICLR. arXiv:1802.04208.
     """
 
     takes_signals: ClassVar[bool] = True

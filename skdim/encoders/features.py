@@ -1,4 +1,4 @@
-"""What an encoder sees in a sample, layer by layer."""
+"""The layers of an encoder."""
 
 from dataclasses import dataclass, fields
 
@@ -9,12 +9,12 @@ __all__ = ["LAYERS", "Features", "layer_of"]
 
 @dataclass(frozen=True)
 class Features:
-    """The layers of an encoder that are trained against each other, kept or probed.
+    """The layers of an encoder that are trained, kept or evaluated.
 
     Parameters
     ----------
     local : Tensor of shape (n, c, *grid)
-        Local features: each sees a part of the sample only.
+        Local features: each depends on a part of the sample only.
     conv : Tensor of shape (n, c', *grid')
         The last map, which the global term compares with the code.
     hidden : Tensor of shape (n, h)
@@ -29,7 +29,7 @@ class Features:
     code: Tensor
 
     def split(self, n_looks: int) -> list["Features"]:
-        """Undo the stacking of equally many samples of several looks along the first axis."""
+        """Split stacked samples into those of each of ``n_looks`` looks."""
         parts = [getattr(self, layer).chunk(n_looks) for layer in LAYERS]
         return [Features(*look) for look in zip(*parts, strict=True)]
 

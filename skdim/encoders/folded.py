@@ -1,4 +1,4 @@
-"""Encoders that see an image as overlapping crops, each encoded alone."""
+"""Encoders of images as overlapping crops, each encoded separately."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ from skdim.encoders.resnet import RESNET19, RESNET34, residual_layers
 
 __all__ = ["Crops", "FoldedAlexNetEncoder", "FoldedAlexNetMultiEncoder", "FoldedResNetEncoder"]
 
-# The trunks bring a crop of this side down to one location.
+# Sides of crops that the trunks map to one location.
 ALEXNET_CROP = 16
 RESNET_CROP = 8
 
@@ -21,19 +21,18 @@ SMALLER = "take 'dcgan' or 'patches', from 8x8 on"
 
 
 class Crops(nn.Module):
-    """Encode overlapping square crops of images, each alone, and fold them back to a map.
+    """Encode overlapping square crops of images separately, and arrange the results as a map.
 
-    Crops overlap by half, in both directions: 16x16 crops of 64x64 pixels, or 8x8 crops of 32x32
-    pixels, make a grid of 7x7. Pixels at the right and lower border that fill no crop are not seen.
-    A crop's padding is zeros, never its neighbours' pixels; through batch normalisation crops meet
-    in training only.
+    Crops overlap by half: 16x16 crops of 64x64 pixels, or 8x8 crops of 32x32 pixels, form a grid of
+    7x7. Pixels at the right and lower border that fill no crop are ignored. Padding inside a crop
+    is zeros.
 
     Parameters
     ----------
     trunk : Module
-        From crops (m, C, side, side) to (m, c, 1, 1).
+        Maps crops (m, C, side, side) to (m, c, 1, 1).
     side : int
-        Of a crop; even.
+        Side of a crop; even.
 
     References
     ----------
@@ -50,47 +49,44 @@ class Crops(nn.Module):
         """Encode images (n, C, H, W) to maps (n, c, rows of crops, columns of crops)."""
         cut = x.unfold(2, self.side, self.side // 2).unfold(3, self.side, self.side // 2)
         n, _, rows, columns = cut.shape[:4]
-        # (n * rows * columns, C, side, side): a crop is a sample of the trunk. In memory the
-        # channels come last: such maps convolve faster.
+        # (n * rows * columns, C, side, side), in channels-last memory.
         crops = cut.movedim(1, 5).flatten(0, 2).movedim(3, 1)
         encoded: Tensor = self.trunk(crops)
         return encoded.reshape(n, rows, columns, encoded.shape[1]).movedim(3, 1)
 
 
 def crops_along(side: int, crop: int) -> int:
-    """Count the crops along one side of an image."""
+    """Return the number of crops along one side of an image."""
     return (side - crop) // (crop // 2) + 1
 
 
 class FoldedAlexNetEncoder(Stages):
-    """Encode images by 16x16 crops, each put through AlexNet's convolutions alone.
+    """Encode images by the convolutions of ``"alexnet"`` on 16x16 crops.
 
-    Made for comparison with contrastive predictive coding, which sees an image so. Of 64x64
-    images, 7x7 crops at stride 8 go through the convolutions of ``"alexnet"`` and are folded to the
-    local features, 192x7x7; a 3x3 convolution of stride 2 makes the last map of them, 384x3x3,
-    behind which are a hidden layer of 4,096 and a linear code. 17,915,680 parameters for three
-    channels, 64x64 and 64 components. Biases that batch normalisation cancels are left out.
+    For comparison with contrastive predictive coding. For 64x64 images, 7x7 crops at stride 8 yield
+    local features of 192x7x7, and a 3x3 convolution of stride 2 the last map, 384x3x3; then follow
+    a hidden layer of 4,096 and a linear code. 17,915,680 parameters for three channels, 64x64 and
+    64 components.
 
     Parameters
     ----------
     input_shape : tuple of three int
-        ``(C, H, W)``, with sides of at least 32, which give 3x3 crops.
+        ``(C, H, W)``, with sides of at least 32: 3x3 crops.
     n_components : int
         Size of the code.
     hidden_units : int, default=4096
         Size of the hidden layer.
     dropout : float, default=0.1
-        Share of the last map's channels and of the hidden units left out in training.
+        Share of the last map's channels, and of hidden units, that are dropped in training.
 
     Raises
     ------
     ValueError
-        If the samples are no images, or smaller.
+        If the samples are not images, or smaller.
 
     References
     ----------
-    Hjelm et al. (2019), arXiv:1808.06670: public code, configuration ``foldalex64x64`` ("used for
-    STL10 CPC comparison").
+    Hjelm et al. (2019), arXiv:1808.06670: public code, configuration ``foldalex64x64``.
     """
 
     def __init__(
@@ -115,31 +111,28 @@ class FoldedAlexNetEncoder(Stages):
 class FoldedAlexNetMultiEncoder(nn.Module):
     """Encode images by 16x16 crops, with a code for each 3x3 of them: several globals.
 
-    The local features are those of ``"folded_alexnet"``, 192x7x7 of 64x64 images. A 3x3 convolution
-    without padding makes the last map, 192x5x5, and a 1x1 convolution a code at each of its
-    locations: 25 globals, of which each sees 3x3 crops (32x32 pixels). Each is trained against all
-    local features; ``transform`` gives their mean. 3,169,696 parameters for three channels and 64
-    components, whatever the size of the images.
-
-    The reference's globals have 192 numbers and end in batch normalisation and a ReLU. Here they
-    are linear, as all codes are, so that they can follow any prior.
+    The local features are those of ``"folded_alexnet"``, 192x7x7 for 64x64 images. A 3x3
+    convolution without padding yields the last map, 192x5x5, and a 1x1 convolution a code at each
+    of its locations: 25 globals, each a function of 32x32 pixels. Each is trained against all local
+    features; ``transform`` returns their mean. 3,169,696 parameters for three channels and 64
+    components. Unlike those of the reference, the globals are linear, so that they can follow any
+    prior.
 
     Parameters
     ----------
     input_shape : tuple of three int
-        ``(C, H, W)``, with sides of at least 32, which give one global.
+        ``(C, H, W)``, with sides of at least 32: one global.
     n_components : int
         Size of each global.
 
     Raises
     ------
     ValueError
-        If the samples are no images, or smaller.
+        If the samples are not images, or smaller.
 
     References
     ----------
-    Hjelm et al. (2019), arXiv:1808.06670: public code, configuration ``foldmultialex64x64`` ("used
-    for STL10 CPC comparison").
+    Hjelm et al. (2019), arXiv:1808.06670: public code, configuration ``foldmultialex64x64``.
     """
 
     def __init__(self, input_shape: tuple[int, ...], n_components: int) -> None:
@@ -150,17 +143,10 @@ class FoldedAlexNetMultiEncoder(nn.Module):
         self.to_code = nn.Conv2d(ALEXNET_UNITS, n_components, 1)
 
     def forward(self, x: Tensor) -> Features:
-        """Encode.
+        """Encode images (n, C, H, W).
 
-        Parameters
-        ----------
-        x : Tensor of shape (n, C, H, W)
-
-        Returns
-        -------
-        Features
-            With a code of shape (n, n_components, rows, columns), and ``hidden`` the flattened
-            ``conv``.
+        ``code`` has shape (n, n_components, rows, columns), and ``hidden`` is the flattened
+        ``conv``.
         """
         local = self.to_local(x)
         conv = self.to_conv(local)
@@ -168,24 +154,20 @@ class FoldedAlexNetMultiEncoder(nn.Module):
 
 
 class FoldedResNetEncoder(Stages):
-    """Encode images by 8x8 crops, each put through residual blocks alone.
+    """Encode images by residual blocks on 8x8 crops.
 
-    Of 32x32 images, 7x7 crops at stride 4 go through the convolutions of ``"resnet19"`` or
-    ``"resnet34"``, which bring each down to one location, and are folded to the local features,
-    1024x7x7. These are the last map too; behind them are a hidden layer of 1,024 and a linear code.
-    54,884,224 and 57,192,064 parameters for three channels and 64 components, of which the hidden
-    layer has 51 million.
+    For 32x32 images, 7x7 crops at stride 4 are each mapped to one location by the convolutions of
+    ``"resnet19"`` or ``"resnet34"``. Local features and last map are 1024x7x7; then follow a hidden
+    layer of 1,024 and a linear code. 54,884,224 and 57,192,064 parameters for three channels and 64
+    components, of which 51 million in the hidden layer.
 
-    ``"folded_resnet34"`` has the 3, 6 and 3 blocks of ``"resnet34"``. That is what the reference
-    means: its code calls the network ``foldresnet37``, which counts the convolutions of these
-    blocks, and an earlier state of it has them. In its last state the two blocks of stride 2 are
-    repeated zero times, and so are missing: crops of 4x4 locations are then folded into 16 times
-    the channels, which the next layer does not fit.
+    ``"folded_resnet34"`` has 3, 6 and 3 blocks, as an earlier state of the reference code. In its
+    last state the blocks of stride 2 are repeated zero times, and shapes do not match.
 
     Parameters
     ----------
     input_shape : tuple of three int
-        ``(C, H, W)``, with sides of at least 12, which give 2x2 crops.
+        ``(C, H, W)``, with sides of at least 12: 2x2 crops.
     n_components : int
         Size of the code.
     blocks : sequence of three int, default=(2, 2, 2)
@@ -196,12 +178,12 @@ class FoldedResNetEncoder(Stages):
     Raises
     ------
     ValueError
-        If the samples are no images, or smaller.
+        If the samples are not images, or smaller.
 
     References
     ----------
     Hjelm et al. (2019), arXiv:1808.06670: public code, configurations ``foldresnet19_32x32`` and
-    ``foldresnet34_32x32`` ("used in the CIFAR10 CPC comparison").
+    ``foldresnet34_32x32``.
     """
 
     def __init__(

@@ -1,10 +1,9 @@
-"""Any backbone as an encoder: its own layers, taken by name while it runs."""
+"""Any backbone as an encoder, by forward hooks on its layers."""
 
 import copy
 import threading
 from difflib import get_close_matches
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,32 +13,28 @@ from skdim.encoders.features import Features
 
 __all__ = ["HookedEncoder"]
 
-# What the layers of the backbone that runs just now have given. Kept for the pass only and beside
-# the modules, so that copies and pickles hold no activations; one dict a thread, so that passes
-# that run at the same time do not mix.
+# Outputs of the layers of the running backbone, a dict per thread. Not attributes of modules, so
+# that copies and pickles hold no activations.
 passing = threading.local()
 
-# Names in an error message.
+# Maximal number of names in an error message.
 MOST_NAMED = 8
 
 
 class HookedEncoder(nn.Module):
     r"""Make an encoder of a backbone, such as a network of torchvision or timm.
 
-    The layers that are trained against each other are named as the backbone names its modules
-    (``dict(backbone.named_modules())`` lists them). Forward hooks take what they give; the backbone
-    itself is not changed. A linear layer on top makes the code.
+    Layers are named as in ``dict(backbone.named_modules())``; forward hooks record their outputs.
 
-    Two arguments come from the transformer, so give the rest by :func:`functools.partial`::
+    Two arguments come from the transformer; set the others by :func:`functools.partial`::
 
         encoder = partial(HookedEncoder, backbone=resnet18(), local="layer2", hidden="avgpool")
         DeepInfoMaxTransformer(64, encoder=encoder)
 
-    The backbone is copied, weights included. Its parameters train along unless
-    ``requires_grad_(False)`` says otherwise. What lies behind ``hidden`` runs but is not trained;
-    set an unneeded classifier to ``nn.Identity()``. If a layer after the named one works in place
-    (``nn.ReLU(inplace=True)``), what is taken is its result. Of a layer that runs several times in
-    a pass, the last time counts.
+    The backbone is copied, weights included, and trained unless ``requires_grad_(False)`` was
+    called. Layers behind ``hidden`` run but are not trained; replace an unneeded classifier by
+    ``nn.Identity()``. If a later layer works in place (``nn.ReLU(inplace=True)``), its result is
+    recorded. Of a layer that runs several times, the last output is recorded.
 
     Parameters
     ----------
@@ -50,24 +45,23 @@ class HookedEncoder(nn.Module):
     backbone : Module
         Takes samples (n, \*input_shape).
     local : str
-        Name of the layer that gives the local features, (n, c, \*grid).
+        Name of the layer of the local features, (n, c, \*grid).
     conv : str, default=None
-        Name of the layer that gives the map which the global term compares with the code; None
-        takes the local one.
+        Name of the layer that the global term compares with the code; None is ``local``.
     hidden : str, default=None
-        Name of the layer before the code, which is flattened; None takes what the backbone gives.
+        Name of the layer before the code, which is flattened; None is the backbone's output.
     head : bool, default=True
-        Whether a linear layer on ``hidden`` makes the code. If not, the code is what the backbone
-        gives, (n, d), whose ``d`` counts in place of ``n_components``.
+        Whether a linear layer on ``hidden`` computes the code. Otherwise the code is the backbone's
+        output (n, d), whatever ``n_components``.
     channel_axis : {1, -1}, default=1
-        Where maps have their channels: -1 for the tokens (n, positions, c) of a transformer.
+        Axis of the channels of maps: -1 for the tokens (n, positions, c) of a transformer.
 
     Raises
     ------
     ValueError
-        If the backbone has no layer of that name, or does not pass it.
+        If the backbone has no layer of that name, or does not call it.
     TypeError
-        If a layer gives anything but a tensor.
+        If the output of a layer is not a tensor.
 
     Examples
     --------
@@ -102,17 +96,17 @@ class HookedEncoder(nn.Module):
 
     @torch.no_grad()
     def size_of_hidden(self, input_shape: tuple[int, ...]) -> int:
-        """Measure the layer before the code on samples of zeros; no statistics are moved."""
+        """Measure the layer before the code on samples of zeros, in evaluation mode."""
         weight = next(self.backbone.parameters(), torch.zeros(()))
         self.eval()
         *_, hidden, _ = self.layers_of(torch.zeros(2, *input_shape, device=weight.device))
         self.train()
         return hidden.shape[1]
 
-    def layers_of(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Any]:
-        """Run the backbone, and give its local, last and hidden layer, and what it gives itself."""
+    def layers_of(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, object]:
+        """Run the backbone, and return its local, last and hidden layer, and its output."""
         outer = getattr(passing, "kept", None)
-        kept: dict[str, Any] = {}
+        kept: dict[str, object] = {}
         passing.kept = kept
         try:
             output = self.backbone(x)
@@ -125,37 +119,22 @@ class HookedEncoder(nn.Module):
         return local, conv, before.flatten(1), output
 
     def forward(self, x: Tensor) -> Features:
-        r"""Encode.
-
-        Parameters
-        ----------
-        x : Tensor of shape (n, \*input_shape)
-
-        Returns
-        -------
-        Features
-        """
+        r"""Encode samples (n, \*input_shape)."""
         local, conv, hidden, output = self.layers_of(x)
         if self.to_code is None:
             return Features(local, conv, hidden, tensor_of(output, "The backbone"))
         return Features(local, conv, hidden, self.to_code(hidden))
 
 
-def keep(name: str, module: nn.Module, args: Any, output: Any) -> None:
-    """Keep what a layer gives, if a HookedEncoder of this thread runs: a forward hook."""
+def keep(name: str, module: nn.Module, args: tuple[object, ...], output: object) -> None:
+    """Record the output of a layer, if a HookedEncoder of this thread runs: a forward hook."""
     kept = getattr(passing, "kept", None)
     if kept is not None:
         kept[name] = output
 
 
 def layer_named(backbone: nn.Module, name: str) -> nn.Module:
-    """Find a layer.
-
-    Raises
-    ------
-    ValueError
-        If there is none of that name; the text says which there are.
-    """
+    """Return a layer; raise a ValueError that lists similar names if there is none."""
     try:
         return backbone.get_submodule(name)
     except AttributeError:
@@ -168,33 +147,20 @@ def layer_named(backbone: nn.Module, name: str) -> nn.Module:
         ) from None
 
 
-def taken(kept: dict[str, Any], name: str) -> Tensor:
-    """Return what was kept of a layer.
-
-    Raises
-    ------
-    ValueError
-        If the backbone has not passed it.
-    """
+def taken(kept: dict[str, object], name: str) -> Tensor:
+    """Return the output of a layer; raise a ValueError if the backbone has not called it."""
     if name not in kept:
         raise ValueError(
-            f"The backbone did not pass its layer {name!r} when it was called. Name a layer that "
-            "its forward method calls as a module."
+            f"The backbone did not call its layer {name!r}. Name a layer that its forward method "
+            "calls as a module."
         )
     return tensor_of(kept[name], f"The layer {name!r} of the backbone")
 
 
-def tensor_of(given: Any, what: str) -> Tensor:
-    """Raise an error for an object that is no tensor.
-
-    Raises
-    ------
-    TypeError
-        Saying what was given.
-    """
+def tensor_of(given: object, what: str) -> Tensor:
+    """Return an object if it is a tensor; else raise a TypeError."""
     if isinstance(given, Tensor):
         return given
     raise TypeError(
-        f"{what} gave {describe_output(given)}. HookedEncoder needs a tensor there: name "
-        "a layer that gives one."
+        f"{what} returned {describe_output(given)}. Name a layer that returns a tensor."
     )

@@ -12,22 +12,21 @@ from skdim.encoders.linear import AbstractStem, LinearEncoder
 __all__ = ["KernelEncoder", "KernelStem"]
 
 LEAST_LENGTH = 8
-# Steps of a kernel; a third of them have the other sign.
+# Steps of a kernel.
 SIZE = 9
-# Channels that one kernel sees, at most.
+# Maximal number of channels of a kernel.
 MOST_CHANNELS = 9
-# Samples from whose responses thresholds are drawn.
+# Samples that thresholds are drawn from.
 SEEN = 32
 IN_CACHE = 32
 
 
 class KernelStem(AbstractStem):
-    """How often random dilated kernels pass a threshold: fixed features of signals, in one cell.
+    """Fixed features of signals: how often random dilated kernels exceed a threshold, in one cell.
 
     Kernels have nine steps, of which three are 2 and the others -1, less their mean, in dilations
-    1, 2, 4 and so on, as far as they fit. Each sees some of the channels, with normal weights; its
-    threshold is a response drawn from a training sample; its feature is the share of time in which
-    its response is larger.
+    1, 2, 4, ... up to the length. Each sees some channels, with normal weights; its threshold is a
+    random response to a training sample; its feature is the share of time above the threshold.
 
     Parameters
     ----------
@@ -62,7 +61,7 @@ class KernelStem(AbstractStem):
 
     @torch.no_grad()
     def adapt(self, x: Tensor) -> None:
-        """Draw kernels, and their thresholds from standardised signals (n, C, L)."""
+        """Draw kernels, and thresholds from standardised signals (n, C, L)."""
         n, each, channels, _ = self.weight.shape
         high = torch.rand(n, each, self.size).argsort(dim=-1) < self.size // 3
         steps = torch.where(high, 2.0, -1.0)
@@ -78,13 +77,13 @@ class KernelStem(AbstractStem):
             self.threshold[k] = responses.gather(1, place)[:, 0]
 
     def respond(self, x: Tensor, k: int) -> Tensor:
-        """Return the responses of the kernels of one dilation: (n, kernels, L)."""
+        """Return the responses (n, kernels, L) of the kernels of one dilation."""
         dilation = self.dilations[k]
         padding = dilation * (self.size - 1) // 2
         return conv1d(x, self.weight[k], dilation=dilation, padding=padding)
 
     def shares(self, x: Tensor) -> Tensor:
-        """Return the shares of time of some signals."""
+        """Return the share of time in which each response exceeds its threshold."""
         passed = [
             (self.respond(x, k) > self.threshold[k][:, None]).to(x.dtype).mean(dim=-1)
             for k in range(len(self.dilations))
@@ -108,7 +107,12 @@ class KernelEncoder(LinearEncoder):
     n_kernels : int, default=2048
         Number of kernels.
     hidden_units : int, default=256
-        Size of the hidden layer; at least that of the code.
+        Size of the hidden layer, at least that of the code.
+
+    Raises
+    ------
+    ValueError
+        If the samples are not signals, or shorter.
     """
 
     takes_signals: ClassVar[bool] = True
@@ -121,9 +125,8 @@ class KernelEncoder(LinearEncoder):
         n_kernels: int = 2048,
         hidden_units: int = 256,
     ) -> None:
-        stem = KernelStem(input_shape, n_kernels)
         super().__init__(
-            stem,
+            KernelStem(input_shape, n_kernels),
             n_components,
             hidden_units=hidden_units,
             n_coordinates=max(1024, 2 * n_components),

@@ -1,4 +1,4 @@
-"""Blocks that several encoders are made of."""
+"""Layers that several encoders share."""
 
 from collections.abc import Callable
 
@@ -19,17 +19,17 @@ __all__ = [
     "pool_both_signs",
 ]
 
-# torch 2.6 has no word for exporting alone.
+# torch 2.6 has no is_exporting.
 is_exporting = getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)
 
 VECTORS = "encode their pixels as vectors: flat rows without image_shape, and encoder='mlp'"
 
 
 class Stages(nn.Module):
-    """An encoder whose layers follow one another: what most encoders are.
+    """An encoder of four successive stages, one for each layer of :class:`Features`.
 
-    A subclass sets the four stages, each a module from one layer to the next. Where two layers are
-    the same, the stage between them is an ``Identity``, or a ``Flatten``.
+    A subclass sets the stages. Where two layers are the same, the stage is an ``Identity`` or a
+    ``Flatten``.
     """
 
     to_local: nn.Module
@@ -38,11 +38,7 @@ class Stages(nn.Module):
     to_code: nn.Module
 
     def prepare(self, x: Tensor) -> Tensor:
-        """Return the input of the first stage: images with their channels last in memory.
-
-        Such maps convolve faster, most of all in bfloat16, and their locations are rows for the
-        critics.
-        """
+        """Return the input of the first stage: images in channels-last memory, which is faster."""
         return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
 
     def forward(self, x: Tensor) -> Features:
@@ -51,10 +47,6 @@ class Stages(nn.Module):
         Parameters
         ----------
         x : Tensor of shape (n, C, H, W) or (n, C, L)
-
-        Returns
-        -------
-        Features
         """
         local = self.to_local(self.prepare(x))
         conv = self.to_conv(local)
@@ -71,25 +63,19 @@ def convolution(
     padding: int = 0,
     dropout: float = 0.0,
 ) -> nn.Sequential:
-    """Convolve, normalise over the batch, cut off below zero.
+    """Build a 2-D convolution, batch normalisation and a ReLU.
 
     Parameters
     ----------
     channels, wider : int
-        Channels of the given map and of the new one.
+        Channels of input and output.
     size : int
         Side of the filters.
     stride, padding : int, default=1, 0
     dropout : float, default=0.0
-        Share of the channels that are left out before normalisation, in training.
-
-    Returns
-    -------
-    Sequential
-        From (n, channels, h, w) to (n, wider, h', w').
+        Share of channels that are dropped before normalisation.
     """
-    # What normalisation subtracts needs no bias. ReLU works in place: nothing before it is needed
-    # again, and maps are large.
+    # Normalisation cancels a bias. In-place ReLU saves memory.
     return nn.Sequential(
         nn.Conv2d(channels, wider, size, stride=stride, padding=padding, bias=False),
         *([nn.Dropout2d(dropout)] if dropout else []),
@@ -99,22 +85,7 @@ def convolution(
 
 
 def hidden_layer(n_inputs: int, units: int, *, dropout: float = 0.0) -> nn.Sequential:
-    """Flatten, apply a linear layer, normalise over the batch, cut off below zero.
-
-    Parameters
-    ----------
-    n_inputs : int
-        Numbers in a sample.
-    units : int
-        Size of the layer.
-    dropout : float, default=0.0
-        Share of the units that are left out before normalisation, in training.
-
-    Returns
-    -------
-    Sequential
-        From (n, *shape) to (n, units).
-    """
+    """Build a linear layer of flattened samples, batch normalisation and a ReLU."""
     return nn.Sequential(
         nn.Flatten(),
         nn.Linear(n_inputs, units, bias=False),
@@ -125,23 +96,16 @@ def hidden_layer(n_inputs: int, units: int, *, dropout: float = 0.0) -> nn.Seque
 
 
 def check_images(name: str, input_shape: tuple[int, ...], least: int, instead: str = "") -> None:
-    """Raise an error for samples that are no images, or too small.
+    """Raise a ValueError if samples are not images with sides of at least ``least`` pixels.
 
     Parameters
     ----------
     name : str
-        The encoder's name in ``ENCODERS``.
+        Key in ``ENCODERS``.
     input_shape : tuple of int
-        Shape of a sample.
     least : int
-        Pixels that the shorter side must have.
     instead : str, default=""
-        What to do other than enlarge the images; by default, to encode vectors.
-
-    Raises
-    ------
-    ValueError
-        Saying what was given, what is allowed and what to do.
+        Alternative to larger images; by default, to encode vectors.
     """
     if len(input_shape) != 3 or min(input_shape[1:]) < least:
         raise ValueError(
@@ -153,27 +117,16 @@ def check_images(name: str, input_shape: tuple[int, ...], least: int, instead: s
 def check_signals(
     name: str, input_shape: tuple[int, ...], least: int, instead: str
 ) -> tuple[int, int]:
-    """Raise if samples are not signals, or too short; else return their channels and length.
+    """Return channels and length; raise a ValueError if samples are not long enough signals.
 
     Parameters
     ----------
     name : str
-        The encoder's name in ``ENCODERS``.
+        Key in ``ENCODERS``.
     input_shape : tuple of int
-        Shape of a sample.
     least : int
-        Values that a channel must have.
     instead : str
-        What to do other than to give signals.
-
-    Returns
-    -------
-    channels, length : int
-
-    Raises
-    ------
-    ValueError
-        With what was given, what is allowed and what to do.
+        Alternative to signals.
     """
     if len(input_shape) != 2 or input_shape[1] < least:
         raise ValueError(
@@ -207,31 +160,29 @@ def cut_patches(x: Tensor, side: int, n_patches: int) -> Tensor:
 
 
 def pool_both_signs(response: Tensor, threshold: float, grid: int | tuple[int, int]) -> Tensor:
-    """Average over cells what of responses, and of their negatives, is above a threshold.
+    """Average responses of either sign above a threshold over the cells of a grid.
 
     Parameters
     ----------
     response : Tensor of shape (n, c, H, W)
     threshold : float
     grid : int or (int, int)
-        Number of cells each way.
+        Number of cells in each direction.
 
     Returns
     -------
     Tensor of shape (n, 2 * c, *grid)
     """
-    # One tensor holds what passes of both signs. The negative ones are what the mean of the
-    # positive ones has beyond the mean of both: a subtraction after pooling, when all is small.
+    # The mean of the negative part is the mean of the positive part less that of both.
     passed = softshrink(response, threshold)
     positive, signed = (adaptive_avg_pool2d(part, grid) for part in (relu(passed), passed))
     return torch.cat([positive, positive - signed], dim=1)
 
 
 def in_parts(run: Callable[[Tensor], Tensor], x: Tensor, size: int) -> Tensor:
-    """Apply a function to a few samples at a time, so that what it computes stays in the cache.
+    """Apply a function to ``size`` samples at a time, which on a CPU then stay in its cache.
 
-    That is for CPUs; on other devices the function is applied to all samples at once. So it is
-    where a model is exported, which has no fixed number of samples, nor of parts.
+    On other devices, and in an export, it is applied to all samples at once.
     """
     if x.device.type != "cpu" or is_exporting():
         return run(x)

@@ -1,4 +1,4 @@
-"""Encoders that are linear in fixed features: what the closed form of InfoMax solves for."""
+"""Encoders that are linear in fixed features, which the closed form of InfoMax solves for."""
 
 import math
 from abc import ABC, abstractmethod
@@ -12,14 +12,14 @@ from skdim.encoders.features import Features
 
 __all__ = ["AbstractStem", "Basis", "LinearEncoder"]
 
-# Added to the spread of features before dividing by it.
+# Added to the standard deviation of features.
 SMALLEST_SPREAD = 1e-4
-# What features that do not vary are divided by: finite, so that an encoder can be saved.
+# Divides constant features; finite, so that it can be saved.
 LARGEST_SPREAD = 1e30
 
 
 class AbstractStem(nn.Module, ABC):
-    """A fixed network, set from training samples and never trained.
+    """A network that is set from training samples and not trained.
 
     Attributes
     ----------
@@ -39,15 +39,7 @@ class AbstractStem(nn.Module, ABC):
 
 
 class CellLinear(nn.Module):
-    """A linear layer for each cell of a grid.
-
-    Parameters
-    ----------
-    channels, units : int
-        Channels of the given map and of the new one.
-    grid : tuple of int
-        Shape of both.
-    """
+    """A linear layer for each cell: (n, channels, *grid) to (n, units, *grid)."""
 
     def __init__(self, channels: int, units: int, grid: tuple[int, ...]) -> None:
         super().__init__()
@@ -66,7 +58,7 @@ class CellLinear(nn.Module):
 
 @dataclass(frozen=True)
 class Basis:
-    """Fewer coordinates for fixed features, in which directions are looked for.
+    """Projections of fixed features to the coordinates that the closed form is solved in.
 
     Parameters
     ----------
@@ -81,17 +73,16 @@ class Basis:
 
 
 class LinearEncoder(nn.Module):
-    """Encode linearly what a fixed network sees in a sample.
+    """Encode linearly in the features of a fixed network.
 
-    ``conv`` holds the features of the fixed network, a grid of cells, standardised; ``hidden`` and
-    ``code`` are linear in them. A channel of ``local`` is one direction: what a cell tells of it,
-    where codes are compared with cells; else what a cell adds to it.
+    ``conv`` contains the standardised features, a grid of cells; ``hidden`` and ``code`` are linear
+    in them. A channel of ``local`` is a direction: its estimate from a cell if the closed form has
+    a local term, else the contribution of the cell.
 
-    The linear layers are set by the closed form of InfoMax (:mod:`skdim.closed_form`); training by
-    gradients goes on from there. Each direction is scaled so that its variance over looks at one
-    sample, which the code should ignore, is that of all others, and the strongest come out
-    largest: a direction of correlation r has variance ``r / (1 - r)``. ``hidden`` and ``code`` are
-    then rotated, so that standardising them, as in front of a linear classifier, keeps this scale.
+    The linear layers are set by the closed form of InfoMax (:mod:`skdim.closed_form`) and can be
+    trained further by gradients. A direction of correlation r is scaled to variance ``r / (1 -
+    r)``, so that the variance between looks at one sample is equal in all directions. ``hidden``
+    and ``code`` are then rotated, so that standardising them nearly keeps this scale.
 
     Parameters
     ----------
@@ -102,9 +93,9 @@ class LinearEncoder(nn.Module):
     local_units : int, default=256
         Channels of the local features.
     hidden_units : int, default=1024
-        Size of the hidden layer; at least that of the code.
+        Size of the hidden layer, at least that of the code.
     n_coordinates : int, default=1024
-        Most coordinates of a sample, among which the directions are looked for.
+        Maximal number of coordinates that the closed form is solved in.
     """
 
     stem: AbstractStem
@@ -139,20 +130,11 @@ class LinearEncoder(nn.Module):
         return self.standardised(self.stem(x))
 
     def standardised(self, raw: Tensor) -> Tensor:
-        """Standardise what the fixed network gives."""
+        """Standardise features of the fixed network."""
         return (raw - self.mean) / self.spread
 
     def forward(self, x: Tensor) -> Features:
-        """Encode.
-
-        Parameters
-        ----------
-        x : Tensor of shape (n, *input_shape)
-
-        Returns
-        -------
-        Features
-        """
+        """Encode standardised samples (n, *input_shape)."""
         conv = self.features(x)
         hidden = self.to_hidden(conv.flatten(1))
         return Features(self.to_local(conv), conv, hidden, self.to_code(hidden))
@@ -164,22 +146,18 @@ class LinearEncoder(nn.Module):
 
     @torch.no_grad()
     def find_basis(self, raw: Tensor, generator: Generator) -> Basis:
-        """Set the standardisation of the features, and find coordinates for them.
+        """Set the standardisation of the features, and compute their projections.
 
         Parameters
         ----------
         raw : Tensor of shape (n, channels, *grid)
-            What the fixed network gives for training samples.
+            Features of training samples, before standardisation.
         generator : Generator
             On the CPU.
-
-        Returns
-        -------
-        Basis
         """
         self.mean.copy_(raw.mean(dim=0))
         spread = raw.std(dim=0)
-        # What does not vary is left at 0, and not divided by rounding errors.
+        # Constant features become 0, not rounding errors.
         constant = spread <= SMALLEST_SPREAD * raw.abs().amax(dim=0).clamp(min=1e-3)
         self.spread.copy_(torch.where(constant, LARGEST_SPREAD, spread + SMALLEST_SPREAD))
         conv = self.standardised(raw)
@@ -206,7 +184,7 @@ class LinearEncoder(nn.Module):
         scale = scale_of(found.correlations)
         turn = rotation(n_hidden)
         whole = basis.whole.cpu().double()
-        # From the coordinates to the scaled directions, as columns; those that do not exist are 0.
+        # From coordinates to scaled directions, as columns; missing ones are 0.
         weight, bias = found.weight * scale, -(found.mean @ found.weight) * scale
         self.to_hidden.weight.copy_((whole @ (weight @ turn[:kept])).T)
         self.to_hidden.bias.copy_(bias @ turn[:kept])
@@ -219,7 +197,6 @@ class LinearEncoder(nn.Module):
             cell = basis.cell.cpu().double() @ (estimate.weight * scale)
             offset = estimate.bias * scale
         else:
-            # Features are laid out channel by channel.
             added = whole @ weight[:, :n_local]
             cell = added.reshape(channels, n_cells, -1).movedim(1, 0)
             offset = bias.expand(n_cells, -1) / n_cells
@@ -228,7 +205,7 @@ class LinearEncoder(nn.Module):
 
 
 def axes_of(x: Tensor, most: int, generator: Generator) -> Tensor:
-    """Return about the leading principal axes of centred rows, at most so many."""
+    """Return approximate leading principal axes of centred rows, at most ``most``."""
     n_axes = min(max(1, most), len(x) - 1, x.shape[1])
     return principal_axes(x, torch.randn(x.shape[1], n_axes, generator=generator).to(x))
 

@@ -1,4 +1,4 @@
-"""An encoder of vectors whose local features each see one group of columns only."""
+"""An encoder of vectors whose local features each depend on one group of columns."""
 
 import torch
 from torch import Tensor, nn
@@ -12,9 +12,8 @@ __all__ = ["MLPEncoder"]
 class MLPEncoder(nn.Module):
     """Encode vectors by a multilayer perceptron over groups of columns.
 
-    The columns are cut, in their order, into groups of about equal size. Each group has its own
-    layer and gives one local feature, so that comparing the code with all of them asks the code
-    to know something of every column: the counterpart of an image's locations.
+    Consecutive columns form groups of about equal size. Each group has its own layer, whose output
+    is one local feature: the counterpart of an image's locations.
 
     Parameters
     ----------
@@ -23,11 +22,16 @@ class MLPEncoder(nn.Module):
     n_components : int
         Size of the code.
     n_groups : int, default=8
-        Number of groups; at most one a column.
+        Number of groups, at most the number of columns.
     local_units : int, default=64
         Size of a local feature.
     hidden_units : int, default=256
         Size of the hidden layer.
+
+    Raises
+    ------
+    ValueError
+        If the samples are not vectors.
     """
 
     def __init__(
@@ -66,9 +70,9 @@ class MLPEncoder(nn.Module):
     column: Tensor
 
     def place_columns(self) -> Tensor:
-        """Return which column stands at each place of the padded groups; a last one holds zeros.
+        """Return the column at each place of the padded groups; the one past the last holds zeros.
 
-        On the CPU, also where modules are built without memory: it is in no state dict.
+        It is on the CPU also where modules are built on "meta": it is not in the state dict.
         """
         groups = torch.arange(self.n_features, device="cpu").tensor_split(self.n_groups)
         padded = [
@@ -77,20 +81,13 @@ class MLPEncoder(nn.Module):
         return torch.cat(padded)
 
     def forward(self, x: Tensor) -> Features:
-        """Encode.
+        """Encode vectors (n, n_features).
 
-        Parameters
-        ----------
-        x : Tensor of shape (n, n_features)
-
-        Returns
-        -------
-        Features
-            With ``local`` and ``conv`` of shape (n, local_units, n_groups).
+        ``local`` and ``conv`` have shape (n, local_units, n_groups).
         """
         padded = pad(x, (0, 1))[:, self.column]
         flat = self.to_local(padded[:, :, None])  # (n, n_groups * local_units, 1)
-        # Not len(x), which an exporter would take for a fixed number.
+        # Not len(x), which an export would fix.
         local = flat.reshape(x.shape[0], self.n_groups, -1).mT
         hidden = self.to_hidden(flat.flatten(1))
         return Features(local, local, hidden, self.to_code(hidden))

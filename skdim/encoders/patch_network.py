@@ -1,4 +1,4 @@
-"""A trained network of images whose first layer is made of patches of the images themselves."""
+"""A trained network of images whose first layer consists of patches of the images."""
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,7 @@ __all__ = ["PatchNetworkEncoder"]
 
 GRID = 4
 DRAWN = 20_000
-# Images whose responses stay in a processor's cache: seven times as fast.
+# Images per part: seven times as fast as a whole batch.
 IN_CACHE = 32
 # Threshold of the filters' responses, and share of the patches' variance added before whitening.
 THRESHOLD = 0.5
@@ -26,17 +26,13 @@ DAMPING = 1e-3
 
 
 class PatchNetworkEncoder(Stages):
-    """Encode images by whitened patches, then a small trained network.
+    """Encode images by whitened patches, followed by a small trained network.
 
-    The first layer is fixed. Its filters are random patches of the training images, whitened and
-    of unit length; both signs of their responses pass a threshold and are averaged over a grid of
-    4x4 cells. This is the front of single-layer networks on patches, which are strong on small
-    images and cost no training. Behind it a network is trained whose layers are cheap, since they
-    see 16 cells and not a thousand pixels: a 1x1 convolution (the local features, one a cell), a
-    2x2 convolution (the last map), a hidden layer and a linear code.
-
-    Filters scale with the image: they overlap threefold, and about 16 of their steps fit the
-    shorter side.
+    The filters of the first layer are random patches of the training images, whitened and scaled to
+    unit length, and fixed. Both signs of their responses are thresholded and averaged over a grid
+    of 4x4 cells. The trained layers are a 1x1 convolution (the local features, one per cell), a 2x2
+    convolution (the last map), a hidden layer and a linear code. Filters overlap threefold, at
+    about 16 steps along the shorter side.
 
     Parameters
     ----------
@@ -45,13 +41,18 @@ class PatchNetworkEncoder(Stages):
     n_components : int
         Size of the code.
     n_filters : int, default=128
-        Number of patches that become filters.
+        Number of filters.
     local_units : int, default=128
         Channels of the local features.
     map_units : int, default=256
         Channels of the last map, of 2x2 cells.
     hidden_units : int, default=1024
         Size of the hidden layer.
+
+    Raises
+    ------
+    ValueError
+        If the samples are not images, or smaller.
 
     References
     ----------
@@ -91,13 +92,7 @@ class PatchNetworkEncoder(Stages):
 
     @torch.no_grad()
     def adapt(self, x: Tensor) -> None:
-        """Take the filters from training images.
-
-        Parameters
-        ----------
-        x : Tensor of shape (n, C, H, W)
-            Standardised.
-        """
+        """Set the filters from standardised training images (n, C, H, W)."""
         patches = cut_patches(x, self.side, DRAWN)
         mean = patches.mean(dim=0)
         variances, axes = torch.linalg.eigh(torch.cov(patches.T))
@@ -110,7 +105,7 @@ class PatchNetworkEncoder(Stages):
         self.offset.copy_(-filters @ mean)
 
     def respond(self, x: Tensor) -> Tensor:
-        """Average both signs of the filters' responses over the cells; (n, 2 * n_filters, 4, 4)."""
+        """Return the averaged responses (n, 2 * n_filters, 4, 4) of some images."""
         before = (self.side - self.stride) // 2
         after = self.side - self.stride - before
         padded = pad(x, (before, after, before, after), mode="reflect")
@@ -123,5 +118,5 @@ class PatchNetworkEncoder(Stages):
         return pool_both_signs(response, THRESHOLD, GRID)
 
     def prepare(self, x: Tensor) -> Tensor:
-        """Return the responses of all images; see ``respond``."""
+        """Return the averaged responses of all images."""
         return in_parts(self.respond, x, IN_CACHE)

@@ -1,4 +1,4 @@
-"""An encoder of images whose fixed features are made of patches of the images themselves."""
+"""An encoder of images whose fixed features consist of patches of the images."""
 
 import torch
 from torch import Tensor, nn
@@ -9,50 +9,46 @@ from skdim.encoders.linear import AbstractStem, LinearEncoder
 
 __all__ = ["PatchEncoder", "PatchLayer", "PatchStem"]
 
-# Patches of one image, on average.
+# Patches that are drawn per image, and in total; and those of one round of k-means.
 DRAWN_EACH = 10
-# Patches that are drawn, and how many of them each round of k-means looks at.
 DRAWN = 30_000
-LOOKED_AT = 15_000
+DRAWN_ROUND = 15_000
 ROUNDS = 8
-# Share of the threshold in the spread of the responses.
+# Threshold of the responses, in standard deviations.
 THRESHOLD = 0.5
-# Added to the variance of a patch before it is divided by: standardised images have variance 1.
+# Added to the variance of a patch; standardised images have variance 1.
 SMALLEST_VARIANCE = 0.0025
-# Added to the squared length of a whitened patch, as a share of its mean.
+# Added to the squared length of a whitened patch, relative to its mean.
 SMALLEST_LENGTH = 0.05
-# Images whose maps set the second layer.
+# Images that the second layer is set from, and the channels of its input.
 MAPS = 1000
-# Principal channels of the first map that the second layer sees.
 CHANNELS = 64
-# Cells of the features, each way.
+# Cells of the features in each direction.
 GRID = 2
-# Images whose responses stay in a processor's cache.
+# Images per part.
 IN_CACHE = 32
 
 
 class PatchLayer(nn.Module):
-    """Compare each patch of a map with filters, by contrast-normalised, whitened patches.
+    """Compare the contrast-normalised, whitened patches of a map with filters.
 
-    Each patch is projected on the leading whitened principal components of patches, brought to
-    unit length, and compared with the filters, which are centroids of such patches (spherical
-    k-means). Both signs of the responses pass a threshold, and are averaged over the cells of a
-    grid.
+    Patches are projected on their leading whitened principal components, scaled to unit length and
+    multiplied by the filters: centroids of such patches (spherical k-means). Both signs of the
+    responses are thresholded and averaged over the cells of a grid.
 
-    A mirrored layer has each filter beside its mirror image, and principal components that are
-    even or odd under mirroring. What it gives for the mirror image of a map is then what it gives
-    for the map, in another order.
+    In a mirrored layer, filters come with their mirror images, and principal components are even or
+    odd under mirroring, so that mirroring the map permutes the channels of the result.
 
     Parameters
     ----------
     channels : int
-        Of the map.
+        Channels of the map.
     side : int
-        Of a patch.
+        Side of a patch.
     rank : int
-        Principal components of a patch that are kept.
+        Number of principal components of a patch.
     n_filters : int
-        Number of filters; of a mirrored layer, mirror images included.
+        Number of filters, mirror images included.
     damping : float
         Added to the variances of normalised patches before whitening.
     mirrored : bool, default=False
@@ -83,18 +79,17 @@ class PatchLayer(nn.Module):
 
     @torch.no_grad()
     def adapt(self, x: Tensor, parity: Tensor) -> None:
-        """Set whitening and filters.
+        """Set whitening and filters from maps.
 
         Parameters
         ----------
         x : Tensor of shape (n, channels, H, W)
-            Maps.
         parity : Tensor of shape (channels,)
-            -1 for channels whose values change their sign where an image is mirrored, else 1.
+            -1 for channels whose sign changes where an image is mirrored, else 1.
         """
         rank, side = len(self.whiten), self.side
         patches = self.draw_patches(x)
-        # The mean of even and odd channels together has no meaning.
+        # Even and odd channels have no common mean.
         centered = bool((parity > 0).all())
         if centered:
             patches = patches - patches.mean(dim=1, keepdim=True)
@@ -114,14 +109,14 @@ class PatchLayer(nn.Module):
             filters = spherical_kmeans(whitened, len(self.filters), signs[:rank])
         if centered:
             whiten = whiten - whiten.mean(dim=0)
-        spread = (whitened[:LOOKED_AT] @ filters.T).std().clamp(min=1e-6)
+        spread = (whitened[:DRAWN_ROUND] @ filters.T).std().clamp(min=1e-6)
         self.whiten.copy_(whiten.T.reshape(self.whiten.shape))
         self.filters.copy_(filters / spread)
         length = (patches @ whiten).square().sum(dim=1).mean()
         self.floor.copy_(SMALLEST_LENGTH * length + 1e-12)
 
     def draw_patches(self, x: Tensor) -> Tensor:
-        """Cut patches at random places out of maps; shape (m, channels * side * side)."""
+        """Cut patches (m, channels * side * side) at random places out of maps."""
         n, _, height, width = x.shape
         places = n * (height - self.side + 1) * (width - self.side + 1)
         return cut_patches(x, self.side, min(DRAWN, DRAWN_EACH * n, places))
@@ -138,17 +133,7 @@ class PatchLayer(nn.Module):
         return torch.cat([m.roll(m.shape[1] // 2, dims=1) for m in maps.chunk(2, dim=1)], dim=1)
 
     def averaged(self, maps: Tensor) -> Tensor:
-        """Average what the layer gives over an image and its mirror image.
-
-        Parameters
-        ----------
-        maps : Tensor of shape (n, 2 * n_filters, *grid)
-
-        Returns
-        -------
-        Tensor of shape (n, n_filters, *grid)
-            If the layer is mirrored, else ``maps``.
-        """
+        """Average the results (n, 2 * n_filters, *grid) of a mirrored layer over mirroring."""
         if not self.mirrored:
             return maps
         itself, mirror, negative, negative_mirror = maps.chunk(4, dim=1)
@@ -158,25 +143,17 @@ class PatchLayer(nn.Module):
 class PatchStem(AbstractStem):
     """Two layers of patches: fixed features of images in a grid of 2x2 cells.
 
-    The second layer sees the leading principal channels of the map that the first one gives. Each
-    cell holds the square roots of what both layers average over it. For images of three channels,
-    features are averaged over the image and its mirror image, which costs no second pass since
-    filters come in mirrored pairs.
-
-    Sizes follow from the image. Images of more than about 32 pixels a side are averaged down to
-    that first. Patches are a fifth of the side, from 3 to 6 pixels.
+    The second layer has the leading principal channels of the first layer's map as input. The
+    features are the square roots of the averages of both layers in each cell; if mirrored, averages
+    over the image and its mirror image. Images of more than about 32 pixels a side are averaged
+    down first. Patches have a fifth of the side, from 3 to 6 pixels.
 
     Parameters
     ----------
     input_shape : tuple of three int
         ``(C, H, W)``.
-    n_filters : int, default=128
-        Filters of the first layer, mirror images included.
-    n_second : int, default=None
-        Filters of the second layer; None is 384 if they are mirrored, else 256.
-    mirrored : bool, default=None
-        Whether an image and its mirror image have the same features; None says so for three
-        channels: digits and letters change their meaning.
+    n_filters, n_second, mirrored
+        As in :class:`PatchEncoder`.
     """
 
     center: Tensor
@@ -246,15 +223,14 @@ class PatchStem(AbstractStem):
 
 
 def map_side(side: int) -> int:
-    """Return the cells of the first map along a side of so many places."""
+    """Return the number of cells of the first map along a side of patches."""
     return side if side <= 6 else max(6, round(side / 3))
 
 
 class PatchEncoder(LinearEncoder):
     """Encode images linearly in fixed features of whitened patches.
 
-    The features are those of two layers of patches, :class:`PatchStem`: fixed networks of this kind
-    are strong on small images and cost no training. ``conv`` holds them, in 2x2 cells.
+    ``conv`` contains the features of two layers of patches, in 2x2 cells.
 
     Parameters
     ----------
@@ -267,12 +243,17 @@ class PatchEncoder(LinearEncoder):
     n_second : int, default=None
         Filters of the second layer; None is 384 if they are mirrored, else 256.
     mirrored : bool, default=None
-        Whether an image and its mirror image have the same features; None says so for three
-        channels.
+        Whether an image and its mirror image have the same features; None is True for three
+        channels only, since digits and letters change their meaning.
     local_units : int, default=256
         Channels of the local features.
     hidden_units : int, default=1024
-        Size of the hidden layer; at least that of the code.
+        Size of the hidden layer, at least that of the code.
+
+    Raises
+    ------
+    ValueError
+        If the samples are not images, or smaller.
 
     References
     ----------
@@ -303,22 +284,22 @@ class PatchEncoder(LinearEncoder):
 
 
 def principal_pairs(covariance: Tensor, mirror: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return principal axes that mirroring keeps or turns round.
+    """Return principal axes that are even or odd under mirroring.
 
     Parameters
     ----------
     covariance : Tensor of shape (p, p)
     mirror : Tensor of shape (p, p)
-        Symmetric, and its own inverse: what mirroring does to a vector.
+        The effect of mirroring on a vector; symmetric and its own inverse.
 
     Returns
     -------
     variances : Tensor of shape (p,)
-        The largest first, with the covariance averaged over both sides.
+        In decreasing order, of the covariance averaged over mirroring.
     axes : Tensor of shape (p, p)
         As columns.
     signs : Tensor of shape (p,)
-        1 for axes that mirroring keeps, -1 for those that it turns round.
+        1 for even axes, -1 for odd ones.
     """
     both = (covariance + mirror @ covariance @ mirror) / 2
     unit = torch.eye(len(mirror)).to(mirror)
@@ -334,23 +315,19 @@ def principal_pairs(covariance: Tensor, mirror: Tensor) -> tuple[Tensor, Tensor,
 
 
 def spherical_kmeans(x: Tensor, n_clusters: int, signs: Tensor) -> Tensor:
-    """Cluster rows of unit length by their angles, a row and its mirror image as one.
+    """Return centroids (n_clusters, p), of unit length, of rows by their angles.
 
     Parameters
     ----------
     x : Tensor of shape (n, p)
+        Of unit length.
     n_clusters : int
     signs : Tensor of shape (p,)
-        A row's mirror image is its product with these; all 1 where there is none.
-
-    Returns
-    -------
-    Tensor of shape (n_clusters, p)
-        Centroids of unit length.
+        A row times ``signs`` is its mirror image, which belongs to the same cluster.
     """
     centroids = x[torch.randint(len(x), (n_clusters,)).to(x.device)].clone()
     for _ in range(ROUNDS):
-        seen = x[torch.randint(len(x), (min(LOOKED_AT, len(x)),)).to(x.device)]
+        seen = x[torch.randint(len(x), (min(DRAWN_ROUND, len(x)),)).to(x.device)]
         if (signs < 0).any():
             mirrored = seen * signs
             nearer = (mirrored @ centroids.T).amax(dim=1) > (seen @ centroids.T).amax(dim=1)

@@ -8,13 +8,12 @@ from skdim.encoders.layers import Stages, check_images, convolution, hidden_laye
 
 __all__ = ["RESNET19", "RESNET34", "ResNetEncoder", "residual_layers"]
 
-# Blocks of each of three widths. With three convolutions a block and one in front these are 19 and
-# 37 convolutions.
+# Number of blocks of each of three widths: 19 and 37 convolutions with the first.
 RESNET19 = (2, 2, 2)
 RESNET34 = (3, 6, 3)
 
 FIRST_WIDTH = 64
-# A block gives four times as many channels as its 3x3 convolution has.
+# Channels of the output of a block over those of its 3x3 convolution.
 EXPANSION = 4
 MAP_UNITS = 4 * FIRST_WIDTH * EXPANSION
 
@@ -23,18 +22,14 @@ class ResNetEncoder(Stages):
     """Encode images by residual blocks of three convolutions ("bottlenecks").
 
     For 32x32 images: a 3x3 convolution of 64 channels at stride 2 (64x16x16); blocks of width 64
-    (256x16x16); blocks of width 128, of which the first has stride 2 and gives the local features
+    (256x16x16); blocks of width 128, of which the first has stride 2 and outputs the local features
     (512x8x8); blocks of width 256, of which the first has stride 2, up to the last map (1024x4x4);
-    a hidden layer of 1,024 and a linear code.
+    a hidden layer of 1,024 and a linear code. For larger images the weights of the hidden layer
+    grow with the number of pixels: 67 million for 64x64.
 
-    ``"resnet19"`` has 2, 2 and 2 blocks: 19 convolutions, 20,281,216 parameters for three channels
-    and 64 components. ``"resnet34"`` has 3, 6 and 3: 37 convolutions in fact, 22,589,056
-    parameters. The name is the reference's, whose own code calls that network 37 in one place and
-    34 in another.
-
-    Images of other sizes from 8x8 on are encoded by the same layers, whose maps then have about a
-    quarter (local) and an eighth (last) of the image's sides. The hidden layer sees the whole last
-    map, so its weights grow with the number of pixels: 67 million for 64x64.
+    ``"resnet19"`` has 2, 2 and 2 blocks, 19 convolutions and 20,281,216 parameters for three
+    channels and 64 components; ``"resnet34"``, named as in the reference, has 3, 6 and 3 blocks, 37
+    convolutions and 22,589,056 parameters.
 
     Parameters
     ----------
@@ -50,7 +45,7 @@ class ResNetEncoder(Stages):
     Raises
     ------
     ValueError
-        If the samples are no images, or smaller.
+        If the samples are not images, or smaller.
 
     References
     ----------
@@ -83,16 +78,16 @@ class ResNetEncoder(Stages):
 
 
 class Bottleneck(nn.Module):
-    """Add to a map what three convolutions make of it: 1x1, 3x3 and 1x1.
+    """A residual block of 1x1, 3x3 and 1x1 convolutions.
 
     Parameters
     ----------
     channels : int
-        Of the given map.
+        Channels of the input.
     width : int
-        Channels between the convolutions; the new map has four times as many.
+        Channels between the convolutions; the output has four times as many.
     stride : int, default=1
-        Of the 3x3 convolution.
+        Stride of the 3x3 convolution.
     """
 
     def __init__(self, channels: int, width: int, stride: int = 1) -> None:
@@ -108,34 +103,20 @@ class Bottleneck(nn.Module):
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Change maps (n, channels, h, w)."""
+        """Apply the block to maps (n, channels, h, w)."""
         changed: Tensor = self.relu(self.change(x) + self.shortcut(x))
         return changed
 
 
 def projection(channels: int, wider: int, stride: int = 1) -> nn.Sequential:
-    """Change the channels of a map linearly, and normalise over the batch."""
+    """Build a 1x1 convolution with batch normalisation."""
     return nn.Sequential(
         nn.Conv2d(channels, wider, 1, stride=stride, bias=False), nn.BatchNorm2d(wider)
     )
 
 
 def residual_layers(channels: int, blocks: Sequence[int]) -> list[nn.Module]:
-    """Build the convolutions.
-
-    Parameters
-    ----------
-    channels : int
-        Of the images.
-    blocks : sequence of three int
-        Number of blocks of each width.
-
-    Returns
-    -------
-    list of Module
-        One convolution, then the blocks: together from images (n, channels, h, w) to maps
-        (n, 1024, h / 8, w / 8), rounded up.
-    """
+    """Build a convolution and the blocks: (n, channels, h, w) to (n, 1024, h / 8, w / 8)."""
     layers: list[nn.Module] = [convolution(channels, FIRST_WIDTH, 3, stride=2, padding=1)]
     channels = FIRST_WIDTH
     for i, count in enumerate(blocks):

@@ -52,14 +52,14 @@ def test_a_pair_is_read_as_local_features_and_code(kind):
 @pytest.mark.parametrize(
     ("thing", "text"),
     [
-        (CODE, r"gave a tensor of shape \(3, 6\)"),
-        ((LOCAL, CODE, CODE), r"gave a tuple of 3: a tensor of shape \(3, 4, 5\), a tensor"),
-        ((LOCAL,), r"gave a tuple of 1: a tensor of shape \(3, 4, 5\)"),
-        ([LOCAL, None], "gave a list of 2: .* an object of type NoneType"),
-        ((), "gave a tuple of 0"),
-        ({"local": LOCAL, "code": CODE}, "gave an object of type dict"),
-        (None, "gave an object of type NoneType"),
-        (SimpleNamespace(local=LOCAL, code=CODE), "gave an object of type SimpleNamespace"),
+        (CODE, r"returned a tensor of shape \(3, 6\)"),
+        ((LOCAL, CODE, CODE), r"returned a tuple of 3: a tensor of shape \(3, 4, 5\), a tensor"),
+        ((LOCAL,), r"returned a tuple of 1: a tensor of shape \(3, 4, 5\)"),
+        ([LOCAL, None], "returned a list of 2: .* an object of type NoneType"),
+        ((), "returned a tuple of 0"),
+        ({"local": LOCAL, "code": CODE}, "returned an object of type dict"),
+        (None, "returned an object of type NoneType"),
+        (SimpleNamespace(local=LOCAL, code=CODE), "returned an object of type SimpleNamespace"),
     ],
 )
 def test_other_outputs_are_named(thing, text):
@@ -90,7 +90,7 @@ def test_good_features_are_let_through(features):
 @pytest.mark.parametrize("layer", LAYERS)
 @pytest.mark.parametrize("shape", [(N,), (), (N + 1, 4), (N, 0), (N, 4, 0)])
 def test_shapes_that_nothing_can_be_trained_with_are_refused(layer, shape):
-    with pytest.raises(ValueError, match=f"The encoder net gave '{layer}' of shape") as raised:
+    with pytest.raises(ValueError, match=f"The encoder net returned '{layer}' of shape") as raised:
         check_features(with_layer(layer, torch.zeros(shape)), N, "net")
     assert str(shape) in str(raised.value)
     assert f"for {N} samples" in str(raised.value)

@@ -317,15 +317,18 @@ def test_names_that_are_not_there_are_answered_with_those_that_are():
 
 
 def test_layers_that_are_not_passed_are_named():
-    with pytest.raises(ValueError, match="The backbone did not pass its layer 'unused'"):
+    with pytest.raises(ValueError, match="The backbone did not call its layer 'unused'"):
         hook(local="unused")
 
 
 @pytest.mark.parametrize(
     ("names", "text"),
     [
-        ({"local": "0"}, "The layer '0' of the backbone gave a tuple of 2: a tensor of shape"),
-        ({"local": "1"}, "The backbone gave an object of type dict. HookedEncoder needs a tensor"),
+        ({"local": "0"}, "The layer '0' of the backbone returned a tuple of 2: a tensor of shape"),
+        (
+            {"local": "1"},
+            "The backbone returned an object of type dict. Name a layer that returns",
+        ),
     ],
 )
 def test_what_is_no_tensor_is_named(names, text):

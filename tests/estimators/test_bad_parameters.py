@@ -252,12 +252,12 @@ class Net(nn.Module):
 @pytest.mark.parametrize(
     ("outcome", "error", "said"),
     [
-        (lambda h: h, TypeError, r"gave a tensor of shape \(2, 4\). It must give"),
-        (lambda h: None, TypeError, "gave an object of type NoneType. It must give"),
-        (lambda h: {"code": h}, TypeError, "gave an object of type dict. It must give"),
-        (lambda h: h.numpy(), TypeError, "gave an object of type ndarray. It must give"),
-        (lambda h: (h, h, h), TypeError, "gave a tuple of 3: .* It must give"),
-        (lambda h: (h, h.numpy()), TypeError, "gave a tuple of 2: .* ndarray. It must give"),
+        (lambda h: h, TypeError, r"returned a tensor of shape \(2, 4\). It must return"),
+        (lambda h: None, TypeError, "returned an object of type NoneType. It must return"),
+        (lambda h: {"code": h}, TypeError, "returned an object of type dict. It must return"),
+        (lambda h: h.numpy(), TypeError, "returned an object of type ndarray. It must return"),
+        (lambda h: (h, h, h), TypeError, "returned a tuple of 3: .* It must return"),
+        (lambda h: (h, h.numpy()), TypeError, "returned a tuple of 2: .* ndarray. It must return"),
         (lambda h: (h[:1], h), ValueError, r"'local' of shape \(1, 4\) for 2 samples"),
         (lambda h: (h[:, :0], h), ValueError, r"'local' of shape \(2, 0\) .* not be empty"),
         (lambda h: (h, h[:, 0]), ValueError, r"'code' of shape \(2,\) for 2 samples"),
@@ -271,7 +271,7 @@ class Net(nn.Module):
     ],
 )
 def test_a_module_that_gives_no_features_is_refused_by_its_name(outcome, error, said):
-    with pytest.raises(error, match=f"The encoder Net (gave )?{said}"):
+    with pytest.raises(error, match=f"The encoder Net (returned )?{said}"):
         make(encoder=Net(outcome)).fit(VECTORS)
 
 

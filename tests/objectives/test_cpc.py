@@ -184,5 +184,5 @@ class Plain(nn.Module):
 
 
 def test_maps_without_places_are_refused():
-    with pytest.raises(ValueError, match="channels without places"):
+    with pytest.raises(ValueError, match="without a grid"):
         ContextEncoder(Plain(), (4,), 3)
