@@ -17,7 +17,7 @@ from skdim.critics import (
     MapCritic,
     takes_map,
 )
-from skdim.critics.positions import at_positions
+from skdim.critics.abstract import at_positions
 from skdim.pairs import bound_of_pairs, pair_blocks, split_pairs
 
 N, CODE, LOCAL, UNITS = 5, 6, 4, 8

@@ -1,7 +1,7 @@
-"""Critics score pairs of a code and a local feature; a discriminator scores one code.
+"""Critics score pairs of a code and a local feature; a discriminator scores single codes.
 
-A critic is two projections and a join. Each sample is projected once; only the join is done a
-pair, so that :mod:`skdim.pairs` can score all pairs of a batch block by block.
+A critic is two projections and a join. Samples are projected once; the join is computed for each
+pair, block by block (:mod:`skdim.pairs`).
 """
 
 from collections.abc import Callable
@@ -9,10 +9,13 @@ from functools import partial
 
 from skdim.critics.abstract import AbstractCritic, takes_map
 from skdim.critics.concat import ConcatCritic
-from skdim.critics.discriminator import Discriminator, keras_discriminator
+from skdim.critics.discriminators import (
+    Discriminator,
+    JointDiscriminator,
+    keras_discriminator,
+)
 from skdim.critics.dot import DotCritic
 from skdim.critics.gaussian import GaussianCritic
-from skdim.critics.joint import JointDiscriminator
 from skdim.critics.map import MapCritic
 
 __all__ = [

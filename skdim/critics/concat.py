@@ -1,4 +1,4 @@
-"""Pairs scored by a network on both sides put side by side."""
+"""A critic that is a network on the concatenation of both sides."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -6,19 +6,18 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from skdim.critics.abstract import AbstractCritic
-from skdim.critics.positions import as_sequence, at_positions
+from skdim.critics.abstract import AbstractCritic, as_sequence, at_positions
 
 __all__ = ["ConcatCritic"]
 
 
 class ConcatCritic(AbstractCritic):
-    """Score pairs by a network on the code and the local feature put side by side.
+    """Score pairs by a network on the concatenation of code and local feature.
 
-    Two hidden layers of ReLUs: 512-512-1 in the paper, for the global term ("Table 6") and, as
-    1x1 convolutions, for the local one ("concat-and-convolve", "Table 7"). The first layer of a
-    concatenation is the sum of two projections, so nothing is ever tiled over a map. Every pair
-    passes through the further layers: with ``negatives="all"`` this is slow on large maps.
+    Two hidden layers with ReLUs: 512-512-1 in the paper, for the global term ("Table 6") and, as
+    1x1 convolutions, for the local one ("concat-and-convolve", "Table 7"). The first layer is a sum
+    of two projections. The further layers run once per pair, which is slow for ``negatives="all"``
+    on large maps.
 
     Parameters
     ----------
@@ -29,7 +28,7 @@ class ConcatCritic(AbstractCritic):
     units : int or sequence of int, default=512
         Size of both hidden layers, or of each of any number of them.
     samples : int, default=None
-        Locations that a training step compares with; see :class:`AbstractCritic`.
+        See :class:`AbstractCritic`.
     activation_penalty : float, default=0.0
         See :class:`AbstractCritic`.
 
@@ -53,7 +52,7 @@ class ConcatCritic(AbstractCritic):
         first = nn.Linear(code_features + local_features, widths[0])
         self.from_code = nn.Linear(code_features, widths[0])
         self.from_local = nn.Linear(local_features, widths[0], bias=False)
-        # Start as the one layer of which the two are halves.
+        # Initialised as one layer.
         with torch.no_grad():
             self.from_code.weight.copy_(first.weight[:, :code_features])
             self.from_code.bias.copy_(first.bias)
@@ -70,8 +69,8 @@ class ConcatCritic(AbstractCritic):
         return at_positions(self.from_local, as_sequence(local))
 
     def join(self, code: Tensor, local: Tensor) -> Tensor:
-        """Score (*batch, g, u) with (*batch, l, u): (*batch, g, l)."""
-        # In place: large maps make these the largest tensors of a step, and fresh memory is dear.
+        """Score (*batch, g, u) with (*batch, l, u), to (*batch, g, l)."""
+        # In place, since this is the largest tensor of a step.
         hidden = (code.unsqueeze(-2) + local.unsqueeze(-3)).relu_()
         for layer in self.hidden:
             assert isinstance(layer, nn.Linear)

@@ -1,24 +1,17 @@
-"""Pairs scored by an inner product: "encode and dot"."""
+"""A critic that is an inner product of projections: "encode and dot"."""
 
 import math
 
 import torch
 from torch import Tensor, nn
 
-from skdim.critics.abstract import AbstractCritic
-from skdim.critics.positions import as_sequence, at_positions
+from skdim.critics.abstract import AbstractCritic, as_sequence, at_positions
 
 __all__ = ["DotCritic"]
 
 
 class Network(nn.Module):
-    """Project features by one hidden layer, normalised over the batch.
-
-    Parameters
-    ----------
-    features : int
-    units : int
-    """
+    """A network of one hidden layer with batch normalisation, at each position."""
 
     def __init__(self, features: int, units: int) -> None:
         super().__init__()
@@ -34,15 +27,7 @@ class Network(nn.Module):
 
 
 class Projection(nn.Module):
-    """Project features linearly, or by a small network beside a linear shortcut, and normalise.
-
-    Parameters
-    ----------
-    features : int
-    units : int
-    network : bool
-        Whether there is a network beside the shortcut.
-    """
+    """A linear projection, optionally plus a network, followed by layer normalisation."""
 
     def __init__(self, features: int, units: int, *, network: bool) -> None:
         super().__init__()
@@ -50,7 +35,7 @@ class Projection(nn.Module):
         self.network = Network(features, units) if network else None
         self.norm = nn.LayerNorm(units)
         if network and units >= features:
-            # Start as a copy with a little noise, as the reference code does.
+            # Nearly the identity, as in the reference code.
             nn.init.uniform_(self.shortcut.weight, -0.01, 0.01)
             with torch.no_grad():
                 self.shortcut.weight.fill_diagonal_(1.0)
@@ -67,10 +52,9 @@ class Projection(nn.Module):
 class DotCritic(AbstractCritic):
     """Score pairs by the inner product of two learned projections: "encode and dot".
 
-    Projecting before pairing costs one pass a sample for the scores of all pairs. Both projections
-    end in a layer normalisation, and the product is divided by the root of the number of units, as
-    attention scores are: scores start with a spread of about one whatever their number. The
-    reference code leaves the product undivided.
+    Both projections end in a layer normalisation, and the product is divided by the square root of
+    the number of units, so that initial scores have a standard deviation of about one. The
+    reference code does not divide.
 
     Parameters
     ----------
@@ -79,17 +63,15 @@ class DotCritic(AbstractCritic):
     local_features : int
         Channels of the local features.
     units : int, default=256
-        Size of the space in which the two are compared. The paper uses 2048, at 14 times the
-        cost of its encoder.
+        Size of the projections. The paper uses 2048, at 14 times the cost of its encoder.
     network : bool, default=False
-        Whether a small network stands beside each linear projection, as in the paper. Without it
-        codes must hold linearly what they tell, which suits the linear models that follow, and a
-        training step is a third cheaper.
+        Whether a small network is added to each linear projection, as in the paper. Without it,
+        codes must represent information linearly, and a training step costs a third less.
     samples : int, default=None
-        Locations that a training step compares with; see :class:`AbstractCritic`.
+        See :class:`AbstractCritic`.
     activation_penalty : float, default=0.0
-        Of the codes' projections, divided as above; see :class:`AbstractCritic`. The reference
-        penalises them undivided: its weight is this one divided by ``units``.
+        See :class:`AbstractCritic`. The reference penalises undivided projections: its weight is
+        this one divided by ``units``.
 
     References
     ----------
@@ -122,5 +104,5 @@ class DotCritic(AbstractCritic):
         return projected
 
     def join(self, code: Tensor, local: Tensor) -> Tensor:
-        """Multiply (*batch, g, u) with (*batch, l, u) to scores (*batch, g, l)."""
+        """Score (*batch, g, u) with (*batch, l, u), to (*batch, g, l)."""
         return code @ local.mT

@@ -1,26 +1,26 @@
-"""Pairs scored by the ratio of Gaussian densities: the critic of the closed form."""
+"""A critic that is the density ratio of Gaussian pairs: the critic of the closed form."""
 
 import torch
 from torch import Tensor, nn
 
-from skdim.critics.abstract import AbstractCritic
-from skdim.critics.positions import as_sequence, at_positions
+from skdim.critics.abstract import AbstractCritic, as_sequence, at_positions
 
 __all__ = ["GaussianCritic"]
 
 
 class GaussianCritic(AbstractCritic):
-    r"""Score pairs by the logarithm of the ratio of their joint density to that of their marginals.
+    r"""Score pairs by the log ratio of their joint density to the product of the marginals.
 
-    Code and local feature are projected linearly to ``units`` numbers each, :math:`a_i` and
-    :math:`b_i`. Where these are standard normal, and only :math:`a_i` and :math:`b_i` are
-    correlated, by :math:`\rho_i`, the score is
+    Code and local feature are projected linearly to ``units`` values each, :math:`a_i` and
+    :math:`b_i`. If these are standard normal, and only :math:`a_i` and :math:`b_i` are correlated,
+    by :math:`\rho_i`, the score is
 
     .. math:: \sum_i -\tfrac{1}{2} \ln(1 - \rho_i^2)
         + \frac{\rho_i a_i b_i - \rho_i^2 (a_i^2 + b_i^2) / 2}{1 - \rho_i^2},
 
-    the best critic of Gaussian pairs: its mean over true pairs is their mutual information. The
-    closed form of InfoMax sets projections and correlations; gradients can train them.
+    the optimal critic of Gaussian pairs, whose mean over positive pairs is their mutual
+    information. The closed form of InfoMax sets projections and correlations; gradients can train
+    them.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ class GaussianCritic(AbstractCritic):
     local_features : int
         Channels of the local features.
     units : int, default=None
-        Pairs of numbers that are compared; None is the smaller of both sizes.
+        Number of pairs of values; None is the smaller of both sizes.
     """
 
     def __init__(self, code_features: int, local_features: int, units: int | None = None) -> None:
@@ -37,7 +37,7 @@ class GaussianCritic(AbstractCritic):
         self.units = min(code_features, local_features) if units is None else units
         self.code_projection = nn.Linear(code_features, self.units)
         self.local_projection = nn.Linear(local_features, self.units)
-        # The inverse hyperbolic tangent of each correlation: any number is allowed.
+        # The inverse hyperbolic tangent of each correlation.
         self.fisher_z = nn.Parameter(torch.full((self.units,), 0.5))
 
     def project_code(self, code: Tensor) -> Tensor:
@@ -57,13 +57,13 @@ class GaussianCritic(AbstractCritic):
         return torch.cat([b, torch.ones_like(own), own], dim=-1)
 
     def factors(self) -> tuple[Tensor, Tensor]:
-        """Return what squares and products are multiplied by; both of shape (units,)."""
+        """Return the coefficients (units,) of squares and of products."""
         # r / (1 - r^2) = sinh(z) cosh(z), and r^2 / (1 - r^2) = sinh(z)^2.
         sinh, cosh = torch.sinh(self.fisher_z), torch.cosh(self.fisher_z)
         return sinh.square() / 2, sinh * cosh
 
     def join(self, code: Tensor, local: Tensor) -> Tensor:
-        """Multiply (*batch, g, u) with (*batch, l, u) to scores (*batch, g, l)."""
+        """Score (*batch, g, u) with (*batch, l, u), to (*batch, g, l)."""
         return code @ local.mT
 
     @torch.no_grad()
@@ -78,8 +78,7 @@ class GaussianCritic(AbstractCritic):
         Parameters
         ----------
         code, local : (Tensor of shape (k, features), Tensor of shape (k,))
-            Weight and bias of the projections to numbers of mean 0 and variance 1; ``k`` is at
-            most ``units``, the others take no part.
+            Weight and bias of projections of mean 0 and variance 1; ``k`` is at most ``units``.
         correlations : Tensor of shape (k,)
         """
         k = len(correlations)

@@ -1,7 +1,6 @@
-"""Pairs of a code and a whole local map, which convolutions summarise."""
+"""A critic that compares codes with whole local maps."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from torch import Tensor, nn
 
@@ -12,13 +11,11 @@ __all__ = ["MapCritic"]
 
 
 class MapCritic(AbstractCritic):
-    """Score pairs of a code and a whole local map, which convolutions summarise.
+    """Score pairs of a code and a whole local map, summarised by convolutions.
 
-    Two 3x3 convolutions without padding, of 64 channels with a ReLU and of 32 without, then the
-    network of :class:`ConcatCritic` on the code and the flattened rest of the map. It is the
-    global critic of a widely read PyTorch tutorial; the paper's takes the last map of the encoder
-    as it is. Here the convolutions, and the map's part of the first layer, run once a sample,
-    however many pairs the sample is in.
+    Two 3x3 convolutions without padding, of 64 channels with a ReLU and of 32, followed by
+    :class:`ConcatCritic` on the code and the flattened map: the global critic of a PyTorch
+    tutorial. The paper's takes the last map of the encoder.
 
     Parameters
     ----------
@@ -27,14 +24,14 @@ class MapCritic(AbstractCritic):
     map_shape : tuple of int
         ``(c, h, w)`` of the local map, with sides of at least 5.
     units : int or sequence of int, default=512
-        Of the hidden layers; see :class:`ConcatCritic`.
+        Sizes of the hidden layers; see :class:`ConcatCritic`.
     activation_penalty : float, default=0.0
         See :class:`AbstractCritic`.
 
     Raises
     ------
     ValueError
-        If the local features are no map of that size.
+        If the local map does not have that shape.
     """
 
     whole_map = True
@@ -42,7 +39,7 @@ class MapCritic(AbstractCritic):
     def __init__(
         self,
         code_features: int,
-        map_shape: Any,
+        map_shape: tuple[int, ...] | int,
         units: int | Sequence[int] = 512,
         *,
         activation_penalty: float = 0.0,
@@ -51,8 +48,8 @@ class MapCritic(AbstractCritic):
         if not isinstance(map_shape, tuple) or len(map_shape) != 3 or min(map_shape[1:]) < 5:
             raise ValueError(
                 "MapCritic (critic='map') scores codes against the whole local map of an image, of "
-                f"shape (channels, height, width) and at least 5x5, but was given {map_shape!r}. "
-                "It serves the global term: critic={'global': 'map'}, with an encoder of large "
+                f"shape (channels, height, width) and at least 5x5, but got {map_shape!r}. It "
+                "serves the global term only: critic={'global': 'map'}, with an encoder of large "
                 "maps such as 'valid_cnn'."
             )
         channels, height, width = map_shape
@@ -71,5 +68,5 @@ class MapCritic(AbstractCritic):
         return self.compare.project_local(self.summarise(local))
 
     def join(self, code: Tensor, local: Tensor) -> Tensor:
-        """Score (*batch, g, u) with (*batch, l, u): (*batch, g, l)."""
+        """Score (*batch, g, u) with (*batch, l, u), to (*batch, g, l)."""
         return self.compare.join(code, local)

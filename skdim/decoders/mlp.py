@@ -1,4 +1,4 @@
-"""A decoder of vectors, and of samples too small to be convolved."""
+"""A decoder of vectors, and of samples too small for convolutions."""
 
 import math
 
@@ -8,14 +8,12 @@ __all__ = ["MLPDecoder"]
 
 
 class MLPDecoder(nn.Module):
-    """Decode codes by a multilayer perceptron of two hidden layers.
-
-    Hidden layers are normalised over the batch and cut off below zero; what comes out is linear.
+    """Decode codes by a multilayer perceptron of two hidden layers with batch normalisation.
 
     Parameters
     ----------
     output_shape : tuple of int
-        Of one sample; any.
+        Shape of one sample.
     n_components : int
         Size of a code.
     hidden_units : int, default=256
@@ -24,7 +22,7 @@ class MLPDecoder(nn.Module):
     Raises
     ------
     ValueError
-        If a sample is to hold no numbers.
+        If the shape is empty or has a zero.
     """
 
     def __init__(
@@ -50,15 +48,6 @@ class MLPDecoder(nn.Module):
         )
 
     def forward(self, code: Tensor) -> Tensor:
-        """Decode.
-
-        Parameters
-        ----------
-        code : Tensor of shape (n, n_components)
-
-        Returns
-        -------
-        Tensor of shape (n, *output_shape)
-        """
+        """Decode codes (n, n_components) to samples (n, *output_shape)."""
         sample: Tensor = self.network(code)
         return sample

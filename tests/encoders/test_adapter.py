@@ -65,7 +65,7 @@ def test_a_pair_is_read_as_local_features_and_code(kind):
 def test_other_outputs_are_named(thing, text):
     with pytest.raises(TypeError, match=f"The encoder Gives {text}") as raised:
         encode(thing)
-    assert "must give skdim.encoders.Features, or a pair (local, code)" in str(raised.value)
+    assert "must return skdim.encoders.Features, or a pair (local, code)" in str(raised.value)
 
 
 def test_the_users_weights_train_along():

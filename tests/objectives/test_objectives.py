@@ -309,7 +309,7 @@ def test_critics_of_whole_maps_are_refused_for_the_local_term():
 
     with pytest.raises(ValueError, match=r"local term.*MapCritic scores whole maps.*global"):
         Information("local", critic, BOUNDS["jsd"])
-    with pytest.raises(ValueError, match=r"critic='map'.*serves the global term"):
+    with pytest.raises(ValueError, match=r"critic='map'.*serves the global term only"):
         make_objective(local_weight=1.0, critics={"local": MapCritic, "global": MapCritic})
 
 
