@@ -377,7 +377,7 @@ def test_map_critic_takes_any_number_of_channels_from_5x5_on(channels):
 def test_what_is_no_map_of_that_size_is_refused(shape):
     with pytest.raises(ValueError, match=r"critic='map'.*at least 5x5.*'valid_cnn'") as raised:
         MapCritic(CODE, shape)
-    assert f"given {shape!r}" in str(raised.value)
+    assert f"got {shape!r}" in str(raised.value)
 
 
 def test_who_takes_maps():

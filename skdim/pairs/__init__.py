@@ -1,18 +1,18 @@
-"""Which pairs are true, which false, in blocks that fit memory.
+"""Scores of positive and negative pairs, in blocks that fit into memory.
 
-A batch holds, for each of n samples, the projections of g globals (its code) and of l locations
-(its local features). An anchor is one global of one sample, so there are n * g of them, in that
-order. Its positives are the l locations of its own sample. Its negatives are chosen by name:
+A batch holds projections of g globals (the code) and of l locations (the local features) for each
+of n samples. An anchor is one global of one sample; there are n * g, in that order. Its positives
+are the l locations of its own sample. Its negatives are one of:
 
 ``"all"``
-    Every location of every other sample, (n - 1) * l: samples in order, each with its locations.
+    All locations of all other samples, (n - 1) * l, in order of samples and locations.
 ``"shift"``
-    The l locations of the next sample; the last sample takes those of the first.
+    The l locations of the next sample; for the last sample those of the first.
 an int k
-    At each location k draws from the other samples, with replacement, k * l in all. The globals of
-    one sample share them.
+    At each location k draws from the other samples with replacement, k * l in total, the same for
+    all globals of a sample.
 
-A sample is never its own negative: its scores are left out, not masked by a constant.
+A sample is never its own negative: these scores are left out, not masked.
 """
 
 from skdim.pairs.bounding import bound_of_pairs

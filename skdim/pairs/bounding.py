@@ -1,13 +1,58 @@
-"""A bound on the pairs of a batch, at once or in blocks."""
+"""Bounds on the pairs of a batch and their gradients, at once or in blocks."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
 from torch import Generator, Tensor
+from torch.autograd.function import once_differentiable
 
-from skdim.pairs.blocks import BlockTask, BlockwiseBound, statistics_of, with_gradient
-from skdim.pairs.choice import AbstractChoice, choose_negatives
+from skdim.pairs.choice import AbstractChoice, choose_negatives, consecutive
 from skdim.pairs.scoring import Join, score_block
 
 __all__ = ["bound_of_pairs"]
+
+
+class BlockwiseBound(Protocol):
+    """The interface of bounds: statistics of each anchor, and their total."""
+
+    @property
+    def anchors(self) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
+        """Map scores (n_anchors, n_positives) and (n_anchors, n_negatives) to two (n_anchors,)."""
+
+    @property
+    def total(self) -> Callable[[Tensor, Tensor], Tensor]:
+        """Map the statistics of all anchors to a tensor of shape ()."""
+
+    @property
+    def additive(self) -> bool:
+        """Whether the total is linear, so that its gradient is constant."""
+
+
+@dataclass(frozen=True)
+class BlockTask:
+    """A bound to be computed block by block.
+
+    Parameters
+    ----------
+    bound : BlockwiseBound
+    join : callable
+    choice : AbstractChoice
+        Of the negatives.
+    block_samples : int
+        Samples per block.
+    """
+
+    bound: BlockwiseBound
+    join: Join
+    choice: AbstractChoice
+    block_samples: int
+
+    def statistics(self, taken: Sequence[Tensor], block: slice) -> tuple[Tensor, Tensor]:
+        """Return gain and cost of the anchors of a block, from its codes and locations."""
+        code, *met = taken
+        return self.bound.anchors(*score_block(self.join, code, met, block))
 
 
 def bound_of_pairs(
@@ -21,36 +66,34 @@ def bound_of_pairs(
     pair_floats: int = 1,
     max_floats: int = 2**24,
 ) -> Tensor:
-    """Evaluate a bound on the pairs of a batch, with memory linear in the batch.
+    """Compute a bound on the pairs of a batch, with memory linear in the batch.
 
-    If everything that joining needs fits ``max_floats``, all pairs are scored at once. If not,
-    they are scored in blocks, and the gradient of each block is taken as soon as it is scored:
-    nothing of a block is kept for backward but what it adds to the gradient. Values and gradients
-    are the same.
+    If all pairs fit ``max_floats``, they are scored at once. Otherwise they are scored in blocks,
+    whose gradients are computed immediately, so that no scores are kept for backward. Values and
+    gradients are the same.
 
     Parameters
     ----------
     bound : Bound
         Its ``anchors`` and ``total`` are called.
     join : callable
-        From projections (*b, g, u) and (*b, m, u) to scores (*b, g, m), each pair for itself: no
-        statistics of batches inside. Of tensors that it holds itself, only leaves, such as the
-        weights of a module, may need a gradient.
+        Maps projections (*b, g, u) and (*b, m, u) to scores (*b, g, m), independently for each
+        pair. Of its own tensors, only leaves, such as the weights of a module, may require a
+        gradient.
     code : Tensor of shape (n, g, u)
         Projected globals.
     local : Tensor of shape (n, l, u)
         Projected locations.
     negatives : {"all", "shift"} or int, default="all"
-        Which pairs are false.
+        Which pairs are negative; see :mod:`skdim.pairs`.
     generator : Generator or None, default=None
-        What an int draws from. None is torch's global generator.
+        For an int. None is torch's global generator.
     pair_floats : int, default=1
-        How many numbers the join holds for one pair at its widest: 1 for a dot product, the
-        hidden units for a network on the pair.
+        Maximal number of values that the join holds per pair: 1 for a dot product, the hidden units
+        for a network.
     max_floats : int, default=2**24
-        How many numbers a block may hold; the default is 64 MiB in single precision. With its
-        gradients and the bound's own steps, a block takes a few times as much. A block holds at
-        least one sample's anchors, even beyond the budget.
+        Values per block, at least one sample's; by default 64 MiB in single precision. Gradients
+        and the bound's own steps take a few times as much.
 
     Returns
     -------
@@ -60,29 +103,29 @@ def bound_of_pairs(
     Raises
     ------
     ValueError
-        If the projections do not fit each other, there are fewer than two samples, or the
-        negatives are unknown.
+        If the projections do not match, there is one sample only, or ``negatives`` is not valid.
 
     Examples
     --------
     >>> from skdim.bounds import BOUNDS
-    >>> def dot(code, local):
-    ...     return code @ local.mT
     >>> code = local = 9 * torch.eye(5)[:, None]
-    >>> bound_of_pairs(BOUNDS["infonce"], dot, code, local).exp()
+    >>> bound_of_pairs(BOUNDS["infonce"], lambda code, local: code @ local.mT, code, local).exp()
     tensor(5.)
     """
     choice = choose_negatives(code, local, negatives, generator)
     n = len(code)
-    block_samples = max(1, max_floats // floats_per_sample(code, local, choice, pair_floats))
+    n_false = choice.count(local)
+    # All globals of a sample share what is copied.
+    per_sample = code.shape[1] * (local.shape[1] + n_false) * pair_floats
+    per_sample += choice.copies * n_false * local.shape[2]
+    block_samples = max(1, max_floats // max(1, per_sample))
     if block_samples >= n:
         whole = slice(0, n)
         scores = score_block(join, code, choice.take(local, whole), whole)
         return bound.total(*bound.anchors(*scores))
     task = BlockTask(bound, join, choice, block_samples)
     if torch.is_grad_enabled():
-        # A compiler can make nothing of the blocks. It is asked now and not when this file is
-        # read, since asking imports it, which takes as long as importing torch.
+        # Blocks are not compiled. Not a decorator, which would import the compiler.
         run = (
             torch.compiler.disable(with_gradient)  # type: ignore[no-untyped-call]
             if torch.compiler.is_compiling()
@@ -93,9 +136,96 @@ def bound_of_pairs(
     return bound.total(*statistics_of(task, code, local))
 
 
-def floats_per_sample(code: Tensor, local: Tensor, choice: AbstractChoice, pair_floats: int) -> int:
-    """Count the numbers that scoring the pairs of one sample's anchors needs."""
-    n_false = choice.count(local)
-    joined = code.shape[1] * (local.shape[1] + n_false) * pair_floats
-    # What is copied serves all globals of the sample.
-    return max(1, joined + choice.copies * n_false * local.shape[2])
+def statistics_of(task: BlockTask, code: Tensor, local: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the statistics of all anchors, in blocks, without a gradient."""
+    statistics = []
+    with torch.no_grad():
+        for block in consecutive(len(code), task.block_samples):
+            taken = [code[block], *task.choice.take(local, block)]
+            statistics.append(task.statistics(taken, block))
+    gains, costs = zip(*statistics, strict=True)
+    return torch.cat(gains), torch.cat(costs)
+
+
+def with_gradient(task: BlockTask, code: Tensor, local: Tensor) -> Tensor:
+    """Return the bound in blocks, with a gradient."""
+    weights = leaves_behind(task.join, code, local)
+    bound: Tensor = InBlocks.apply(task, code, local, *weights)  # type: ignore[no-untyped-call]
+    return bound
+
+
+def leaves_behind(join: Join, code: Tensor, local: Tensor) -> list[Tensor]:
+    """Return the weights of a join: the leaves of the graph of one score."""
+    with torch.enable_grad():
+        score = join(code[:1, :1].detach(), local[:1, :1].detach())
+    found, seen, to_see = [], set(), [score.grad_fn]
+    while to_see:
+        node = to_see.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if hasattr(node, "variable"):
+            found.append(node.variable)
+        to_see.extend(before for before, _ in node.next_functions)
+    return found
+
+
+class InBlocks(torch.autograd.Function):
+    """A bound whose gradient is computed in the forward pass, block by block.
+
+    The total's gradient in an anchor's statistics is known before its block is scored: constant if
+    the total is linear, else from a first pass. So no scores are kept, and none computed again.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, task: BlockTask, code: Tensor, local: Tensor, *weights: Tensor) -> Tensor:
+        """Return the bound, and keep its gradient in code, local and weights."""
+        shares = shares_of(task, code, local)
+        # Sums over blocks need at least single precision.
+        given = [code, local, *weights]
+        gradients = [
+            torch.zeros_like(of, dtype=torch.promote_types(of.dtype, torch.float32)) for of in given
+        ]
+        of_code, of_local, *of_weights = gradients
+        statistics = []
+        for block in consecutive(len(code), task.block_samples):
+            taken = [code[block], *task.choice.take(local, block)]
+            anchors = slice(block.start * code.shape[1], block.stop * code.shape[1])
+            with torch.enable_grad():
+                taken = [part.detach().requires_grad_() for part in taken]
+                gain, cost = task.statistics(taken, block)
+                part = gain @ shares[0][anchors] + cost @ shares[1][anchors]
+            added = gradient(part, [*taken, *weights])
+            of_code[block] += added[0]
+            task.choice.give_back(of_local, added[1 : len(taken)], block)
+            for total, more in zip(of_weights, added[len(taken) :], strict=True):
+                total += more
+            statistics.append((gain.detach(), cost.detach()))
+        ctx.save_for_backward(*gradients)
+        gains, costs = zip(*statistics, strict=True)
+        return task.bound.total(torch.cat(gains), torch.cat(costs))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, upstream: Tensor) -> Any:
+        """Scale the gradients."""
+        return (None, *(upstream * kept for kept in ctx.saved_tensors))
+
+
+def shares_of(task: BlockTask, code: Tensor, local: Tensor) -> tuple[Tensor, ...]:
+    """Return the total's gradient in both statistics of every anchor."""
+    if task.bound.additive:
+        dtype = torch.promote_types(code.dtype, torch.float32)
+        at = [torch.zeros(code.shape[:2].numel(), dtype=dtype, device=code.device)] * 2
+    else:
+        at = list(statistics_of(task, code, local))
+    with torch.enable_grad():
+        at = [statistic.detach().requires_grad_() for statistic in at]
+        total = task.bound.total(*at)
+    return torch.autograd.grad(total, at)
+
+
+def gradient(of: Tensor, at: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """Compute a gradient in the precision of forward."""
+    with torch.autocast(of.device.type, enabled=False):
+        return torch.autograd.grad(of, at)

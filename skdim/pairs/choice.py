@@ -1,4 +1,4 @@
-"""Which locations are false, and how a block of samples takes them."""
+"""The negatives of each sample, and access to them by blocks of samples."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -12,13 +12,13 @@ __all__ = ["AbstractChoice", "Every", "check_samples", "choose_negatives", "cons
 
 
 class AbstractChoice(ABC):
-    """Which locations are false for which sample; ``copies`` says if taking them copies them."""
+    """The negative locations of each sample; ``copies`` is whether taking copies them."""
 
     copies: bool = False
 
     @abstractmethod
     def take(self, local: Tensor, block: slice) -> tuple[Tensor, ...]:
-        """Return what the codes of a block of samples are joined with.
+        """Return the locations that the codes of a block of samples are joined with.
 
         Parameters
         ----------
@@ -29,31 +29,31 @@ class AbstractChoice(ABC):
         Returns
         -------
         tuple of Tensor
-            All locations (n, l, u); or the own locations (b, l, u) and the false ones (b, m, u).
+            All locations (n, l, u); or own locations (b, l, u) and negative ones (b, m, u).
         """
 
     @abstractmethod
     def give_back(self, gradient: Tensor, added: Sequence[Tensor], block: slice) -> None:
-        """Add the gradient in what a block took to the gradient (n, l, u) in all locations."""
+        """Add the gradient of what ``take`` returned to that of all locations (n, l, u)."""
 
     @abstractmethod
     def count(self, local: Tensor) -> int:
-        """Count the false locations of a sample."""
+        """Return the number of negative locations of a sample."""
 
 
 class Every(AbstractChoice):
-    """Every location of every other sample."""
+    """All locations of all other samples."""
 
     def take(self, local: Tensor, block: slice) -> tuple[Tensor, ...]:
-        """Return all locations, the own among them."""
+        """Return all locations, including the sample's own."""
         return (local,)
 
     def give_back(self, gradient: Tensor, added: Sequence[Tensor], block: slice) -> None:
-        """Add what concerns all."""
+        """Add the gradient of all locations."""
         gradient += added[0]
 
     def count(self, local: Tensor) -> int:
-        """Count the locations of all other samples."""
+        """Return the number of locations of all other samples."""
         return (len(local) - 1) * local.shape[1]
 
 
@@ -61,7 +61,7 @@ class Next(AbstractChoice):
     """The locations of the next sample, and of the first for the last."""
 
     def take(self, local: Tensor, block: slice) -> tuple[Tensor, ...]:
-        """Return two slices; nothing is copied but for the last block."""
+        """Return two slices, which are copied for the last block only."""
         false = local[block.start + 1 : block.stop + 1]
         if block.stop == len(local):
             false = torch.cat([false, local[:1]])
@@ -77,52 +77,51 @@ class Next(AbstractChoice):
             gradient[0] += false[-1]
 
     def count(self, local: Tensor) -> int:
-        """Count the locations of one sample."""
+        """Return the number of locations of one sample."""
         return local.shape[1]
 
 
 @dataclass(frozen=True)
 class Drawn(AbstractChoice):
-    """Locations that were drawn.
+    """Randomly drawn locations.
 
     Parameters
     ----------
     rows : Tensor of shape (n, m)
-        Among the locations of all samples, flattened to (n * l, u).
+        Indices of the locations of all samples, flattened to (n * l, u).
     """
 
     rows: Tensor
     copies = True
 
     def take(self, local: Tensor, block: slice) -> tuple[Tensor, ...]:
-        """Copy what was drawn."""
+        """Copy the drawn locations."""
         rows = self.rows[block]
-        # Not by rows[numbers]: its gradient is added up one number at a time.
+        # Not by indexing, whose backward is slow.
         false = local.flatten(0, 1).index_select(0, rows.flatten())
         return local[block], false.reshape(*rows.shape, -1)
 
     def give_back(self, gradient: Tensor, added: Sequence[Tensor], block: slice) -> None:
-        """Add up; a location may have been drawn many times."""
+        """Add up, since a location may be drawn repeatedly."""
         own, false = added
         gradient[block] += own
         false = false.flatten(0, 1).to(gradient.dtype)
         gradient.view(-1, gradient.shape[2]).index_add_(0, self.rows[block].flatten(), false)
 
     def count(self, local: Tensor) -> int:
-        """Count the draws for one sample."""
+        """Return the number of draws for one sample."""
         return self.rows.shape[1]
 
 
 def choose_negatives(
     code: Tensor, local: Tensor, negatives: str | int, generator: Generator | None
 ) -> AbstractChoice:
-    """Check the batch, and choose false locations for each sample.
+    """Validate a batch, and choose negatives.
 
     Raises
     ------
     ValueError
-        If the projections do not fit each other, there are fewer than two samples, or the
-        negatives are unknown.
+        If the projections do not match, there is one sample only, or ``negatives`` is not valid.
     """
     if code.ndim != 3 or local.ndim != 3 or len(code) != len(local):
         raise ValueError(
@@ -136,7 +135,14 @@ def choose_negatives(
     if negatives == "shift":
         return Next()
     if isinstance(negatives, Integral) and not isinstance(negatives, bool) and negatives >= 1:
-        return draw(n, n_locations, int(negatives), generator, local.device)
+        # Steps of 1 to n - 1 around the batch exclude the sample itself.
+        size, device = (n, n_locations, int(negatives)), local.device
+        drawn_on = device if generator is None else generator.device
+        step = torch.randint(1, n, size, generator=generator, device=drawn_on)
+        sample = torch.arange(n, device=device)[:, None, None]
+        other = (sample + step.to(device, non_blocking=True)) % n
+        location = torch.arange(n_locations, device=device)[:, None]
+        return Drawn((other * n_locations + location).flatten(1))
     raise ValueError(
         f"negatives={negatives!r} is not known. Allowed are 'all' (every location of every "
         "other sample), 'shift' (the locations of the next sample) and an int of at least 1 "
@@ -144,21 +150,8 @@ def choose_negatives(
     )
 
 
-def draw(
-    n: int, n_locations: int, k: int, generator: Generator | None, device: torch.device
-) -> Drawn:
-    """Draw k other samples for each sample and location."""
-    # Steps of 1 to n - 1 around the batch never lead back.
-    drawn_on = device if generator is None else generator.device
-    step = torch.randint(1, n, (n, n_locations, k), generator=generator, device=drawn_on)
-    sample = torch.arange(n, device=device)[:, None, None]
-    other = (sample + step.to(device, non_blocking=True)) % n
-    location = torch.arange(n_locations, device=device)[:, None]
-    return Drawn((other * n_locations + location).flatten(1))
-
-
 def check_samples(n: int) -> None:
-    """Raise a ValueError if there is no other sample to take negatives from."""
+    """Raise a ValueError if there are fewer than two samples."""
     if n < 2:
         raise ValueError(
             f"the batch has {n} sample(s); negatives need another sample, so at least 2. "
@@ -167,5 +160,5 @@ def check_samples(n: int) -> None:
 
 
 def consecutive(n: int, size: int) -> Iterator[slice]:
-    """Cut n samples into slices of a given size; the last may be smaller."""
+    """Return slices of ``size`` of n samples; the last may be smaller."""
     return (slice(start, min(start + size, n)) for start in range(0, n, size))

@@ -1,4 +1,4 @@
-"""Scores of true and false pairs."""
+"""Scores of positive and negative pairs."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -13,7 +13,7 @@ Join = Callable[[Tensor, Tensor], Tensor]
 
 
 def split_pairs(scores: Tensor) -> tuple[Tensor, Tensor]:
-    """Split the scores of all pairs into those of true and of false pairs.
+    """Split the scores of all pairs into those of positive and negative pairs.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ def split_pairs(scores: Tensor) -> tuple[Tensor, Tensor]:
     positive : Tensor of shape (n * g, l)
         Scores with the locations of the same sample.
     negative : Tensor of shape (n * g, (n - 1) * l)
-        Scores with every location of every other sample.
+        Scores with the locations of all other samples.
 
     Raises
     ------
@@ -56,41 +56,39 @@ def pair_blocks(
     generator: Generator | None = None,
     block_samples: int | None = None,
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Score the pairs of a batch, some samples' anchors at a time.
+    """Score the pairs of a batch in blocks of samples.
 
     Parameters
     ----------
     join : callable
-        From projections (*b, g, u) and (*b, m, u) to scores (*b, g, m).
+        Maps projections (*b, g, u) and (*b, m, u) to scores (*b, g, m).
     code : Tensor of shape (n, g, u)
         Projected globals.
     local : Tensor of shape (n, l, u)
         Projected locations.
     negatives : {"all", "shift"} or int, default="all"
-        Which pairs are false.
+        Which pairs are negative; see :mod:`skdim.pairs`.
     generator : Generator or None, default=None
-        What an int draws from. None is torch's global generator.
+        For an int. None is torch's global generator.
     block_samples : int or None, default=None
-        How many samples' anchors a block holds; the last may hold fewer. None puts all in one.
+        Samples per block; the last may have fewer. None is one block.
 
     Returns
     -------
     iterator of (Tensor, Tensor)
         Positive scores (n_anchors, l) and negative scores (n_anchors, n_negatives) of consecutive
-        anchors. Draws are made at once, so they do not depend on the size of the blocks.
+        anchors. The draws do not depend on the block size.
 
     Raises
     ------
     ValueError
-        If the projections do not fit each other, there are fewer than two samples, the negatives
-        are unknown, or a block is to hold less than one sample.
+        If the projections do not match, there is one sample only, or a parameter is not valid.
 
     Examples
     --------
-    >>> def dot(code, local):
-    ...     return code @ local.mT
     >>> code, local = torch.randn(6, 1, 3), torch.randn(6, 4, 3)
-    >>> [(len(p), n.shape[1]) for p, n in pair_blocks(dot, code, local, block_samples=4)]
+    >>> blocks = pair_blocks(lambda code, local: code @ local.mT, code, local, block_samples=4)
+    >>> [(len(positive), negative.shape[1]) for positive, negative in blocks]
     [(4, 20), (2, 20)]
     """
     if block_samples is not None and block_samples < 1:
@@ -113,7 +111,7 @@ def score_block(
     code : Tensor of shape (b, g, u)
         Of the block.
     taken : sequence of Tensor
-        What the choice of negatives gives for the block.
+        The locations that the choice of negatives returned for the block.
     block : slice
 
     Returns
@@ -123,7 +121,7 @@ def score_block(
     """
     own, *false = taken
     if not false:
-        # One plain matrix product for a dot critic; own pairs are in it and go to the positives.
+        # All pairs, own ones included: one matrix product for a dot critic.
         scores = in_full(join(code.flatten(0, 1), own.flatten(0, 1)))
         return split_own(scores.reshape(*code.shape[:2], *own.shape[:2]), block.start)
     positive, negative = in_full(join(code, own)), in_full(join(code, false[0]))
@@ -131,20 +129,19 @@ def score_block(
 
 
 def in_full(scores: Tensor) -> Tensor:
-    """Return scores in at least single precision: sums of many exponentials need it."""
+    """Return scores in at least single precision, for sums of exponentials."""
     return scores.to(torch.promote_types(scores.dtype, torch.float32))
 
 
 def split_own(scores: Tensor, first: int) -> tuple[Tensor, Tensor]:
     """Split scores (b, g, n, l) of samples ``first`` to ``first + b - 1`` against all n.
 
-    By index, not by a boolean mask: the number of entries that a mask lets through is known to
-    the device only, and asking for it waits for the device.
+    By index, since the size of a masked tensor is only known after waiting for the device.
     """
     b, g, n, n_locations = scores.shape
     own = torch.arange(first, first + b, device=scores.device)[:, None]
     others = torch.arange(n - 1, device=scores.device)
-    others = others + (others >= own)  # (b, n - 1): all samples but one's own, in order
+    others = others + (others >= own)  # (b, n - 1): all other samples, in order
     # Row (i, a, j) holds the scores of anchor (i, a) against the locations of sample j.
     rows = scores.reshape(b * g * n, n_locations)
     start = torch.arange(0, b * g * n, n, device=scores.device).reshape(b, g, 1)

@@ -1,13 +1,12 @@
-"""Views: what is done to a sample before it is encoded, so that its code learns what lasts.
+"""Views: random changes of samples before they are encoded, to which codes become invariant.
 
-A view is a callable ``(x, generator) -> looks``, where ``x`` holds pixel values of shape
-(n, C, H, W) before standardisation and ``looks`` is a tuple of tensors of that shape. A view
-may say in an attribute ``pairs`` which look gives the code and which the local features; without
-it, each look's code meets the local features of every other look (its own, if there is one look).
+A view is a callable ``(x, generator) -> looks``, where ``x`` holds pixel values (n, C, H, W)
+before standardisation and ``looks`` is a tuple of tensors of that shape. An attribute ``pairs``
+may list pairs ``(look of the code, look of the local features)``; by default, the code of each
+look is compared with the local features of all others (of itself, if there is one look).
 
-What the views of this package draw, they draw an image at a time, from the generator alone. They
-work on whole batches on the generator's device and never wait for it. Values are not clipped: the
-range of the pixels is not known here.
+The views of this package draw for each image separately, from the generator alone, and work on
+batches on its device without waiting for it. Values are not clipped.
 """
 
 from skdim.views.augment import Augment

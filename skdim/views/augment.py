@@ -1,7 +1,7 @@
-"""Two looks at each image, moved, lit and coloured differently."""
+"""Several looks at each image with random crops, shifts, brightness and colours."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import Self
 
 from torch import Generator, Tensor
 
@@ -13,42 +13,41 @@ __all__ = ["Augment"]
 
 @dataclass(frozen=True)
 class Augment:
-    """Draw two views of each image, each shifted and lit differently.
+    """Draw several looks at each image, each shifted, lit and coloured differently.
 
-    The code of either look is compared with the local features of the other (AMDIM). What is done,
-    in this order: mirror, crop, shift, contrast, brightness, saturation, hue, grey.
+    By default, the code of each look is compared with the local features of the other (AMDIM).
+    Changes are applied in the order: mirror, crop, shift, contrast, brightness, saturation, hue,
+    grey.
 
     Parameters
     ----------
     shift : float, default=0.0625
-        Largest shift, as a share of the side; borders are reflected. At least one pixel unless 0.
+        Maximal shift, as a share of the side, at least one pixel unless 0; borders are reflected.
     brightness : float, default=0.2
-        Pixel values are multiplied by a factor from ``[1 - brightness, 1 + brightness]``.
+        Pixel values are multiplied by a factor in ``[1 - brightness, 1 + brightness]``.
     contrast : float, default=0.2
-        Differences from the image's mean are multiplied by a factor likewise.
+        Differences from the image's mean are multiplied by such a factor.
     flip : bool, default=False
-        Whether half of the looks are mirrored left to right. Off, since digits and letters
-        change their meaning.
+        Whether half of the looks are mirrored left to right; not for digits and letters.
     same_flip : bool, default=False
-        Whether both looks at an image are mirrored, or none; else each by itself.
+        Whether all looks at an image are mirrored together.
     saturation : float, default=0.0
-        Differences of a pixel's colours from its grey are multiplied by a factor likewise.
+        Differences from the pixel's grey are multiplied by such a factor.
     hue : float, default=0.0
-        Colours are turned about the axis of greys by at most this share of a full turn, either
-        way. A turn of 1/3 makes red green, green blue and blue red.
+        Colours are rotated about the grey axis by at most this share of a turn in either
+        direction. A turn of 1/3 maps red to green, green to blue and blue to red.
     grey : float, default=0.0
-        Probability that a look is made grey: ``0.299 R + 0.587 G + 0.114 B`` in all channels.
+        Probability of a grey look: ``0.299 R + 0.587 G + 0.114 B`` in all channels.
     shift_chance : float, default=1.0
-        Probability that a look is shifted at all.
+        Probability of a shift.
     crop : float, default=1.0
-        Smallest share of the image's area that a look shows; what it shows is enlarged to the
-        size of the image. 1 shows all of it.
+        Smallest share of the area that is cropped and resized to the whole image; 1 is no crop.
     n_looks : int, default=2
-        How often each image is looked at.
+        Number of looks at each image.
     pairs : tuple of (int, int), default=None
         ``(look of the code, look of the local features)``; None compares each look with all others.
     jitter_chance : float, default=1.0
-        Probability that contrast, brightness, saturation and hue of a look are changed at all.
+        Probability of changes of contrast, brightness, saturation and hue.
 
     Raises
     ------
@@ -57,15 +56,12 @@ class Augment:
 
     Notes
     -----
-    ``saturation``, ``hue`` and ``grey`` are for images of three channels, red, green and blue.
-    They leave images of one channel as they are, which are grey, and refuse any other number.
+    ``saturation``, ``hue`` and ``grey`` are for images of three channels: red, green and blue.
+    Images of one channel are unchanged; other numbers of channels are an error. Hue is rotated in
+    RGB space, not in HSV; both agree at thirds of a turn.
 
-    Hue is turned in the colour cube, by three products an image, not in HSV as image libraries do
-    it; the two agree at thirds of a turn.
-
-    kornia 0.9, a library of such changes, took 3.4 times as long as this on two cores (torch 2.13,
-    64 images of 3x32x32, AMDIM's strengths, both looks: 17.1 ms against 5.0; 2.4 times with what
-    is the default here), and draws from torch's global generator, so that it is not used.
+    kornia 0.9 takes 3.4 times as long (17.1 ms against 5.0 on two cores, torch 2.13, 64 images of
+    3x32x32, AMDIM's strengths, both looks), and draws from torch's global generator.
 
     References
     ----------
@@ -75,8 +71,6 @@ class Augment:
     Examples
     --------
     >>> from skdim.views import Augment
-    >>> Augment(flip=True, hue=0.1).hue
-    0.1
     >>> Augment.amdim().grey
     0.25
     """
@@ -95,14 +89,10 @@ class Augment:
     n_looks: int = 2
     pairs: Pairs | None = None
 
-    SHARES: ClassVar[tuple[str, ...]] = (
-        *("shift", "brightness", "contrast", "saturation", "grey"),
-        *("shift_chance", "jitter_chance", "crop"),
-    )
-
     def __post_init__(self) -> None:
-        """Raise an error for strengths out of their range."""
-        for name in self.SHARES:
+        """Validate the parameters."""
+        strengths = ("shift", "brightness", "contrast", "saturation", "grey", "crop")
+        for name in (*strengths, "shift_chance", "jitter_chance"):
             check_share(self, name)
         check_share(self, "hue", most=0.5)
         if self.n_looks < 1:
@@ -110,21 +100,16 @@ class Augment:
 
     @classmethod
     def crops(cls, *, colours: bool) -> Self:
-        """Return the view for the closed form of InfoMax: random crops, gently lit.
+        """Return the view for the closed form of InfoMax: random crops with moderate jitter.
 
-        Crops of 70 % of the area or more, in four of five of them brightness and
-        contrast changed by up to 0.2; with colours also saturation, and a fifth of the looks grey.
-        Two looks, with colours three.
-        Images are not mirrored: the features of colour images are the same for both sides.
+        Crops have at least 70 % of the area; 80 % of them have brightness and contrast changed by
+        up to 0.2, with colours also saturation, and a fifth of the looks are grey. There are two
+        looks, with colours three.
 
         Parameters
         ----------
         colours : bool
             Whether images have three channels.
-
-        Returns
-        -------
-        Augment
         """
         return cls(
             shift=0.0,
@@ -141,18 +126,10 @@ class Augment:
     def amdim(cls) -> Self:
         """Return the strengths of AMDIM's code for CIFAR-10.
 
-        Half of the images mirrored, in both looks alike; in four of five looks a shift by up to an
-        eighth of the side; in four of five brightness, contrast and saturation changed by up to
-        0.4 and the hue turned by up to a fifth; a quarter of the looks grey.
-
-        Returns
-        -------
-        Augment
-
         References
         ----------
-        P. Bachman, amdim-public (2019), class ``TransformsC10``. There the jitter comes in a
-        random order, hue is turned in HSV, and values are clipped to the range of a byte.
+        P. Bachman, amdim-public (2019), class ``TransformsC10``. There the jitter is in random
+        order, hue is rotated in HSV, and values are clipped.
         """
         return cls(
             shift=0.125,
@@ -168,7 +145,7 @@ class Augment:
         )
 
     def __call__(self, x: Tensor, generator: Generator) -> tuple[Tensor, ...]:
-        """Draw two views.
+        """Draw the looks.
 
         Parameters
         ----------
@@ -184,17 +161,20 @@ class Augment:
         Raises
         ------
         ValueError
-            If samples are no images, or their colours are to change and they have none.
+            If samples are not images, or colours are to be changed in other than 1 or 3 channels.
         """
         check_image_batch(self, x)
-        if self.saturation or self.hue or self.grey:
-            check_colours(x)
+        if (self.saturation or self.hue or self.grey) and x.shape[1] not in (1, 3):
+            raise ValueError(
+                "saturation, hue and grey of Augment are for images of 3 channels (red, green, "
+                f"blue) or 1, but these have {x.shape[1]}. Set them to 0."
+            )
         if self.flip and self.same_flip:
             x = sometimes(0.5, x.flip(3), x, generator)
         return tuple(self.look(x, generator) for _ in range(self.n_looks))
 
     def look(self, x: Tensor, generator: Generator) -> Tensor:
-        """Draw one view; see ``__call__``."""
+        """Draw one look."""
         if self.flip and not self.same_flip:
             x = sometimes(0.5, x.flip(3), x, generator)
         if self.crop < 1:
@@ -207,7 +187,7 @@ class Augment:
         return x
 
     def jittered(self, x: Tensor, generator: Generator) -> Tensor:
-        """Change the light and the colours of each image by factors of its own."""
+        """Change brightness and colours of each image by random factors."""
         if self.contrast:
             mean = x.mean(dim=(1, 2, 3), keepdim=True)
             x = mean + (x - mean) * factors(x, self.contrast, generator)
@@ -221,12 +201,3 @@ class Augment:
         if self.hue:
             x = turned(x, factors(x, self.hue, generator) - 1)
         return x
-
-
-def check_colours(x: Tensor) -> None:
-    """Raise an error for images that are neither grey nor of three colours."""
-    if x.shape[1] not in (1, 3):
-        raise ValueError(
-            "saturation, hue and grey of Augment are for images of 3 channels (red, green, blue) "
-            f"or 1, but these have {x.shape[1]}. Set them to 0."
-        )

@@ -1,9 +1,8 @@
-"""What a view is, which of its looks are compared, and the view that changes nothing."""
+"""The type of views, the pairs of looks that are compared, and two simple views."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any
 
 import torch
 from torch import Generator, Tensor
@@ -14,14 +13,14 @@ View = Callable[[Tensor, Generator], "tuple[Tensor, ...]"]
 Pairs = tuple[tuple[int, int], ...]
 
 
-def find_pairs(view: Any, n_looks: int) -> Pairs:
+def find_pairs(view: object, n_looks: int) -> Pairs:
     """Return which looks are compared.
 
     Parameters
     ----------
     view : View
     n_looks : int
-        How many looks the view gives.
+        Number of looks that the view returns.
 
     Returns
     -------
@@ -38,30 +37,30 @@ def find_pairs(view: Any, n_looks: int) -> Pairs:
 
 @dataclass(frozen=True)
 class Identity:
-    """Return each sample as it is, as its only view: the paper's plain form."""
+    """Return each sample unchanged as its only look, as in the paper."""
 
     pairs: Pairs = ((0, 0),)
 
     def __call__(self, x: Tensor, generator: Generator) -> tuple[Tensor, ...]:
-        """Return the samples themselves as the only look."""
+        """Return the samples as the only look."""
         return (x,)
 
 
 @dataclass(frozen=True)
 class Mirror:
-    """Return one view of each image, half of them mirrored left to right."""
+    """Return one look at each image, half of them mirrored left to right."""
 
     pairs: Pairs = ((0, 0),)
 
     def __call__(self, x: Tensor, generator: Generator) -> tuple[Tensor, ...]:
-        """Draw which images are mirrored."""
+        """Mirror a random half of the images."""
         check_image_batch(self, x)
         drawn = torch.rand((len(x), 1, 1, 1), generator=generator, device=x.device)
         return (torch.where(drawn < 0.5, x.flip(-1), x),)
 
 
-def check_share(view: Any, name: str, most: float = 1.0) -> None:
-    """Raise an error for a parameter of a view that is no number from 0 to ``most``."""
+def check_share(view: object, name: str, most: float = 1.0) -> None:
+    """Raise a ValueError if a parameter is not a number from 0 to ``most``."""
     value = getattr(view, name)
     if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) <= most:
         raise ValueError(
@@ -69,8 +68,8 @@ def check_share(view: Any, name: str, most: float = 1.0) -> None:
         )
 
 
-def check_image_batch(view: Any, x: Tensor) -> None:
-    """Raise an error for samples that are no images."""
+def check_image_batch(view: object, x: Tensor) -> None:
+    """Raise a ValueError if samples are not images."""
     if x.ndim != 4:
         raise ValueError(
             f"{type(view).__name__} is a view of images, but each sample has the shape "

@@ -1,9 +1,8 @@
-"""A look with a part hidden beside a whole one."""
+"""A partly hidden look beside a whole one."""
 
 import math
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any
 
 import torch
 from torch import Generator, Tensor
@@ -16,40 +15,34 @@ __all__ = ["Occlude"]
 
 @dataclass(frozen=True)
 class Occlude:
-    """Return two views of each image: partly hidden, for the code; whole, for local features.
+    """Return two looks at each image: partly hidden, for the code; whole, for local features.
 
-    The code must then tell of places that it has not seen, from those that it has. A rectangle
-    with the sides' own ratio is hidden in each image, at a place and of a size of its own.
+    The code must then predict the hidden part. A rectangle of the image's proportions, of random
+    size and place, is hidden in each image.
 
     Parameters
     ----------
     smallest, largest : float, default=0.25, 0.5
-        The sides of the rectangle are one share of the image's, drawn evenly between these; then
-        rounded to whole pixels, at least one unless ``largest`` is 0. All of it is inside the
-        image.
+        Range of the rectangle's sides as a share of the image's, uniform; rounded to whole pixels,
+        at least one unless ``largest`` is 0.
     fill : float or None, default=None
-        Pixel value that the rectangle is filled with. None takes the image's own mean in each
-        channel.
+        Pixel value of the rectangle. None is the image's mean in each channel.
     before : View or None, default=None
-        What is done to the images before. With :class:`Augment`, one of its looks has a part
-        hidden and gives the code, and the other one the local features.
+        Applied first. With :class:`Augment`, its first look is partly hidden, for the code, and its
+        last one is for the local features.
 
     Raises
     ------
     ValueError
-        If a share is outside [0, 1], or ``smallest`` above ``largest``, or ``fill`` is no finite
-        number.
+        If a share is outside [0, 1], ``smallest`` above ``largest``, or ``fill`` not finite.
     TypeError
-        If ``before`` is no callable.
+        If ``before`` is not callable.
 
     Notes
     -----
-    The paper says that part of the input is hidden at random for the code, and that local features
-    come from the full input. What it hides, how much and with what filling were not to be had
-    when this was written, and its public code has no occlusion. What is chosen here hides 8 to 16
-    of 32 pixels on either side: about what one local feature of the paper's encoder sees (10), so
-    that some places are hidden altogether, while three quarters of the image or more stay. The
-    image's own mean, unlike black, is among its values whatever the range of the pixels.
+    The paper does not specify size and filling of the occlusion, which its public code does not
+    contain. The default hides 8 to 16 of 32 pixels per side: about the receptive field of one local
+    feature of the paper's encoder (10) or more.
 
     References
     ----------
@@ -58,8 +51,7 @@ class Occlude:
     Examples
     --------
     >>> from skdim.views import Augment, Occlude
-    >>> both = Occlude(largest=0.6, before=Augment(flip=True))
-    >>> both.pairs
+    >>> Occlude(largest=0.6, before=Augment(flip=True)).pairs
     ((0, 1),)
     """
 
@@ -70,7 +62,7 @@ class Occlude:
     pairs: Pairs = ((0, 1),)
 
     def __post_init__(self) -> None:
-        """Raise an error for sizes out of their range."""
+        """Validate the parameters."""
         check_share(self, "smallest")
         check_share(self, "largest")
         if self.smallest > self.largest:
@@ -90,7 +82,7 @@ class Occlude:
             )
 
     def __call__(self, x: Tensor, generator: Generator) -> tuple[Tensor, ...]:
-        """Draw two views.
+        """Return a partly hidden and a whole look.
 
         Parameters
         ----------
@@ -99,15 +91,10 @@ class Occlude:
         generator : Generator
             On the device of ``x``.
 
-        Returns
-        -------
-        tuple of two Tensors of shape (n, C, H, W)
-            With a part hidden, and whole.
-
         Raises
         ------
         ValueError
-            If samples are no images.
+            If samples are not images.
         """
         check_image_batch(self, x)
         looks = (x,) if self.before is None else self.before(x, generator)
@@ -127,6 +114,6 @@ class Occlude:
         return x.masked_fill(hidden, self.fill)
 
 
-def is_finite(value: Any) -> bool:
-    """Return whether something is a finite number."""
+def is_finite(value: object) -> bool:
+    """Return whether a value is a finite number."""
     return not isinstance(value, bool) and isinstance(value, Real) and math.isfinite(value)

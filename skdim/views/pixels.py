@@ -1,4 +1,4 @@
-"""What is drawn for each image of a batch and done to its pixels, by a few tensor operations."""
+"""Random changes of each image of a batch, in few tensor operations."""
 
 import math
 
@@ -8,18 +8,18 @@ from torch.nn.functional import affine_grid, grid_sample
 
 __all__ = ["cropped", "factors", "grey_of", "segments", "shifted", "sometimes", "turned"]
 
-# How bright red, green and blue look (ITU-R BT.601, as in Pillow and torchvision).
+# Luminance of red, green and blue (ITU-R BT.601, as in Pillow and torchvision).
 BRIGHTNESS_OF_COLOURS = (0.299, 0.587, 0.114)
 
 
 def factors(x: Tensor, strength: float, generator: Generator) -> Tensor:
-    """Draw one factor an image from ``[1 - strength, 1 + strength]``; shape (n, 1, 1, 1)."""
+    """Draw a factor per image in ``[1 - strength, 1 + strength]``; shape (n, 1, 1, 1)."""
     uniform = torch.rand((len(x), 1, 1, 1), generator=generator, device=x.device)
     return (1 + strength * (2 * uniform - 1)).to(x.dtype)
 
 
 def sometimes(chance: float, changed: Tensor, x: Tensor, generator: Generator) -> Tensor:
-    """Take the changed image with some probability, drawn an image, else the one before."""
+    """Return changed images with probability ``chance``, else the unchanged ones."""
     if chance == 1:
         return changed
     uniform = torch.rand((len(x), 1, 1, 1), generator=generator, device=x.device)
@@ -27,7 +27,7 @@ def sometimes(chance: float, changed: Tensor, x: Tensor, generator: Generator) -
 
 
 def segments(share: Tensor, side: int, generator: Generator) -> Tensor:
-    """Draw a segment of each side, of given shares (n, 1); True inside, shape (n, side)."""
+    """Draw segments of a side, of shares (n, 1) of it, as a mask (n, side)."""
     length = (share * side).round().clamp(min=1)
     uniform = torch.rand(share.shape, generator=generator, device=share.device)
     start = (uniform * (side - length + 1)).floor()
@@ -36,7 +36,7 @@ def segments(share: Tensor, side: int, generator: Generator) -> Tensor:
 
 
 def shifted(x: Tensor, share: float, generator: Generator) -> Tensor:
-    """Move each image by its own whole pixels, reflecting borders."""
+    """Shift each image by whole pixels, reflecting borders."""
     n, channels, height, width = x.shape
     rows = shifted_indices(n, height, share, x.device, generator)
     columns = shifted_indices(n, width, share, x.device, generator)
@@ -46,20 +46,9 @@ def shifted(x: Tensor, share: float, generator: Generator) -> Tensor:
 
 
 def cropped(x: Tensor, least: float, generator: Generator) -> Tensor:
-    """Cut a rectangle of its own out of each image, and enlarge it to the image's size.
+    """Crop a random rectangle of each image, and resize it linearly to the image's size.
 
-    Parameters
-    ----------
-    x : Tensor of shape (n, C, H, W)
-    least : float
-        Smallest share of the area; shares are uniform from there to 1. The proportions change by
-        up to 16 % either way, as far as the image reaches.
-    generator : Generator
-
-    Returns
-    -------
-    Tensor of shape (n, C, H, W)
-        Interpolated linearly.
+    Shares of the area are uniform from ``least`` to 1; proportions change by up to 16 %.
     """
     share, stretch, across, down = torch.rand(
         (4, len(x)), generator=generator, device=x.device, dtype=torch.float32
@@ -68,24 +57,16 @@ def cropped(x: Tensor, least: float, generator: Generator) -> Tensor:
     stretch = torch.exp(0.15 * (2 * stretch - 1))
     width, height = (side * stretch).clamp(max=1), (side / stretch).clamp(max=1)
     zero = torch.zeros_like(width)
-    rows = [
-        width,
-        zero,
-        (1 - width) * (2 * across - 1),
-        zero,
-        height,
-        (1 - height) * (2 * down - 1),
-    ]
-    corners = affine_grid(
-        torch.stack(rows, dim=1).reshape(-1, 2, 3), list(x.shape), align_corners=False
-    )
+    offset_x, offset_y = (1 - width) * (2 * across - 1), (1 - height) * (2 * down - 1)
+    theta = torch.stack([width, zero, offset_x, zero, height, offset_y], dim=1).reshape(-1, 2, 3)
+    corners = affine_grid(theta, list(x.shape), align_corners=False)
     return grid_sample(x, corners.to(x.dtype), padding_mode="reflection", align_corners=False)
 
 
 def shifted_indices(
     n: int, side: int, share: float, device: torch.device, generator: Generator
 ) -> Tensor:
-    """Positions that each of n shifted images reads along one side; shape (n, side)."""
+    """Return the positions (n, side) that n shifted images read along one side."""
     most = min(side - 1, max(1, round(side * share)))
     offset = torch.randint(-most, most + 1, (n, 1), generator=generator, device=device)
     position = (torch.arange(side, device=device) + offset).abs()  # reflects at the near border
@@ -93,28 +74,16 @@ def shifted_indices(
 
 
 def grey_of(x: Tensor) -> Tensor:
-    """Return the luminance of colours (n, 3, H, W); shape (n, 1, H, W)."""
-    # Numbers, not a tensor of them: that would be copied to the device, which waits for it.
+    """Return the luminance (n, 1, H, W) of colours (n, 3, H, W)."""
+    # Numbers, since copying a tensor to the device would wait for it.
     red, green, blue = BRIGHTNESS_OF_COLOURS
     return red * x[:, :1] + green * x[:, 1:2] + blue * x[:, 2:]
 
 
 def turned(x: Tensor, turn: Tensor) -> Tensor:
-    """Turn colours (n, 3, H, W) about the axis of greys.
+    """Rotate colours (n, 3, H, W) about the grey axis by shares (n, 1, 1, 1) of a full turn.
 
-    A turn about that axis treats all three colours alike, so that each new colour is the same
-    mixture of itself, the one before it and the one after it.
-
-    Parameters
-    ----------
-    x : Tensor of shape (n, 3, H, W)
-    turn : Tensor of shape (n, 1, 1, 1)
-        Share of a full turn.
-
-    Returns
-    -------
-    Tensor of shape (n, 3, H, W)
-        With the sum of the colours of each pixel as it was.
+    The sum of the colours of each pixel does not change.
     """
     angle = 2 * math.pi * turn
     apart = (1 - angle.cos()) / 3

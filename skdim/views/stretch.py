@@ -1,4 +1,4 @@
-"""Two looks at each signal, cut out in time, moved and scaled differently."""
+"""Two looks at each signal, cropped in time, shifted and scaled."""
 
 from dataclasses import dataclass
 
@@ -13,23 +13,23 @@ __all__ = ["Stretch"]
 
 @dataclass(frozen=True)
 class Stretch:
-    """Draw two views of each signal: a part of its time, stretched to its length, moved and scaled.
+    """Draw two looks at each signal: cropped and stretched in time, shifted and scaled.
 
     The code of either look is compared with the local features of the other.
 
     Parameters
     ----------
     crop : float, default=0.1
-        Largest share of the time that a look leaves out; the rest is stretched.
+        Maximal share of the time that is cropped.
     shift : float, default=0.05
-        Largest shift, as a share of the length; the ends are repeated.
+        Maximal shift, as a share of the length; end values are repeated.
     scale : float, default=0.1
-        Each channel is multiplied by a factor from ``[1 - scale, 1 + scale]``.
+        Each channel is multiplied by a factor in ``[1 - scale, 1 + scale]``.
 
     Raises
     ------
     ValueError
-        If a strength is outside [0, 1].
+        If a parameter is outside [0, 1].
     """
 
     crop: float = 0.1
@@ -38,22 +38,18 @@ class Stretch:
     pairs: Pairs = ((0, 1), (1, 0))
 
     def __post_init__(self) -> None:
-        """Raise an error for strengths out of their range."""
+        """Validate the parameters."""
         for name in ("crop", "shift", "scale"):
             check_share(self, name)
 
     def __call__(self, x: Tensor, generator: Generator) -> tuple[Tensor, ...]:
-        """Draw two views.
+        """Draw two looks.
 
         Parameters
         ----------
         x : Tensor of shape (n, C, L)
         generator : Generator
             On the device of ``x``.
-
-        Returns
-        -------
-        tuple of two Tensors of shape (n, C, L)
 
         Raises
         ------
@@ -68,7 +64,7 @@ class Stretch:
         return self.look(x, generator), self.look(x, generator)
 
     def look(self, x: Tensor, generator: Generator) -> Tensor:
-        """Draw one view; see ``__call__``."""
+        """Draw one look."""
         n, channels, length = x.shape
         share, place, shift = torch.rand((3, n, 1), generator=generator, device=x.device)
         part = 1 - self.crop * share
