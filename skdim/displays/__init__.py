@@ -1,7 +1,7 @@
-"""Pictures of a fitted transformer, by scikit-learn's rules for displays.
+"""Displays of a fitted transformer, by scikit-learn's conventions.
 
-The constructor holds data, ``from_estimator`` computes them and draws, ``plot`` draws again and
-computes nothing. matplotlib is needed: ``pip install 'scikit-deepinfomax[plot]'``.
+The constructor holds data, ``from_estimator`` computes and draws them, and ``plot`` draws them
+again. matplotlib is required: ``pip install 'scikit-deepinfomax[plot]'``.
 """
 
 from skdim.displays.embedding import EmbeddingDisplay

@@ -1,5 +1,6 @@
-"""What displays share: matplotlib on demand, samples as pictures, tiles in one axes."""
+"""Functions that displays share: optional matplotlib, samples as pictures, tiles in an axes."""
 
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,19 +13,8 @@ if TYPE_CHECKING:
 __all__ = ["Tiles", "as_pictures", "check_rows", "find_pyplot", "read_pictures"]
 
 
-def find_pyplot(caller: str) -> Any:
-    """Import ``matplotlib.pyplot``, an optional package.
-
-    Parameters
-    ----------
-    caller : str
-        Who needs it.
-
-    Raises
-    ------
-    ImportError
-        If it is not installed.
-    """
+def find_pyplot(caller: str) -> ModuleType:
+    """Import ``matplotlib.pyplot``; raise an ImportError that names the caller if it is missing."""
     try:
         from matplotlib import pyplot  # noqa: PLC0415 (optional)
     except ImportError as error:
@@ -36,24 +26,12 @@ def find_pyplot(caller: str) -> Any:
 
 
 def check_rows(queries: ArrayLike | None, n: int, default: int) -> NDArray[np.intp]:
-    """Read the rows that a user asks for.
-
-    Parameters
-    ----------
-    queries : array-like of int of shape (m,) or None
-        None is the first ``default``, or all where there are fewer.
-    n : int
-        Rows that there are.
-    default : int
-
-    Returns
-    -------
-    ndarray of shape (m,)
+    """Validate the row numbers (m,) that a user selects; None is the first ``default``, if there.
 
     Raises
     ------
     ValueError
-        If these are no numbers of rows.
+        If these are not row numbers from 0 to n - 1, at least one.
     """
     if queries is None:
         return np.arange(min(default, n))
@@ -62,52 +40,44 @@ def check_rows(queries: ArrayLike | None, n: int, default: int) -> NDArray[np.in
     if not whole or rows.min() < 0 or rows.max() >= n:
         raise ValueError(
             f"queries={queries!r} must be a list of row numbers of X, from 0 to {n - 1}, at least "
-            "one. A mask goes through numpy.flatnonzero first."
+            "one. Convert a mask by numpy.flatnonzero."
         )
     return rows.astype(np.intp)
 
 
 def read_pictures(transformer: Any, X: Any, rows: NDArray[np.intp], caller: str) -> NDArray[Any]:
-    """Take samples of X as images, in the layout that a transformer was fitted on.
-
-    Returns
-    -------
-    ndarray of shape (m, C, H, W)
+    """Return samples of X as images (m, C, H, W), in the layout that a transformer was fitted on.
 
     Raises
     ------
     ValueError
-        If the samples are no images, or the transformer knows no layout.
+        If the samples are not images, or the transformer has no layout.
     """
     name = type(transformer).__name__
     if not hasattr(transformer, "read_samples"):
         raise ValueError(
-            f"{caller} cannot tell what images the rows of X are, since a {name} does not say. "
+            f"{caller} cannot read the rows of X as images, since a {name} has no image shape. "
             "Use from_codes(codes, images)."
         )
     if transformer.image_shape_ is None:
         raise ValueError(
-            f"{caller} shows images, but this {name} was fitted on samples that are none. For "
-            "images in flat rows, fit it with image_shape=(H, W), (C, H, W) or (H, W, C)."
+            f"{caller} shows images, but this {name} was not fitted on images. For images in flat "
+            "rows, fit it with image_shape=(H, W), (C, H, W) or (H, W, C)."
         )
     images: NDArray[Any] = transformer.read_samples(X, rows).cpu().numpy()
     return images
 
 
 def as_pictures(images: NDArray[Any]) -> NDArray[np.float64]:
-    """Bring images to what matplotlib draws.
+    """Return images (n, C, H, W) as pictures from 0 to 1 in matplotlib's layout.
 
-    Bytes are divided by 255, and floats from 0 to 1 taken as they are. All other numbers are
-    stretched from the least to the greatest of all the images: they keep their relation.
-
-    Parameters
-    ----------
-    images : ndarray of shape (n, C, H, W)
+    Bytes are divided by 255, and floats from 0 to 1 unchanged. Other values are scaled from the
+    minimum to the maximum of all images. Of two channels the first is taken, of more than four the
+    mean.
 
     Returns
     -------
     ndarray of shape (n, H, W), (n, H, W, 3) or (n, H, W, 4)
-        From 0 to 1. Of two channels the first is taken, of more than four the mean.
     """
     values = np.asarray(images, dtype=np.float64)
     low, high = (0.0, 255.0) if images.dtype == np.uint8 else (values.min(), values.max())
@@ -120,7 +90,7 @@ def as_pictures(images: NDArray[Any]) -> NDArray[np.float64]:
 
 
 class Tiles:
-    """Pictures side by side in one axes; a tile is one wide.
+    """Pictures side by side in one axes; the width of a tile is 1.
 
     Parameters
     ----------
@@ -128,12 +98,10 @@ class Tiles:
     n_rows, n_columns : int
     aspect : float
         Height of a picture over its width.
-    below : float, default=0.0
-        Room for text below each row.
-    above : float, default=0.0
-        Room for text above all rows.
+    below, above : float, default=0.0
+        Space for text below each row, and above all rows.
     gaps : sequence of int, default=()
-        Columns that a wider gap stands before.
+        Columns that follow a wider gap.
     """
 
     GAP = 0.06
@@ -163,26 +131,23 @@ class Tiles:
     def size(
         n_rows: int, n_columns: int, aspect: float, tile: float, below: float
     ) -> tuple[float, float]:
-        """Return width and height in inches of a figure whose tiles are ``tile`` inches wide."""
+        """Return the size in inches of a figure whose tiles are ``tile`` inches wide."""
         return tile * n_columns * 1.1 + 1.0, tile * n_rows * (aspect + below) * 1.1 + 0.6
 
     def left(self, column: int) -> float:
-        """Return where a column begins."""
+        """Return the left position of a column."""
         wide = sum(column >= gap for gap in self.gaps)
         return column * (1 + self.GAP) + wide * (self.WIDE_GAP - self.GAP)
 
     def top(self, row: int) -> float:
-        """Return where a row begins."""
+        """Return the top position of a row."""
         return row * (self.aspect + self.below + self.GAP)
 
     def show(self, values: NDArray[Any], row: int, column: int, **kwargs: Any) -> "AxesImage":
-        """Draw a picture (H, W) or (H, W, colours) that fills a tile.
-
-        An array of fewer cells fills the same tile: each cell lies over its share of the image.
-        """
+        """Draw a picture (H, W) or (H, W, colours), of any resolution, that fills a tile."""
         left, top = self.left(column), self.top(row)
         extent = (left, left + 1, top + self.aspect, top)
-        # imshow sets the limits of the axes to its own picture.
+        # imshow changes the limits.
         limits = self.ax.get_xlim(), self.ax.get_ylim()
         drawn = self.ax.imshow(values, extent=extent, interpolation="nearest", **kwargs)
         self.ax.set(xlim=limits[0], ylim=limits[1])

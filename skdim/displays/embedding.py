@@ -1,5 +1,6 @@
 """Codes in the plane, coloured by label."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -13,6 +14,7 @@ from skdim.displays.canvas import find_pyplot
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.collections import PathCollection
+    from matplotlib.colors import Colormap
     from matplotlib.figure import Figure, SubFigure
     from matplotlib.text import Text
 
@@ -25,37 +27,31 @@ MOST_CLASSES = 30
 class EmbeddingDisplay:
     """Codes as points in the plane, coloured by label.
 
-    Each class has a colour and a marker, and its name stands at its median: the picture can be read
-    in grey.
-
-    Make one with :meth:`from_estimator` or :meth:`from_codes`; :meth:`plot` draws it again.
+    Each class has a colour, a marker, and its name at its median.
 
     Parameters
     ----------
     points : ndarray of shape (n, 2)
-        Where each sample lies.
     labels : array-like of shape (n,), default=None
-        Class of each sample, 30 classes at most.
+        Class of each sample, at most 30 classes.
     axis_names : (str, str), default=("", "")
-        Names of the two axes.
+        Names of both axes.
 
     Attributes
     ----------
     points_ : list of matplotlib PathCollection
-        The points of each class, in the sorted order of the classes.
+        The points of each class, in sorted order of classes.
     texts_ : list of matplotlib Text
-        The names of the classes at their medians.
+        The names of the classes.
     legend_ : matplotlib Legend or None
         None without labels.
     ax_ : matplotlib Axes
-        Axes that hold the points.
     figure_ : matplotlib Figure
-        Figure that holds the axes.
 
     Raises
     ------
     ValueError
-        If the points are not in the plane, or there are too many classes or too few labels.
+        If the points are not in the plane, there are too many classes, or labels do not match.
 
     Examples
     --------
@@ -98,24 +94,18 @@ class EmbeddingDisplay:
         ax: "Axes | None" = None,
         **scatter_kwargs: Any,
     ) -> Self:
-        """Encode samples, bring their codes to the plane, and draw.
+        """Encode samples, project their codes to the plane, and draw.
 
         Parameters
         ----------
         transformer : transformer
-            Fitted; a pipeline of transformers will do.
+            Fitted transformer, or a pipeline of transformers.
         X : array-like, Dataset or Stream
-            Samples, as its ``transform`` takes them.
+            Samples for its ``transform``.
         y : array-like of shape (n,), default=None
             Label of each sample.
-        reducer : Any, default=None
-            As in :meth:`from_codes`.
-        ax, **scatter_kwargs : Any
-            As in :meth:`plot`.
-
-        Returns
-        -------
-        EmbeddingDisplay
+        reducer, ax, **scatter_kwargs
+            As in :meth:`from_codes` and :meth:`plot`.
         """
         find_pyplot(cls.__name__)
         check_is_fitted(transformer)
@@ -131,7 +121,7 @@ class EmbeddingDisplay:
         ax: "Axes | None" = None,
         **scatter_kwargs: Any,
     ) -> Self:
-        """Bring codes of any origin to the plane, and draw.
+        """Project codes to the plane, and draw.
 
         Parameters
         ----------
@@ -139,20 +129,15 @@ class EmbeddingDisplay:
         y : array-like of shape (n,), default=None
             Label of each code.
         reducer : (int, int) or object with ``fit_transform``, default=None
-            The two components to show; or what brings codes to two numbers, such as
-            ``TSNE(2)``, of which a copy is fitted. None is ``PCA(2)``, or codes as they are
-            where these have two components.
-        ax, **scatter_kwargs : Any
+            Two components, or a transformer to two components such as ``TSNE(2)``, of which a copy
+            is fitted. None is ``PCA(2)``, or the codes themselves if they have two components.
+        ax, **scatter_kwargs
             As in :meth:`plot`.
-
-        Returns
-        -------
-        EmbeddingDisplay
 
         Raises
         ------
         ValueError
-            If the reducer is none, or does not give two numbers for each code.
+            If the reducer is not valid, or does not return two components for each code.
         """
         find_pyplot(cls.__name__)
         codes = np.asarray(codes)
@@ -165,24 +150,24 @@ class EmbeddingDisplay:
         self,
         *,
         ax: "Axes | None" = None,
-        cmap: Any = "tab10",
+        cmap: "str | Colormap" = "tab10",
         legend: bool = True,
         names: bool = True,
         **scatter_kwargs: Any,
     ) -> Self:
-        """Draw the points; nothing is computed.
+        """Draw the points.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
             Axes to draw in; None makes a figure.
         cmap : str or matplotlib Colormap, default="tab10"
-            Where the colours of classes come from.
+            Colours of the classes.
         legend : bool, default=True
-            Whether classes are listed beside the axes.
+            Whether to draw a legend beside the axes.
         names : bool, default=True
-            Whether the name of a class stands at its median.
-        **scatter_kwargs : Any
+            Whether to draw the name of each class at its median.
+        **scatter_kwargs
             Of :meth:`matplotlib.axes.Axes.scatter`, such as ``s`` and ``alpha``.
 
         Returns
@@ -203,10 +188,7 @@ class EmbeddingDisplay:
         colours = colours_of(plt.get_cmap(cmap), len(classes))
         for number, one in enumerate(classes):
             own = self.points[self.labels == one]
-            look: dict[str, Any] = {
-                "marker": MARKERS[number % len(MARKERS)],
-                "color": [colours[number]],
-            }
+            look = {"marker": MARKERS[number % len(MARKERS)], "color": [colours[number]]}
             self.points_.append(ax.scatter(*own.T, label=str(one), **(look | style)))
             if names:
                 self.texts_.append(write_name(ax, str(one), np.median(own, axis=0)))
@@ -218,7 +200,7 @@ class EmbeddingDisplay:
 
 
 def reduced(codes: NDArray[Any], reducer: Any) -> tuple[NDArray[np.float64], tuple[str, str]]:
-    """Bring codes to the plane, and name its axes."""
+    """Project codes to the plane; also return the names of the axes."""
     if codes.ndim != 2 or codes.shape[1] < 2:
         raise ValueError(
             f"codes have shape {codes.shape}; (n, d) with at least two components is needed."
@@ -238,14 +220,16 @@ def reduced(codes: NDArray[Any], reducer: Any) -> tuple[NDArray[np.float64], tup
     name = type(reducer).__name__
     if points.shape != (len(codes), 2):
         raise ValueError(
-            f"reducer={reducer!r} gave points of shape {points.shape} for {len(codes)} codes. Two "
-            "numbers each are needed: n_components=2."
+            f"reducer={reducer!r} returned points of shape {points.shape} for {len(codes)} codes. "
+            "Two components are needed: n_components=2."
         )
     return points, (f"{name} 1", f"{name} 2")
 
 
-def components_of(codes: NDArray[Any], chosen: Any) -> tuple[NDArray[np.float64], tuple[str, str]]:
-    """Take two components of codes."""
+def components_of(
+    codes: NDArray[Any], chosen: Sequence[object]
+) -> tuple[NDArray[np.float64], tuple[str, str]]:
+    """Return two components of codes, and their names."""
     n_components = codes.shape[1]
     known = [i for i in chosen if isinstance(i, int | np.integer) and 0 <= i < n_components]
     if len(chosen) != 2 or len(known) != 2:
@@ -256,7 +240,7 @@ def components_of(codes: NDArray[Any], chosen: Any) -> tuple[NDArray[np.float64]
 
 
 def check_labels(labels: NDArray[Any], n: int) -> None:
-    """Raise an error for labels that do not match the points, or are too many for a figure."""
+    """Raise a ValueError if labels do not match the points, or have too many classes."""
     if labels.shape != (n,):
         raise ValueError(
             f"y has shape {labels.shape}, but there are {n} codes. Give one label each."
@@ -264,20 +248,20 @@ def check_labels(labels: NDArray[Any], n: int) -> None:
     n_classes = len(np.unique(labels))
     if n_classes > MOST_CLASSES:
         raise ValueError(
-            f"y has {n_classes} different labels, and no more than {MOST_CLASSES} can be told "
-            "apart. Group them, for example by numpy.digitize."
+            f"y has {n_classes} different labels, and at most {MOST_CLASSES} are allowed. Group "
+            "them, for example by numpy.digitize."
         )
 
 
-def colours_of(cmap: Any, n: int) -> NDArray[np.float64]:
-    """Return one colour for each class: those of a list in turn, or evenly spread over a scale."""
+def colours_of(cmap: "Colormap", n: int) -> NDArray[np.float64]:
+    """Return one colour per class: listed colours in turn, or evenly spaced ones of a scale."""
     listed = cmap.N <= 20
     colours: NDArray[np.float64] = cmap(np.arange(n) % cmap.N if listed else np.linspace(0, 1, n))
     return colours
 
 
 def write_name(ax: "Axes", name: str, place: NDArray[np.float64]) -> "Text":
-    """Write the name of a class in the midst of its points, over a light ground."""
+    """Write the name of a class at a place."""
     box = {"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none", "alpha": 0.8}
     x, y = place.tolist()
     return ax.text(x, y, name, ha="center", va="center", weight="bold", bbox=box, zorder=3)

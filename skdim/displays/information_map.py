@@ -1,4 +1,4 @@
-"""Where in an image the information of its code sits."""
+"""Maps of the information of codes about the locations of their images."""
 
 from typing import TYPE_CHECKING, Any, Self
 
@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
-from torch import Tensor
+from torch import Tensor, nn
 
 from skdim.displays.canvas import Tiles, as_pictures, check_rows, find_pyplot, read_pictures
 from skdim.objectives import find_local_term, pointwise_information
@@ -23,28 +23,21 @@ CHUNK = 64
 
 
 class InformationMapDisplay:
-    """Where in an image the information of its code sits.
+    """Maps of the information of codes about the locations of their images.
 
-    Above each image, and below it once more, faint, under a map: at each location of the local map,
-    how much more likely the code makes what is seen there than it is in any image, in nats. It is
-    what the critic of the local term says after training: its score of the code with the location,
-    less the logarithm of the mean exponential of its scores of the same code with all locations of
-    the other images; see :func:`~skdim.objectives.pointwise_information`. The unit is the same for
-    every bound.
-
-    A cell of the map covers its even share of the image. What a local feature has seen is larger
-    than that, and reaches into its neighbours' cells.
-
-    Make one with :meth:`from_estimator`; :meth:`plot` draws it again.
+    The upper row shows images, the lower row the map over each image: the pointwise information, in
+    nats, of the code about each location. It is computed from the critic of the local term, for any
+    bound; see :func:`~skdim.objectives.pointwise_information`. A cell covers its share of the
+    image; the receptive field of a local feature is larger.
 
     Parameters
     ----------
     images : ndarray of shape (n, C, H, W)
-        Bytes, floats from 0 to 1, or any other numbers, which are stretched together.
+        Bytes, floats from 0 to 1, or other values, which are scaled together.
     maps : ndarray of shape (n, h, w)
-        Pointwise information in nats, one number a location.
+        Pointwise information in nats, one value per location.
     indices : ndarray of shape (n,), default=None
-        Row of X that each image is.
+        Row of X of each image.
 
     Attributes
     ----------
@@ -53,16 +46,14 @@ class InformationMapDisplay:
     maps_ : list of matplotlib AxesImage
         The maps in the lower row.
     colorbar_ : matplotlib Colorbar or None
-        The scale of the maps, one for all.
+        The common scale of the maps.
     ax_ : matplotlib Axes
-        Axes that hold all images.
     figure_ : matplotlib Figure
-        Figure that holds the axes.
 
     Raises
     ------
     ValueError
-        If there is not one map for each image.
+        If there is not one map per image.
 
     Examples
     --------
@@ -81,11 +72,7 @@ class InformationMapDisplay:
     figure_: "Figure | SubFigure"
 
     def __init__(
-        self,
-        images: NDArray[Any],
-        maps: NDArray[Any],
-        *,
-        indices: NDArray[np.intp] | None = None,
+        self, images: NDArray[Any], maps: NDArray[Any], *, indices: NDArray[np.intp] | None = None
     ) -> None:
         self.images = np.asarray(images)
         self.maps = np.asarray(maps)
@@ -116,29 +103,24 @@ class InformationMapDisplay:
         X : array-like, Dataset or Stream
             At least two images, in any layout that the transformer takes.
         queries : array-like of int, default=None
-            Row numbers of the images to show; None takes the first six.
+            Row numbers of the images to show; None is the first six.
         n_others : int, default=500
-            How many images beside those shown are compared with: the first of X. Few of them make
-            a rough scale.
-        ax, **map_kwargs : Any
+            Number of other images to compare with, the first of X.
+        ax, **map_kwargs
             As in :meth:`plot`.
-
-        Returns
-        -------
-        InformationMapDisplay
 
         Raises
         ------
         ValueError
-            If the samples are no images, there is only one, or the local term was not trained.
+            If the samples are not images, there is only one, or the local term was not trained.
         """
         find_pyplot(cls.__name__)
         check_is_fitted(transformer)
-        n = count(X)
+        n = int(X.shape[0]) if hasattr(X, "shape") else len(X)
         if n < 2 or n_others < 1:
             raise ValueError(
-                f"{cls.__name__} was given {n} image(s) and n_others={n_others}. The information "
-                "of an image is what tells it from others: at least one more is needed."
+                f"{cls.__name__} got {n} image(s) and n_others={n_others}. The information about "
+                "an image is relative to others: at least one more is needed."
             )
         term = find_local_term(transformer.net_.criterion_)
         rows = check_rows(queries, n, N_QUERIES)
@@ -152,24 +134,17 @@ class InformationMapDisplay:
         images = samples[torch.as_tensor(places, device=samples.device)].cpu().numpy()
         return cls(images, maps, indices=rows).plot(ax=ax, **map_kwargs)
 
-    def plot(
-        self,
-        *,
-        ax: "Axes | None" = None,
-        colorbar: bool = True,
-        **map_kwargs: Any,
-    ) -> Self:
-        """Draw images and maps; nothing is computed.
+    def plot(self, *, ax: "Axes | None" = None, colorbar: bool = True, **map_kwargs: Any) -> Self:
+        """Draw images and maps.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
             Axes to draw in; None makes a figure.
         colorbar : bool, default=True
-            Whether the scale is drawn.
-        **map_kwargs : Any
-            Of :meth:`matplotlib.axes.Axes.imshow`, for the maps: such as ``cmap``, ``alpha``,
-            ``vmin`` and ``vmax``.
+            Whether to draw the scale.
+        **map_kwargs
+            Of :meth:`matplotlib.axes.Axes.imshow`, for the maps, such as ``cmap`` and ``vmax``.
 
         Returns
         -------
@@ -182,14 +157,12 @@ class InformationMapDisplay:
         self.ax_, self.figure_, self.colorbar_ = ax, ax.figure, None
         tiles = Tiles(ax, 2, n, aspect)
         pictures = as_pictures(self.images)
-        ground = faint(pictures)
+        # The background of the maps: grey, at half the contrast.
+        grey = pictures if pictures.ndim == 3 else pictures[..., :3].mean(axis=-1)
+        ground = 0.25 + 0.5 * grey
         plain = {"cmap": "gray", "vmin": 0, "vmax": 1}
-        style = {
-            "cmap": "viridis",
-            "alpha": 0.75,
-            "vmin": self.maps.min(),
-            "vmax": self.maps.max(),
-        } | map_kwargs
+        limits = {"vmin": self.maps.min(), "vmax": self.maps.max()}
+        style = {"cmap": "viridis", "alpha": 0.75} | limits | map_kwargs
         self.images_ = [tiles.show(pictures[i], 0, i, **plain) for i in range(n)]
         for i in range(n):
             tiles.show(ground[i], 1, i, **plain)
@@ -198,27 +171,13 @@ class InformationMapDisplay:
             self.colorbar_ = self.figure_.colorbar(
                 self.maps_[0], ax=ax, label="information (nats)", fraction=0.05, pad=0.02
             )
-            # Colours lie over a middle grey there, too.
+            # The colours of the maps lie over grey, too.
             self.colorbar_.ax.set_facecolor("0.5")
         return self
 
 
-def count(X: Any) -> int:
-    """Count the samples of what a user gives."""
-    return int(X.shape[0]) if hasattr(X, "shape") else len(X)
-
-
 @torch.no_grad()
-def encode_both(encoder: Any, samples: Tensor) -> tuple[Tensor, Tensor]:
-    """Return codes, with their grid where they have one, and local maps, chunk by chunk."""
+def encode_both(encoder: nn.Module, samples: Tensor) -> tuple[Tensor, Tensor]:
+    """Return codes and local maps, computed in chunks."""
     parts = [encoder(chunk) for chunk in torch.split(samples, CHUNK)]
     return torch.cat([part.code for part in parts]), torch.cat([part.local for part in parts])
-
-
-def faint(pictures: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Take the colours and half the contrast out of pictures: (n, H, W).
-
-    So bright and dark below a map are not taken for its values.
-    """
-    grey = pictures if pictures.ndim == 3 else pictures[..., :3].mean(axis=-1)
-    return 0.25 + 0.5 * grey

@@ -1,4 +1,4 @@
-"""Images beside their nearest and farthest in code space."""
+"""Images beside their nearest and farthest neighbours in code space."""
 
 from typing import TYPE_CHECKING, Any, Self
 
@@ -23,23 +23,20 @@ TEXT_ROOM = 0.26
 
 
 class NeighborsDisplay:
-    """Images, and those nearest to and farthest from each in code space.
+    """Images beside their nearest and farthest neighbours in code space.
 
-    A row is one image, its nearest neighbours, and those farthest from it; distance grows from left
-    to right, and stands below each image. Whether a code is good for a search by likeness is
-    seen here at once.
-
-    Make one with :meth:`from_estimator` or :meth:`from_codes`; :meth:`plot` draws it again.
+    A row is an image, its nearest neighbours and its farthest ones, in order of distance, which is
+    written below each image.
 
     Parameters
     ----------
     images : ndarray of shape (n_queries, 1 + 2 * n_neighbors, C, H, W)
-        Of each row, the image that was asked for, the nearest and the farthest. Bytes, floats
-        from 0 to 1, or any other numbers, which are stretched together.
+        In each row, the query, the nearest and the farthest images. Bytes, floats from 0 to 1, or
+        other values, which are scaled together.
     indices : ndarray of shape (n_queries, 1 + 2 * n_neighbors)
-        Row of X that each image is.
+        Row of X of each image.
     distances : ndarray of shape (n_queries, 1 + 2 * n_neighbors)
-        Distance of its code from the one asked for.
+        Distance of its code from that of the query.
     labels : ndarray of shape (n_queries, 1 + 2 * n_neighbors), default=None
         Written below the images.
     metric : str, default="cosine"
@@ -48,11 +45,9 @@ class NeighborsDisplay:
     Attributes
     ----------
     images_ : ndarray of matplotlib AxesImage, of shape (n_queries, 1 + 2 * n_neighbors)
-        The pictures, in the order of ``indices``.
+        In the order of ``indices``.
     ax_ : matplotlib Axes
-        Axes that hold them all.
     figure_ : matplotlib Figure
-        Figure that holds the axes.
 
     Examples
     --------
@@ -99,33 +94,27 @@ class NeighborsDisplay:
         ax: "Axes | None" = None,
         **image_kwargs: Any,
     ) -> Self:
-        """Encode images, find who is near and who is far, and draw.
+        """Encode images, find their neighbours, and draw.
 
         Parameters
         ----------
         transformer : transformer
-            Fitted on images. Distances are between what its ``transform`` gives.
+            Fitted on images. Distances are between the codes that ``transform`` returns.
         X : array-like, Dataset or Stream
-            Images in any layout that the transformer takes, flat rows too.
+            Images in any layout that the transformer takes.
         y : array-like of shape (n,), default=None
             Labels to write below the images.
-        queries, n_neighbors, metric : Any
-            As in :meth:`from_codes`.
-        ax, **image_kwargs : Any
-            As in :meth:`plot`.
-
-        Returns
-        -------
-        NeighborsDisplay
+        queries, n_neighbors, metric, ax, **image_kwargs
+            As in :meth:`from_codes` and :meth:`plot`.
 
         Raises
         ------
         ValueError
-            If the samples are no images, or a parameter is not allowed.
+            If the samples are not images, or a parameter is not valid.
         """
         find_pyplot(cls.__name__)
         check_is_fitted(transformer)
-        # Of one image, so that what is no image is refused before all are encoded.
+        # Fail before encoding if samples are not images.
         read_pictures(transformer, X, np.arange(1), cls.__name__)
         codes = np.asarray(transformer.transform(X))
         rows, distances = find_neighbors(codes, queries, n_neighbors, metric)
@@ -150,7 +139,7 @@ class NeighborsDisplay:
         ax: "Axes | None" = None,
         **image_kwargs: Any,
     ) -> Self:
-        """Find who is near and who is far among codes of any origin, and draw.
+        """Find the neighbours of codes, and draw their images.
 
         Parameters
         ----------
@@ -159,24 +148,20 @@ class NeighborsDisplay:
         y : array-like of shape (n,), default=None
             Labels to write below the images.
         queries : array-like of int, default=None
-            Row numbers of the images to ask for; None takes the first five.
+            Row numbers of the query images; None is the first five.
         n_neighbors : int, default=5
-            How many of the nearest, and how many of the farthest.
+            Number of nearest, and of farthest images.
         metric : {"cosine", "euclidean"}, default="cosine"
-            Distance between codes: by their directions, or as they are.
+            Distance between codes.
         channel_axis : {None, 1, -1}, default=None
-            Where images have their channels, if it cannot be told.
-        ax, **image_kwargs : Any
+            Axis of the channels of images, if ambiguous.
+        ax, **image_kwargs
             As in :meth:`plot`.
-
-        Returns
-        -------
-        NeighborsDisplay
 
         Raises
         ------
         ValueError
-            If codes and images do not belong together, or a parameter is not allowed.
+            If codes and images do not match, or a parameter is not valid.
         """
         find_pyplot(cls.__name__)
         codes, pictures = (
@@ -197,13 +182,13 @@ class NeighborsDisplay:
         return cls(taken, rows, distances, labels=labels, metric=metric).plot(ax=ax, **image_kwargs)
 
     def plot(self, *, ax: "Axes | None" = None, **image_kwargs: Any) -> Self:
-        """Draw the images; nothing is computed.
+        """Draw the images.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
             Axes to draw in; None makes a figure.
-        **image_kwargs : Any
+        **image_kwargs
             Of :meth:`matplotlib.axes.Axes.imshow`, such as ``cmap`` for grey images.
 
         Returns
@@ -230,7 +215,7 @@ class NeighborsDisplay:
         return self
 
     def write_below(self, tiles: Tiles, place: tuple[int, ...]) -> None:
-        """Write the label of an image below it, and its distance from the one asked for."""
+        """Write the label of an image, and its distance from the query, below it."""
         row, column = place
         words = [] if self.labels is None else [str(self.labels[place])]
         if column:
@@ -244,24 +229,24 @@ class NeighborsDisplay:
 def find_neighbors(
     codes: NDArray[Any], queries: ArrayLike | None, n_neighbors: int, metric: str
 ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """Find the nearest and the farthest of some codes, among all but themselves.
+    """Find the nearest and farthest neighbours of some codes.
 
     Returns
     -------
     rows, distances : ndarray of shape (n_queries, 1 + 2 * n_neighbors)
-        The query, the nearest from near to far, the farthest from near to far.
+        The query, the nearest and the farthest, by increasing distance.
     """
     n = len(codes)
     if metric not in METRICS:
-        raise ValueError(f"metric={metric!r} is not known. Allowed are {' and '.join(METRICS)}.")
+        raise ValueError(f"metric={metric!r} is not valid. Allowed are {' and '.join(METRICS)}.")
     if not 1 <= n_neighbors <= (n - 1) // 2:
         raise ValueError(
             f"n_neighbors={n_neighbors} of {n} images: it must be at least 1, and at most "
-            f"{(n - 1) // 2}, so that nobody is both near and far."
+            f"{(n - 1) // 2}, so that no image is both near and far."
         )
     asked = check_rows(queries, n, N_QUERIES)
     distances = pairwise_distances(codes[asked], codes, metric=metric)
-    # What asks comes first, whatever its rounded distance from itself.
+    # The query comes first, whatever its rounded distance from itself.
     distances[np.arange(len(asked)), asked] = -1
     order = np.argsort(distances, axis=1, kind="stable")
     rows = np.concatenate([order[:, : 1 + n_neighbors], order[:, -n_neighbors:]], axis=1)
@@ -269,7 +254,7 @@ def find_neighbors(
 
 
 def take_labels(y: ArrayLike | None, rows: NDArray[np.intp], n: int) -> NDArray[Any] | None:
-    """Take the labels of some rows."""
+    """Return the labels of some rows."""
     if y is None:
         return None
     labels = np.asarray(y)

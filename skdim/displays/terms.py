@@ -1,6 +1,7 @@
-"""Every term of a training by epoch."""
+"""The terms of a training by epoch."""
 
 from collections.abc import Mapping, Sequence
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -16,10 +17,10 @@ if TYPE_CHECKING:
 
 __all__ = ["TermsDisplay"]
 
-# Of the history, what says nothing of how the training went.
+# Entries of the history that are not drawn by default.
 LEFT_OUT = ("learning_rate", "seconds")
 
-# These come last, after the terms and the notes of the objectives.
+# After the terms and metrics of the objective.
 LAST = ("loss", "validation_score", "spread")
 
 MEANINGS = {
@@ -36,36 +37,30 @@ WIDE_RANGE = 100
 
 
 class TermsDisplay:
-    """Every term of a training by epoch, each on an axis of its own.
+    """The terms of a training by epoch, each on its own axes.
 
-    Terms have scales of their own, and some are minimised by one player against another: so each
-    has its own panel, in which its whole course can be seen, in grey as in colour. A positive curve
-    that spans more than a factor of 100, such as the spread of codes that collapse, is drawn on
-    a logarithmic axis; the spread otherwise begins at 0.
-
-    Make one with :meth:`from_estimator`; :meth:`plot` draws it again.
+    A positive curve that spans more than a factor of 100 has a logarithmic axis; that of the spread
+    otherwise starts at 0.
 
     Parameters
     ----------
     curves : mapping of str to array-like of shape (n_epochs,)
-        A number an epoch, by name.
+        One value per epoch, by name.
     kept_epoch : int, default=None
-        Epoch, counted from 1, whose weights early stopping has kept; None if it is the last one.
-        Marked by a dotted line.
+        Epoch, counted from 1, whose weights early stopping has restored, marked by a dotted line;
+        None if it is the last one.
 
     Attributes
     ----------
     lines_ : dict of str to matplotlib Line2D
-        One a curve.
+        One per curve.
     axes_ : ndarray of matplotlib Axes, of shape (n_curves,)
-        Axes of each curve, in their order.
     figure_ : matplotlib Figure
-        Figure that holds the axes.
 
     Raises
     ------
     ValueError
-        If there is no curve, or they are not of one length.
+        If there is no curve, or their lengths differ.
 
     Examples
     --------
@@ -98,28 +93,22 @@ class TermsDisplay:
         ax: Any = None,
         **line_kwargs: Any,
     ) -> Self:
-        """Read the history of a fitted transformer, and draw it.
+        """Draw the history of a fitted transformer.
 
         Parameters
         ----------
         estimator : transformer
             Fitted, with a ``history_``.
         names : sequence of str, default=None
-            What to draw of ``history_``. None is every term, what the objectives noted, the loss,
-            the score of what was held out, and the spread of the codes.
-        ax : matplotlib Axes or array of them, default=None
+            Keys of ``history_``. None is all terms and metrics of the objective, the loss, the
+            validation score and the spread of the codes.
+        ax, **line_kwargs
             As in :meth:`plot`.
-        **line_kwargs : Any
-            As in :meth:`plot`.
-
-        Returns
-        -------
-        TermsDisplay
 
         Raises
         ------
         ValueError
-            If the history has no such name.
+            If the history lacks a name.
         """
         find_pyplot(cls.__name__)
         check_is_fitted(estimator)
@@ -138,14 +127,14 @@ class TermsDisplay:
         return cls(curves, kept_epoch=kept).plot(ax=ax, **line_kwargs)
 
     def plot(self, *, ax: Any = None, **line_kwargs: Any) -> Self:
-        """Draw the curves; nothing is computed.
+        """Draw the curves.
 
         Parameters
         ----------
         ax : matplotlib Axes or array of them, default=None
-            One axes a curve, such as the ``axes_`` of another display to compare with; or a
-            single one, which is divided. None makes a figure.
-        **line_kwargs : Any
+            One axes per curve, such as the ``axes_`` of another display, or a single one to be
+            divided. None makes a figure.
+        **line_kwargs
             Of :meth:`matplotlib.axes.Axes.plot`, such as ``linestyle`` and ``label``.
 
         Returns
@@ -155,7 +144,7 @@ class TermsDisplay:
         Raises
         ------
         ValueError
-            If there are not as many axes as curves.
+            If the number of axes is not that of the curves.
         """
         plt = find_pyplot(type(self).__name__)
         self.axes_ = find_axes(plt, ax, len(self.curves))
@@ -166,7 +155,12 @@ class TermsDisplay:
         return self
 
     def draw(
-        self, plt: Any, panel: "Axes", name: str, curve: NDArray[np.float64], given: dict[str, Any]
+        self,
+        plt: ModuleType,
+        panel: "Axes",
+        name: str,
+        curve: NDArray[np.float64],
+        given: dict[str, Any],
     ) -> "Line2D":
         """Draw one curve."""
         style = {"marker": "o" if len(curve) <= FEW_EPOCHS else "", "markersize": 3.5}
@@ -179,21 +173,16 @@ class TermsDisplay:
         panel.grid(alpha=0.3)
         if self.kept_epoch is not None:
             panel.axvline(self.kept_epoch, color="0.3", linestyle=":", zorder=0)
-        if spans_much(curve):
+        finite = curve[np.isfinite(curve)]
+        if finite.size and finite.min() > 0 and finite.max() > WIDE_RANGE * finite.min():
             panel.set_yscale("log")
         elif name == "spread":
             panel.set_ylim(bottom=0)
         return line
 
 
-def spans_much(curve: NDArray[np.float64]) -> bool:
-    """Return whether a curve can only be read on a logarithmic axis."""
-    finite = curve[np.isfinite(curve)]
-    return bool(finite.size and finite.min() > 0 and finite.max() > WIDE_RANGE * finite.min())
-
-
-def find_axes(plt: Any, ax: Any, n_panels: int) -> NDArray[Any]:
-    """Return one axes for each panel: those of the user, parts of it, or those of a new figure."""
+def find_axes(plt: ModuleType, ax: Any, n_panels: int) -> NDArray[Any]:
+    """Return one axes per panel: given ones, parts of a given one, or those of a new figure."""
     n_rows = -(-n_panels // MOST_COLUMNS)
     n_columns = -(-n_panels // n_rows)
     if ax is None:

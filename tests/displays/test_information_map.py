@@ -178,7 +178,7 @@ def test_local_term_must_have_been_trained(pyplot):
 
 
 def test_one_image_alone_tells_nothing(transformer, pyplot):
-    with pytest.raises(ValueError, match=r"given 1 image.*at least one more is needed"):
+    with pytest.raises(ValueError, match=r"got 1 image.*at least one more is needed"):
         InformationMapDisplay.from_estimator(transformer, IMAGES[:1])
 
 
