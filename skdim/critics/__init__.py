@@ -9,11 +9,7 @@ from functools import partial
 
 from skdim.critics.abstract import AbstractCritic, takes_map
 from skdim.critics.concat import ConcatCritic
-from skdim.critics.discriminators import (
-    Discriminator,
-    JointDiscriminator,
-    keras_discriminator,
-)
+from skdim.critics.discriminators import Discriminator, JointDiscriminator, keras_discriminator
 from skdim.critics.dot import DotCritic
 from skdim.critics.gaussian import GaussianCritic
 from skdim.critics.map import MapCritic

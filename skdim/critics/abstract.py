@@ -66,12 +66,7 @@ class AbstractCritic(nn.Module, ABC):
         """Score projections (*batch, g, u) with (*batch, l, u), to (*batch, g, l)."""
 
     def forward(self, code: Tensor, local: Tensor) -> Tensor:
-        """Score every code against every location of every sample.
-
-        Parameters
-        ----------
-        code : Tensor of shape (n, d, *grid)
-        local : Tensor of shape (n, c, *grid)
+        """Score codes (n, d, *grid) against local features (n, c, *grid).
 
         Returns
         -------

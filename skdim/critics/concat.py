@@ -21,15 +21,11 @@ class ConcatCritic(AbstractCritic):
 
     Parameters
     ----------
-    code_features : int
-        Size of a code.
-    local_features : int
-        Channels of the local features.
+    code_features, local_features : int
+        Size of a code, and channels of the local features.
     units : int or sequence of int, default=512
         Size of both hidden layers, or of each of any number of them.
-    samples : int, default=None
-        See :class:`AbstractCritic`.
-    activation_penalty : float, default=0.0
+    samples, activation_penalty : int, float
         See :class:`AbstractCritic`.
 
     References

@@ -58,10 +58,8 @@ class DotCritic(AbstractCritic):
 
     Parameters
     ----------
-    code_features : int
-        Size of a code.
-    local_features : int
-        Channels of the local features.
+    code_features, local_features : int
+        Size of a code, and channels of the local features.
     units : int, default=256
         Size of the projections. The paper uses 2048, at 14 times the cost of its encoder.
     network : bool, default=False

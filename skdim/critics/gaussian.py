@@ -24,10 +24,8 @@ class GaussianCritic(AbstractCritic):
 
     Parameters
     ----------
-    code_features : int
-        Size of a code.
-    local_features : int
-        Channels of the local features.
+    code_features, local_features : int
+        Size of a code, and channels of the local features.
     units : int, default=None
         Number of pairs of values; None is the smaller of both sizes.
     """
@@ -68,10 +66,7 @@ class GaussianCritic(AbstractCritic):
 
     @torch.no_grad()
     def set_pairs(
-        self,
-        code: tuple[Tensor, Tensor],
-        local: tuple[Tensor, Tensor],
-        correlations: Tensor,
+        self, code: tuple[Tensor, Tensor], local: tuple[Tensor, Tensor], correlations: Tensor
     ) -> None:
         """Set projections and correlations.
 
@@ -82,10 +77,7 @@ class GaussianCritic(AbstractCritic):
         correlations : Tensor of shape (k,)
         """
         k = len(correlations)
-        for layer, (weight, bias) in (
-            (self.code_projection, code),
-            (self.local_projection, local),
-        ):
+        for layer, (weight, bias) in ((self.code_projection, code), (self.local_projection, local)):
             layer.weight.zero_()
             layer.bias.zero_()
             layer.weight[:k] = weight.to(layer.weight)

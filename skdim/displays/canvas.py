@@ -26,13 +26,7 @@ def find_pyplot(caller: str) -> ModuleType:
 
 
 def check_rows(queries: ArrayLike | None, n: int, default: int) -> NDArray[np.intp]:
-    """Validate the row numbers (m,) that a user selects; None is the first ``default``, if there.
-
-    Raises
-    ------
-    ValueError
-        If these are not row numbers from 0 to n - 1, at least one.
-    """
+    """Validate the row numbers that a user selects; None is the first ``default``, if there."""
     if queries is None:
         return np.arange(min(default, n))
     rows = np.asarray(queries)
@@ -46,13 +40,7 @@ def check_rows(queries: ArrayLike | None, n: int, default: int) -> NDArray[np.in
 
 
 def read_pictures(transformer: Any, X: Any, rows: NDArray[np.intp], caller: str) -> NDArray[Any]:
-    """Return samples of X as images (m, C, H, W), in the layout that a transformer was fitted on.
-
-    Raises
-    ------
-    ValueError
-        If the samples are not images, or the transformer has no layout.
-    """
+    """Return samples of X as images (m, C, H, W), in the layout of a fitted transformer."""
     name = type(transformer).__name__
     if not hasattr(transformer, "read_samples"):
         raise ValueError(
@@ -69,15 +57,11 @@ def read_pictures(transformer: Any, X: Any, rows: NDArray[np.intp], caller: str)
 
 
 def as_pictures(images: NDArray[Any]) -> NDArray[np.float64]:
-    """Return images (n, C, H, W) as pictures from 0 to 1 in matplotlib's layout.
+    """Return images (n, C, H, W) as pictures (n, H, W[, 3 or 4]) with values from 0 to 1.
 
     Bytes are divided by 255, and floats from 0 to 1 unchanged. Other values are scaled from the
     minimum to the maximum of all images. Of two channels the first is taken, of more than four the
     mean.
-
-    Returns
-    -------
-    ndarray of shape (n, H, W), (n, H, W, 3) or (n, H, W, 4)
     """
     values = np.asarray(images, dtype=np.float64)
     low, high = (0.0, 255.0) if images.dtype == np.uint8 else (values.min(), values.max())
@@ -90,18 +74,10 @@ def as_pictures(images: NDArray[Any]) -> NDArray[np.float64]:
 
 
 class Tiles:
-    """Pictures side by side in one axes; the width of a tile is 1.
+    """Pictures side by side in one axes, in tiles of width 1 and height ``aspect``.
 
-    Parameters
-    ----------
-    ax : matplotlib Axes
-    n_rows, n_columns : int
-    aspect : float
-        Height of a picture over its width.
-    below, above : float, default=0.0
-        Space for text below each row, and above all rows.
-    gaps : sequence of int, default=()
-        Columns that follow a wider gap.
+    ``below`` and ``above`` are spaces for text below each row and above all; ``gaps`` are the
+    columns after a wider gap.
     """
 
     GAP = 0.06

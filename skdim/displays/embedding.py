@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.collections import PathCollection
     from matplotlib.colors import Colormap
-    from matplotlib.figure import Figure, SubFigure
+    from matplotlib.legend import Legend
     from matplotlib.text import Text
 
 __all__ = ["EmbeddingDisplay"]
@@ -61,12 +61,6 @@ class EmbeddingDisplay:
     >>> [text.get_text() for text in display.texts_]
     ['cat', 'dog']
     """
-
-    points_: "list[PathCollection]"
-    texts_: "list[Text]"
-    legend_: Any
-    ax_: "Axes"
-    figure_: "Figure | SubFigure"
 
     def __init__(
         self,
@@ -178,7 +172,9 @@ class EmbeddingDisplay:
         if ax is None:
             _, ax = plt.subplots(figsize=(6.4, 5.2), layout="constrained")
         self.ax_, self.figure_ = ax, ax.figure
-        self.points_, self.texts_, self.legend_ = [], [], None
+        self.points_: list[PathCollection] = []
+        self.texts_: list[Text] = []
+        self.legend_: Legend | None = None
         style: dict[str, Any] = {"s": 14, "alpha": 0.75, "linewidths": 0} | scatter_kwargs
         ax.set(xlabel=self.axis_names[0], ylabel=self.axis_names[1])
         if self.labels is None:

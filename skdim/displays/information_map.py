@@ -14,7 +14,6 @@ from skdim.objectives import find_local_term, pointwise_information
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.colorbar import Colorbar
-    from matplotlib.figure import Figure, SubFigure
 
 __all__ = ["InformationMapDisplay"]
 
@@ -64,12 +63,6 @@ class InformationMapDisplay:
     >>> len(display.maps_)
     2
     """
-
-    images_: list[Any]
-    maps_: list[Any]
-    colorbar_: "Colorbar | None"
-    ax_: "Axes"
-    figure_: "Figure | SubFigure"
 
     def __init__(
         self, images: NDArray[Any], maps: NDArray[Any], *, indices: NDArray[np.intp] | None = None
@@ -154,7 +147,8 @@ class InformationMapDisplay:
         n, aspect = len(self.images), self.images.shape[2] / self.images.shape[3]
         if ax is None:
             _, ax = plt.subplots(figsize=Tiles.size(2, n, aspect, 1.1, 0.0), layout="constrained")
-        self.ax_, self.figure_, self.colorbar_ = ax, ax.figure, None
+        self.ax_, self.figure_ = ax, ax.figure
+        self.colorbar_: Colorbar | None = None
         tiles = Tiles(ax, 2, n, aspect)
         pictures = as_pictures(self.images)
         # The background of the maps: grey, at half the contrast.

@@ -13,7 +13,6 @@ from skdim.inputs import find_layout
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure, SubFigure
 
 __all__ = ["NeighborsDisplay"]
 
@@ -61,10 +60,6 @@ class NeighborsDisplay:
     >>> display.indices.tolist()
     [[0, 1, 3]]
     """
-
-    images_: NDArray[Any]
-    ax_: "Axes"
-    figure_: "Figure | SubFigure"
 
     def __init__(
         self,
@@ -229,12 +224,9 @@ class NeighborsDisplay:
 def find_neighbors(
     codes: NDArray[Any], queries: ArrayLike | None, n_neighbors: int, metric: str
 ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """Find the nearest and farthest neighbours of some codes.
+    """Return rows and distances, (n_queries, 1 + 2 * n_neighbors), of some codes' neighbours.
 
-    Returns
-    -------
-    rows, distances : ndarray of shape (n_queries, 1 + 2 * n_neighbors)
-        The query, the nearest and the farthest, by increasing distance.
+    In each row are the query, the nearest and the farthest, by increasing distance.
     """
     n = len(codes)
     if metric not in METRICS:

@@ -12,7 +12,6 @@ from skdim.displays.canvas import find_pyplot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure, SubFigure
     from matplotlib.lines import Line2D
 
 __all__ = ["TermsDisplay"]
@@ -69,10 +68,6 @@ class TermsDisplay:
     >>> [ax.get_title() for ax in display.axes_]
     ['local', 'spread']
     """
-
-    lines_: "dict[str, Line2D]"
-    axes_: NDArray[Any]
-    figure_: "Figure | SubFigure"
 
     def __init__(self, curves: Mapping[str, ArrayLike], *, kept_epoch: int | None = None) -> None:
         self.curves = {name: np.asarray(curve, np.float64) for name, curve in curves.items()}
@@ -149,7 +144,7 @@ class TermsDisplay:
         plt = find_pyplot(type(self).__name__)
         self.axes_ = find_axes(plt, ax, len(self.curves))
         self.figure_ = self.axes_[0].figure
-        self.lines_ = {}
+        self.lines_: dict[str, Line2D] = {}
         for panel, (name, curve) in zip(self.axes_, self.curves.items(), strict=True):
             self.lines_[name] = self.draw(plt, panel, name, curve, line_kwargs)
         return self

@@ -1,4 +1,7 @@
-"""Encoders: the networks that map samples to codes."""
+"""Encoders: the networks that map samples to codes.
+
+They raise a ValueError for an ``input_shape`` other than their docstrings allow.
+"""
 
 from collections.abc import Callable
 from functools import partial

@@ -57,10 +57,8 @@ class UserEncoder(nn.Module):
 def takes_signals(encoder: object) -> bool:
     """Return whether an encoder takes signals (C, L), and not images.
 
-    Parameters
-    ----------
-    encoder : Module, class or callable
-        Declares it by an attribute ``takes_signals``, also of what a ``functools.partial`` calls.
+    It is declared by an attribute ``takes_signals`` of a module, a class or a callable, or of what
+    a ``functools.partial`` calls.
     """
     while not hasattr(encoder, "takes_signals") and isinstance(encoder, partial):
         encoder = encoder.func
@@ -79,17 +77,10 @@ def describe_output(given: object) -> str:
 
 
 def check_features(features: Features, n: int, name: str) -> None:
-    """Raise a ValueError if features cannot be trained on.
+    """Raise a ValueError if the features of ``n`` samples cannot be trained on.
 
     They must be non-empty, finite and of one precision, with at least two axes and ``n`` rows.
-
-    Parameters
-    ----------
-    features : Features
-    n : int
-        Number of samples.
-    name : str
-        Name of the encoder in messages.
+    ``name`` is that of the encoder in messages.
     """
     # First the layers of a pair (local, code).
     for layer in ("local", "code", "conv", "hidden"):

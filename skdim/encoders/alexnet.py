@@ -30,11 +30,6 @@ class AlexNetEncoder(Stages):
     hidden_units : int, default=4096
         Size of each hidden layer.
 
-    Raises
-    ------
-    ValueError
-        If the samples are not images, or smaller.
-
     References
     ----------
     Hjelm et al. (2019), arXiv:1808.06670: public code, configuration ``alex64x64``.

@@ -18,11 +18,6 @@ class ColumnStem(AbstractStem):
     A random feature is the ReLU of a random projection, scaled to unit variance on the training
     samples, minus a random threshold; both are normal.
 
-    Parameters
-    ----------
-    input_shape : tuple of one int
-    n_random : int, default=2048
-
     References
     ----------
     Rahimi and Recht (2007). Random features for large-scale kernel machines. NeurIPS.
@@ -72,11 +67,6 @@ class ColumnEncoder(LinearEncoder):
         Number of random features.
     hidden_units : int, default=256
         Size of the hidden layer, at least that of the code.
-
-    Raises
-    ------
-    ValueError
-        If the samples are not vectors.
     """
 
     def __init__(

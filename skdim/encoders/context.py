@@ -106,12 +106,7 @@ class ContextEncoder(nn.Module):
 class CausalLayer(nn.Module):
     """A residual convolution over the current and two previous rows, ``dilation`` rows apart.
 
-    Parameters
-    ----------
-    units : int
-    dilation : int
-    wide : bool
-        Whether the filters also cover neighbouring columns.
+    If ``wide``, it also covers neighbouring columns.
     """
 
     def __init__(self, units: int, *, dilation: int, wide: bool) -> None:

@@ -35,11 +35,6 @@ class Conv1dEncoder(Stages):
     hidden_units : int, default=1024
         Size of the hidden layer.
 
-    Raises
-    ------
-    ValueError
-        If the samples are not signals, or shorter.
-
     References
     ----------
     Hjelm et al. (2019), arXiv:1808.06670, for the two-dimensional form. Donahue, McAuley and

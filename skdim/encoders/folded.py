@@ -23,21 +23,9 @@ SMALLER = "take 'dcgan' or 'patches', from 8x8 on"
 class Crops(nn.Module):
     """Encode overlapping square crops of images separately, and arrange the results as a map.
 
-    Crops overlap by half: 16x16 crops of 64x64 pixels, or 8x8 crops of 32x32 pixels, form a grid of
-    7x7. Pixels at the right and lower border that fill no crop are ignored. Padding inside a crop
-    is zeros.
-
-    Parameters
-    ----------
-    trunk : Module
-        Maps crops (m, C, side, side) to (m, c, 1, 1).
-    side : int
-        Side of a crop; even.
-
-    References
-    ----------
-    van den Oord, Li and Vinyals (2018). Representation learning with contrastive predictive
-    coding. arXiv:1807.03748. (7x7 crops that overlap by half.)
+    Crops overlap by half, as in van den Oord et al. (2018), arXiv:1807.03748: 16x16 crops of 64x64
+    pixels, or 8x8 crops of 32x32 pixels, form a grid of 7x7. Pixels at the right and lower border
+    that fill no crop are ignored. ``trunk`` maps crops (m, C, side, side) to (m, c, 1, 1).
     """
 
     def __init__(self, trunk: nn.Module, side: int) -> None:
@@ -79,11 +67,6 @@ class FoldedAlexNetEncoder(Stages):
     dropout : float, default=0.1
         Share of the last map's channels, and of hidden units, that are dropped in training.
 
-    Raises
-    ------
-    ValueError
-        If the samples are not images, or smaller.
-
     References
     ----------
     Hjelm et al. (2019), arXiv:1808.06670: public code, configuration ``foldalex64x64``.
@@ -124,11 +107,6 @@ class FoldedAlexNetMultiEncoder(nn.Module):
         ``(C, H, W)``, with sides of at least 32: one global.
     n_components : int
         Size of each global.
-
-    Raises
-    ------
-    ValueError
-        If the samples are not images, or smaller.
 
     References
     ----------
@@ -174,11 +152,6 @@ class FoldedResNetEncoder(Stages):
         Number of blocks of width 64, 128 and 256, at least one each.
     hidden_units : int, default=1024
         Size of the hidden layer.
-
-    Raises
-    ------
-    ValueError
-        If the samples are not images, or smaller.
 
     References
     ----------

@@ -28,12 +28,6 @@ class KernelStem(AbstractStem):
     1, 2, 4, ... up to the length. Each sees some channels, with normal weights; its threshold is a
     random response to a training sample; its feature is the share of time above the threshold.
 
-    Parameters
-    ----------
-    input_shape : tuple of two int
-        ``(C, L)``, with a length of at least 8.
-    n_kernels : int, default=2048
-
     References
     ----------
     Dempster, Schmidt and Webb (2021). MiniRocket: a very fast (almost) deterministic transform for
@@ -108,11 +102,6 @@ class KernelEncoder(LinearEncoder):
         Number of kernels.
     hidden_units : int, default=256
         Size of the hidden layer, at least that of the code.
-
-    Raises
-    ------
-    ValueError
-        If the samples are not signals, or shorter.
     """
 
     takes_signals: ClassVar[bool] = True

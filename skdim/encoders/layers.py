@@ -28,8 +28,7 @@ VECTORS = "encode their pixels as vectors: flat rows without image_shape, and en
 class Stages(nn.Module):
     """An encoder of four successive stages, one for each layer of :class:`Features`.
 
-    A subclass sets the stages. Where two layers are the same, the stage is an ``Identity`` or a
-    ``Flatten``.
+    Where two layers are the same, the stage between them is an ``Identity`` or a ``Flatten``.
     """
 
     to_local: nn.Module
@@ -42,12 +41,7 @@ class Stages(nn.Module):
         return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
 
     def forward(self, x: Tensor) -> Features:
-        """Encode.
-
-        Parameters
-        ----------
-        x : Tensor of shape (n, C, H, W) or (n, C, L)
-        """
+        """Encode samples (n, C, H, W) or (n, C, L)."""
         local = self.to_local(self.prepare(x))
         conv = self.to_conv(local)
         hidden = self.to_hidden(conv)
@@ -55,26 +49,9 @@ class Stages(nn.Module):
 
 
 def convolution(
-    channels: int,
-    wider: int,
-    size: int,
-    *,
-    stride: int = 1,
-    padding: int = 0,
-    dropout: float = 0.0,
+    channels: int, wider: int, size: int, *, stride: int = 1, padding: int = 0, dropout: float = 0.0
 ) -> nn.Sequential:
-    """Build a 2-D convolution, batch normalisation and a ReLU.
-
-    Parameters
-    ----------
-    channels, wider : int
-        Channels of input and output.
-    size : int
-        Side of the filters.
-    stride, padding : int, default=1, 0
-    dropout : float, default=0.0
-        Share of channels that are dropped before normalisation.
-    """
+    """Build a 2-D convolution, optional dropout, batch normalisation and a ReLU."""
     # Normalisation cancels a bias. In-place ReLU saves memory.
     return nn.Sequential(
         nn.Conv2d(channels, wider, size, stride=stride, padding=padding, bias=False),
@@ -96,17 +73,7 @@ def hidden_layer(n_inputs: int, units: int, *, dropout: float = 0.0) -> nn.Seque
 
 
 def check_images(name: str, input_shape: tuple[int, ...], least: int, instead: str = "") -> None:
-    """Raise a ValueError if samples are not images with sides of at least ``least`` pixels.
-
-    Parameters
-    ----------
-    name : str
-        Key in ``ENCODERS``.
-    input_shape : tuple of int
-    least : int
-    instead : str, default=""
-        Alternative to larger images; by default, to encode vectors.
-    """
+    """Raise a ValueError if samples are not images with sides of at least ``least``."""
     if len(input_shape) != 3 or min(input_shape[1:]) < least:
         raise ValueError(
             f"encoder={name!r} encodes images (C, H, W) of at least {least}x{least} pixels, but "
@@ -117,17 +84,7 @@ def check_images(name: str, input_shape: tuple[int, ...], least: int, instead: s
 def check_signals(
     name: str, input_shape: tuple[int, ...], least: int, instead: str
 ) -> tuple[int, int]:
-    """Return channels and length; raise a ValueError if samples are not long enough signals.
-
-    Parameters
-    ----------
-    name : str
-        Key in ``ENCODERS``.
-    input_shape : tuple of int
-    least : int
-    instead : str
-        Alternative to signals.
-    """
+    """Return channels and length; raise a ValueError if samples are not long enough signals."""
     if len(input_shape) != 2 or input_shape[1] < least:
         raise ValueError(
             f"encoder={name!r} encodes signals (C, L) of at least {least} values a channel, but "
@@ -138,18 +95,7 @@ def check_signals(
 
 
 def cut_patches(x: Tensor, side: int, n_patches: int) -> Tensor:
-    """Cut patches at random places out of images, by torch's global generator.
-
-    Parameters
-    ----------
-    x : Tensor of shape (n, C, H, W)
-    side : int
-    n_patches : int
-
-    Returns
-    -------
-    Tensor of shape (n_patches, C * side * side)
-    """
+    """Cut patches (n_patches, C * side * side) at random places out of images (n, C, H, W)."""
     n, _, height, width = x.shape
     image, top, left = (
         torch.randint(most, (n_patches, 1, 1)).to(x.device)
@@ -160,18 +106,9 @@ def cut_patches(x: Tensor, side: int, n_patches: int) -> Tensor:
 
 
 def pool_both_signs(response: Tensor, threshold: float, grid: int | tuple[int, int]) -> Tensor:
-    """Average responses of either sign above a threshold over the cells of a grid.
+    """Average responses (n, c, H, W) of either sign beyond a threshold.
 
-    Parameters
-    ----------
-    response : Tensor of shape (n, c, H, W)
-    threshold : float
-    grid : int or (int, int)
-        Number of cells in each direction.
-
-    Returns
-    -------
-    Tensor of shape (n, 2 * c, *grid)
+    Averages are over the cells of a grid; the result has shape (n, 2 * c, *grid).
     """
     # The mean of the negative part is the mean of the positive part less that of both.
     passed = softshrink(response, threshold)

@@ -19,15 +19,9 @@ LARGEST_SPREAD = 1e30
 
 
 class AbstractStem(nn.Module, ABC):
-    """A network that is set from training samples and not trained.
+    """A network that is set from training samples and not trained."""
 
-    Attributes
-    ----------
-    out_shape : tuple of int
-        ``(channels, *grid)`` of its features.
-    """
-
-    out_shape: tuple[int, ...]
+    out_shape: tuple[int, ...]  # (channels, *grid) of its features
 
     @abstractmethod
     def adapt(self, x: Tensor) -> None:
@@ -60,12 +54,8 @@ class CellLinear(nn.Module):
 class Basis:
     """Projections of fixed features to the coordinates that the closed form is solved in.
 
-    Parameters
-    ----------
-    whole : Tensor of shape (channels * cells, q)
-        Leading principal axes of all features of a sample.
-    cell : Tensor of shape (channels, p)
-        Leading principal axes of the channels, over all cells.
+    ``whole``, (channels * cells, q), are principal axes of all features of a sample, and ``cell``,
+    (channels, p), those of the channels over all cells.
     """
 
     whole: Tensor
@@ -146,12 +136,12 @@ class LinearEncoder(nn.Module):
 
     @torch.no_grad()
     def find_basis(self, raw: Tensor, generator: Generator) -> Basis:
-        """Set the standardisation of the features, and compute their projections.
+        """Set the standardisation of features, and compute their projections.
 
         Parameters
         ----------
         raw : Tensor of shape (n, channels, *grid)
-            Features of training samples, before standardisation.
+            Features of training samples.
         generator : Generator
             On the CPU.
         """

@@ -27,11 +27,6 @@ class MLPEncoder(nn.Module):
         Size of a local feature.
     hidden_units : int, default=256
         Size of the hidden layer.
-
-    Raises
-    ------
-    ValueError
-        If the samples are not vectors.
     """
 
     def __init__(
@@ -60,9 +55,7 @@ class MLPEncoder(nn.Module):
             nn.ReLU(),
         )
         self.to_hidden = nn.Sequential(
-            nn.Linear(n_locals, hidden_units, bias=False),
-            nn.BatchNorm1d(hidden_units),
-            nn.ReLU(),
+            nn.Linear(n_locals, hidden_units, bias=False), nn.BatchNorm1d(hidden_units), nn.ReLU()
         )
         self.to_code = nn.Linear(hidden_units, n_components)
         self.register_buffer("column", self.place_columns(), persistent=False)

@@ -49,11 +49,6 @@ class PatchNetworkEncoder(Stages):
     hidden_units : int, default=1024
         Size of the hidden layer.
 
-    Raises
-    ------
-    ValueError
-        If the samples are not images, or smaller.
-
     References
     ----------
     Coates and Ng (2011). The importance of encoding versus training with sparse coding and vector

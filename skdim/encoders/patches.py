@@ -32,26 +32,11 @@ IN_CACHE = 32
 class PatchLayer(nn.Module):
     """Compare the contrast-normalised, whitened patches of a map with filters.
 
-    Patches are projected on their leading whitened principal components, scaled to unit length and
-    multiplied by the filters: centroids of such patches (spherical k-means). Both signs of the
-    responses are thresholded and averaged over the cells of a grid.
-
-    In a mirrored layer, filters come with their mirror images, and principal components are even or
-    odd under mirroring, so that mirroring the map permutes the channels of the result.
-
-    Parameters
-    ----------
-    channels : int
-        Channels of the map.
-    side : int
-        Side of a patch.
-    rank : int
-        Number of principal components of a patch.
-    n_filters : int
-        Number of filters, mirror images included.
-    damping : float
-        Added to the variances of normalised patches before whitening.
-    mirrored : bool, default=False
+    Patches are projected on their leading ``rank`` whitened principal components, scaled to unit
+    length and multiplied by the filters: centroids of such patches (spherical k-means). Both signs
+    of the responses are thresholded and averaged over the cells of a grid. ``damping`` is added to
+    variances before whitening. In a mirrored layer, filters come with their mirror images, and
+    principal components are even or odd, so that mirroring the map permutes the result's channels.
     """
 
     whiten: Tensor
@@ -79,13 +64,10 @@ class PatchLayer(nn.Module):
 
     @torch.no_grad()
     def adapt(self, x: Tensor, parity: Tensor) -> None:
-        """Set whitening and filters from maps.
+        """Set whitening and filters from maps (n, channels, H, W).
 
-        Parameters
-        ----------
-        x : Tensor of shape (n, channels, H, W)
-        parity : Tensor of shape (channels,)
-            -1 for channels whose sign changes where an image is mirrored, else 1.
+        ``parity``, of shape (channels,), is -1 for channels whose sign changes under mirroring,
+        else 1.
         """
         rank, side = len(self.whiten), self.side
         patches = self.draw_patches(x)
@@ -143,17 +125,11 @@ class PatchLayer(nn.Module):
 class PatchStem(AbstractStem):
     """Two layers of patches: fixed features of images in a grid of 2x2 cells.
 
-    The second layer has the leading principal channels of the first layer's map as input. The
-    features are the square roots of the averages of both layers in each cell; if mirrored, averages
-    over the image and its mirror image. Images of more than about 32 pixels a side are averaged
-    down first. Patches have a fifth of the side, from 3 to 6 pixels.
-
-    Parameters
-    ----------
-    input_shape : tuple of three int
-        ``(C, H, W)``.
-    n_filters, n_second, mirrored
-        As in :class:`PatchEncoder`.
+    The second layer has the leading principal channels of the first layer's map as input. Features
+    are the square roots of the averages of both layers in each cell; if mirrored, averages over the
+    image and its mirror image. Images of more than about 32 pixels a side are averaged down first.
+    Patches have a fifth of the side, from 3 to 6 pixels. Parameters are those of
+    :class:`PatchEncoder`.
     """
 
     center: Tensor
@@ -250,11 +226,6 @@ class PatchEncoder(LinearEncoder):
     hidden_units : int, default=1024
         Size of the hidden layer, at least that of the code.
 
-    Raises
-    ------
-    ValueError
-        If the samples are not images, or smaller.
-
     References
     ----------
     Coates and Ng (2011). The importance of encoding versus training with sparse coding and vector
@@ -284,22 +255,10 @@ class PatchEncoder(LinearEncoder):
 
 
 def principal_pairs(covariance: Tensor, mirror: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return principal axes that are even or odd under mirroring.
+    """Return variances (p,), in decreasing order, axes (p, p) as columns, and their signs (p,).
 
-    Parameters
-    ----------
-    covariance : Tensor of shape (p, p)
-    mirror : Tensor of shape (p, p)
-        The effect of mirroring on a vector; symmetric and its own inverse.
-
-    Returns
-    -------
-    variances : Tensor of shape (p,)
-        In decreasing order, of the covariance averaged over mirroring.
-    axes : Tensor of shape (p, p)
-        As columns.
-    signs : Tensor of shape (p,)
-        1 for even axes, -1 for odd ones.
+    They are principal axes of a covariance averaged over mirroring, which either keeps them (sign
+    1) or negates them (-1). ``mirror`` is symmetric and its own inverse.
     """
     both = (covariance + mirror @ covariance @ mirror) / 2
     unit = torch.eye(len(mirror)).to(mirror)
@@ -315,15 +274,9 @@ def principal_pairs(covariance: Tensor, mirror: Tensor) -> tuple[Tensor, Tensor,
 
 
 def spherical_kmeans(x: Tensor, n_clusters: int, signs: Tensor) -> Tensor:
-    """Return centroids (n_clusters, p), of unit length, of rows by their angles.
+    """Cluster rows (n, p) of unit length by angle; return centroids (n_clusters, p) of unit length.
 
-    Parameters
-    ----------
-    x : Tensor of shape (n, p)
-        Of unit length.
-    n_clusters : int
-    signs : Tensor of shape (p,)
-        A row times ``signs`` is its mirror image, which belongs to the same cluster.
+    A row times ``signs`` is its mirror image, which belongs to the same cluster.
     """
     centroids = x[torch.randint(len(x), (n_clusters,)).to(x.device)].clone()
     for _ in range(ROUNDS):

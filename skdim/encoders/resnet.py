@@ -42,11 +42,6 @@ class ResNetEncoder(Stages):
     hidden_units : int, default=1024
         Size of the hidden layer.
 
-    Raises
-    ------
-    ValueError
-        If the samples are not images, or smaller.
-
     References
     ----------
     Hjelm et al. (2019), arXiv:1808.06670: public code, configurations ``resnet19_32x32`` and
@@ -78,16 +73,9 @@ class ResNetEncoder(Stages):
 
 
 class Bottleneck(nn.Module):
-    """A residual block of 1x1, 3x3 and 1x1 convolutions.
+    """A residual block of 1x1, 3x3 and 1x1 convolutions, of ``width`` channels between them.
 
-    Parameters
-    ----------
-    channels : int
-        Channels of the input.
-    width : int
-        Channels between the convolutions; the output has four times as many.
-    stride : int, default=1
-        Stride of the 3x3 convolution.
+    The output has four times as many channels; ``stride`` is that of the 3x3 convolution.
     """
 
     def __init__(self, channels: int, width: int, stride: int = 1) -> None:

@@ -27,11 +27,6 @@ class Stride5CNNEncoder(Stages):
         Size of the code.
     hidden_units : int, default=256
         Size of the hidden layer.
-
-    Raises
-    ------
-    ValueError
-        If the samples are not images, or smaller.
     """
 
     def __init__(
@@ -66,11 +61,6 @@ class ValidCNNEncoder(Stages):
         ``(C, H, W)``, with sides of at least 13.
     n_components : int
         Size of the code.
-
-    Raises
-    ------
-    ValueError
-        If the samples are not images, or smaller.
     """
 
     def __init__(self, input_shape: tuple[int, ...], n_components: int) -> None:

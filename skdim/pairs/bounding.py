@@ -32,17 +32,7 @@ class BlockwiseBound(Protocol):
 
 @dataclass(frozen=True)
 class BlockTask:
-    """A bound to be computed block by block.
-
-    Parameters
-    ----------
-    bound : BlockwiseBound
-    join : callable
-    choice : AbstractChoice
-        Of the negatives.
-    block_samples : int
-        Samples per block.
-    """
+    """A bound to be computed in blocks of ``block_samples`` samples."""
 
     bound: BlockwiseBound
     join: Join

@@ -18,18 +18,9 @@ class AbstractChoice(ABC):
 
     @abstractmethod
     def take(self, local: Tensor, block: slice) -> tuple[Tensor, ...]:
-        """Return the locations that the codes of a block of samples are joined with.
+        """Return the locations that the codes of a block of the n samples are joined with.
 
-        Parameters
-        ----------
-        local : Tensor of shape (n, l, u)
-        block : slice
-            Of the n samples.
-
-        Returns
-        -------
-        tuple of Tensor
-            All locations (n, l, u); or own locations (b, l, u) and negative ones (b, m, u).
+        These are all locations (n, l, u); or own ones (b, l, u) and negative ones (b, m, u).
         """
 
     @abstractmethod
@@ -83,13 +74,7 @@ class Next(AbstractChoice):
 
 @dataclass(frozen=True)
 class Drawn(AbstractChoice):
-    """Randomly drawn locations.
-
-    Parameters
-    ----------
-    rows : Tensor of shape (n, m)
-        Indices of the locations of all samples, flattened to (n * l, u).
-    """
+    """Drawn locations: ``rows``, (n, m), are indices of all locations (n * l, u)."""
 
     rows: Tensor
     copies = True
@@ -116,13 +101,7 @@ class Drawn(AbstractChoice):
 def choose_negatives(
     code: Tensor, local: Tensor, negatives: str | int, generator: Generator | None
 ) -> AbstractChoice:
-    """Validate a batch, and choose negatives.
-
-    Raises
-    ------
-    ValueError
-        If the projections do not match, there is one sample only, or ``negatives`` is not valid.
-    """
+    """Choose negatives; raise a ValueError if the batch or ``negatives`` is not valid."""
     if code.ndim != 3 or local.ndim != 3 or len(code) != len(local):
         raise ValueError(
             f"code has shape {tuple(code.shape)} and local {tuple(local.shape)}; projections "

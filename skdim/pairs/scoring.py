@@ -103,21 +103,9 @@ def pair_blocks(
 def score_block(
     join: Join, code: Tensor, taken: Sequence[Tensor], block: slice
 ) -> tuple[Tensor, Tensor]:
-    """Score the anchors of a block of samples.
+    """Score a block of samples; return positive scores (b * g, l) and negative ones (b * g, m).
 
-    Parameters
-    ----------
-    join : callable
-    code : Tensor of shape (b, g, u)
-        Of the block.
-    taken : sequence of Tensor
-        The locations that the choice of negatives returned for the block.
-    block : slice
-
-    Returns
-    -------
-    positive : Tensor of shape (b * g, l)
-    negative : Tensor of shape (b * g, m)
+    ``code`` are those of the block, and ``taken`` the locations from ``AbstractChoice.take``.
     """
     own, *false = taken
     if not false:

@@ -60,7 +60,8 @@ def test_each_image_has_draws_of_its_own(view):
     x = images(1, 3, 12, 12).expand(40, -1, -1, -1)
     looks = view(x, seeded())[0]
 
-    assert len(looks.flatten(1).unique(dim=0)) > 20
+    # An image and its mirror image are two.
+    assert len(looks.flatten(1).unique(dim=0)) > (1 if view is VIEWS["mirror"] else 20)
 
 
 @every_view
