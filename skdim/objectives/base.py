@@ -1,7 +1,7 @@
-"""Objectives: parameters that build criteria; criteria: modules that map a batch to terms."""
+"""Objectives: parameters that build criteria. Criteria: modules that map a batch to terms."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -23,31 +23,32 @@ __all__ = [
     "Together",
     "frozen",
     "one_code",
+    "uncompiled",
 ]
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What a criterion is built from, beside the parameters of its objective.
+    """What a criterion is built from, in addition to the parameters of its objective.
 
     Parameters
     ----------
     sizes : Features
         Features of two samples.
     looks : tuple of (int, int)
-        Which look's code meets which look's local features.
+        Pairs ``(look of the code, look of the local features)`` that are compared.
     standardise : Module
-        Samples as given to the standardised ones that the encoder begins with; shared with it.
+        Maps samples as given to standardised ones; shared with the encoder.
     encoder : Module
-        Standardised samples to features: to be looked at, never kept.
+        Maps standardised samples to features. The criterion must not keep it.
     shape : tuple of int
-        Of one sample: ``(C, H, W)``, ``(C, L)`` or ``(d,)``.
+        Shape of one sample: ``(C, H, W)``, ``(C, L)`` or ``(d,)``.
     n_samples : int
-        Samples in the fitted set: each has its ``Batch.index`` below that.
+        Samples in the training set; every ``Batch.index`` is below it.
     n_classes : int, default=0
         Classes of the labels, where the objective takes labels.
     gradients : bool, default=True
-        Whether ``max_epochs`` asks for training by gradients, and not for the closed form alone.
+        Whether the encoder is trained by gradients, and not by the closed form alone.
     """
 
     sizes: Features
@@ -79,22 +80,21 @@ class Defaults:
 
 @dataclass(frozen=True)
 class Batch:
-    """What a criterion receives of a batch beside its features.
+    """What a criterion receives of a batch in addition to its features.
 
     Parameters
     ----------
     x : Tensor of shape (n, *shape)
         The samples as given, before views and standardisation.
     index : Tensor of shape (n,)
-        Row of each sample in the fitted set.
+        Number of each sample in the training set.
     y : Tensor of shape (n,)
         Class of each sample, -1 where unknown.
     generator : Generator
-        Where all random draws come from.
+        Source of all random draws.
     notes : dict of str to Tensor of shape () or (2,)
-        What criteria record beside their terms, detached: such as the accuracy of a task. It goes
-        to the history: a number as its mean over samples; a sum and a count, of what is not known
-        of every sample, as their ratio over the epoch.
+        Metrics that criteria record, detached. The history holds a number as its mean over
+        samples, and a pair (sum, count) as the ratio of both over the epoch.
     """
 
     x: Tensor
@@ -109,12 +109,11 @@ class AbstractCriterion(nn.Module, ABC):
 
     Attributes
     ----------
-    n_summed : int
-        Over how many numbers of a sample terms are sums, and not means: they may be larger by that
-        factor before the loop takes a training for diverged. By default 1.
-    scores_looks : bool
-        Whether the score is of the looks of the view, and not of samples as they are. By default
-        False.
+    n_summed : int, default=1
+        How many numbers of a sample the terms sum over. The limit above which the training counts
+        as diverged is multiplied by it.
+    scores_looks : bool, default=False
+        Whether the score is computed from looks, and not from samples as they are.
     """
 
     n_summed: int = 1
@@ -122,12 +121,12 @@ class AbstractCriterion(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, looks: Sequence[Features], batch: Batch) -> dict[str, Tensor]:
-        """Map a batch to named terms; the loss is their sum.
+        """Compute the named terms of a batch; the loss is their sum.
 
         Parameters
         ----------
         looks : sequence of Features
-            Features of the same samples, one entry a look.
+            Features of the same samples, one entry per look.
         batch : Batch
 
         Returns
@@ -138,29 +137,26 @@ class AbstractCriterion(nn.Module, ABC):
 
     @abstractmethod
     def score(self, features: Features, batch: Batch) -> Tensor | None:
-        """Score an encoder on samples as they are.
-
-        Adversaries make the sum of the terms measure nothing, so that this is what early
-        stopping and ``score`` look at.
+        """Score an encoder on samples as they are, for early stopping and ``score``.
 
         Parameters
         ----------
         features : Features
-            Of samples that may be new, in evaluation mode.
+            Features of samples that may be new, in evaluation mode.
         batch : Batch
 
         Returns
         -------
         Tensor of shape () or None
-            To be maximised, without weights; None if this criterion measures nothing.
+            To be maximised, without weights; None if this criterion has no score.
         """
 
     def members(self) -> list["AbstractCriterion"]:
-        """Return the criteria that this one is made of: itself, if it is not several."""
+        """Return the criteria that this one consists of: by default itself."""
         return [self]
 
     def score_looks(self, looks: Sequence[Features], batch: Batch) -> Tensor | None:
-        """Score looks at samples; see ``score``, which is asked of the first look by default."""
+        """Score an encoder on looks: by default the ``score`` of the first one."""
         return self.score(looks[0], batch)
 
 
@@ -169,19 +165,19 @@ class AbstractObjective(BaseEstimator):  # type: ignore[misc]
 
     A subclass stores its parameters in ``__init__``, as estimators of scikit-learn do. It
     implements ``terms`` (and ``score``) if its loss has no weights of its own, else ``build``. It
-    is given to :class:`~skdim.EncoderTransformer` as ``objective``; its parameters are then set
+    is passed to :class:`~skdim.EncoderTransformer` as ``objective``; its parameters are then set
     and searched as ``objective__NAME``.
 
     Attributes
     ----------
     rules : mapping of str to Rule
         Constraints of the parameters; those without one are not checked.
-    has_score : bool
-        Whether the criterion scores samples that it was not trained on. Transformers without a
-        score have no method ``score`` and can hold nothing out. By default True.
-    keeps_samples : bool
-        Whether the criterion has a state for each sample of the fitted set. Then there is no
-        ``partial_fit``, and a warm start needs the same samples. By default False.
+    has_score : bool, default=True
+        Whether the criterion scores samples that it was not trained on. If not, transformers have
+        no method ``score`` and hold no samples out.
+    keeps_samples : bool, default=False
+        Whether the criterion has a state for each sample of the training set. Then there is no
+        ``partial_fit``, and a warm start needs the same samples.
     score_hint : str
         What the error for a missing score advises.
     """
@@ -212,7 +208,7 @@ class AbstractObjective(BaseEstimator):  # type: ignore[misc]
         return WeightlessCriterion(self)
 
     def terms(self, looks: Sequence[Features], batch: Batch) -> dict[str, Tensor]:
-        """Map a batch to named terms; see :meth:`AbstractCriterion.forward`."""
+        """Compute the named terms of a batch; see :meth:`AbstractCriterion.forward`."""
         raise NotImplementedError(f"{type(self).__name__} implements neither terms nor build.")
 
     def score(self, features: Features, batch: Batch) -> Tensor | None:
@@ -245,8 +241,8 @@ class AbstractObjective(BaseEstimator):  # type: ignore[misc]
         Returns
         -------
         Defaults
-            By default a network of convolutions and two random views for images; an MLP and no
-            view for all else.
+            By default a convolutional network and two random views for images, else an MLP
+            without views.
         """
         if layout.is_image:
             return Defaults("patch_network", VIEWS["augment"])
@@ -258,7 +254,7 @@ class AbstractObjective(BaseEstimator):  # type: ignore[misc]
         Parameters
         ----------
         encoder : Module
-            Standardised samples to features.
+            Maps standardised samples to features.
         sizes : Features
             Features of two samples.
         n_components : int
@@ -267,12 +263,7 @@ class AbstractObjective(BaseEstimator):  # type: ignore[misc]
 
 
 class WeightlessCriterion(AbstractCriterion):
-    """Compute the terms and the score of an objective that has no weights.
-
-    Parameters
-    ----------
-    objective : AbstractObjective
-    """
+    """Compute the terms and the score of an objective that has no weights."""
 
     def __init__(self, objective: AbstractObjective) -> None:
         super().__init__()
@@ -288,85 +279,80 @@ class WeightlessCriterion(AbstractCriterion):
 
 
 class Together(AbstractCriterion):
-    """Several criteria as one: the union of their terms.
+    """Several criteria as one: the union of their terms, and the first score.
 
     Parameters
     ----------
-    objectives : sequence of AbstractCriterion
-        Whose terms have different names.
+    criteria : sequence of AbstractCriterion
+        Criteria whose terms have different names.
     """
 
-    def __init__(self, objectives: Sequence[AbstractCriterion]) -> None:
+    def __init__(self, criteria: Sequence[AbstractCriterion]) -> None:
         super().__init__()
-        self.objectives = nn.ModuleList(objectives)
-        self.n_summed = max((objective.n_summed for objective in objectives), default=1)
-        self.scores_looks = any(objective.scores_looks for objective in objectives)
+        self.objectives = nn.ModuleList(criteria)  # The name is part of saved states.
+        self.n_summed = max((criterion.n_summed for criterion in criteria), default=1)
+        self.scores_looks = any(criterion.scores_looks for criterion in criteria)
 
     def __iter__(self) -> Iterator[AbstractCriterion]:
         """Yield the criteria in their order."""
-        for objective in self.objectives:
-            assert isinstance(objective, AbstractCriterion)
-            yield objective
+        for criterion in self.objectives:
+            assert isinstance(criterion, AbstractCriterion)
+            yield criterion
 
     def members(self) -> list[AbstractCriterion]:
         """Return the criteria in their order."""
         return list(self)
 
     def forward(self, looks: Sequence[Features], batch: Batch) -> dict[str, Tensor]:
-        """Collect the terms of all criteria."""
+        """Return the terms of all criteria."""
         terms: dict[str, Tensor] = {}
-        for objective in self:
-            added = objective(looks, batch)
+        for criterion in self:
+            added = criterion(looks, batch)
             if twice := terms.keys() & added.keys():
-                raise ValueError(f"Two objectives have a term named {', '.join(sorted(twice))!r}.")
+                raise ValueError(f"Two criteria have a term named {', '.join(sorted(twice))!r}.")
             terms |= added
         return terms
 
     def score(self, features: Features, batch: Batch) -> Tensor | None:
         """Return the score of the first criterion that has one."""
-        for objective in self:
-            score = objective.score(features, batch)
-            if score is not None:
-                return score
-        return None
+        scores = (criterion.score(features, batch) for criterion in self)
+        return next((score for score in scores if score is not None), None)
 
     def score_looks(self, looks: Sequence[Features], batch: Batch) -> Tensor | None:
         """Return the score of the first criterion that has one."""
-        for objective in self:
-            score = objective.score_looks(looks, batch)
-            if score is not None:
-                return score
-        return None
+        scores = (criterion.score_looks(looks, batch) for criterion in self)
+        return next((score for score in scores if score is not None), None)
 
 
-def frozen(module: nn.Module, *args: Any) -> Any:
+def frozen(module: nn.Module, *args: Tensor) -> Any:
     """Evaluate a module without changing its parameters or statistics.
 
-    Gradients flow through to the arguments, none reaches the weights, and buffers such as
-    running means stay as they were. One optimizer can so train two players at once, each seeing
-    the other frozen.
+    Gradients flow to the arguments and not to the weights; buffers, such as running means, are
+    not updated. So one optimizer trains two players at once, each against the other one frozen.
 
     Parameters
     ----------
     module : Module
-    *args : Any
+    *args : Tensor
         Arguments of its ``forward``.
 
     Returns
     -------
-    Any
-        What ``module(*args)`` gives.
+    object
+        The result of ``module(*args)``.
     """
     weights = {name: weight.detach() for name, weight in module.named_parameters()}
     buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}
     return torch.func.functional_call(module, weights | buffers, args)
 
 
-def one_code(features: Features) -> Tensor:
-    """Return one code a sample, as ``transform`` does: several globals are averaged.
+def uncompiled(run: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Return a function that torch.compile calls as it is, and does not trace."""
+    if torch.compiler.is_compiling():
+        run = torch.compiler.disable(run)  # type: ignore[no-untyped-call]
+    return run
 
-    Returns
-    -------
-    Tensor of shape (n, d)
-    """
+
+def one_code(features: Features) -> Tensor:
+    """Return codes of shape (n, d): several globals of a sample are averaged."""
     return features.code.flatten(2).mean(dim=2) if features.code.ndim > 2 else features.code

@@ -1,4 +1,4 @@
-"""Adversarially learned inference: an encoder and a generator against one who sees pairs."""
+"""Bidirectional GAN: an encoder and a generator against a discriminator of pairs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -21,40 +21,40 @@ from skdim.objectives.base import (
     frozen,
     one_code,
 )
+from skdim.objectives.matching import PRIOR_RULE, adversarial_loss, find_prior
 from skdim.pairs import in_full
-from skdim.parameters import Rule, any_of, choice, instance, real
-from skdim.priors import PRIORS, Prior
+from skdim.parameters import Rule, real
+from skdim.priors import Prior
 from skdim.views import Identity
 
 __all__ = ["BiGAN", "BidirectionalGAN"]
 
 
 class BidirectionalGAN(AbstractCriterion):
-    """Train an encoder and a generator until their pairs cannot be told apart.
+    """Train an encoder and a generator until their pairs cannot be discriminated.
 
-    The encoder makes codes of samples, the generator samples of draws from a prior. A
-    discriminator is shown pairs of both kinds: (sample, its code) and (made-up sample, its draw).
-    Where it can tell nothing, the encoder is the inverse of the generator.
+    The encoder maps samples to codes, the generator maps draws from a prior to samples. A
+    discriminator receives pairs of both kinds: (sample, its code) and (generated sample, its
+    draw). Where it cannot discriminate them, the encoder inverts the generator.
 
-    Three terms. ``discriminator`` is the discriminator's loss, on pairs that it cannot move, 2 ln 2
-    where it knows nothing. ``encoder`` and ``generator`` are those of the two others, in
-    non-saturating form, against a discriminator that they cannot move: each player moves itself
-    only. With several looks, the code of each is paired with the sample as given. Several globals
-    are averaged, as ``transform`` does.
+    Three terms. ``discriminator`` is the loss of the discriminator on detached pairs, 2 ln 2 at
+    chance. ``encoder`` and ``generator`` are the non-saturating losses of these two against a
+    frozen discriminator. With several looks, the code of each is paired with the sample as given.
+    Several globals are averaged, as in ``transform``.
 
     Parameters
     ----------
     prior : Prior
-        What is drawn; codes are squashed into its range before they are judged.
+        Distribution of the draws; codes are squashed into its range before discrimination.
     generator : Module
-        Draws (n, d) to standardised samples (n, *shape).
+        Maps draws (n, d) to standardised samples (n, *shape).
     discriminator : Module
-        Called with samples and codes; gives logits (n, 1), high for samples with their codes.
+        Maps samples and codes to logits (n, 1), high for samples with their codes.
     standardise : Module
-        Samples as given to standardised ones.
+        Maps samples as given to standardised ones.
     gradient_penalty : float, default=0.0
         Weight of half the mean squared length of the discriminator's gradient in the samples with
-        their codes. It steadies the game; each step costs a second derivative.
+        their codes. It stabilises training; each step computes a second derivative.
 
     References
     ----------
@@ -86,59 +86,31 @@ class BidirectionalGAN(AbstractCriterion):
         codes = torch.cat([self.squashed(look) for look in looks])
         drawn = self.prior.sample(codes.shape, batch.generator, codes.device, codes.dtype)
         made = self.generator(drawn)
-        given = frozen(self.discriminator, x, codes)
-        made_up = frozen(self.discriminator, made, drawn)
+        real = frozen(self.discriminator, x, codes)
+        fake = frozen(self.discriminator, made, drawn)
         return {
-            "encoder": softplus(in_full(given)).mean(),
-            "generator": softplus(-in_full(made_up)).mean(),
-            "discriminator": self.told_apart((x, codes.detach()), (made.detach(), drawn)),
+            "encoder": softplus(in_full(real)).mean(),
+            "generator": softplus(-in_full(fake)).mean(),
+            "discriminator": adversarial_loss(
+                self.discriminator,
+                [x, codes.detach()],
+                [made.detach(), drawn],
+                penalty=self.gradient_penalty,
+            ),
         }
 
-    def told_apart(self, given: tuple[Tensor, Tensor], made_up: tuple[Tensor, Tensor]) -> Tensor:
-        """Return the discriminator's loss on the two kinds of pairs, both without a past."""
-        if not self.gradient_penalty:
-            return loss_of(self.discriminator(*given), self.discriminator(*made_up))
-        # A compiler cannot differentiate what it compiled twice.
-        run = (
-            torch.compiler.disable(penalised)  # type: ignore[no-untyped-call]
-            if torch.compiler.is_compiling()
-            else penalised
-        )
-        loss: Tensor = run(self.discriminator, given, made_up, self.gradient_penalty)
-        return loss
-
     def squashed(self, look: Features) -> Tensor:
-        """Return one code a sample, in the range of the prior."""
+        """Return one code per sample, in the range of the prior."""
         return self.prior.squash(one_code(look))
 
     def score(self, features: Features, batch: Batch) -> Tensor:
-        """Return minus the mean squared error of what the generator makes of the codes.
+        """Return minus the mean squared error of samples generated from their codes.
 
-        In units of the variance of a channel: adversaries' losses say how the game stands, this
-        says how far the generator undoes the encoder.
+        It is in units of the variance of a channel. The losses of adversaries do not measure how
+        well the generator inverts the encoder.
         """
         made = self.generator(self.squashed(features))
         return -mse_loss(in_full(made), self.standardise(batch.x.float()))
-
-
-def loss_of(given: Tensor, made_up: Tensor) -> Tensor:
-    """Sum the mean losses on logits of both kinds of pairs: 2 ln 2 where nothing is known."""
-    # Logits may come in half precision; their losses are taken in single precision.
-    return softplus(-in_full(given)).mean() + softplus(in_full(made_up)).mean()
-
-
-def penalised(
-    discriminator: nn.Module,
-    given: tuple[Tensor, Tensor],
-    made_up: tuple[Tensor, Tensor],
-    coefficient: float,
-) -> Tensor:
-    """Return the discriminator's loss with its gradient penalty."""
-    points = [part.detach().requires_grad_() for part in given]
-    logits = discriminator(*points)
-    gradients = torch.autograd.grad(in_full(logits).sum(), points, create_graph=True)
-    penalty = torch.stack([g.flatten(1).square().sum(dim=1).mean() for g in gradients]).sum()
-    return loss_of(logits, discriminator(*made_up)) + coefficient * 0.5 * penalty
 
 
 class BiGAN(AbstractObjective):
@@ -179,10 +151,7 @@ class BiGAN(AbstractObjective):
     (300, 16)
     """
 
-    rules: ClassVar[Mapping[str, Rule]] = {
-        "prior": any_of(choice(PRIORS), instance("a skdim.priors.Prior", Prior)),
-        "gradient_penalty": real(0),
-    }
+    rules: ClassVar[Mapping[str, Rule]] = {"prior": PRIOR_RULE, "gradient_penalty": real(0)}
 
     def __init__(self, prior: str | Prior = "normal", gradient_penalty: float = 1.0) -> None:
         self.prior = prior
@@ -190,12 +159,12 @@ class BiGAN(AbstractObjective):
 
     def build(self, setting: Setting) -> BidirectionalGAN:
         """Build a generator and a discriminator; see ``AbstractObjective.build``."""
-        prior = PRIORS[self.prior] if isinstance(self.prior, str) else self.prior
+        prior = find_prior(self.prior)
         if prior.discriminator is not None or prior.gradient_penalty:
             raise ValueError(
-                "the prior of BiGAN has a discriminator or a gradient_penalty of its own, which "
-                "would be given codes without their samples. Give a prior without them, and the "
-                "gradient_penalty to BiGAN."
+                "The prior of BiGAN has a discriminator or a gradient_penalty, which would apply "
+                "to codes without their samples. Use a prior without them, and set the "
+                "gradient_penalty of BiGAN."
             )
         n_components = setting.sizes.code.shape[1]
         return BidirectionalGAN(

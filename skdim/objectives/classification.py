@@ -1,4 +1,4 @@
-"""The classifier term: a layer that tells the classes of the samples that have one."""
+"""The classifier term, for samples whose class is known."""
 
 from collections.abc import Sequence
 
@@ -8,6 +8,7 @@ from torch.nn.functional import cross_entropy
 
 from skdim.encoders import Features
 from skdim.objectives.base import AbstractCriterion, Batch, one_code
+from skdim.pairs import in_full
 
 __all__ = ["Classification"]
 
@@ -15,11 +16,11 @@ UNKNOWN = -1
 
 
 class Classification(AbstractCriterion):
-    """Classify the samples whose class is known, by a small network on one layer.
+    """Classify the samples whose class is known, by a network on one layer.
 
-    One hidden layer, normalised over all samples of the batch, labelled or not. The term is the
-    mean cross-entropy in nats over the labelled ones, and 0 where the batch has none. With several
-    looks, all are classified.
+    The network has one hidden layer with batch normalisation over all samples, labelled or not.
+    The term is the mean cross-entropy in nats over labelled samples, 0 if the batch has none. All
+    looks are classified.
 
     Parameters
     ----------
@@ -30,7 +31,7 @@ class Classification(AbstractCriterion):
     n_classes : int
     weight : float, default=1.0
     units : int, default=200
-        Size of the hidden layer: the paper's 200 for its classifiers.
+        Size of the hidden layer, as in the paper.
 
     References
     ----------
@@ -58,23 +59,22 @@ class Classification(AbstractCriterion):
         )
 
     def forward(self, looks: Sequence[Features], batch: Batch) -> dict[str, Tensor]:
-        """Return the one term, and note how many of the labelled samples were told right."""
+        """Return the term, and record the accuracy on labelled samples."""
         logits = self.classifier(torch.cat([flat_layer(look, self.layer) for look in looks]))
         classes = batch.y.repeat(len(looks))
-        # Sums and counts, and no selection: how many are labelled is known to the device only.
+        # A selection would wait for the device, which alone knows how many are labelled.
         count = (classes != UNKNOWN).sum()
-        # In single precision at least, as the bounds are.
-        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        logits = in_full(logits)
         total = cross_entropy(logits, classes, ignore_index=UNKNOWN, reduction="sum")
-        right = (logits.detach().argmax(dim=1) == classes).sum()
-        batch.notes["classifier_accuracy"] = torch.stack([right, count]).to(logits.dtype)
+        n_correct = (logits.detach().argmax(dim=1) == classes).sum()
+        batch.notes["classifier_accuracy"] = torch.stack([n_correct, count]).to(logits.dtype)
         return {"classifier": self.weight * total / count.clamp(min=1)}
 
     def score(self, features: Features, batch: Batch) -> None:
-        """Measure nothing: what is wanted is information, for which no class is needed."""
+        """Return None: a score must not need labels."""
 
 
 def flat_layer(features: Features, layer: str) -> Tensor:
-    """Take one layer as (n, d)."""
+    """Return one layer as (n, d)."""
     taken: Tensor = one_code(features) if layer == "code" else getattr(features, layer)
     return taken.flatten(1)

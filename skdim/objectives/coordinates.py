@@ -1,4 +1,4 @@
-"""Coordinate tasks: a location tells where it is, two locations how far apart they are."""
+"""Coordinate tasks: the place of a location, or the distance of two, is predicted."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -10,25 +10,16 @@ from torch.nn.functional import cross_entropy
 
 from skdim.encoders import Features
 from skdim.objectives.base import AbstractCriterion, Batch, one_code
+from skdim.pairs import in_full
 
 __all__ = ["AbsoluteCoordinates", "RelativeCoordinates"]
 
 
 class AxisClassifier(nn.Module):
-    """Choose a class on each axis of a grid, from several inputs.
+    """Predict a class on each axis of a grid from several inputs, by one hidden layer.
 
-    A hidden layer of ReLUs on all inputs side by side, whose first product is the sum of one for
-    each input: a code is never tiled over a map. It starts at the given law of the classes,
-    whatever the inputs, so that the first loss is that of chance.
-
-    Parameters
-    ----------
-    inputs : sequence of int
-        Channels of each input.
-    laws : sequence of Tensor of shape (classes,)
-        Probabilities of the classes of each axis, where nothing is known.
-    units : int
-        Size of the hidden layer.
+    Inputs are projected one by one and added, so that a code is not copied over a map. At first,
+    the prediction is ``laws``, the probabilities (classes,) of each axis.
     """
 
     def __init__(self, inputs: Sequence[int], laws: Sequence[Tensor], units: int) -> None:
@@ -48,46 +39,15 @@ class AxisClassifier(nn.Module):
             self.choose.bias.copy_(torch.cat(list(laws)).log())
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        """Return logits of each axis.
-
-        Parameters
-        ----------
-        *inputs : Tensor of shape (n, locations or 1, channels)
-
-        Returns
-        -------
-        tuple of Tensor of shape (n, locations, classes)
-        """
-        hidden = sum(
-            (project(given) for project, given in zip(self.project, inputs, strict=True)),
-            start=self.bias,
-        )
+        """Map inputs (n, locations or 1, channels) to logits (n, locations, classes) per axis."""
+        parts = (project(given) for project, given in zip(self.project, inputs, strict=True))
+        hidden = sum(parts, start=self.bias)
         logits: tuple[Tensor, ...] = torch.split(self.choose(hidden.relu()), self.sizes, dim=-1)
         return logits
 
 
 class AbstractCoordinates(AbstractCriterion):
-    """Predict something about locations from themselves and the code.
-
-    Of several globals, the mean is the code, as in ``transform``.
-
-    Parameters
-    ----------
-    code_features, local_features : int
-        Sizes of a code and of a local feature.
-    grid : tuple of int
-        Sides of the map.
-    weight : float, default=1.0
-    looks : sequence of (int, int), default=((0, 0),)
-        ``(look of the code, look of the local features)``; the terms of all entries are averaged.
-    units : int, default=256
-        Size of the hidden layer.
-
-    Raises
-    ------
-    ValueError
-        If the map is of a single location.
-    """
+    """Predict coordinates from local features and the code; several globals are averaged."""
 
     name: ClassVar[str]
     n_locations: ClassVar[int]
@@ -115,34 +75,34 @@ class AbstractCoordinates(AbstractCriterion):
     places: Tensor
 
     def forward(self, looks: Sequence[Features], batch: Batch) -> dict[str, Tensor]:
-        """Return the one term, and note the share of right answers as NAME_accuracy."""
+        """Return the term, and record the accuracy as NAME_accuracy."""
         tasks = [
             self.task(looks[code], looks[at].local, batch.generator) for code, at in self.looks
         ]
-        losses, hits = zip(*(judge(*task) for task in tasks), strict=True)
+        losses, hits = zip(*(loss_and_accuracy(*task) for task in tasks), strict=True)
         batch.notes[f"{self.name}_accuracy"] = torch.stack(hits).mean()
         return {self.name: self.weight * torch.stack(losses).mean()}
 
     @staticmethod
     @abstractmethod
     def law(side: int) -> Tensor:
-        """Return the probabilities of the classes of an axis of so many places."""
+        """Return the probabilities of the classes of an axis of ``side`` places."""
 
     @abstractmethod
     def task(
         self, of_code: Features, local: Tensor, generator: Generator
     ) -> tuple[Sequence[Tensor], Tensor]:
-        """Return logits (n, l, classes) of each axis, and the right classes (n, l, axes)."""
+        """Return logits (n, l, classes) of each axis, and the true classes (n, l, axes)."""
 
     def score(self, features: Features, batch: Batch) -> None:
-        """Measure nothing: this helps a code, but says little of it."""
+        """Return None: the accuracy does not measure the quality of a code."""
 
 
 class AbsoluteCoordinates(AbstractCoordinates):
-    """Let each location predict its place on the map, from itself and the code.
+    """Predict the place of each location on the map, from its local feature and the code.
 
-    The term is the cross-entropy in nats, summed over axes: ``ln`` of the number of locations at
-    chance.
+    The term is the cross-entropy in nats, summed over axes: at chance, ``ln`` of the number of
+    locations.
 
     Parameters
     ----------
@@ -166,7 +126,7 @@ class AbsoluteCoordinates(AbstractCoordinates):
 
     @staticmethod
     def law(side: int) -> Tensor:
-        """Return the law of a uniform place."""
+        """Return the distribution of a uniform place."""
         return torch.full((side,), 1 / side)
 
     def task(
@@ -179,11 +139,11 @@ class AbsoluteCoordinates(AbstractCoordinates):
 
 
 class RelativeCoordinates(AbstractCoordinates):
-    """Let two locations predict how far apart they are, from themselves and the code.
+    """Predict the offset of two locations, from their local features and the code.
 
-    Each location is asked about another one of the same sample, drawn uniformly (itself
-    included). The term is the cross-entropy in nats, summed over axes; at chance it is the
-    entropy of the difference of two uniform places, which is triangular.
+    Each location is paired with one of the same sample, drawn uniformly (itself included). The
+    term is the cross-entropy in nats, summed over axes: at chance, the entropy of the difference
+    of two uniform places.
 
     Parameters
     ----------
@@ -207,50 +167,42 @@ class RelativeCoordinates(AbstractCoordinates):
 
     @staticmethod
     def law(side: int) -> Tensor:
-        """Return the law of the difference of two uniform places."""
+        """Return the distribution of the difference of two uniform places."""
         return (side - torch.arange(1 - side, side).abs()) / side**2
 
     def task(
         self, of_code: Features, local: Tensor, generator: Generator
     ) -> tuple[Sequence[Tensor], Tensor]:
-        """Predict the distance of every location from another one."""
+        """Predict the offset of every location from another one."""
         here = local.flatten(2).mT
         n, n_locations, channels = here.shape
         other = torch.randint(
             n_locations, (n, n_locations), generator=generator, device=here.device
         )
         there = here.gather(1, other[:, :, None].expand(-1, -1, channels))
-        # Differences begin at minus the farthest, which is the last place; classes at 0.
+        # Shifted by the largest difference: classes begin at 0.
         offsets = self.places - self.places[other] + self.places[-1]
         return self.classifier(one_code(of_code)[:, None], here, there), offsets
 
 
 def check_grid(grid: tuple[int, ...]) -> tuple[int, ...]:
-    """Raise an error for a map of a single location.
-
-    Raises
-    ------
-    ValueError
-        If there is nothing to tell apart.
-    """
+    """Raise a ValueError for a map of a single location."""
     if all(side == 1 for side in grid):
         raise ValueError(
             "coordinate_weight and relative_coordinate_weight need local features at several "
-            f"places, but the encoder's map has the grid {grid}: one place, as it has for vectors "
-            "of 1 feature(s). Set them to 0, or use an encoder with a larger map."
+            f"places, but the encoder's map has the grid {grid}. Set them to 0, or use an encoder "
+            "with a larger map."
         )
     return grid
 
 
-def judge(logits: Sequence[Tensor], right: Tensor) -> tuple[Tensor, Tensor]:
-    """Sum the cross-entropies of the axes, and average their shares of right answers."""
+def loss_and_accuracy(logits: Sequence[Tensor], classes: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the sum of the cross-entropies of the axes, and the mean of their accuracies."""
     losses, hits = [], []
-    for scores, wanted in zip(logits, right.unbind(-1), strict=True):
+    for scores, target in zip(logits, classes.unbind(-1), strict=True):
         if scores.shape[-1] == 1:
-            continue  # There is nothing to tell on this axis, and no merit in telling it.
-        # In single precision at least, as the bounds are.
-        scores = scores.to(torch.promote_types(scores.dtype, torch.float32)).flatten(0, -2)
-        wanted = wanted.flatten()
-        losses.append(cross_entropy(scores, wanted))
-        hits.append((scores.detach().argmax(dim=1) == wanted).float().mean())
+            continue  # an axis with a single place
+        scores, target = in_full(scores).flatten(0, -2), target.flatten()
+        losses.append(cross_entropy(scores, target))
+        hits.append((scores.detach().argmax(dim=1) == target).float().mean())
     return torch.stack(losses).sum(), torch.stack(hits).mean()

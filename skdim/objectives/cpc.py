@@ -1,4 +1,4 @@
-"""The predictive term: rows of the local map told from the context before them."""
+"""Contrastive predictive coding: rows of the local map are predicted from those before."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -16,21 +16,21 @@ from skdim.parameters import Rule, integer
 
 __all__ = ["CPC", "ContextPrediction", "unseen_rows"]
 
-# Samples of noise by which it is found out what depends on what.
+# Samples of noise on which dependencies are computed.
 NOISES = 8
 
-# Scores that are computed at once: 64 MiB in single precision.
+# Most scores that are computed at once: 64 MiB in single precision.
 MOST_FLOATS = 2**24
 
 
 class ContextPrediction(AbstractCriterion):
     """Predict local features from the context some rows before them.
 
-    The code at a place (row r, column j) is the context of what lies at rows up to r. By a critic
-    of its own for each distance, it is to tell the local features at (t, j), with t beyond r, from
-    those at row t of all places and samples of the batch. The term ``prediction`` is minus the
-    InfoNCE bound, averaged over pairs of rows and over looks. Each look is predicted from itself:
-    another look may show in its context what is to be predicted.
+    The code at row r and column j summarises rows up to r. A critic for each distance t - r > 0
+    scores it against the local features at (t, j), whose negatives are those at row t of all
+    columns and samples of the batch. The term ``prediction`` is minus the InfoNCE bound, averaged
+    over pairs of rows and over looks. Each look is predicted from its own context, since that of
+    another look may contain what is predicted.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ class ContextPrediction(AbstractCriterion):
     local_features : int
         Channels of the local features.
     units : int, default=256
-        Size of the space in which the two are compared.
+        Size of the projections that are compared.
 
     References
     ----------
@@ -69,11 +69,11 @@ class ContextPrediction(AbstractCriterion):
         return {"prediction": -torch.stack([self.bound(look) for look in looks]).mean()}
 
     def score(self, features: Features, batch: Batch) -> Tensor:
-        """Bound the information between context and what comes after it, in nats."""
+        """Return the bound in nats; see ``AbstractCriterion.score``."""
         return self.bound(features)
 
     def bound(self, features: Features) -> Tensor:
-        """Bound the information of context rows on rows to be predicted, averaged over pairs."""
+        """Bound the information between context and predicted rows, averaged over pairs."""
         bounds = []
         for distance, critic in self.critics.items():
             assert isinstance(critic, DotCritic)
@@ -86,80 +86,72 @@ class ContextPrediction(AbstractCriterion):
 
 
 def by_row(projected: Tensor, n_rows: int) -> Tensor:
-    """Lay projections (n, rows * columns, u) out as (rows, n * columns, u)."""
+    """Reshape projections (n, rows * columns, u) to (rows, n * columns, u)."""
     n, _, units = projected.shape
     return projected.reshape(n, n_rows, -1, units).movedim(1, 0).flatten(1, 2)
 
 
 def info_nce_of(codes: Tensor, locations: Tensor) -> Tensor:
-    """Bound the information of m codes on m locations, row by row; both (rows, m, u).
+    """Compute InfoNCE of codes and locations, both (rows, m, u), row by row, as (rows,).
 
-    Each place of each sample is predicted alone, against all others of its row: all rows at once,
-    or block by block where their scores would take too much memory.
+    All rows are computed at once, or in blocks where their scores would take too much memory.
     """
     n_rows, m, _ = codes.shape
     if n_rows * m * m <= MOST_FLOATS:
         scores = in_full(codes @ locations.mT)
-        told = scores.log_softmax(dim=2).diagonal(dim1=1, dim2=2)
-        return told.mean(dim=1) + math.log(m)
+        return scores.log_softmax(dim=2).diagonal(dim1=1, dim2=2).mean(dim=1) + math.log(m)
     bounds = [
-        bound_of_pairs(BOUNDS["infonce"], multiply, code[:, None], local[:, None])
+        bound_of_pairs(BOUNDS["infonce"], lambda x, y: x @ y.mT, code[:, None], local[:, None])
         for code, local in zip(codes, locations, strict=True)
     ]
     return torch.stack(bounds)
 
 
-def multiply(code: Tensor, local: Tensor) -> Tensor:
-    """Score projections (*batch, g, u) and (*batch, l, u) by their inner products."""
-    return code @ local.mT
-
-
 def unseen_rows(encoder: nn.Module, shape: tuple[int, ...], most: int = 5) -> list[tuple[int, int]]:
-    """Find which rows can be predicted from which contexts that have not seen them.
+    """Find the rows whose local features do not depend on the same pixels as earlier codes.
 
-    What an output depends on is read off its gradients on noise, in evaluation mode: pixels (or
-    columns, or points in time) whose gradient is exactly 0 in all channels are not seen.
+    Dependencies are computed from gradients on noise, in evaluation mode: an output does not depend
+    on pixels (or columns, or points in time) whose gradient is exactly 0 in all channels.
 
     Parameters
     ----------
     encoder : Module
-        Samples to features with ``local`` and ``code`` of the same grid.
+        Maps samples to features with ``local`` and ``code`` of the same grid.
     shape : tuple of int
-        Of a sample: ``(C, H, W)``, ``(C, L)`` or ``(d,)``.
+        Shape of a sample: ``(C, H, W)``, ``(C, L)`` or ``(d,)``.
     most : int, default=5
-        Rows that one context predicts at most: the first that it has not seen.
+        Most rows that are predicted from one context: the first ones.
 
     Returns
     -------
     list of (int, int)
-        Pairs (row of the context, row to be predicted) that share no pixel; empty if there are
-        none.
+        Pairs (row of the context, row to be predicted) that share no pixel.
     """
     weight = next(encoder.parameters())
     x = torch.randn(NOISES, *shape, device="cpu").to(weight).requires_grad_()
     training = encoder.training
     encoder.eval()
-    # Libraries may convolve by transforms that leave rounding where nothing is.
+    # Convolutions by Fourier transforms would return rounding errors in place of 0.
     with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
         features = encoder(x)
-        context, local = (pixels_seen(layer, x) for layer in (features.code, features.local))
+        context, local = (pixels_read(layer, x) for layer in (features.code, features.local))
     encoder.train(training)
     shared = (context.double() @ local.double().T).cpu() > 0
     pairs = []
     for r in range(len(shared)):
-        unseen = (~shared[r, r + 1 :]).nonzero().flatten().tolist()
-        pairs += [(r, r + 1 + ahead) for ahead in unseen[:most]]
+        ahead = (~shared[r, r + 1 :]).nonzero().flatten().tolist()
+        pairs += [(r, r + 1 + distance) for distance in ahead[:most]]
     return pairs
 
 
-def pixels_seen(layer: Tensor, x: Tensor) -> Tensor:
-    """Return which pixels each row of a layer depends on: truth values (rows, pixels)."""
-    seen = []
+def pixels_read(layer: Tensor, x: Tensor) -> Tensor:
+    """Return which pixels each row of a layer depends on, bool (rows, pixels)."""
+    read = []
     for row in layer.unbind(dim=2):
         (gradient,) = torch.autograd.grad(row, x, torch.randn_like(row), retain_graph=True)
         pixels = gradient != 0  # (NOISES, *shape)
-        seen.append((pixels.any(dim=1) if x.ndim > 2 else pixels).any(dim=0).flatten())
-    return torch.stack(seen)
+        read.append((pixels.any(dim=1) if x.ndim > 2 else pixels).any(dim=0).flatten())
+    return torch.stack(read)
 
 
 class CPC(AbstractObjective):
@@ -174,7 +166,7 @@ class CPC(AbstractObjective):
     n_predicted : int, default=5
         Most rows that are predicted from one context.
     critic_units : int, default=256
-        Size of the space in which codes and local features are compared.
+        Size of the projections of codes and local features that are compared.
 
     Notes
     -----
@@ -208,11 +200,11 @@ class CPC(AbstractObjective):
         if not rows:
             n_rows, n_features = setting.sizes.local.shape[2], math.prod(setting.shape)
             raise ValueError(
-                f"there is nothing to predict: the samples have {n_features} feature(s), and the "
-                f"encoder's local map has {n_rows} row(s), none of which is independent of the "
-                "pixels of the rows before it. Use an encoder whose local features depend on small "
-                "parts of a sample, such as 'patch_network' or 'folded_resnet19' for images, "
-                "'conv1d' for signals and 'mlp' for vectors of two features or more."
+                f"CPC cannot predict any row: the samples have {n_features} feature(s), and none "
+                f"of the {n_rows} row(s) of the encoder's local map is independent of the pixels "
+                "of the rows before it. Use an encoder with small receptive fields, such as "
+                "'patch_network' or 'folded_resnet19' for images, 'conv1d' for signals and 'mlp' "
+                "for vectors of two features or more."
             )
         sizes = setting.sizes
         return ContextPrediction(

@@ -1,4 +1,4 @@
-"""A term of information whose critic is Gaussian: what the closed form solves for."""
+"""A term of information with a Gaussian critic, which the closed form sets."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -20,17 +20,17 @@ __all__ = ["GaussianInformation"]
 class GaussianInformation(Information):
     """Information between the code and a layer, by a Gaussian critic.
 
-    The closed form sets the critic to the logarithm of the ratio of the Gaussian densities that
-    were fitted. Its mean over true pairs is then the score: the information, in nats, if code and
-    layer are jointly Gaussian. It needs no false pairs, and depends on no batch size. Training by
-    gradients maximises InfoNCE with the same critic, which is the score from then on.
+    The closed form sets the critic to the log ratio of the fitted Gaussian densities. The score is
+    its mean over true pairs: the information in nats if code and layer are jointly Gaussian, which
+    does not depend on negatives or the batch size. Training by gradients maximises InfoNCE with
+    the same critic, which is then the score.
 
     Parameters
     ----------
     name : str
     critic : GaussianCritic
     **kwargs : Any
-        As :class:`Information` takes them: ``weight``, ``looks`` and ``whole``.
+        ``weight``, ``looks`` and ``whole`` of :class:`Information`.
     """
 
     scores_looks = True
@@ -56,32 +56,32 @@ class GaussianInformation(Information):
         Returns
         -------
         float
-            The information in nats between two looks, as far as the densities are Gaussian.
+            The information in nats between two looks, if their densities are Gaussian.
         """
         estimate = found.estimates[self.name]
         k = min(code_size, self.critic.units, len(found.correlations))
-        # A direction that nothing tells of takes no part: the inverse of its scale stays 0.
+        # Directions without correlation are left out: the inverse of their scale is 0.
         inverse = inverse_of(scale_of(found.correlations)[:k])
-        told = inverse_of(estimate.correlations[:k])
+        scale = inverse_of(estimate.correlations[:k])
         code = (inverse[:, None] * rotation(code_size)[:k], torch.zeros(k))
         if self.whole:
             weight = (basis.whole.cpu().double() @ estimate.weight[0, :, :k]).T
-            layer = told[:, None] * weight, told * estimate.bias[0, :k]
+            layer = scale[:, None] * weight, scale * estimate.bias[0, :k]
         else:
             features = self.critic.local_projection.in_features
-            layer = pad(torch.diag(told * inverse), (0, features - k)), torch.zeros(k)
-        correlations = estimate.correlations[:k] * (told > 0)
+            layer = pad(torch.diag(scale * inverse), (0, features - k)), torch.zeros(k)
+        correlations = estimate.correlations[:k] * (scale > 0)
         self.critic.set_pairs(code, layer, correlations)
         self.solved.fill_(True)
         return float(information_of(correlations))
 
     def forward(self, looks: Sequence[Features], batch: Batch) -> dict[str, Tensor]:
-        """Compute minus the weighted bound; see ``AbstractCriterion.forward``."""
+        """Return minus the weighted bound; see ``AbstractCriterion.forward``."""
         self.solved.fill_(False)
         return super().forward(looks, batch)
 
     def score_looks(self, looks: Sequence[Features], batch: Batch) -> Tensor:
-        """Average the critic's scores of true pairs, or InfoNCE if it was trained by gradients."""
+        """Return the mean score of true pairs, or InfoNCE if trained by gradients."""
         values = []
         for code, layer in self.looks:
             codes = self.critic.project_code(looks[code].code)

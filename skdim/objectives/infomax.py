@@ -1,4 +1,4 @@
-"""The objective of Deep InfoMax: all its terms together."""
+"""The objective of Deep InfoMax."""
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +20,7 @@ from skdim.objectives.classification import Classification
 from skdim.objectives.coordinates import AbsoluteCoordinates, RelativeCoordinates
 from skdim.objectives.gaussian import GaussianInformation
 from skdim.objectives.information import Information
-from skdim.objectives.matching import PriorMatching, make_discriminator
+from skdim.objectives.matching import PRIOR_RULE, PriorMatching, find_prior, make_discriminator
 from skdim.parameters import (
     Rule,
     any_of,
@@ -32,14 +32,14 @@ from skdim.parameters import (
     real,
     tuple_of_integers,
 )
-from skdim.priors import PRIORS, Prior
+from skdim.priors import Prior
 from skdim.views import VIEWS, Augment, Identity
 
 __all__ = ["InfoMax", "infomax"]
 
-UNITS = any_of(integer(1), tuple_of_integers(), choice(["auto"]))
-
+# From the size of the code and that of a local feature, or the shape of a whole map.
 CriticFactory = Callable[[int, Any], AbstractCritic]
+CriticSpec = str | AbstractCritic | CriticFactory
 Units = int | tuple[int, ...] | str
 
 INFORMATION_WEIGHTS = ("global_weight", "local_weight")
@@ -50,11 +50,12 @@ OTHER_WEIGHTS = (
     "classifier_weight",
 )
 
-A_CRITIC = any_of(
+CRITIC_RULE = any_of(
     choice(["auto", *CRITICS]),
     instance("a critic", AbstractCritic),
     is_callable("a callable (code_features, local_features) -> critic"),
 )
+UNITS_RULE = any_of(integer(1), tuple_of_integers(), choice(["auto"]))
 
 
 def infomax(
@@ -64,7 +65,7 @@ def infomax(
     local_weight: float,
     prior_weight: float,
     bound: Bound | None,
-    critics: Mapping[str, Callable[[int, Any], AbstractCritic]],
+    critics: Mapping[str, CriticFactory],
     negatives: str | int,
     prior: Prior,
     coordinate_weight: float = 0.0,
@@ -80,30 +81,30 @@ def infomax(
     global_weight, local_weight, prior_weight : float
         Alpha, beta and gamma of the paper.
     bound : Bound or None
-        Scores to a number to maximise. None, with Gaussian critics only, is their exact
+        Maps scores to a number to maximise. None, with Gaussian critics only, is their exact
         information; see :class:`~skdim.objectives.GaussianInformation`.
     critics : mapping of {"local", "global"} to callable
         ``(code_features, local_features) -> AbstractCritic``. The global one is called with the
-        size of the last map; or, where its ``whole_map`` says so, with the shape ``(c, *grid)`` of
-        the local map, which it then compares codes with.
+        size of the last map or, if its ``whole_map`` is True, with the shape ``(c, *grid)`` of the
+        local map.
     negatives : {"all", "shift"} or int
-        Which false pairs are compared.
+        Which pairs are negatives.
     prior : Prior
-        What the codes should follow.
+        Distribution that codes are matched to.
     coordinate_weight, relative_coordinate_weight : float, default=0.0
-        Of the tasks in which a location tells its place, and two their distance.
+        Weights of the coordinate tasks.
     looks : sequence of (int, int), default=((0, 0),)
-        Which look's code meets which look's map.
+        Pairs ``(look of the code, look of the map)``.
 
     Returns
     -------
     Together
-        The local term first, whose bound is then the score.
+        The local term comes first: its bound is the score.
 
     Raises
     ------
     ValueError
-        If there are coordinates to be told, but only one location.
+        If a coordinate task has a weight, but the map has a single location.
 
     References
     ----------
@@ -111,33 +112,22 @@ def infomax(
     """
     code_features = sizes.code.shape[1]
     local_shape = tuple(sizes.local.shape[1:])
-    whole_maps = takes_map(critics.get("global"))
-    widths: dict[str, Any] = {
-        "local": local_shape[0],
-        "global": local_shape if whole_maps else sizes.conv[0].numel(),
-    }
+    whole = local_shape if takes_map(critics.get("global")) else sizes.conv[0].numel()
+    layers: dict[str, Any] = {"local": local_shape[0], "global": whole}
     weights = {"local": local_weight, "global": global_weight}
-    terms: list[AbstractCriterion] = [
-        GaussianInformation(
-            name,
-            GaussianCritic(code_features, widths[name]),
-            weight=weight,
-            looks=looks,
-            whole=name == "global",
-        )
-        if bound is None
-        else Information(
-            name,
-            critics[name](code_features, widths[name]),
-            bound,
-            weight=weight,
-            negatives=negatives,
-            looks=looks,
-            whole=name == "global",
-        )
-        for name, weight in weights.items()
-        if weight > 0
-    ]
+    terms: list[AbstractCriterion] = []
+    for name in [name for name, weight in weights.items() if weight > 0]:
+        shared: dict[str, Any] = {
+            "weight": weights[name],
+            "looks": looks,
+            "whole": name == "global",
+        }
+        if bound is None:
+            gaussian = GaussianCritic(code_features, layers[name])
+            terms.append(GaussianInformation(name, gaussian, **shared))
+        else:
+            critic = critics[name](code_features, layers[name])
+            terms.append(Information(name, critic, bound, negatives=negatives, **shared))
     if prior_weight > 0:
         discriminator = make_discriminator(prior, code_features)
         terms.append(PriorMatching(prior, discriminator, weight=prior_weight))
@@ -154,9 +144,9 @@ def infomax(
 
 
 class InfoMax(AbstractObjective):
-    """Deep InfoMax: information between the code and maps of the same sample, and more.
+    """Deep InfoMax: information between the code and maps of the same sample.
 
-    The parameters are those of :class:`~skdim.DeepInfoMaxTransformer`, where they are explained.
+    The parameters are described in :class:`~skdim.DeepInfoMaxTransformer`.
 
     Parameters
     ----------
@@ -172,9 +162,9 @@ default=0.0
 
     Notes
     -----
-    Terms: ``local``, ``global``, ``prior`` and ``discriminator``, ``coordinates``,
-    ``relative_coordinates`` and ``classifier``, those whose weight is not 0. ``score`` is described
-    in :class:`~skdim.DeepInfoMaxTransformer`.
+    Terms whose weight is not 0: ``local``, ``global``, ``prior`` and ``discriminator``,
+    ``coordinate``, ``relative_coordinate`` and ``classifier``. For ``score``, see
+    :class:`~skdim.DeepInfoMaxTransformer`.
 
     References
     ----------
@@ -198,10 +188,10 @@ default=0.0
         **dict.fromkeys(OTHER_WEIGHTS, real(0)),
         "classifier_layer": choice(LAYERS),
         "bound": choice(["auto", *BOUNDS]),
-        "critic": any_of(A_CRITIC, dict_of("local", "global", rule=A_CRITIC)),
-        "critic_units": any_of(UNITS, dict_of("local", "global", rule=UNITS)),
+        "critic": any_of(CRITIC_RULE, dict_of("local", "global", rule=CRITIC_RULE)),
+        "critic_units": any_of(UNITS_RULE, dict_of("local", "global", rule=UNITS_RULE)),
         "negatives": any_of(choice(["all", "shift"]), integer(1)),
-        "prior": any_of(choice(PRIORS), instance("a skdim.priors.Prior", Prior)),
+        "prior": PRIOR_RULE,
     }
     score_hint = "Give local_weight or global_weight a value above 0"
 
@@ -216,7 +206,7 @@ default=0.0
         classifier_weight: float = 0.0,
         classifier_layer: str = "code",
         bound: str = "auto",
-        critic: Any = "auto",
+        critic: CriticSpec | Mapping[str, CriticSpec] = "auto",
         critic_units: Units | Mapping[str, Units] = "auto",
         negatives: int | str = "all",
         prior: str | Prior = "uniform",
@@ -235,15 +225,15 @@ default=0.0
         self.prior = prior
 
     def build(self, setting: Setting) -> Together:
-        """Build the terms whose weight is not zero; see ``AbstractObjective.build``."""
+        """Build the terms whose weight is not 0; see ``AbstractObjective.build``."""
         linear = isinstance(setting.encoder, LinearEncoder)
         closed = linear and not setting.gradients and not self.without_closed_form()
         weights = self.weights(closed_form=closed)
         if not any(getattr(self, name) for name in OTHER_WEIGHTS) and not any(weights.values()):
             *first, last = (*INFORMATION_WEIGHTS, *OTHER_WEIGHTS)
             raise ValueError(
-                f"{', '.join(first)} and {last} are all 0: there is nothing to train for. Give one "
-                "of them a value above 0."
+                f"{', '.join(first)} and {last} are all 0. Set at least one of them to a value "
+                "above 0."
             )
         terms = infomax(
             setting.sizes,
@@ -253,7 +243,7 @@ default=0.0
             bound=self.find_bound(linear=linear, gradients=setting.gradients),
             critics=find_critics(self.critic, self.critic_units),
             negatives=self.negatives,
-            prior=PRIORS[self.prior] if isinstance(self.prior, str) else self.prior,
+            prior=find_prior(self.prior),
             coordinate_weight=self.coordinate_weight,
             relative_coordinate_weight=self.relative_coordinate_weight,
             looks=setting.looks,
@@ -273,7 +263,7 @@ default=0.0
         return Together([*terms, classifier])
 
     def weights(self, *, closed_form: bool) -> dict[str, float]:
-        """Return the weights of both terms of information, "auto" resolved."""
+        """Return the weights of the terms of information, "auto" resolved."""
         given = {"local": self.local_weight, "global": self.global_weight}
         automatic = {"local": 1.0, "global": 0.0}
         if closed_form and all(isinstance(weight, str) for weight in given.values()):
@@ -284,7 +274,7 @@ default=0.0
         }
 
     def find_bound(self, *, linear: bool, gradients: bool) -> Bound | None:
-        """Return the bound; None is the exact information of Gaussian critics."""
+        """Return the bound, or None for the exact information of Gaussian critics."""
         gaussian = isinstance(self.critic, str) and self.critic == "gaussian"
         if linear and (gaussian or not gradients) and not self.without_closed_form():
             return None
@@ -307,7 +297,7 @@ default=0.0
         return [name for name, is_plain in plain.items() if not is_plain]
 
     def defaults(self, layout: Layout, *, closed_form: bool) -> Defaults:
-        """Return the fixed features and the views of the closed form, or those of gradients."""
+        """Return the fixed features and views of the closed form, or those for gradients."""
         if not closed_form:
             return super().defaults(layout, closed_form=closed_form)
         if layout.is_image:
@@ -316,8 +306,10 @@ default=0.0
         return Defaults("columns", view)
 
 
-def find_critics(critic: Any, units: Units | Mapping[str, Units]) -> Mapping[str, CriticFactory]:
-    """Return how the critics of the local and of the global term are built."""
+def find_critics(
+    critic: CriticSpec | Mapping[str, CriticSpec], units: Units | Mapping[str, Units]
+) -> Mapping[str, CriticFactory]:
+    """Return the factories of the critics of the local and of the global term."""
     if isinstance(critic, str) and critic == "auto":
         critic = "dot"
     critics = critic if isinstance(critic, Mapping) else {"local": critic, "global": critic}
@@ -328,45 +320,35 @@ def find_critics(critic: Any, units: Units | Mapping[str, Units]) -> Mapping[str
     }
 
 
-def critic_factory(critic: Any, units: Units) -> CriticFactory:
-    """Return how one critic is built from the sizes of code and local features."""
+def critic_factory(critic: CriticSpec, units: Units) -> CriticFactory:
+    """Return the factory of a critic."""
     if not isinstance(critic, str):
         return UserCritic(critic)
     if isinstance(units, tuple) and critic not in ("concat", "map"):
         raise ValueError(
-            f"critic_units={units} gives sizes of several hidden layers, which critic={critic!r} "
-            "does not have. Give an int, or use 'concat' or 'map'."
+            f"critic_units={units} has sizes of several hidden layers, but critic={critic!r} has "
+            "one. Give an int, or use 'concat' or 'map'."
         )
     factory = CRITICS[critic]
     return factory if units == "auto" else partial(factory, units=units)
 
 
 class UserCritic:
-    """Build a user's own critic: a copy of the one given, or the result of a callable.
+    """Build a user's own critic: a copy of the one given, or the result of a callable."""
 
-    Parameters
-    ----------
-    given : AbstractCritic or callable
-    """
-
-    def __init__(self, given: Any) -> None:
+    def __init__(self, given: AbstractCritic | CriticFactory) -> None:
         self.given = given
         self.whole_map = takes_map(given)
 
-    def __call__(self, code_features: int, local_features: Any) -> AbstractCritic:
-        """Build it.
-
-        Raises
-        ------
-        TypeError
-            If the callable returns anything but a critic.
-        """
+    def __call__(self, code_features: int, local_features: int) -> AbstractCritic:
+        """Return the critic, or raise a TypeError if the callable returns another object."""
         if isinstance(self.given, AbstractCritic):
             return copy.deepcopy(self.given)
         made = self.given(code_features, local_features)
         if not isinstance(made, AbstractCritic):
             raise TypeError(
-                f"critic={self.given!r} gave an object of type {type(made).__name__}. It must give "
-                "a skdim.critics.AbstractCritic when called with (code_features, local_features)."
+                f"critic={self.given!r} returned an object of type {type(made).__name__}. It must "
+                "return a skdim.critics.AbstractCritic when called with (code_features, "
+                "local_features)."
             )
         return made

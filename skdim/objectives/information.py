@@ -1,4 +1,4 @@
-"""The local and the global term: information between the code and a map of the same sample."""
+"""The local and the global term: information between the code and a map of a sample."""
 
 from collections.abc import Sequence
 
@@ -17,31 +17,31 @@ __all__ = ["Information"]
 class Information(AbstractCriterion):
     """Maximise a bound on the information between a code and a layer.
 
-    Where the critic asks for them, training compares with some locations only, drawn anew in each
-    step, and the length of its projections of codes is penalised, in a term NAME_activation.
+    If the critic says so, each training step draws the locations that codes are compared with, and
+    a term NAME_activation penalises the squared length of the projected codes.
 
     Parameters
     ----------
     name : str
         Name of the term: "local" or "global".
     critic : AbstractCritic
-        Scores codes against the layer.
+        Scores pairs of code and layer.
     bound : Bound
-        Scores to a number to maximise.
+        Maps scores to a number to maximise.
     weight : float, default=1.0
         Weight of the term in the loss: the paper's beta (local) or alpha (global).
     negatives : {"all", "shift"} or int, default="all"
-        Which false pairs are compared; see :mod:`skdim.pairs`.
+        Which pairs are negatives; see :mod:`skdim.pairs`.
     looks : sequence of (int, int), default=((0, 0),)
         ``(look of the code, look of the layer)``; the bounds of all entries are averaged.
     whole : bool, default=False
-        False compares with each location of ``Features.local``, True with the whole of
-        ``Features.conv``, flattened, or of ``Features.local`` where the critic takes maps.
+        False compares with each location of ``Features.local``, True with the flattened
+        ``Features.conv``, or with all of ``Features.local`` if the critic takes maps.
 
     Raises
     ------
     ValueError
-        If a critic of whole maps is to compare with each location.
+        If ``whole`` is False and the critic scores whole maps.
 
     References
     ----------
@@ -63,7 +63,7 @@ class Information(AbstractCriterion):
         if critic.whole_map and not whole:
             raise ValueError(
                 f"the {name} term compares codes with one location at a time, but "
-                f"{type(critic).__name__} scores whole maps. It serves the global term: "
+                f"{type(critic).__name__} scores whole maps. Use it for the global term: "
                 "critic={'global': ...}."
             )
         self.name = name
@@ -76,13 +76,7 @@ class Information(AbstractCriterion):
 
     @torch.no_grad()
     def check(self, sizes: Features) -> None:
-        """Try the critic on the features of some samples.
-
-        Raises
-        ------
-        ValueError
-            If it cannot score them, as one made for other sizes.
-        """
+        """Raise a ValueError if the critic cannot score features of these sizes."""
         device = next((weight.device for weight in self.critic.parameters()), sizes.code.device)
         code, layer = (part.to(device) for part in (sizes.code, self.layer_of(sizes)))
         training = self.critic.training
@@ -93,48 +87,41 @@ class Information(AbstractCriterion):
                 f"The critic {type(self.critic).__name__} of the {self.name} term cannot score "
                 f"codes of shape {tuple(code.shape[1:])} with a layer of shape "
                 f"{tuple(layer.shape[1:])}, both {layer.dtype}. Give one made for these, or its "
-                f"class: it is called with the numbers of channels of both. ({error})"
+                f"class: it is called with both numbers of channels. ({error})"
             ) from error
         finally:
             self.critic.train(training)
 
     def forward(self, looks: Sequence[Features], batch: Batch) -> dict[str, Tensor]:
-        """Return minus the weighted bound, and what it costs; see ``AbstractCriterion.forward``."""
+        """Return minus the weighted bound, and the penalty; see ``AbstractCriterion.forward``."""
         bounds, lengths = [], []
         for code, at in self.looks:
             projected = self.critic.project_code(looks[code].code)
             layer = self.sampled(self.layer_of(looks[at]), batch.generator)
             bounds.append(self.compare(projected, layer, batch.generator))
             lengths.append(projected.square().sum(dim=2).mean())
-        # Bounds grow, terms shrink: the one minus sign.
         terms = {self.name: -self.weight * torch.stack(bounds).mean()}
         if penalty := self.critic.activation_penalty:
             terms[f"{self.name}_activation"] = penalty * torch.stack(lengths).mean()
         return terms
 
     def score(self, features: Features, batch: Batch) -> Tensor:
-        """Bound the information between code and layer; see ``AbstractCriterion.score``."""
+        """Return the bound without its weight; see ``AbstractCriterion.score``."""
         return self.estimate(features, features, batch.generator)
 
     def estimate(self, of_code: Features, of_layer: Features, generator: Generator) -> Tensor:
-        """Bound the information between the code of one look and the layer of another.
-
-        Returns
-        -------
-        Tensor of shape ()
-            Without the weight; in nats for DV, KL and InfoNCE.
-        """
+        """Bound the information between the code of one look and the layer of another."""
         codes = self.critic.project_code(of_code.code)
         return self.compare(codes, self.layer_of(of_layer), generator)
 
     def layer_of(self, features: Features) -> Tensor:
-        """Take what codes are compared with: (n, c, *grid)."""
+        """Return the layer that codes are compared with, (n, c, *grid)."""
         if self.whole and not self.critic.whole_map:
             return features.conv.flatten(1)
         return features.local
 
     def sampled(self, layer: Tensor, generator: Generator) -> Tensor:
-        """Draw locations for each sample, where the critic asks for it: (n, c, samples)."""
+        """Draw locations of each sample if the critic says so, as (n, c, samples)."""
         if self.critic.samples is None or self.whole:
             return layer
         n, channels = layer.shape[:2]

@@ -1,8 +1,7 @@
-"""The prior term: codes that cannot be told from draws of a prior."""
+"""The prior term: codes are matched to a prior by a discriminator."""
 
 import copy
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,30 +9,43 @@ from torch.nn.functional import softplus
 
 from skdim.critics import Discriminator
 from skdim.encoders import Features
-from skdim.objectives.base import AbstractCriterion, Batch, frozen
+from skdim.objectives.base import AbstractCriterion, Batch, frozen, uncompiled
 from skdim.pairs import in_full
-from skdim.priors import Prior
+from skdim.parameters import any_of, choice, instance
+from skdim.priors import PRIORS, Prior
 
-__all__ = ["PriorMatching", "make_discriminator"]
+__all__ = [
+    "PRIOR_RULE",
+    "PriorMatching",
+    "adversarial_loss",
+    "find_prior",
+    "make_discriminator",
+]
+
+PRIOR_RULE = any_of(choice(PRIORS), instance("a skdim.priors.Prior", Prior))
+
+
+def find_prior(prior: str | Prior) -> Prior:
+    """Return a prior by its key, or as it is."""
+    return PRIORS[prior] if isinstance(prior, str) else prior
 
 
 class PriorMatching(AbstractCriterion):
     """Match the distribution of the codes to a prior, against a discriminator.
 
-    Two terms. ``discriminator`` is the discriminator's loss, on codes that it cannot move;
-    ``prior`` is the encoder's, non-saturating, against a discriminator that it cannot move.
-    Adding one loss for both players, as public ports do, trains the encoder to be told from the
-    prior instead.
+    Two terms. ``discriminator`` is the loss of the discriminator on detached codes. ``prior`` is
+    the non-saturating loss of the encoder against a frozen discriminator. A single loss for both
+    players, as in public ports, would train the encoder to be discriminated from the prior.
 
     Parameters
     ----------
     prior : Prior
         Its ``gradient_penalty`` is part of the term ``discriminator``.
     discriminator : Module
-        Codes (n, d) to logits (n, 1).
+        Maps codes (n, d) to logits (n, 1).
     weight : float, default=0.1
-        Weight of the encoder's term: the paper's gamma. The discriminator's has weight 1: Adam
-        would not feel a weight of its own.
+        Weight of the encoder's term: the paper's gamma. The discriminator's has weight 1, since
+        Adam does not depend on the scale of a loss.
 
     References
     ----------
@@ -52,51 +64,78 @@ class PriorMatching(AbstractCriterion):
         codes = torch.cat([all_globals(look.code) for look in looks])
         codes = self.prior.squash(codes)
         drawn = self.prior.sample(codes.shape, batch.generator, codes.device, codes.dtype)
-        loss = self.told_apart(drawn, codes.detach())
-        fooled = in_full(frozen(self.discriminator, codes))
-        return {"prior": self.weight * softplus(-fooled).mean(), "discriminator": loss}
-
-    def told_apart(self, drawn: Tensor, codes: Tensor) -> Tensor:
-        """Return the discriminator's loss on draws and codes, both (n, d) and without a past."""
-        coefficient = self.prior.gradient_penalty
-        if not coefficient:
-            real, fake = self.discriminator(drawn), self.discriminator(codes)
-            return discriminator_loss(real, fake)
-        # A compiler cannot differentiate what it compiled twice.
-        run = (
-            torch.compiler.disable(penalised)  # type: ignore[no-untyped-call]
-            if torch.compiler.is_compiling()
-            else penalised
+        loss = adversarial_loss(
+            self.discriminator,
+            [drawn],
+            [codes.detach()],
+            penalty=self.prior.gradient_penalty,
+            penalise_fake=True,
         )
-        loss: Tensor = run(self.discriminator, drawn, codes, coefficient)
-        return loss
+        logits = in_full(frozen(self.discriminator, codes))
+        return {"prior": self.weight * softplus(-logits).mean(), "discriminator": loss}
 
     def score(self, features: Features, batch: Batch) -> None:
-        """Measure nothing: an adversary's loss says how the game stands."""
+        """Return None: the losses of adversaries do not measure the quality of a code."""
 
 
-def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
-    """Sum the mean losses on logits of draws and of codes: 2 ln 2 where nothing is known."""
-    # Logits may come in half precision; their losses are taken in single precision.
+def adversarial_loss(
+    discriminator: nn.Module,
+    real: Sequence[Tensor],
+    fake: Sequence[Tensor],
+    *,
+    penalty: float,
+    penalise_fake: bool = False,
+) -> Tensor:
+    """Compute the loss of a discriminator: 2 ln 2 at chance.
+
+    Parameters
+    ----------
+    discriminator : Module
+        Maps one or more tensors (n, ...) to logits (n, 1), which are high for real ones.
+    real, fake : sequence of Tensor of shape (n, ...)
+        Arguments of the discriminator, detached.
+    penalty : float
+        Weight of half the mean squared length of the gradient of the logits in ``real``.
+    penalise_fake : bool, default=False
+        Whether the gradient in ``fake`` is penalised, too.
+
+    Returns
+    -------
+    Tensor of shape ()
+    """
+    if not penalty:
+        return loss_of(discriminator(*real), discriminator(*fake))
+    # A compiler cannot differentiate twice.
+    run = uncompiled(penalised_loss)
+    return run(discriminator, real, fake, penalty, penalise_fake)
+
+
+def penalised_loss(
+    discriminator: nn.Module,
+    real: Sequence[Tensor],
+    fake: Sequence[Tensor],
+    penalty: float,
+    penalise_fake: bool,
+) -> Tensor:
+    """Compute the loss of a discriminator with its gradient penalty."""
+    logits, squares = [], []
+    for given, penalised in ((real, True), (fake, penalise_fake)):
+        points = [part.detach().requires_grad_(penalised) for part in given]
+        logits.append(discriminator(*points))
+        if penalised:
+            total = in_full(logits[-1]).sum()
+            gradients = torch.autograd.grad(total, points, create_graph=True)
+            squares += [part.flatten(1).square().sum(dim=1).mean() for part in gradients]
+    return loss_of(*logits) + penalty * 0.5 * torch.stack(squares).sum()
+
+
+def loss_of(real: Tensor, fake: Tensor) -> Tensor:
+    """Sum the mean losses on logits of both kinds, in at least single precision."""
     return softplus(-in_full(real)).mean() + softplus(in_full(fake)).mean()
 
 
-def penalised(discriminator: nn.Module, drawn: Tensor, codes: Tensor, coefficient: float) -> Tensor:
-    """Return the discriminator's loss with its gradient penalty."""
-    given = [drawn.detach().requires_grad_(), codes.detach().requires_grad_()]
-    logits = [discriminator(points) for points in given]
-    penalties = [
-        torch.autograd.grad(in_full(scores).sum(), points, create_graph=True)[0]
-        .square()
-        .sum(dim=1)
-        .mean()
-        for scores, points in zip(logits, given, strict=True)
-    ]
-    return discriminator_loss(*logits) + coefficient * 0.5 * torch.stack(penalties).sum()
-
-
 def make_discriminator(prior: Prior, code_features: int) -> nn.Module:
-    """Build what a prior says should tell codes from its draws.
+    """Build the discriminator of a prior.
 
     Parameters
     ----------
@@ -107,39 +146,39 @@ def make_discriminator(prior: Prior, code_features: int) -> nn.Module:
     Returns
     -------
     Module
-        Codes (n, d) to logits (n, 1).
+        Maps codes (n, d) to logits (n, 1).
 
     Raises
     ------
     TypeError
-        If the prior's callable gives no module.
+        If the prior's callable does not return a module.
     ValueError
-        If its module gives no logits of that shape.
+        If its module does not return logits of that shape.
     """
-    given: Any = prior.discriminator
+    given = prior.discriminator
     if given is None:
         return Discriminator(code_features)
     made = copy.deepcopy(given) if isinstance(given, nn.Module) else given(code_features)
     if not isinstance(made, nn.Module):
         raise TypeError(
-            f"The discriminator {given!r} of the prior gave an object of type "
-            f"{type(made).__name__}. It must give a torch.nn.Module when called with the size of "
+            f"The discriminator {given!r} of the prior returned an object of type "
+            f"{type(made).__name__}. It must return a torch.nn.Module when called with the size of "
             "a code."
         )
     training = made.training
-    here = next((weight.device for weight in made.parameters()), None)
+    device = next((weight.device for weight in made.parameters()), None)
     with torch.no_grad():
-        logits = made.eval()(torch.zeros(2, code_features, device=here))
+        logits = made.eval()(torch.zeros(2, code_features, device=device))
     made.train(training)
     shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
     if shape != (2, 1):
         raise ValueError(
-            f"The discriminator {type(made).__name__} of the prior gave {shape} for 2 codes of "
-            f"size {code_features}. It must give logits of shape (2, 1)."
+            f"The discriminator {type(made).__name__} of the prior returned {shape} for 2 codes of "
+            f"size {code_features}. It must return logits of shape (2, 1)."
         )
     return made
 
 
 def all_globals(code: Tensor) -> Tensor:
-    """Lay codes (n, d, *grid) out as (n * g, d)."""
+    """Reshape codes (n, d, *grid) to (n * g, d)."""
     return code.flatten(2).movedim(1, 2).flatten(0, 1) if code.ndim > 2 else code

@@ -1,4 +1,4 @@
-"""Noise as targets: codes that each go to a place of their own on the sphere."""
+"""Noise as targets: each code is pulled to a point of its own on the sphere."""
 
 from collections.abc import Sequence
 
@@ -14,6 +14,7 @@ from skdim.objectives.base import (
     Batch,
     Setting,
     one_code,
+    uncompiled,
 )
 from skdim.pairs import in_full
 
@@ -21,22 +22,20 @@ __all__ = ["NAT", "NoiseAsTargets"]
 
 
 class NoiseAsTargets(AbstractCriterion):
-    """Pull each sample's code to one of as many points, drawn on the sphere once and for all.
+    """Pull the code of each sample to a point of its own, drawn once on the sphere.
 
-    Each sample of the fitted set has one point, by its index. In each batch, the batch's points are
-    dealt out anew, so that the sum of squared distances to the codes is least: which sample has
-    which point is learnt along with the encoder, and codes come to fill the sphere evenly. The term
-    ``targets`` is half the mean squared distance, one minus the cosine, of which 0 is the least.
+    Each sample of the training set has one point, by its index. In each batch, its points are
+    assigned anew to its samples, with the least sum of squared distances to their codes. The term
+    ``targets`` is half the mean squared distance: one minus the cosine.
 
-    Codes are put on the sphere inside this term only. With several looks, all go to the sample's
-    one point; several globals are averaged, as ``transform`` does.
-
-    The assignment is solved on the CPU. On an accelerator, each batch waits for it once.
+    Codes are normalised in this term only. All looks of a sample are pulled to its one point;
+    several globals are averaged, as in ``transform``. The assignment is solved on the CPU: on an
+    accelerator, each batch waits for it once.
 
     Parameters
     ----------
     n_samples : int
-        Samples of the fitted set.
+        Samples of the training set.
     code_features : int
         Size of a code.
 
@@ -53,42 +52,26 @@ class NoiseAsTargets(AbstractCriterion):
         self.register_buffer("targets", normalize(torch.randn(n_samples, code_features), dim=1))
 
     def forward(self, looks: Sequence[Features], batch: Batch) -> dict[str, Tensor]:
-        """Deal out the batch's points, and give the one term."""
+        """Assign the points of the batch, and return the term."""
         codes = torch.stack([on_sphere(look) for look in looks])  # (looks, n, d)
         points = self.targets[batch.index]
-        # Dynamo cannot follow scipy.
-        run = (
-            torch.compiler.disable(assign)  # type: ignore[no-untyped-call]
-            if torch.compiler.is_compiling()
-            else assign
-        )
-        points = points[run(codes.detach().sum(dim=0), points)]
+        # Dynamo cannot trace scipy.
+        points = points[uncompiled(assign)(codes.detach().sum(dim=0), points)]
         self.targets[batch.index] = points
         return {"targets": 0.5 * (codes - points).square().sum(dim=2).mean()}
 
     def score(self, features: Features, batch: Batch) -> None:
-        """Measure nothing: samples that were not trained on have no point to go to."""
+        """Return None: samples that were not trained on have no point."""
 
 
 def on_sphere(look: Features) -> Tensor:
-    """Return one code a sample, of length 1 and in single precision at least."""
+    """Return one code per sample, of length 1 and in at least single precision."""
     return normalize(in_full(one_code(look)), dim=1)
 
 
 def assign(codes: Tensor, points: Tensor) -> Tensor:
-    """Find which point goes to which code so that the squared distances sum to the least.
-
-    Parameters
-    ----------
-    codes, points : Tensor of shape (n, d)
-        The points of one length.
-
-    Returns
-    -------
-    Tensor of shape (n,)
-        Numbers of the points, one for each code.
-    """
-    # In single precision, whatever the training computes in: scipy knows no bfloat16.
+    """Return the number of the point of each code, with the least sum of squared distances."""
+    # SciPy does not support bfloat16.
     with torch.autocast(codes.device.type, enabled=False):
         gains = codes @ points.T
     _, chosen = linear_sum_assignment(gains.cpu().numpy(), maximize=True)
@@ -98,9 +81,8 @@ def assign(codes: Tensor, points: Tensor) -> Tensor:
 class NAT(AbstractObjective):
     """Noise as targets (NAT): each sample's code is pulled to a point of its own on the sphere.
 
-    Which sample has which point is learnt along with the encoder; see :class:`NoiseAsTargets`.
-    Samples that were not trained on have no point, so that there is no score and nothing can be
-    held out; chunks of ``partial_fit`` have none either.
+    The points are assigned during training; see :class:`NoiseAsTargets`. Samples that were not
+    trained on have no point: there is no score, no held-out samples and no ``partial_fit``.
 
     Notes
     -----

@@ -1,8 +1,7 @@
-"""The terms of a variational autoencoder: how well a code tells its sample, at what cost."""
+"""Variational autoencoder: the evidence lower bound of a decoder of noisy codes."""
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import ClassVar
 
 import torch
@@ -10,24 +9,15 @@ from torch import Tensor, nn
 
 from skdim.decoders import make_decoder
 from skdim.encoders import Features
-from skdim.inputs import Layout
-from skdim.objectives.base import (
-    AbstractCriterion,
-    AbstractObjective,
-    Batch,
-    Defaults,
-    Setting,
-    one_code,
-)
+from skdim.objectives.base import AbstractCriterion, Batch, Setting, one_code
+from skdim.objectives.reconstruction import Autoencoder
 from skdim.pairs import in_full
 from skdim.parameters import Rule, real
 from skdim.priors import PRIORS
-from skdim.views import Identity
 
 __all__ = ["VAE", "Variational", "gaussian_divergence", "gaussian_log_density"]
 
-# Of log variances: what is drawn has a spread between exp(-5) and exp(5), 0.007 and 148. Beyond,
-# exponentials would soon overflow.
+# Largest absolute log variance: standard deviations lie between exp(-5) and exp(5).
 WIDEST = 10.0
 
 DECODER_VARIANCE = 0.1
@@ -36,36 +26,34 @@ DECODER_VARIANCE = 0.1
 class Variational(AbstractCriterion):
     r"""Bound the log density of samples by a decoder of noisy codes.
 
-    The encoder's code is the mean of a Gaussian of independent coordinates; its log variances are
-    given by a linear layer on ``Features.hidden`` that belongs to this objective, and is thrown
-    away with it. A code is drawn from that Gaussian, *q*, and decoded to the mean of another, *p*,
-    of one fixed variance for all numbers of the standardised sample *x*. With *p(z)* the standard
-    normal prior,
+    The code is the mean of a Gaussian of independent coordinates. Its log variances are computed
+    from ``Features.hidden`` by a linear layer that belongs to this criterion. A code is drawn from
+    that Gaussian, *q*, and decoded to the mean of another, *p*, with one fixed variance for all
+    numbers of the standardised sample *x*. With the standard normal prior *p(z)*,
 
     .. math:: \log p(x) \ge E_{q(z|x)} \log p(x|z) - KL(q(z|x), p(z)).
 
-    Two terms, both in nats a sample: ``reconstruction`` is minus the first, from one draw, and
-    ``kl`` is ``beta`` times the second, in closed form. With a ``beta`` of 1 they sum to minus the
-    bound. What is learnt depends on ``beta * variance`` alone; ``variance`` says which density is
-    bounded. Terms are averaged over looks, all of which tell the sample as it was given; several
-    globals are averaged to one code, as ``transform`` does.
+    Two terms, in nats per sample: ``reconstruction`` is minus the expectation, estimated by one
+    draw; ``kl`` is ``beta`` times the divergence, in closed form. With ``beta=1`` they sum to minus
+    the bound. The learnt code depends on ``beta * variance`` only. Terms are averaged over looks,
+    whose target is the sample as given; several globals are averaged to one code, as in
+    ``transform``.
 
     Parameters
     ----------
     decoder : Module
-        Codes (n, d) to samples (n, *shape).
+        Maps codes (n, d) to samples (n, *shape).
     standardise : Module
-        Samples as given to standardised ones.
+        Maps samples as given to standardised ones.
     sizes : Features
         Features of any samples, from which the sizes of the layers are read.
     beta : float, default=1.0
-        Weight of the divergence: above 1, codes are held closer to the prior.
+        Weight of the divergence.
     variance : float, default=0.1
-        Of the decoder: a tenth of the variance of a channel. At 1, a direction of the samples is
-        worth a coordinate of the code only if it holds more variance than a whole column, and
-        most of what tells classes apart is not told.
+        Variance of the decoder, in units of the variance of a channel. At 1, only directions of
+        the samples with more variance than a whole column would be encoded.
     n_numbers : int, default=1
-        In a sample: all terms are sums over them; see ``AbstractCriterion``.
+        Numbers in a sample, over which terms are summed; see ``AbstractCriterion``.
 
     References
     ----------
@@ -108,32 +96,26 @@ class Variational(AbstractCriterion):
         Returns
         -------
         log_density : Tensor of shape (n_looks, n)
-            Of each sample as given, under what is decoded from one code drawn for each look.
+            Of each sample as given, from one code drawn per look.
         divergence : Tensor of shape (n_looks, n)
             Of the codes of each look from the prior.
         """
         means, log_variances = self.posterior(looks)
         noise = PRIORS["normal"].sample(means.shape, batch.generator, means.device, means.dtype)
         decoded = in_full(self.decoder(means + noise * (log_variances / 2).exp()))
-        wanted = self.standardise(batch.x).to(decoded.dtype)
+        target = self.standardise(batch.x).to(decoded.dtype)
         log_density = gaussian_log_density(
-            wanted.flatten(1), decoded.reshape(len(looks), len(wanted), -1), self.variance
+            target.flatten(1), decoded.reshape(len(looks), len(target), -1), self.variance
         )
         divergence = gaussian_divergence(means, log_variances)
         return log_density, divergence.reshape(len(looks), -1)
 
     def posterior(self, looks: Sequence[Features]) -> tuple[Tensor, Tensor]:
-        """Return the parameters of the codes' distribution, for all looks.
-
-        Returns
-        -------
-        means, log_variances : Tensor of shape (n_looks * n, d)
-            Log variances lie between -10 and 10.
-        """
+        """Return the means and log variances of the codes of all looks, (n_looks * n, d)."""
         means = torch.cat([one_code(look) for look in looks])
-        given = self.to_log_variance(torch.cat([look.hidden.flatten(1) for look in looks]))
-        # Of slope 1 in the middle, and never flat, as a cut would be.
-        return in_full(means), WIDEST * (in_full(given) / WIDEST).tanh()
+        log_variances = self.to_log_variance(torch.cat([look.hidden.flatten(1) for look in looks]))
+        # Bounded by tanh, whose gradient does not vanish as that of clamp.
+        return in_full(means), WIDEST * (in_full(log_variances) / WIDEST).tanh()
 
 
 def gaussian_log_density(x: Tensor, mean: Tensor, variance: float) -> Tensor:
@@ -174,11 +156,11 @@ def gaussian_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
     >>> gaussian_divergence(torch.tensor([[0.0, 2.0]]), torch.zeros(1, 2))
     tensor([2.])
     """
-    # expm1 keeps what is left of variances near 1.
+    # expm1 is exact for variances near 1.
     return 0.5 * (mean.square() + log_variance.expm1() - log_variance).sum(dim=-1)
 
 
-class VAE(AbstractObjective):
+class VAE(Autoencoder):
     """Variational autoencoder (VAE, beta-VAE).
 
     The sample is decoded from a noisy code, whose mean is the code that ``transform`` returns. The
@@ -227,7 +209,3 @@ class VAE(AbstractObjective):
             beta=self.beta,
             n_numbers=math.prod(setting.shape),
         )
-
-    def defaults(self, layout: Layout, *, closed_form: bool) -> Defaults:
-        """Return the defaults, without random views."""
-        return replace(super().defaults(layout, closed_form=closed_form), view=Identity())

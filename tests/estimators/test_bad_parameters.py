@@ -303,7 +303,9 @@ def test_an_optimizer_that_wants_a_closure_is_refused():
 
 
 def test_a_callable_that_makes_no_critic_is_refused():
-    with pytest.raises(TypeError, match=r"critic=.* gave an object of type Linear. It must give a"):
+    with pytest.raises(
+        TypeError, match=r"critic=.* returned an object of type Linear. It must return a"
+    ):
         make(critic=lambda code_features, local_features: nn.Linear(2, 2)).fit(VECTORS)
 
 

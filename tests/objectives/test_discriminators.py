@@ -187,9 +187,9 @@ def test_a_module_that_was_given_is_not_trained():
 @pytest.mark.parametrize(
     ("discriminator", "error", "text"),
     [
-        (lambda d: 3, TypeError, "gave an object of type int"),
-        (lambda d: nn.Linear(d, 2), ValueError, r"Linear of the prior gave \(2, 2\)"),
-        (nn.Flatten(0), ValueError, r"Flatten of the prior gave \(8,\) for 2 codes of size 4"),
+        (lambda d: 3, TypeError, "returned an object of type int"),
+        (lambda d: nn.Linear(d, 2), ValueError, r"Linear of the prior returned \(2, 2\)"),
+        (nn.Flatten(0), ValueError, r"Flatten of the prior returned \(8,\) for 2 codes of size 4"),
     ],
     ids=["no module", "two logits", "flat"],
 )

@@ -362,7 +362,7 @@ def test_together_gathers_all_terms_in_order():
 def test_together_refuses_two_terms_of_one_name():
     objective = Together([Constant("a", None), Constant("b", None), Constant("a", None)])
 
-    with pytest.raises(ValueError, match="Two objectives have a term named 'a'"):
+    with pytest.raises(ValueError, match="Two criteria have a term named 'a'"):
         objective(leaves(), make_batch())
 
 

@@ -158,7 +158,7 @@ def test_a_ratio_of_zero_stays_finite():
 def test_another_sample_is_needed(n):
     term = Information("local", made(DotCritic, 3, 5, 8), BOUNDS["jsd"])
 
-    with pytest.raises(ValueError, match="As many of each are needed, and at least 2"):
+    with pytest.raises(ValueError, match="Equal numbers of both are needed, and at least 2"):
         pointwise_information(term, torch.zeros(n[0], 3), torch.zeros(n[1], 5, 2, 2))
 
 
