@@ -255,11 +255,11 @@ def test_only_the_first_process_prints(launched):
 @pytest.mark.faults
 def test_mistakes_are_answered_alike_on_all_processes(tmp_path):
     expected = {
-        "count": "ValueError: The processes were given different X: 40 samples .*, 39 samples",
-        "shard": "ValueError: The processes were given different X: 20 samples .*, 20 samples",
+        "count": "ValueError: X differs between processes: 40 samples .*, 39 samples",
+        "shard": "ValueError: X differs between processes: 20 samples .*, 20 samples",
         "small batch": "ValueError: batch_size=3 and 40 samples to train on",
         "few samples": "ValueError: batch_size=16 and 3 samples to train on",
-        "idle": "ValueError: These weights take no part in the loss: .*unused.weight, .*bias",
+        "idle": "ValueError: The loss does not depend on these weights: .*unused.weight, .*bias",
         "diverged": "FloatingPointError: Training diverged in epoch 1",
     }
 

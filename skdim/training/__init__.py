@@ -1,13 +1,11 @@
-"""The loop: a skorch net whose module is an encoder and whose criterion is an objective."""
+"""The training loop: a skorch net whose module is an encoder."""
 
 from skdim.training.batches import Batches
 from skdim.training.checkpoints import Checkpoints, find_checkpoint
-from skdim.training.choice import agree_on_seed, choose_net
 from skdim.training.keeping import SETTINGS, Weights, give_back, take_out
-from skdim.training.net import EncoderNet
+from skdim.training.net import SCHEDULES, EncoderNet, choose_net
 from skdim.training.precision import PRECISIONS, check_precision
-from skdim.training.processes import find_own_device
-from skdim.training.schedules import SCHEDULES
+from skdim.training.processes import agree_on_seed, find_own_device
 from skdim.training.stopping import EarlyStopping, StopTraining
 from skdim.training.tasks import TaskEvents
 

@@ -17,18 +17,18 @@ __all__ = ["Batches", "mean_of"]
 class Batches:
     """All samples once, in batches of about equal size.
 
-    No batch is of a single sample, unless there is only one: a sample alone has no negatives, and
-    batch normalisation no variance. None is larger than ``batch_size``, but that an odd number of
-    samples in twos makes one batch of three.
+    No batch has a single sample unless there is only one, since a single sample has no negatives
+    and no variance. No batch is larger than ``batch_size``, except one of three samples if
+    ``batch_size`` is 2 and the number of samples is odd.
 
     Parameters
     ----------
     rows : Samples
     batch_size : int
     generator : Generator
-        Of the batches' random draws.
+        Source of all random draws.
     shuffle : bool
-        Whether the order is drawn anew at each iteration.
+        Whether the order is drawn in each epoch.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Batches:
         return self.rows.read(indices, self.generator)
 
     def indices(self) -> Sequence[Tensor]:
-        """Return the row numbers of each batch of one epoch, in the order they are taken."""
+        """Return the numbers of the samples of each batch of one epoch."""
         numbers = self.rows.numbers
         if self.shuffle:
             device = self.rows.device
@@ -64,12 +64,12 @@ class Batches:
 
 
 def mean_of(steps: list[dict[str, Tensor]], sizes: list[int]) -> dict[str, float]:
-    """Average the values of the batches of an epoch by their sizes, in one read from the device."""
+    """Average the values of batches, weighted by their sizes; the device is read once."""
     columns = {name: torch.stack([step[name] for step in steps]) for name in steps[0]}
     first = next(iter(columns.values()))
     weights = torch.tensor(sizes, dtype=first.dtype, device=first.device)
     ratios = [
-        # What has two entries brings its own weights: a sum and a count.
+        # Pairs are a sum and a count.
         column.sum(dim=0) if column.ndim == 2 else torch.stack([weights @ column, weights.sum()])
         for column in columns.values()
     ]

@@ -1,4 +1,4 @@
-"""Checkpoints: files of the state of a training, from which it is resumed."""
+"""Checkpoints: files from which a training is resumed."""
 
 from pathlib import Path
 from typing import Any
@@ -7,6 +7,7 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback
 from torch import Generator, Tensor
 
+from skdim.inputs import Samples
 from skdim.random import pack_states, unpack_states
 from skdim.saving import (
     NotPlainError,
@@ -25,7 +26,7 @@ __all__ = ["Checkpoints", "find_checkpoint", "pack_checkpoint", "read_checkpoint
 LAST = "last.skdim-checkpoint"
 BEST = "best.skdim-checkpoint"
 
-# What every checkpoint holds.
+# Types of the entries of every checkpoint.
 CONTENT: dict[str, type | tuple[type, ...]] = {
     "parameters": dict,
     "data": dict,
@@ -46,49 +47,40 @@ WAY_OUT = "Remove the file to begin anew, or restore a copy of it."
 
 
 def find_checkpoint(folder: Path) -> dict[str, Any] | None:
-    """Read the checkpoint of the most epochs.
-
-    Parameters
-    ----------
-    folder : Path
-
-    Returns
-    -------
-    dict or None
-        None if there is none.
+    """Read the checkpoint of the latest epoch in a folder; None if there is none.
 
     Raises
     ------
     ValueError
-        If one of the two files is damaged.
+        If a file is damaged.
     """
     found = [read_checkpoint(folder / name) for name in (LAST, BEST) if (folder / name).exists()]
     return max(found, key=lambda state: (state["epoch"], state["ended"]), default=None)
 
 
 def pack_checkpoint(state: dict[str, Any]) -> bytes:
-    """Return the content of the file of a checkpoint.
+    """Return the content of a checkpoint file.
 
     Raises
     ------
     TypeError
-        If the state holds anything but tensors and primitives.
+        If the state does not consist of tensors and primitives.
     ValueError
-        If a tensor is of a type that cannot be saved.
+        If the dtype of a tensor cannot be saved.
     """
     tree, tensors = flatten(state)
     return to_bytes({"checkpoint": tree}, tensors)
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Read the file of a checkpoint, tensors on the CPU.
+    """Read a checkpoint file, tensors on the CPU.
 
     Raises
     ------
     FileNotFoundError
-        If there is none.
+        If there is no such file.
     ValueError
-        If it is damaged, not a checkpoint, or one of a newer skdim.
+        If it is damaged, not a checkpoint, or of a newer skdim.
 
     Warns
     -----
@@ -109,13 +101,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def read_state(path: Path, header: dict[str, Any], tensors: dict[str, Tensor]) -> dict[str, Any]:
-    """Return the state that an intact file holds.
-
-    Raises
-    ------
-    ValueError
-        If it is not a checkpoint.
-    """
+    """Return the state in an intact file; raise a ValueError if it is not a checkpoint."""
     try:
         state = unflatten(header.get("checkpoint"), tensors)
     except ValueError as error:
@@ -135,21 +121,21 @@ def read_state(path: Path, header: dict[str, Any], tensors: dict[str, Tensor]) -
 
 
 class Checkpoints(Callback):
-    """Write checkpoints at the end of epochs; begin from one where there is one.
+    """Write checkpoints at the end of epochs, and resume from one.
 
-    It comes after all other callbacks: it records what they have done to an epoch, and overwrites
-    what they do when an interrupted training is resumed.
+    It must come after all other callbacks, whose changes to the history it records, and whose
+    state it overwrites when it resumes.
 
     Parameters
     ----------
     folder : Path
-        It exists, and no other training writes there.
+        An existing folder that no other training uses.
     every : int
-        Epochs from one checkpoint to the next.
+        Epochs between checkpoints.
     run : dict
         What identifies this training: ``parameters``, ``data``, ``entropy``, ``n_epochs``.
     found : dict or None
-        The checkpoint to begin from.
+        The checkpoint to resume from.
     """
 
     def __init__(
@@ -161,19 +147,12 @@ class Checkpoints(Callback):
         self.found = found
 
     def watch(self, stopping: EarlyStopping | None, *, n_epochs: int) -> None:
-        """Set what else belongs to the state of the training.
-
-        Parameters
-        ----------
-        stopping : EarlyStopping or None
-        n_epochs : int
-            Epochs of the training, the closed form included.
-        """
+        """Set the early stopping and the number of epochs, the closed form included."""
         self.n_epochs = n_epochs
         self.stopping = stopping
 
-    def on_train_begin(self, net: NeuralNet, X: Any = None, **kwargs: Any) -> None:
-        """Take up the training where the checkpoint left it."""
+    def on_train_begin(self, net: NeuralNet, X: Samples | None = None, **kwargs: Any) -> None:
+        """Resume the training from the checkpoint."""
         self.rows = X
         self.generator: Generator = net.generator
         self.written, self.ended = 0, False
@@ -182,7 +161,7 @@ class Checkpoints(Callback):
             self.found = None
 
     def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
-        """Write a checkpoint, if it is time or this epoch is the best one."""
+        """Write a checkpoint every few epochs, and for the best epoch."""
         epoch = len(net.history)
         is_best = self.stopping is not None and self.stopping.best_epoch_ == epoch
         is_time = epoch % self.every == 0 or epoch == self.n_epochs
@@ -190,7 +169,7 @@ class Checkpoints(Callback):
             self.write(net, [BEST] * is_best + [LAST] * is_time)
 
     def on_train_end(self, net: NeuralNet, **kwargs: Any) -> None:
-        """Write that a training has ended before its last epoch."""
+        """Write a checkpoint of a training that ended before its last epoch."""
         if not self.ended and self.written < self.n_epochs:
             self.ended = True
             self.write(net, [LAST])
@@ -201,23 +180,23 @@ class Checkpoints(Callback):
         Raises
         ------
         FloatingPointError
-            If the training has diverged; earlier checkpoints stay.
+            If the training has diverged; earlier checkpoints are kept.
         OSError
-            If a file cannot be written; what was there stays.
+            If a file cannot be written; the earlier one is kept.
         TypeError
-            If the optimizer's state is no tensors and primitives.
+            If the state of the optimizer does not consist of tensors and primitives.
         """
         state = self.take(net)
         try:
             net.check_encoder(self.rows)
         finally:
-            # A module may draw in evaluation mode too.
+            # A module may draw in evaluation mode.
             unpack_states(state["generators"], self.generator.device)
         try:
             content = pack_checkpoint(state)
         except (NotPlainError, ValueError) as error:
             raise TypeError(
-                f"The training cannot be written: with {type(net.optimizer_).__name__}, a "
+                f"The checkpoint cannot be written: with {type(net.optimizer_).__name__}, a "
                 "checkpoint holds more than tensors and primitives. Use another optimizer, or "
                 f"checkpoint_dir=None. ({error})"
             ) from error
@@ -236,30 +215,26 @@ class Checkpoints(Callback):
             "optimizer": {} if net.optimizer_ is None else net.optimizer_.state_dict(),
             "stopping": None if stopping is None else stopping.state(),
             "history": [plain(epoch) for epoch in net.history],
-            "generators": self.take_generators(),
+            "generators": {
+                "device": self.generator.device.type,
+                "own": self.generator.get_state(),
+                **pack_states(self.generator.device),
+            },
         }
 
-    def take_generators(self) -> dict[str, Any]:
-        """Return the states of all generators that the training draws from."""
-        device = self.generator.device
-        own = {"device": device.type, "own": self.generator.get_state()}
-        return own | pack_states(device)
-
     def restore(self, net: NeuralNet, state: dict[str, Any]) -> None:
-        """Set the training to where a checkpoint left it.
-
-        Raises
-        ------
-        ValueError
-            If its tensors are not those of this training.
-        """
+        """Set the state of the training; raise a ValueError if it is that of another one."""
         try:
             net.load_state(state)
             if net.optimizer_ is not None:
                 net.optimizer_.load_state_dict(state["optimizer"])
             if self.stopping is not None:
                 self.stopping.load_state(state["stopping"])
-            self.set_generators(state["generators"])
+            generators = state["generators"]
+            # The states of another kind of device cannot be used.
+            if generators["device"] == self.generator.device.type:
+                self.generator.set_state(generators["own"])
+                unpack_states(generators, self.generator.device)
         except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
             raise ValueError(
                 f"The checkpoint in {str(self.folder)!r} does not hold the tensors of this "
@@ -269,15 +244,9 @@ class Checkpoints(Callback):
         self.written, self.ended = state["epoch"], state["ended"]
         net.step = net.n_steps if self.ended else state["step"]
 
-    def set_generators(self, states: dict[str, Any]) -> None:
-        """Set all generators; those of another kind of device are left as they are."""
-        if states["device"] == self.generator.device.type:
-            self.generator.set_state(states["own"])
-            unpack_states(states, self.generator.device)
-
 
 def plain(value: Any) -> Any:
-    """Return what callbacks recorded in the history, and the ``repr`` of what cannot be saved."""
+    """Return a value of the history with the ``repr`` of what cannot be saved."""
     if isinstance(value, dict):
         return {str(name): plain(part) for name, part in value.items()}
     if isinstance(value, list | tuple):

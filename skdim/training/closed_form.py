@@ -1,5 +1,6 @@
 """Training without gradients: two passes over the samples, and an eigenproblem."""
 
+import time
 from collections.abc import Callable, Collection
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -12,25 +13,27 @@ from skdim.closed_form import Sums, rotation, scale_of, solve
 from skdim.encoders import Basis, LinearEncoder
 from skdim.inputs import Samples
 from skdim.objectives import AbstractCriterion, GaussianInformation, Information
-from skdim.views import find_pairs
+from skdim.training.precision import computing_in
+from skdim.training.progress import Progress, summary_of
+from skdim.views import Pairs, View, find_pairs
 
-__all__ = ["LookSums", "Solution", "find_basis", "solve_for", "sum_looks", "weights_of"]
+__all__ = ["ClosedFormMixin", "LookSums", "Solution"]
 
-# Samples from which the coordinates are computed.
+# Samples from which the basis is computed.
 BASIS_ROWS = 3000
-# Samples of which all looks are encoded at once.
+# Samples whose looks are encoded at once.
 CHUNK = 128
 
 
 @dataclass(frozen=True)
 class LookSums:
-    """What the closed form knows of all samples so far; more can be added.
+    """Sums over the looks of all samples so far, from which the closed form is solved.
 
     Parameters
     ----------
     basis : Basis
     sums : dict of str to Sums
-        Of each term; empty before any sample.
+        Sums of each term; empty before any sample.
     """
 
     basis: Basis
@@ -38,37 +41,103 @@ class LookSums:
 
     def __add__(self, other: dict[str, Sums]) -> Self:
         """Add the sums over more samples."""
-        return replace(
-            self,
-            sums={n: self.sums[n] + part if self.sums else part for n, part in other.items()},
-        )
+        sums = {name: self.sums[name] + part if self.sums else part for name, part in other.items()}
+        return replace(self, sums=sums)
 
 
 @dataclass(frozen=True)
 class Solution:
-    """What the closed form has found.
+    """Solution of the closed form.
 
     Parameters
     ----------
     terms : dict of str to float
-        Minus the weighted information of each term, in nats, of terms with a Gaussian critic.
+        Minus the weighted information in nats, of terms with a Gaussian critic.
     spread : float
-        Standard deviation of the codes over looks, averaged over their numbers.
+        Standard deviation of the codes over looks, averaged over their coordinates.
     """
 
     terms: dict[str, float]
     spread: float
 
 
-def solve_for(module: nn.Sequential, objective: AbstractCriterion, known: LookSums) -> Solution:
+class ClosedFormMixin:
+    """Set the encoder and the Gaussian critics of a net by the closed form."""
+
+    module_: Any
+    criterion_: Any
+    view: View
+    precision: str
+    look_sums: LookSums | None
+    held_out: Samples | None
+    progress: Progress
+    # Methods of the net.
+    notify: Any
+    record: Any
+    check_finite: Any
+    get_iterator: Any
+    run_single_epoch: Any
+    validation_step: Any
+    _set_training: Any
+
+    def solve(self, rows: Samples, generator: Generator) -> Solution:
+        """Set the encoder and its Gaussian critics by the closed form.
+
+        Parameters
+        ----------
+        rows : Samples
+            Samples whose sums are added to those of earlier calls.
+        generator : Generator
+            Generator of the view.
+
+        Returns
+        -------
+        Solution
+        """
+        self._set_training(False)
+        with computing_in(self.precision, rows.device):
+            if self.look_sums is None:
+                self.look_sums = LookSums(find_basis(self.module_, rows, generator), {})
+            self.look_sums += self.sums_of_all(rows, generator, self.look_sums.basis)
+        return solve_for(self.module_, self.criterion_, self.look_sums)
+
+    def run_closed_form(self, rows: Samples, generator: Generator) -> None:
+        """Solve the closed form as one epoch, with a learning rate of 0."""
+        started = time.perf_counter()
+        self.notify("on_epoch_begin", dataset_train=rows, dataset_valid=self.held_out)
+        found = self.solve(rows, generator)
+        self.record(
+            {
+                **found.terms,
+                "loss": sum(found.terms.values()),
+                "spread": found.spread,
+                "learning_rate": 0.0,
+                "seconds": time.perf_counter() - started,
+            }
+        )
+        self.progress.describe(summary_of(self.criterion_, found.terms))
+        self.check_finite(found.terms)
+        if self.held_out is not None:
+            held_out = self.get_iterator(self.held_out)
+            self.run_single_epoch(held_out, False, "valid", self.validation_step)
+        self.notify("on_epoch_end", dataset_train=rows, dataset_valid=self.held_out)
+
+    def sums_of_all(self, rows: Samples, generator: Generator, basis: Basis) -> dict[str, Sums]:
+        """Return the sums over the looks of all samples, here on one process."""
+        names = weights_of(self.criterion_)
+        advance = self.progress.advance
+        return sum_looks(self.module_, self.view, rows, generator, basis, names, advance)
+
+
+def solve_for(module: nn.Sequential, criterion: AbstractCriterion, known: LookSums) -> Solution:
     """Set an encoder and its Gaussian critics from sums over looks.
 
     Parameters
     ----------
     module : Sequential
         Standardisation and a :class:`~skdim.encoders.LinearEncoder`.
-    objective : AbstractCriterion
-        Its terms of information say what is compared, and with which weight.
+    criterion : AbstractCriterion
+        Its terms of information are solved for.
     known : LookSums
 
     Returns
@@ -76,13 +145,12 @@ def solve_for(module: nn.Sequential, objective: AbstractCriterion, known: LookSu
     Solution
     """
     _, encoder = parts_of(module)
-    weights = weights_of(objective)
     n_hidden, n_code = encoder.to_hidden.out_features, encoder.to_code.out_features
-    found = solve(known.sums, weights, encoder.mean[0].numel(), n_hidden)
+    found = solve(known.sums, weights_of(criterion), encoder.mean[0].numel(), n_hidden)
     encoder.set_directions(known.basis, found)
     terms = {
         part.name: -part.weight * part.set_directions(found, known.basis, n_code)
-        for part in objective.members()
+        for part in criterion.members()
         if isinstance(part, GaussianInformation)
     }
     variances = scale_of(found.correlations[:n_code]).square()
@@ -90,8 +158,8 @@ def solve_for(module: nn.Sequential, objective: AbstractCriterion, known: LookSu
     return Solution(terms, float(spread))
 
 
-def all_looks(view: Any, x: Tensor, generator: Generator) -> tuple[list[Tensor], Any]:
-    """Draw looks; where all looks are compared, the sample as it is counts as one more."""
+def all_looks(view: View, x: Tensor, generator: Generator) -> tuple[list[Tensor], Pairs]:
+    """Draw looks and their pairs; where all are compared, the sample itself is one more look."""
     looks = list(view(x, generator))
     pairs = find_pairs(view, len(looks))
     n = len(looks)
@@ -104,32 +172,16 @@ def all_looks(view: Any, x: Tensor, generator: Generator) -> tuple[list[Tensor],
 @torch.no_grad()
 def sum_looks(
     module: nn.Sequential,
-    view: Any,
+    view: View,
     rows: Samples,
     generator: Generator,
     basis: Basis,
     names: Collection[str],
     advance: Callable[[int], None] = lambda n: None,
 ) -> dict[str, Sums]:
-    """Sum over the looks at all samples.
+    """Return the sums over the looks of samples for the named terms, "local" or "global".
 
-    Parameters
-    ----------
-    module : Sequential
-        Standardisation and a :class:`~skdim.encoders.LinearEncoder`, in evaluation mode.
-    view : View
-    rows : Samples
-    generator : Generator
-        Of the view.
-    basis : Basis
-    names : collection of {"local", "global"}
-        Terms that are to be solved for.
-    advance : callable
-        Called with the number of samples after each chunk.
-
-    Returns
-    -------
-    dict of str to Sums
+    ``advance`` is called with the number of samples after each chunk.
     """
     standardise, encoder = parts_of(module)
     total: dict[str, Sums] = {}
@@ -149,7 +201,7 @@ def sum_looks(
 
 @torch.no_grad()
 def find_basis(module: nn.Sequential, rows: Samples, generator: Generator) -> Basis:
-    """Standardise features and find coordinates for them, from some of the samples."""
+    """Standardise the features and compute their basis, from a subset of the samples."""
     standardise, encoder = parts_of(module)
     some = rows.evenly_spaced(BASIS_ROWS)
     parts = [encoder.stem(standardise(rows[part])).float() for part in torch.split(some, CHUNK)]
@@ -157,16 +209,16 @@ def find_basis(module: nn.Sequential, rows: Samples, generator: Generator) -> Ba
     return encoder.find_basis(torch.cat(parts), Generator().manual_seed(int(seed)))
 
 
-def weights_of(objective: AbstractCriterion) -> dict[str, float]:
+def weights_of(criterion: AbstractCriterion) -> dict[str, float]:
     """Return the weights of the terms of information; of the global one alone if there are none."""
     weights = {
-        part.name: part.weight for part in objective.members() if isinstance(part, Information)
+        part.name: part.weight for part in criterion.members() if isinstance(part, Information)
     }
     return weights or {"global": 1.0}
 
 
 def parts_of(module: nn.Sequential) -> tuple[nn.Module, LinearEncoder]:
-    """Return the standardisation and the linear encoder of a net's module."""
+    """Return the standardisation and the linear encoder of a module."""
     standardise, encoder = module
     assert isinstance(encoder, LinearEncoder)
     return standardise, encoder

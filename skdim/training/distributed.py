@@ -1,14 +1,15 @@
-"""One model on several processes: each encodes its share of a batch, all see the whole of it."""
+"""One model on several processes: each encodes its share of a batch."""
 
 import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Generator as Reading
-from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
+from skorch import NeuralNet
 from skorch.hf import AccelerateMixin
 from torch import Generator, Tensor
 
@@ -31,19 +32,17 @@ from skdim.training.processes import (
 
 __all__ = ["AcceleratedNet", "Shares"]
 
-# Rows that are compared, to see that all processes were given the same samples.
+# Samples that are compared over processes.
 COMPARED_ROWS = 64
 
 
 class Shares(Batches):
-    """The batches of an epoch, of which this process reads its own share.
+    """The batches of an epoch, of which this process reads its share.
 
-    All processes draw the same order. Each batch is cut into shares that differ in size by one at
-    most; no sample is left out and none is read twice. ``x`` of a batch is the share; ``index``
-    and ``y`` are those of the whole batch.
-
-    No share is of a single sample: a sample alone has no variance for batch normalisation. So a
-    batch may be larger than ``batch_size``, but only where that is below four samples a process.
+    All processes draw the same order. The shares of a batch differ in size by at most one. ``x`` of
+    a batch is the share; ``index`` and ``y`` are those of the whole batch. No share has a single
+    sample, so that a batch may be larger than ``batch_size`` where this is below four samples per
+    process.
 
     Parameters
     ----------
@@ -54,7 +53,7 @@ class Shares(Batches):
     generator : Generator
         In the same state on all processes.
     own_generator : Generator
-        Of what reading draws: it sees other samples on each process.
+        Seeds the reading of samples, which differ on each process.
     shuffle : bool
     rank : int
         Number of this process.
@@ -63,7 +62,7 @@ class Shares(Batches):
     Raises
     ------
     ValueError
-        If there are fewer than two samples a process, in ``rows`` or in ``batch_size``.
+        If there are fewer than two samples per process, in ``rows`` or in ``batch_size``.
     """
 
     def __init__(
@@ -84,8 +83,8 @@ class Shares(Batches):
         least = 2 * n_processes
         if min(batch_size, len(rows)) < least:
             raise ValueError(
-                f"batch_size={batch_size} and {len(rows)} samples to train on are shared out among "
-                f"{n_processes} processes. Both must be at least {least}, two a process: raise "
+                f"batch_size={batch_size} and {len(rows)} training samples are divided among "
+                f"{n_processes} processes. Both must be at least {least}, two per process. Raise "
                 "batch_size, which counts the samples of all processes, or launch fewer."
             )
         self.n_batches = min(self.n_batches, len(rows) // least)
@@ -93,22 +92,22 @@ class Shares(Batches):
     def read(self, indices: Sequence[Tensor]) -> Reading[Tensor, None, None]:
         """Read this process's share of each batch."""
         shares = [index.tensor_split(self.n_processes)[self.rank] for index in indices]
-        # What reading draws follows from where a generator stands: elsewhere in each epoch.
+        # Reading is seeded by the state of the generator, which must differ in each epoch.
         torch.empty(1, device=self.own_generator.device).uniform_(generator=self.own_generator)
         return self.rows.read(shares, self.own_generator)
 
 
 class AcceleratedNet(AccelerateMixin, EncoderNet):
-    """Train an encoder on several processes, as one process would with the whole batch.
+    """Train an encoder on several processes, with the result of one process.
 
     Each process encodes its share of each batch. Features are gathered, so that all processes
     compute the same loss from the whole batch, and the gradients of the weights are averaged.
-    Outside of ``train`` the net is like any other, on each process for itself.
+    Outside of ``train``, the net of each process is independent of the others.
 
     Parameters
     ----------
     *args, **kwargs : Any
-        Of :class:`~skdim.training.EncoderNet`.
+        Parameters of :class:`~skdim.training.EncoderNet`.
     """
 
     accelerator: Any
@@ -119,23 +118,23 @@ class AcceleratedNet(AccelerateMixin, EncoderNet):
         super().__init__(
             *args,
             accelerator=start_accelerate(),
-            # Early stopping goes back to its best weights after the net's own on_train_end.
+            # Early stopping restores its best weights after the on_train_end of the net.
             unwrap_after_train=False,
-            # skorch's mixin would print whatever ``verbose`` is.
+            # skorch's mixin ignores ``verbose``.
             callbacks__print_log__sink=print,
             **kwargs,
         )
 
     def initialize(self) -> "AcceleratedNet":
-        """Initialise as one process does: only training wraps modules."""
-        self._wrapped_with_accelerator = True  # So that skorch's mixin thinks it done.
+        """Initialise without wrapping modules, which ``train`` does."""
+        self._wrapped_with_accelerator = True  # skorch's mixin then does not wrap.
         super().initialize()
         self._wrapped_with_accelerator = False
-        self.accelerator = None  # It belongs in no pickle.
+        self.accelerator = None  # It cannot be pickled.
         return self
 
     def plan(self, schedule: str, callbacks: list[Any], settings: dict[str, Any]) -> None:
-        """Set what may differ from one training to the next; only the first process prints."""
+        """Set what may differ between trainings; only the first process prints."""
         quiet = {} if start_accelerate().is_main_process else {"verbose": 0}
         super().plan(schedule, callbacks, settings | quiet)
 
@@ -153,8 +152,7 @@ class AcceleratedNet(AccelerateMixin, EncoderNet):
         Raises
         ------
         ValueError
-            If the processes were not given the same samples, or if a weight takes no part in the
-            loss.
+            If the samples differ between processes, or a weight has no gradient.
         """
         self.accelerator = start_accelerate()
         self.own_generator = make_own_generator(generator, self.accelerator.process_index)
@@ -165,7 +163,7 @@ class AcceleratedNet(AccelerateMixin, EncoderNet):
                 if self.accelerator.num_processes > 1:
                     self._initialize_accelerator()
             with warnings.catch_warnings():
-                # A 1x1 kernel is the same in memory by either strides.
+                # 1x1 kernels are equal in memory for both strides.
                 warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
                 super().train(rows, held_out, epochs=epochs, generator=generator, solving=solving)
         finally:
@@ -175,7 +173,7 @@ class AcceleratedNet(AccelerateMixin, EncoderNet):
             del self.own_generator
 
     def get_iterator(self, dataset: Samples, training: bool = False) -> Batches:
-        """Share out what is trained on; each process scores all samples that are held out."""
+        """Return shares of the training samples, and all held-out samples."""
         if not training:
             return EncoderNet.get_iterator(self, dataset)
         return Shares(
@@ -189,12 +187,12 @@ class AcceleratedNet(AccelerateMixin, EncoderNet):
         )
 
     def solve(self, rows: Samples, generator: Generator) -> Solution:
-        """Solve the closed form on every process, from the sums of all of them."""
+        """Solve the closed form on every process, from the sums over all."""
         with self.bare():
             return super().solve(rows, generator)
 
     def sums_of_all(self, rows: Samples, generator: Generator, basis: Basis) -> dict[str, Sums]:
-        """Sum over this process's share of the samples, and add up the sums of all processes."""
+        """Return the sums over the looks of all samples, each process with its share."""
         n, rank = self.accelerator.num_processes, self.accelerator.process_index
         share = rows.part(np.arange(rank, len(rows), n))
         own = super().sums_of_all(share, self.own_generator, basis)
@@ -204,20 +202,26 @@ class AcceleratedNet(AccelerateMixin, EncoderNet):
             name: part.map(lambda tensor: add_up(tensor, rows.device)) for name, part in own.items()
         }
 
-    def run_single_epoch(self, iterator: Any, training: bool, *args: Any, **kwargs: Any) -> None:
-        """Run an epoch; then take over the first process's running statistics."""
-        super().run_single_epoch(iterator, training, *args, **kwargs)
+    def run_single_epoch(
+        self,
+        iterator: Iterable[Batch] | None,
+        training: bool,
+        prefix: str,
+        step_fn: Callable[..., dict[str, Tensor]],
+        **fit_params: Any,
+    ) -> None:
+        """Run an epoch; then copy the running statistics of the first process."""
+        super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
         if training and self.accelerator.num_processes > 1:
             for buffer in [*self.module_.buffers(), *self.criterion_.buffers()]:
                 torch.distributed.broadcast(buffer, src=0)
 
     def agree(self, means: dict[str, float]) -> dict[str, float]:
-        """Take the first process's means: rounding must not make processes decide differently."""
-        agreed: dict[str, float] = tell_all(means)
-        return agreed
+        """Return the means of the first process, which may be rounded differently on others."""
+        return tell_all(means)
 
     def look(self, batch: Batch) -> tuple[Tensor, ...]:
-        """Draw looks at this process's share, from a generator of its own."""
+        """Draw looks of the share of this process, from its own generator."""
         return super().look(replace(batch, generator=self.own_generator))
 
     def gather(self, looks: list[Features], batch: Batch) -> tuple[list[Features], Batch]:
@@ -229,8 +233,10 @@ class AcceleratedNet(AccelerateMixin, EncoderNet):
         whole = [Features(*[next(gathered) for _ in LAYERS]) for _ in looks]
         return whole, replace(batch, x=gather_rows(batch.x, sizes))
 
-    def on_grad_computed(self, net: Any, named_parameters: Any, **kwargs: Any) -> None:
-        """Raise an error, in the first step, for weights without a gradient to average."""
+    def on_grad_computed(
+        self, net: NeuralNet, named_parameters: Iterable[tuple[str, Tensor]], **kwargs: Any
+    ) -> None:
+        """Raise a ValueError, in the first step, for weights without a gradient."""
         super().on_grad_computed(net, named_parameters, **kwargs)
         if self.step > 1 or self.accelerator.num_processes == 1:
             return
@@ -242,8 +248,9 @@ class AcceleratedNet(AccelerateMixin, EncoderNet):
             ]
         if idle:
             raise ValueError(
-                f"These weights take no part in the loss: {', '.join(idle)}. On several processes "
-                "all must, or be marked: call requires_grad_(False) on them, or remove them."
+                f"The loss does not depend on these weights: {', '.join(idle)}. Training on "
+                "several processes needs a gradient of every weight. Remove them, or call "
+                "requires_grad_(False) on them."
             )
 
     @torch.no_grad()
@@ -253,18 +260,18 @@ class AcceleratedNet(AccelerateMixin, EncoderNet):
             return super().validation_step(batch, **fit_params)
 
     def state(self) -> dict[str, Any]:
-        """Weights and buffers under the names that they have on one process."""
+        """Return weights and buffers under the names that they have on one process."""
         with self.bare():
             return super().state()
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Set weights and buffers from what ``state`` gave."""
+        """Set weights and buffers to a result of ``state``."""
         with self.bare():
             super().load_state(state)
 
     @contextmanager
     def bare(self) -> Iterator[None]:
-        """Take the modules out of their wrapping for a while."""
+        """Return a context in which the modules are not wrapped."""
         wrapped = self.module_, self.criterion_
         kind = torch.nn.parallel.DistributedDataParallel
         self.module_, self.criterion_ = (
@@ -277,34 +284,28 @@ class AcceleratedNet(AccelerateMixin, EncoderNet):
 
 
 def make_own_generator(generator: Generator, rank: int) -> Generator:
-    """Derive a generator for one process from the one that all have in the same state.
+    """Derive a generator for one process from the one in the same state on all.
 
-    Processes look at other samples: drawn from the common generator, views would leave it in
-    different states, and no draw afterwards would be the same on all.
+    Views of different samples would leave the common generator in different states.
     """
     seed = np.random.SeedSequence([generator.initial_seed(), rank]).generate_state(1, np.uint64)[0]
     return Generator(device=generator.device).manual_seed(int(seed >> np.uint64(1)))
 
 
 def check_same_rows(rows: Samples) -> None:
-    """Raise an error for processes that were given different samples, such as a shard each.
+    """Raise a ValueError, on all processes, if their samples differ.
 
-    What a stream gives may be drawn anew each time: of that, only the number is compared.
-
-    Raises
-    ------
-    ValueError
-        On all processes alike.
+    Of streams, whose samples may be random, only the number is compared.
     """
     size = 0.0
     if isinstance(rows, ArraySamples):
         size = rows[rows.evenly_spaced(COMPARED_ROWS)].double().abs().mean().item()
     given = ask_all((len(rows), size))
     counts, sizes = zip(*given, strict=True)
-    # Steps before this one may have rounded differently on each process.
+    # Earlier computations may be rounded differently on each process.
     if len(set(counts)) > 1 or not np.allclose(sizes, sizes[0], rtol=1e-4):
         listed = ", ".join(f"{count} samples of mean size {size:.6g}" for count, size in given)
         raise ValueError(
-            f"The processes were given different X: {listed}. Give all of X to each of them: fit "
-            "shares it out itself."
+            f"X differs between processes: {listed}. Pass all of X to fit on each process, which "
+            "divides it itself."
         )

@@ -21,18 +21,18 @@ SETTINGS = ("batch_size", "lr", "verbose", "precision", "compiling", "schedule")
 
 
 def take_out(net: EncoderNet) -> dict[str, Any]:
-    """Return all that a net has learnt and written down.
+    """Return the state of a net, from which ``give_back`` restores it.
 
     Returns
     -------
     dict
-        ``weights`` of "module" and "criterion", ``books`` (a dict an epoch), ``settings``,
-        ``device`` and ``optimizer`` (its state, or None).
+        ``weights`` of "module" and "criterion", ``books`` (the history, a dict per epoch),
+        ``settings``, ``device`` and ``optimizer`` (its state, or None).
 
     Raises
     ------
     TypeError
-        If NumPy lacks a type of the weights, or they are no tensors only.
+        If NumPy does not support a dtype of the weights.
     """
     optimizer = net.optimizer_
     return {
@@ -45,23 +45,22 @@ def take_out(net: EncoderNet) -> dict[str, Any]:
 
 
 def give_back(net: EncoderNet, kept: Mapping[str, Any]) -> None:
-    """Set a net, whose weights are those already, to what ``take_out`` gave."""
+    """Restore all but the weights of a net from the result of ``take_out``."""
     for name in SETTINGS:
         setattr(net, name, kept["settings"][name])
-    # skorch keeps a list of batches an epoch; ours is empty.
+    # skorch expects a list of batches in each epoch.
     net.history_ = History([{"batches": [{}], **epoch} for epoch in kept["books"]])
     if kept["optimizer"] is not None:
         net.make_optimizer()
-        net.optimizer_.load_state_dict(as_tensors(kept["optimizer"]))
+        net.optimizer_.load_state_dict(
+            mapped(
+                kept["optimizer"], lambda v, _: torch.tensor(v) if isinstance(v, np.ndarray) else v
+            )
+        )
     net.module_.eval()
     net.criterion_.eval()
 
 
-def as_arrays(value: Any) -> Any:
-    """Return the tensors in a nested value as arrays on the CPU."""
-    return mapped(value, lambda v, _: v.detach().cpu().numpy() if isinstance(v, Tensor) else v)
-
-
-def as_tensors(value: Any) -> Any:
-    """Return the arrays in a nested value as tensors."""
-    return mapped(value, lambda v, _: torch.tensor(v) if isinstance(v, np.ndarray) else v)
+def as_arrays(tree: dict[str, Any]) -> Any:
+    """Return a nested value with arrays on the CPU in place of tensors."""
+    return mapped(tree, lambda v, _: v.detach().cpu().numpy() if isinstance(v, Tensor) else v)

@@ -1,4 +1,4 @@
-"""A skorch net whose module is an encoder and whose criterion is an objective."""
+"""A skorch net that trains an encoder, and its schedules of the learning rate."""
 
 import copy
 import math
@@ -10,57 +10,77 @@ import torch
 from skorch import NeuralNet
 from skorch.callbacks import Callback
 from skorch.utils import TeeGenerator
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
 from skdim.encoders import LAYERS, Features
 from skdim.inputs import Samples
-from skdim.objectives import Batch
+from skdim.objectives import AbstractCriterion, Batch
 from skdim.random import seeded, unlocked
 from skdim.saving import mapped
 from skdim.training.batches import Batches, mean_of
-from skdim.training.closed_form import LookSums
-from skdim.training.precision import computing_in, device_or_cpu
+from skdim.training.closed_form import ClosedFormMixin, LookSums
+from skdim.training.precision import compiled, computing_in, device_or_cpu
+from skdim.training.processes import is_shared
 from skdim.training.progress import EpochLog, Progress, summary_of
-from skdim.training.schedules import SCHEDULES
-from skdim.training.solving import SolvingMixin
 from skdim.training.stopping import StopTraining
 from skdim.views import View
 
-__all__ = ["EncoderNet"]
+__all__ = ["SCHEDULES", "EncoderNet", "choose_net"]
 
-# A mean term beyond this is no bound on anything: training has left the road. Of terms that are
-# sums, it is so many times the number of addends.
+# Training has diverged if a mean term is larger; sums are divided by the number of addends.
 DIVERGED = 1e6
 
-# Samples of which looks are scored at once.
+# Samples whose looks are scored at once.
 SCORED_AT_ONCE = 64
+
+# Share of the steps in which "one_cycle" increases the learning rate.
+WARMUP = 0.1
 
 GIVEN = ("module", "criterion")
 
 
-class EncoderNet(SolvingMixin, NeuralNet):
-    """Train an encoder by an objective.
+def cosine(progress: float) -> float:
+    """Decrease from 1 to 0 along half a cosine."""
+    return 0.5 * (1 + math.cos(math.pi * progress))
 
-    The encoder is skorch's module, the objective its criterion: criteria may have weights, and
-    critics train along. Of skorch's loop, what reads a number back from the device in every
-    batch is replaced: terms are kept as detached tensors and read once an epoch.
+
+def one_cycle(progress: float) -> float:
+    """Increase linearly to 1 over a tenth of the steps, then decrease along half a cosine."""
+    if progress < WARMUP:
+        return 0.04 + 0.96 * progress / WARMUP
+    return cosine((progress - WARMUP) / (1 - WARMUP))
+
+
+# From the share of the steps taken to a factor of the learning rate.
+SCHEDULES: dict[str, Callable[[float], float]] = {
+    "constant": lambda progress: 1.0,
+    "cosine": cosine,
+    "one_cycle": one_cycle,
+}
+
+
+class EncoderNet(ClosedFormMixin, NeuralNet):
+    """Train an encoder with a criterion, whose weights are trained together with it.
+
+    The parts of skorch's loop that read numbers from the device in every batch are replaced: terms
+    are kept as detached tensors and read once per epoch.
 
     Parameters
     ----------
     module : Module
-        Samples to :class:`~skdim.encoders.Features`, standardisation included.
+        Maps samples to :class:`~skdim.encoders.Features`, standardisation included.
     criterion : AbstractCriterion
     view : View
-        What is done to samples before encoding.
+        Applied to samples before encoding.
     **kwargs : Any
-        Of :class:`skorch.NeuralNet`.
+        Parameters of :class:`skorch.NeuralNet`.
 
     Notes
     -----
     Callbacks receive ``on_train_begin``, ``on_train_end``, ``on_epoch_begin``, ``on_epoch_end``,
     ``on_batch_begin``, ``on_batch_end`` and ``on_grad_computed`` as in skorch. Batches are
-    :class:`~skdim.objectives.Batch`; ``loss`` in ``on_batch_end`` is a tensor on the device;
-    the history has no entries a batch; a closure-driven optimizer (LBFGS) cannot be used.
+    :class:`~skdim.objectives.Batch`; ``loss`` in ``on_batch_end`` is a tensor on the device; the
+    history has no entries per batch. Optimizers with closures (LBFGS) cannot be used.
     """
 
     callbacks: Any
@@ -69,7 +89,9 @@ class EncoderNet(SolvingMixin, NeuralNet):
     optimizer_: Any
     verbose: int
 
-    def __init__(self, module: Any, criterion: Any, *, view: View, **kwargs: Any) -> None:
+    def __init__(
+        self, module: nn.Module, criterion: AbstractCriterion, *, view: View, **kwargs: Any
+    ) -> None:
         self.view = view
         self.schedule = "constant"
         self.precision = "float32"
@@ -78,18 +100,15 @@ class EncoderNet(SolvingMixin, NeuralNet):
         super().__init__(module, criterion, train_split=None, **kwargs)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what a pickle holds: each weight once, on the CPU.
+        """Return the state for pickling: each weight once, on the CPU.
 
-        skorch keeps what it was given beside what it trains: here the same two modules. And it
-        pickles what it trains by itself, which no other pickler then sees: cloudpickle could not
-        take in classes that stand in no file.
+        skorch would pickle modules twice, and cannot pickle classes that cloudpickle can.
         """
         if not self.initialized_:
-            state: dict[str, Any] = super().__getstate__()
-            return state
+            return dict(super().__getstate__())
         state = {name: value for name, value in vars(self).items() if name not in GIVEN}
         if torch.device(self.device).type != "cpu":
-            # At once, since the criterion may share modules with the encoder.
+            # Together, since the criterion may share modules with the encoder.
             copies = copy.deepcopy((self.module_, self.criterion_))
             state["module_"], state["criterion_"] = (part.cpu() for part in copies)
         if self.optimizer_ is not None:
@@ -100,7 +119,7 @@ class EncoderNet(SolvingMixin, NeuralNet):
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take back what ``__getstate__`` gave, on the CPU where the device is not here."""
+        """Restore the state, on the CPU if the device is not available."""
         if not state["initialized_"]:
             super().__setstate__(state)
             return
@@ -117,20 +136,20 @@ class EncoderNet(SolvingMixin, NeuralNet):
             self.optimizer_.load_state_dict(optimizer)
 
     def get_default_callbacks(self) -> list[tuple[str, Callback]]:
-        """Return the callback that prints a line an epoch where ``verbose`` asks for it."""
+        """Return a callback that prints a line per epoch; the net records the history itself."""
         return [("print_log", EpochLog())]
 
     def plan(self, schedule: str, callbacks: list[Any], settings: dict[str, Any]) -> None:
-        """Set what may differ from one training to the next.
+        """Set what may differ between trainings.
 
         Parameters
         ----------
         schedule : str
-            A name in ``SCHEDULES``.
+            A key of ``SCHEDULES``.
         callbacks : list
-            skorch callbacks of this training.
+            Callbacks of skorch.
         settings : dict
-            ``batch_size``, ``lr``, ``verbose``, ``precision``, ``compiling``.
+            ``batch_size``, ``lr``, ``verbose``, ``precision`` and ``compiling``.
         """
         self.schedule = schedule
         for name, value in settings.items():
@@ -140,39 +159,35 @@ class EncoderNet(SolvingMixin, NeuralNet):
         self.initialize_callbacks()
 
     def clear_callbacks(self) -> None:
-        """Let the callbacks go: they are the user's, and need not be picklable."""
+        """Delete the callbacks, which need not be picklable."""
         self.callbacks = None
         self.callbacks_ = []
 
-    # skorch has no public hook that leaves the optimizer out.
+    # skorch has no public method for this.
     def _initialize_optimizer(self, *args: Any, **kwargs: Any) -> Any:
-        """Leave the optimizer to ``make_optimizer``: importing what it needs takes seconds."""
+        """Leave the optimizer to ``make_optimizer``, whose imports take seconds."""
         self.optimizer_ = None
         return self
 
     def make_optimizer(self) -> None:
-        """Make the optimizer where there is none."""
+        """Build the optimizer if there is none."""
         if self.optimizer_ is None:
-            verbose, self.verbose = self.verbose, 0  # It would print that it does so again.
+            verbose, self.verbose = self.verbose, 0  # skorch would print that it does so again.
             super()._initialize_optimizer()
             self.verbose = verbose
 
     def drop_state(self) -> None:
-        """Delete what only more training needs: gradients and the state of the optimizer.
-
-        With Adam, that is three times the weights. The sums of the closed form stay, so that
-        ``partial_fit`` can add to them.
-        """
+        """Delete gradients and the optimizer; sums of the closed form stay for ``partial_fit``."""
         if self.optimizer_ is not None:
             self.optimizer_.zero_grad(set_to_none=True)
         self.optimizer_ = None
 
     def state(self) -> dict[str, Any]:
-        """Weights and buffers of encoder and objective."""
+        """Return weights and buffers of encoder and criterion."""
         return {"module": self.module_.state_dict(), "criterion": self.criterion_.state_dict()}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Set weights and buffers from what ``state`` gave."""
+        """Set weights and buffers to a result of ``state``."""
         self.module_.load_state_dict(state["module"])
         self.criterion_.load_state_dict(state["criterion"])
 
@@ -185,7 +200,7 @@ class EncoderNet(SolvingMixin, NeuralNet):
         generator: Generator,
         solving: bool = False,
     ) -> None:
-        """Train for some epochs; unlike ``fit``, let Ctrl-C through.
+        """Train for some epochs; unlike ``fit`` of skorch, raise KeyboardInterrupt.
 
         Parameters
         ----------
@@ -195,17 +210,16 @@ class EncoderNet(SolvingMixin, NeuralNet):
             Samples to score after each epoch.
         epochs : int
         generator : Generator
-            Of shuffling, views, negatives and priors.
+            Source of the draws of shuffling, views, negatives and priors.
         solving : bool, default=False
-            Whether to begin with the closed form; alone, without epochs, it counts as one.
+            Whether to begin with the closed form, which is an epoch of its own if ``epochs`` is 0.
 
         Raises
         ------
         FloatingPointError
-            If a term of the loss, or what the encoder has come to give, is not finite or beyond
-            all bounds.
+            If a term of the loss or a code is not finite or too large.
         """
-        # Held during the loop only: neither data nor generators belong in a pickle.
+        # Deleted afterwards: data and generators must not be pickled.
         self.held_out, self.generator = held_out, generator
         n_epochs = max(epochs, 1)
         self.progress = Progress(n_epochs * len(rows), n_epochs, shown=self.verbose == 1)
@@ -214,10 +228,10 @@ class EncoderNet(SolvingMixin, NeuralNet):
         if epochs:
             self.make_optimizer()
         n_before = len(self.history)
-        self.weigh = self.compiled(self.terms, rows.device) if epochs else self.terms
+        self.weigh = compiled(self.terms, self.compiling if epochs else False, rows.device)
         self.notify("on_train_begin", X=rows, y=None)
         try:
-            # Less, where a checkpoint was taken up.
+            # The history is longer, and the steps are fewer, if a callback resumed a training.
             if solving and len(self.history) == n_before:
                 (self.solve if epochs else self.run_closed_form)(rows, generator)
             self.fit_loop(rows, epochs=(self.n_steps - self.step) // n_batches)
@@ -227,42 +241,30 @@ class EncoderNet(SolvingMixin, NeuralNet):
             self.progress.close()
             del self.held_out, self.generator, self.weigh, self.progress
             self._set_training(False)
-            # An epoch that was interrupted has no loss.
+            # An interrupted epoch has no loss.
             if len(self.history) and "loss" not in self.history[-1]:
                 self.history.pop()
         self.notify("on_train_end", X=rows, y=None)
         self.check_encoder(rows)
 
     def notify(self, method_name: str, **kwargs: Any) -> None:
-        """Call the callbacks, which may wait for those of other trainings."""
+        """Call the callbacks, which may wait for other threads that train."""
         with unlocked():
             super().notify(method_name, **kwargs)
 
     def record(self, values: dict[str, float]) -> None:
-        """Write values into the history of this epoch."""
+        """Record values in the history of this epoch."""
         for name, value in values.items():
             self.history.record(name, value)
-
-    def compiled(self, run: Callable[..., Any], device: torch.device) -> Callable[..., Any]:
-        """Return a function as it is, or compiled if that was asked for."""
-        mode = self.compiling
-        if not mode:
-            return run
-        if not isinstance(mode, str):
-            # Small networks are bound by the launches of their kernels: CUDA graphs launch them
-            # all at once.
-            mode = "reduce-overhead" if device.type == "cuda" else "default"
-        # Batches have one of two sizes; a step for each is faster than one for any.
-        return torch.compile(run, dynamic=False, mode=mode)
 
     def get_split_datasets(
         self, X: Samples, y: Any = None, **fit_params: Any
     ) -> tuple[Samples, Samples | None]:
-        """Hand skorch the rows to train on and those held out."""
+        """Return the samples to train on and those held out."""
         return X, self.held_out
 
     def get_iterator(self, dataset: Samples, training: bool = False) -> Batches:
-        """Index whole tensors instead of loading sample by sample."""
+        """Return the batches of an epoch."""
         return Batches(dataset, self.batch_size, self.generator, shuffle=training)
 
     def run_single_epoch(
@@ -273,7 +275,7 @@ class EncoderNet(SolvingMixin, NeuralNet):
         step_fn: Callable[..., dict[str, Tensor]],
         **fit_params: Any,
     ) -> None:
-        """Run an epoch and write its means into the history; see skorch."""
+        """Run an epoch and record its means in the history; see skorch."""
         if iterator is None:
             return
         started = time.perf_counter()
@@ -294,17 +296,17 @@ class EncoderNet(SolvingMixin, NeuralNet):
             self.history.record("learning_rate", self.optimizer_.param_groups[0]["lr"])
             self.history.record("seconds", time.perf_counter() - started)
             self.progress.describe(summary_of(self.criterion_, means))
-        # A ratio may have no number: nothing was counted.
+        # Ratios may be NaN: the count may be 0.
         terms = {name: mean for name, mean in means.items() if name not in ratios}
         self.check_finite(terms, self.limit)
 
     def agree(self, means: dict[str, float]) -> dict[str, float]:
-        """Return the means to decide by: here those of the one process that trains."""
+        """Return the means on which all processes agree: here those of the only one."""
         return means
 
     @torch.no_grad()
     def check_encoder(self, rows: Samples) -> None:
-        """Check the encoder after the last step: no loss was computed after it."""
+        """Raise a FloatingPointError if the codes are not finite or too large."""
         self._set_training(False)
         features = self.module_(rows[rows.numbers[: self.batch_size]])
         finite = torch.stack([getattr(features, layer).isfinite().all() for layer in LAYERS])
@@ -312,14 +314,14 @@ class EncoderNet(SolvingMixin, NeuralNet):
         self.check_finite({"largest code": largest.where(finite.all(), math.nan).item()})
 
     def check_finite(self, means: dict[str, float], limit: float = DIVERGED) -> None:
-        """Stop a training that has diverged, before its features are used."""
-        strange = {name: mean for name, mean in means.items() if not abs(mean) < limit}
-        if strange:
+        """Raise a FloatingPointError if a value is not finite or too large."""
+        diverged = {name: mean for name, mean in means.items() if not abs(mean) < limit}
+        if diverged:
             raise FloatingPointError(
                 f"Training diverged in epoch {len(self.history)}: "
-                + ", ".join(f"{name} = {value:g}" for name, value in strange.items())
-                + f", at a learning rate of {self.lr:g}. Lower learning_rate, or look for extreme "
-                "values in X."
+                + ", ".join(f"{name} = {value:g}" for name, value in diverged.items())
+                + f", at a learning rate of {self.lr:g}. Lower learning_rate, or check X for "
+                "extreme values."
             )
 
     def train_step(self, batch: Batch, **fit_params: Any) -> dict[str, Tensor]:
@@ -328,8 +330,8 @@ class EncoderNet(SolvingMixin, NeuralNet):
         Returns
         -------
         dict of str to Tensor of shape () or (2,)
-            Each term, what objectives noted, the sum ``loss`` of the terms and the ``spread`` of
-            the codes, all detached.
+            Terms, notes of the batch, ``loss`` (sum of the terms) and ``spread`` (of the codes),
+            all detached.
         """
         factor = SCHEDULES[self.schedule](self.step / self.n_steps)
         self.step += 1
@@ -341,13 +343,13 @@ class EncoderNet(SolvingMixin, NeuralNet):
             terms, code = self.weigh(torch.cat(looks), len(looks), batch)
         loss = torch.stack(list(terms.values())).sum()
         loss.backward()
-        # A plain generator would be empty for the second callback that reads it.
+        # Several callbacks may iterate over it.
         named = TeeGenerator(self.get_all_learnable_params())
         self.notify("on_grad_computed", named_parameters=named, batch=batch, training=True)
         self.optimizer_.step()
         spread = code.detach().float().std(dim=0).mean()
         recorded = {**terms, **batch.notes, "loss": loss, "spread": spread}
-        # One new tensor for all: what a compiled step gives is overwritten by the next one.
+        # A copy: the next compiled step overwrites the results of this one.
         values = torch.cat([value.detach().reshape(-1) for value in recorded.values()])
         parts = values.split([value.numel() for value in recorded.values()])
         return {
@@ -356,47 +358,49 @@ class EncoderNet(SolvingMixin, NeuralNet):
         }
 
     def look(self, batch: Batch) -> tuple[Tensor, ...]:
-        """Draw looks at the samples of a batch."""
+        """Draw looks of the samples of a batch."""
         return self.view(batch.x.float(), batch.generator)
 
     def terms(self, x: Tensor, n_looks: int, batch: Batch) -> tuple[dict[str, Tensor], Tensor]:
-        """Encode all looks in one pass; give the terms, and the codes of the first look."""
+        """Encode all looks at once; return the terms, and the codes of the first look."""
         features: Features = self.module_(x)
         looks, batch = self.gather(features.split(n_looks), batch)
         return self.criterion_(looks, batch), looks[0].code
 
     def gather(self, looks: list[Features], batch: Batch) -> tuple[list[Features], Batch]:
-        """Return what the objective is computed from: the whole batch, as one process trains."""
+        """Return features and batch of all processes: here of the only one."""
         return looks, batch
 
     @torch.no_grad()
     def validation_step(self, batch: Batch, **fit_params: Any) -> dict[str, Tensor]:
-        """Score held-out samples as they are, or looks at them if the objective asks for looks."""
+        """Score held-out samples as they are, or looks if the criterion scores looks."""
         criterion = self.criterion_
         if not criterion.scores_looks:
             return {"validation_score": criterion.score(self.module_(batch.x), batch)}
-        # Not ``look``, by which each of several processes looks at its own share.
+        # Not ``look``, which draws from a generator of each process.
         looks = self.view(batch.x.float(), batch.generator)
         features: Features = self.module_(torch.cat(looks))
         return {"validation_score": criterion.score_looks(features.split(len(looks)), batch)}
 
     def score_rows(self, rows: Samples, seed: int) -> float | None:
-        """Score samples, batch by batch; the same number for the same seed.
-
-        Returns
-        -------
-        float or None
-            None if the objective measures nothing.
-        """
+        """Score samples batch by batch, all draws seeded; None if the criterion has no score."""
         generator = Generator(device=rows.device).manual_seed(seed)
-        # Where looks are drawn, they are the same for any batch size.
+        # Drawn looks do not depend on the batch size of the training.
         size = SCORED_AT_ONCE if self.criterion_.scores_looks else self.batch_size
         batches = Batches(rows, size, generator, shuffle=False)
-        steps, sizes = [], []
+        sizes = [len(numbers) for numbers in batches.indices()]
         with seeded(seed, rows.device):
-            for batch in batches:
-                steps.append(self.validation_step(batch))
-                sizes.append(len(batch.index))
+            steps = [self.validation_step(batch) for batch in batches]
         if steps[0]["validation_score"] is None:
             return None
         return mean_of(steps, sizes)["validation_score"]
+
+
+def choose_net(device: str | torch.device) -> type[EncoderNet]:
+    """Return the class of the net: the one of several processes if ``device`` asks for it."""
+    if not is_shared(device):
+        return EncoderNet
+    # Imported only where it is needed: it imports this file, and takes long.
+    from skdim.training.distributed import AcceleratedNet  # noqa: PLC0415
+
+    return AcceleratedNet

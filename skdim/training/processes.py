@@ -1,8 +1,8 @@
-"""Other processes that train the same model: joining them, asking them, gathering from them."""
+"""Communication of the processes that train one model."""
 
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -11,29 +11,28 @@ from torch.nn.functional import pad
 __all__ = [
     "GatherFeatures",
     "add_up",
+    "agree_on_seed",
     "ask_all",
     "find_own_device",
     "gather_rows",
+    "is_shared",
     "sizes_of_parts",
     "start_accelerate",
     "tell_all",
 ]
 
+Value = TypeVar("Value")
+
 
 def start_accelerate() -> Any:
-    """Return accelerate's state of this process, and join the others where there are some.
-
-    Returns
-    -------
-    accelerate.Accelerator
-        Without its mixed precision, its compilation and its placing of modules.
+    """Join the other processes, and return an ``accelerate.Accelerator``.
 
     Raises
     ------
     ImportError
         If accelerate is not installed.
     ValueError
-        If it is set up for anything but whole models on all processes.
+        If it is not set up for whole models on all processes.
     """
     try:
         from accelerate import Accelerator  # noqa: PLC0415 - an optional package
@@ -44,8 +43,7 @@ def start_accelerate() -> Any:
             "pip install 'scikit-deepinfomax[distributed]', or use device='auto'."
         ) from error
     accelerator = Accelerator(
-        # Without a word it would take launched processes for lone ones where there is no
-        # accelerator.
+        # By default, it does not connect launched processes where there is no accelerator.
         cpu=not torch.accelerator.is_available(),
         device_placement=False,
         dynamo_backend="no",
@@ -59,73 +57,65 @@ def start_accelerate() -> Any:
 def find_own_device() -> torch.device:
     """Return the device that accelerate has chosen for this process."""
     device: torch.device = start_accelerate().device
-    return torch.device("cpu") if device.type == "cpu" else device  # It counts CPUs too.
+    return torch.device("cpu") if device.type == "cpu" else device  # without an index
+
+
+def is_shared(device: str | torch.device) -> bool:
+    """Whether several processes train one model, and ``device`` asks for it."""
+    return bool(device == "accelerate" and start_accelerate().num_processes > 1)
+
+
+def agree_on_seed(device: str | torch.device, seed: int) -> int:
+    """Return the seed of the first process if several train one model."""
+    return tell_all(seed) if is_shared(device) else seed
 
 
 def check_launch(accelerator: Any) -> None:
-    """Raise an error for launches that split a model, or train one model a process."""
+    """Raise a ValueError for launches that split a model, or train one model per process."""
     kind = accelerator.distributed_type.value
     if kind != "NO" and not kind.startswith("MULTI_"):
         raise ValueError(
             f"accelerate is set up for {kind}. device='accelerate' trains whole models on several "
-            "processes: launch with --multi_gpu, without FSDP, DeepSpeed or Megatron-LM."
+            "processes. Launch with --multi_gpu, without FSDP, DeepSpeed or Megatron-LM."
         )
     launched = int(os.environ.get("WORLD_SIZE", "1"))
     if accelerator.num_processes != launched:
         raise ValueError(
             f"{launched} processes were launched, but accelerate sees {accelerator.num_processes}. "
-            "Set the environment variable ACCELERATE_USE_CPU=true to run on the CPU, and make no "
+            "Set the environment variable ACCELERATE_USE_CPU=true to run on the CPU, and create no "
             "Accelerator with other settings before fit."
         )
 
 
-def tell_all(value: Any) -> Any:
-    """Broadcast a value of the first process to all."""
+def tell_all(value: Value) -> Value:
+    """Return the value of the first process on all."""
     from accelerate.utils import broadcast_object_list  # noqa: PLC0415
 
-    return broadcast_object_list([value])[0]
+    values: list[Value] = broadcast_object_list([value])
+    return values[0]
 
 
-def ask_all(value: Any) -> list[Any]:
-    """Gather a value of each process on all."""
+def ask_all(value: Value) -> list[Value]:
+    """Return the values of all processes on each."""
     from accelerate.utils import gather_object  # noqa: PLC0415
 
     return list(gather_object([value]))
 
 
 def add_up(part: Tensor, device: torch.device) -> Tensor:
-    """Sum what all processes have, in float64, which is exact to rounding.
-
-    Parameters
-    ----------
-    part : Tensor
-        On the CPU.
-    device : torch.device
-        On which processes exchange tensors.
-    """
-    total = part.to(device, copy=True)  # One tensor may stand in several sums.
+    """Return the sum of a tensor over all processes, which exchange it by ``device``."""
+    total = part.to(device, copy=True)  # The tensor may be part of several sums.
     torch.distributed.all_reduce(total)
     return total.cpu()
 
 
 def sizes_of_parts(n: int, n_parts: int) -> list[int]:
-    """Return the sizes that ``Tensor.tensor_split`` cuts n into: equal but for one."""
+    """Return the sizes of the parts that ``Tensor.tensor_split`` returns."""
     return [n // n_parts + (part < n % n_parts) for part in range(n_parts)]
 
 
 def gather_rows(rows: Tensor, sizes: Sequence[int]) -> Tensor:
-    """Lay the rows of all processes one after the other.
-
-    Parameters
-    ----------
-    rows : Tensor of shape (own size, ...)
-    sizes : sequence of int
-        Number of rows of each process.
-
-    Returns
-    -------
-    Tensor of shape (sum of sizes, ...)
-    """
+    """Concatenate rows (own size, ...) of all processes to (sum of sizes, ...)."""
     from accelerate.utils import gather  # noqa: PLC0415
 
     # Only tensors of one size can be gathered.
@@ -140,15 +130,12 @@ def gather_rows(rows: Tensor, sizes: Sequence[int]) -> Tensor:
 
 
 class GatherFeatures(torch.autograd.Function):
-    """Gather rows so that gradients reach those of this process.
+    """Gather rows of all processes, with gradients for those of this process.
 
-    Every process computes the same loss L from all rows, and so has dL/drows whole: nothing need
-    be sent back. Row i is encoded by one process only, so that the gradient of the encoder's
-    weights is the sum, over processes, of what flows through their own rows. As gradients are
-    then averaged over processes, each sends its own through multiplied by their number.
-
-    A layer that the loss does not look at gets zeros, so that all weights of an encoder have
-    gradients to average.
+    Every process computes the same loss from all rows, and so the gradient of all rows. The
+    gradient of the encoder's weights is the sum, over processes, of what flows through their own
+    rows. Since gradients are then averaged over processes, each is multiplied by their number.
+    Layers that the loss does not use have gradients of 0, so that all weights are averaged.
     """
 
     @staticmethod
@@ -160,5 +147,5 @@ class GatherFeatures(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        """Let through what is this process's own."""
+        """Return the gradients of the rows of this process."""
         return (None, None, *(ctx.n_processes * gradient[ctx.own] for gradient in gradients))

@@ -1,4 +1,4 @@
-"""Ending a training early."""
+"""Early stopping."""
 
 import copy
 import math
@@ -11,18 +11,18 @@ __all__ = ["EarlyStopping", "StopTraining"]
 
 
 class StopTraining(Exception):  # noqa: N818 - an event of the loop, not an error
-    """Raised to end training early; never leaves the net."""
+    """Raised by callbacks to end a training early, and caught by the net."""
 
 
 class EarlyStopping(Callback):
-    """Stop when the held-out score has not grown for a while, and go back to the best epoch.
+    """Stop when the held-out score no longer improves, and restore the best weights.
 
     Parameters
     ----------
     patience : int
-        Epochs without growth that are waited for.
+        Epochs without improvement after which the training stops.
     tol : float
-        Growth that counts.
+        Smallest increase that is an improvement.
     """
 
     def __init__(self, patience: int, tol: float) -> None:
@@ -30,13 +30,13 @@ class EarlyStopping(Callback):
         self.tol = tol
 
     def on_train_begin(self, net: NeuralNet, **kwargs: Any) -> None:
-        """Forget earlier trainings."""
+        """Reset the best score."""
         self.best_score_ = -math.inf
         self.best_epoch_ = 0
         self.best_state_: dict[str, Any] | None = None
 
     def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
-        """Keep a copy of the best weights; raise to stop."""
+        """Copy the best weights, or raise StopTraining."""
         score, epoch = net.history[-1, "validation_score"], len(net.history)
         if score > self.best_score_ + self.tol:
             self.best_score_, self.best_epoch_ = score, epoch
@@ -45,21 +45,17 @@ class EarlyStopping(Callback):
             raise StopTraining
 
     def state(self) -> dict[str, Any]:
-        """Return what is known so far, as tensors and primitives."""
-        return {
-            "score": self.best_score_,
-            "epoch": self.best_epoch_,
-            "weights": self.best_state_,
-        }
+        """Return the state as tensors and primitives."""
+        return {"score": self.best_score_, "epoch": self.best_epoch_, "weights": self.best_state_}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Take over what ``state`` gave."""
+        """Set the state to a result of ``state``."""
         self.best_score_ = state["score"]
         self.best_epoch_ = state["epoch"]
         self.best_state_ = state["weights"]
 
     def on_train_end(self, net: NeuralNet, **kwargs: Any) -> None:
-        """Go back to the best weights, and let the copy go."""
+        """Restore the best weights, and delete the copy."""
         if self.best_state_ is not None:
             net.load_state(self.best_state_)
             self.best_state_ = None

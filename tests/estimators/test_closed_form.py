@@ -664,7 +664,7 @@ def test_a_second_fit_takes_up_the_checkpoint(kind, tmp_path, monkeypatch):
     def fail(*args, **kwargs):
         raise AssertionError("it was solved again")
 
-    monkeypatch.setattr("skdim.training.solving.solve_for", fail)
+    monkeypatch.setattr("skdim.training.closed_form.solve_for", fail)
     again = make(kind, checkpoint_dir=tmp_path).fit(TRAINING[kind])
 
     assert weights_of(again) == weights_of(dim) == without

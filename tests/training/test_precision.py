@@ -100,7 +100,9 @@ def test_it_repeats_itself():
 @pytest.mark.usefixtures("unable")
 def test_imitated_bfloat16_is_refused():
     model = make(precision="bfloat16")
-    with pytest.raises(ValueError, match=r"bfloat16 instructions, which cpu has not .*float32"):
+    with pytest.raises(
+        ValueError, match=r"bfloat16 instructions, which cpu does not have .*float32"
+    ):
         model.fit(IMAGES)
 
     assert not hasattr(model, "net_")
