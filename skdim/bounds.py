@@ -7,8 +7,9 @@ maps both tables of scores to one number to be maximised, at most the divergence
 
 Scores are not clipped. ``"jsd"``, ``"infonce"`` and ``"dv"`` are finite for all finite scores;
 ``"kl"``, ``"rkl"`` and ``"h2"`` contain an exponential of the score, which overflows in float32
-beyond a score of about 88. All raise a ValueError unless both tables of scores are non-empty and
-have the same anchors.
+beyond a score of about 88. Bounds are tensors of shape (); those on information, Kullback-Leibler
+and Jensen-Shannon divergences are in nats. All raise a ValueError unless both tables of scores are
+non-empty and have the same anchors.
 
 References
 ----------
@@ -207,11 +208,6 @@ def jensen_shannon(positive: Tensor, negative: Tensor) -> Tensor:
     ----------
     positive, negative : Tensor of shape (n_anchors, n_positives), (n_anchors, n_negatives)
         Scores of positive and of negative pairs.
-
-    Returns
-    -------
-    Tensor of shape ()
-        The bound, in nats of twice the divergence.
     """
     return BOUNDS["jsd"](positive, negative)
 
@@ -231,11 +227,6 @@ def info_nce(positive: Tensor, negative: Tensor) -> Tensor:
     ----------
     positive, negative : Tensor of shape (n_anchors, n_positives), (n_anchors, n_negatives)
         Scores of positive and of negative pairs.
-
-    Returns
-    -------
-    Tensor of shape ()
-        The bound, in nats, at most ``log(1 + n_negatives)``.
     """
     return BOUNDS["infonce"](positive, negative)
 
@@ -253,11 +244,6 @@ def donsker_varadhan(positive: Tensor, negative: Tensor) -> Tensor:
     ----------
     positive, negative : Tensor of shape (n_anchors, n_positives), (n_anchors, n_negatives)
         Scores of positive and of negative pairs.
-
-    Returns
-    -------
-    Tensor of shape ()
-        The bound, in nats.
     """
     return BOUNDS["dv"](positive, negative)
 
@@ -274,11 +260,6 @@ def kullback_leibler(positive: Tensor, negative: Tensor) -> Tensor:
     ----------
     positive, negative : Tensor of shape (n_anchors, n_positives), (n_anchors, n_negatives)
         Scores of positive and of negative pairs.
-
-    Returns
-    -------
-    Tensor of shape ()
-        The bound, in nats.
     """
     return BOUNDS["kl"](positive, negative)
 
@@ -288,17 +269,13 @@ def reverse_kullback_leibler(positive: Tensor, negative: Tensor) -> Tensor:
 
     .. math:: \mathrm{KL}(Q, P) \geq \mathbb{E}_P[-e^{-T}] - \mathbb{E}_Q[T - 1]
 
-    Attained by the critic :math:`T = \ln (p / q)`. See Nowozin et al. (2016), table 2.
+    Attained by the critic :math:`T = \ln (p / q)`. It does not bound the
+    mutual information. See Nowozin et al. (2016), table 2.
 
     Parameters
     ----------
     positive, negative : Tensor of shape (n_anchors, n_positives), (n_anchors, n_negatives)
         Scores of positive and of negative pairs.
-
-    Returns
-    -------
-    Tensor of shape ()
-        The bound, in nats of the reverse divergence; it does not bound the mutual information.
     """
     return BOUNDS["rkl"](positive, negative)
 
@@ -315,11 +292,6 @@ def squared_hellinger(positive: Tensor, negative: Tensor) -> Tensor:
     ----------
     positive, negative : Tensor of shape (n_anchors, n_positives), (n_anchors, n_negatives)
         Scores of positive and of negative pairs.
-
-    Returns
-    -------
-    Tensor of shape ()
-        The bound, in units of the squared distance.
     """
     return BOUNDS["h2"](positive, negative)
 
@@ -330,18 +302,13 @@ def pearson_chi_squared(positive: Tensor, negative: Tensor) -> Tensor:
     .. math:: \chi^2(P, Q) = \int \frac{(p - q)^2}{q} \geq
         \mathbb{E}_P[T] - \mathbb{E}_Q \left[ \tfrac{1}{4} \max(T, -2)^2 + \max(T, -2) \right]
 
-    Attained by the critic :math:`T = 2 (p / q - 1)`, which is never below -2. See Nowozin et al.
-    (2016), equation 4 and table 2, whose conjugate is continued below -2.
+    Attained by the critic :math:`T = 2 (p / q - 1)`, which is never below -2. For jointly normal
+    variables the divergence is :math:`e^{2I} - 1`. See Nowozin et al. (2016), equation 4 and table
+    2, whose conjugate is continued below -2.
 
     Parameters
     ----------
     positive, negative : Tensor of shape (n_anchors, n_positives), (n_anchors, n_negatives)
         Scores of positive and of negative pairs.
-
-    Returns
-    -------
-    Tensor of shape ()
-        The bound, in units of the divergence; for jointly normal variables the divergence is
-        :math:`e^{2I} - 1`.
     """
     return BOUNDS["chi2"](positive, negative)

@@ -149,7 +149,7 @@ class EmbeddingDisplay:
         names: bool = True,
         **scatter_kwargs: Any,
     ) -> Self:
-        """Draw the points.
+        """Draw the points, and return the display.
 
         Parameters
         ----------
@@ -163,10 +163,6 @@ class EmbeddingDisplay:
             Whether to draw the name of each class at its median.
         **scatter_kwargs
             Of :meth:`matplotlib.axes.Axes.scatter`, such as ``s`` and ``alpha``.
-
-        Returns
-        -------
-        self : EmbeddingDisplay
         """
         plt = find_pyplot(type(self).__name__)
         if ax is None:

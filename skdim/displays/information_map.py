@@ -53,15 +53,6 @@ class InformationMapDisplay:
     ------
     ValueError
         If there is not one map per image.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skdim.displays import InformationMapDisplay
-    >>> images, maps = np.zeros((2, 1, 8, 8)), np.zeros((2, 4, 4))
-    >>> display = InformationMapDisplay(images, maps).plot()
-    >>> len(display.maps_)
-    2
     """
 
     def __init__(
@@ -128,7 +119,7 @@ class InformationMapDisplay:
         return cls(images, maps, indices=rows).plot(ax=ax, **map_kwargs)
 
     def plot(self, *, ax: "Axes | None" = None, colorbar: bool = True, **map_kwargs: Any) -> Self:
-        """Draw images and maps.
+        """Draw images and maps, and return the display.
 
         Parameters
         ----------
@@ -138,10 +129,6 @@ class InformationMapDisplay:
             Whether to draw the scale.
         **map_kwargs
             Of :meth:`matplotlib.axes.Axes.imshow`, for the maps, such as ``cmap`` and ``vmax``.
-
-        Returns
-        -------
-        self : InformationMapDisplay
         """
         plt = find_pyplot(type(self).__name__)
         n, aspect = len(self.images), self.images.shape[2] / self.images.shape[3]

@@ -177,7 +177,7 @@ class NeighborsDisplay:
         return cls(taken, rows, distances, labels=labels, metric=metric).plot(ax=ax, **image_kwargs)
 
     def plot(self, *, ax: "Axes | None" = None, **image_kwargs: Any) -> Self:
-        """Draw the images.
+        """Draw the images, and return the display.
 
         Parameters
         ----------
@@ -185,10 +185,6 @@ class NeighborsDisplay:
             Axes to draw in; None makes a figure.
         **image_kwargs
             Of :meth:`matplotlib.axes.Axes.imshow`, such as ``cmap`` for grey images.
-
-        Returns
-        -------
-        self : NeighborsDisplay
         """
         plt = find_pyplot(type(self).__name__)
         n_rows, n_columns = self.indices.shape

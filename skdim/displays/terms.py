@@ -122,7 +122,7 @@ class TermsDisplay:
         return cls(curves, kept_epoch=kept).plot(ax=ax, **line_kwargs)
 
     def plot(self, *, ax: Any = None, **line_kwargs: Any) -> Self:
-        """Draw the curves.
+        """Draw the curves, and return the display.
 
         Parameters
         ----------
@@ -131,10 +131,6 @@ class TermsDisplay:
             divided. None makes a figure.
         **line_kwargs
             Of :meth:`matplotlib.axes.Axes.plot`, such as ``linestyle`` and ``label``.
-
-        Returns
-        -------
-        self : TermsDisplay
 
         Raises
         ------

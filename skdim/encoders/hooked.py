@@ -32,9 +32,8 @@ class HookedEncoder(nn.Module):
         DeepInfoMaxTransformer(64, encoder=encoder)
 
     The backbone is copied, weights included, and trained unless ``requires_grad_(False)`` was
-    called. Layers behind ``hidden`` run but are not trained; replace an unneeded classifier by
-    ``nn.Identity()``. If a later layer works in place (``nn.ReLU(inplace=True)``), its result is
-    recorded. Of a layer that runs several times, the last output is recorded.
+    called. Layers behind ``hidden`` run but are not trained. Of a layer that runs several times,
+    the last output is recorded, after later in-place layers such as ``nn.ReLU(inplace=True)``.
 
     Parameters
     ----------

@@ -77,18 +77,16 @@ class PatchLayer(nn.Module):
             patches = patches - patches.mean(dim=1, keepdim=True)
         normal = patches / (patches.square().mean(dim=1, keepdim=True) + SMALLEST_VARIANCE).sqrt()
         unit = torch.eye(patches.shape[1]).to(x)
+        mirror = unit
         if self.mirrored:
             mirror = unit.reshape(-1, len(parity), side, side).flip(3) * parity[:, None, None]
-        else:
-            mirror = unit
         variances, axes, signs = principal_pairs(torch.cov(normal.T), mirror.reshape(unit.shape))
         whiten = axes[:, :rank] * (variances[:rank].clamp(min=0) + self.damping).rsqrt()
         whitened = normalize(normal @ whiten, dim=1)
+        n_filters = len(self.filters) // (2 if self.mirrored else 1)
+        filters = spherical_kmeans(whitened, n_filters, signs[:rank])
         if self.mirrored:
-            half = spherical_kmeans(whitened, len(self.filters) // 2, signs[:rank])
-            filters = torch.cat([half, half * signs[:rank]])
-        else:
-            filters = spherical_kmeans(whitened, len(self.filters), signs[:rank])
+            filters = torch.cat([filters, filters * signs[:rank]])
         if centered:
             whiten = whiten - whiten.mean(dim=0)
         spread = (whitened[:DRAWN_ROUND] @ filters.T).std().clamp(min=1e-6)

@@ -60,16 +60,8 @@ def pair_blocks(
 
     Parameters
     ----------
-    join : callable
-        Maps projections (*b, g, u) and (*b, m, u) to scores (*b, g, m).
-    code : Tensor of shape (n, g, u)
-        Projected globals.
-    local : Tensor of shape (n, l, u)
-        Projected locations.
-    negatives : {"all", "shift"} or int, default="all"
-        Which pairs are negative; see :mod:`skdim.pairs`.
-    generator : Generator or None, default=None
-        For an int. None is torch's global generator.
+    join, code, local, negatives, generator
+        As in :func:`bound_of_pairs`.
     block_samples : int or None, default=None
         Samples per block; the last may have fewer. None is one block.
 
@@ -83,13 +75,6 @@ def pair_blocks(
     ------
     ValueError
         If the projections do not match, there is one sample only, or a parameter is not valid.
-
-    Examples
-    --------
-    >>> code, local = torch.randn(6, 1, 3), torch.randn(6, 4, 3)
-    >>> blocks = pair_blocks(lambda code, local: code @ local.mT, code, local, block_samples=4)
-    >>> [(len(positive), negative.shape[1]) for positive, negative in blocks]
-    [(4, 20), (2, 20)]
     """
     if block_samples is not None and block_samples < 1:
         raise ValueError(f"block_samples={block_samples}; a block holds at least one sample.")

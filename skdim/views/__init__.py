@@ -6,7 +6,8 @@ may list pairs ``(look of the code, look of the local features)``; by default, t
 look is compared with the local features of all others (of itself, if there is one look).
 
 The views of this package draw for each image separately, from the generator alone, and work on
-batches on its device without waiting for it. Values are not clipped.
+batches on its device without waiting for it. Values are not clipped. Strengths and probabilities
+outside [0, 1] (``hue``: [0, 0.5]) raise a ValueError.
 """
 
 from skdim.views.augment import Augment

@@ -14,18 +14,9 @@ Pairs = tuple[tuple[int, int], ...]
 
 
 def find_pairs(view: object, n_looks: int) -> Pairs:
-    """Return which looks are compared.
+    """Return the pairs ``(look of the code, look of the local features)`` that are compared.
 
-    Parameters
-    ----------
-    view : View
-    n_looks : int
-        Number of looks that the view returns.
-
-    Returns
-    -------
-    tuple of (int, int)
-        ``(look of the code, look of the local features)``.
+    ``n_looks`` is the number of looks that the view returns.
     """
     declared: Pairs | None = getattr(view, "pairs", None)
     if declared is not None:

@@ -40,19 +40,12 @@ class Occlude:
 
     Notes
     -----
-    The paper does not specify size and filling of the occlusion, which its public code does not
-    contain. The default hides 8 to 16 of 32 pixels per side: about the receptive field of one local
-    feature of the paper's encoder (10) or more.
+    The paper does not specify size and filling. The default hides 8 to 16 of 32 pixels per side,
+    about the receptive field of a local feature of the paper's encoder (10).
 
     References
     ----------
     Hjelm et al. (2019). arXiv:1808.06670, "occlude" in the table on coordinates and occlusion.
-
-    Examples
-    --------
-    >>> from skdim.views import Augment, Occlude
-    >>> Occlude(largest=0.6, before=Augment(flip=True)).pairs
-    ((0, 1),)
     """
 
     smallest: float = 0.25
@@ -82,19 +75,9 @@ class Occlude:
             )
 
     def __call__(self, x: Tensor, generator: Generator) -> tuple[Tensor, ...]:
-        """Return a partly hidden and a whole look.
+        """Return a partly hidden and a whole look (n, C, H, W) at images ``x``.
 
-        Parameters
-        ----------
-        x : Tensor of shape (n, C, H, W)
-            Floating-point pixel values.
-        generator : Generator
-            On the device of ``x``.
-
-        Raises
-        ------
-        ValueError
-            If samples are not images.
+        Raises a ValueError if samples are not images.
         """
         check_image_batch(self, x)
         looks = (x,) if self.before is None else self.before(x, generator)

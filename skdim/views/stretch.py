@@ -25,11 +25,6 @@ class Stretch:
         Maximal shift, as a share of the length; end values are repeated.
     scale : float, default=0.1
         Each channel is multiplied by a factor in ``[1 - scale, 1 + scale]``.
-
-    Raises
-    ------
-    ValueError
-        If a parameter is outside [0, 1].
     """
 
     crop: float = 0.1
@@ -43,19 +38,7 @@ class Stretch:
             check_share(self, name)
 
     def __call__(self, x: Tensor, generator: Generator) -> tuple[Tensor, ...]:
-        """Draw two looks.
-
-        Parameters
-        ----------
-        x : Tensor of shape (n, C, L)
-        generator : Generator
-            On the device of ``x``.
-
-        Raises
-        ------
-        ValueError
-            If samples are not signals.
-        """
+        """Draw two looks at signals (n, C, L); raise a ValueError for other samples."""
         if x.ndim != 3:
             raise ValueError(
                 "Stretch is a view of signals (C, L), but each sample has the shape "
