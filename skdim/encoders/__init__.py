@@ -14,7 +14,6 @@ from skdim.encoders.columns import ColumnEncoder
 from skdim.encoders.context import ContextEncoder
 from skdim.encoders.conv1d import Conv1dEncoder
 from skdim.encoders.dcgan import DCGANEncoder
-from skdim.encoders.features import LAYERS, Features, layer_of
 from skdim.encoders.folded import (
     FoldedAlexNetEncoder,
     FoldedAlexNetMultiEncoder,
@@ -22,6 +21,7 @@ from skdim.encoders.folded import (
 )
 from skdim.encoders.hooked import HookedEncoder
 from skdim.encoders.kernels import KernelEncoder
+from skdim.encoders.layers import LAYERS, Features, layer_of
 from skdim.encoders.linear import AbstractStem, Basis, LinearEncoder
 from skdim.encoders.mlp import MLPEncoder
 from skdim.encoders.patch_network import PatchNetworkEncoder

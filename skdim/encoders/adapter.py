@@ -6,7 +6,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from skdim.encoders.features import Features
+from skdim.encoders.layers import Features
 
 __all__ = ["Adaptable", "UserEncoder", "check_features", "describe_output", "takes_signals"]
 

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import linear, relu
 
+from skdim.encoders.layers import check_vectors
 from skdim.encoders.linear import AbstractStem, LinearEncoder
 
 __all__ = ["ColumnEncoder", "ColumnStem"]
@@ -28,11 +29,7 @@ class ColumnStem(AbstractStem):
 
     def __init__(self, input_shape: tuple[int, ...], n_random: int = 2048) -> None:
         super().__init__()
-        if len(input_shape) != 1:
-            raise ValueError(
-                f"encoder='columns' encodes vectors, but the samples have shape {input_shape}. "
-                "Use encoder='auto', or an encoder of images or signals."
-            )
+        check_vectors("columns", input_shape)
         self.register_buffer("weight", torch.zeros(n_random, *input_shape))
         self.register_buffer("threshold", torch.zeros(n_random))
         self.out_shape = (input_shape[0] + n_random, 1)

@@ -5,9 +5,8 @@ import math
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from skdim.encoders.features import Features
 from skdim.encoders.folded import FoldedAlexNetMultiEncoder
-from skdim.encoders.layers import Stages
+from skdim.encoders.layers import Features, Stages
 from skdim.encoders.linear import LinearEncoder
 from skdim.encoders.mlp import MLPEncoder
 

@@ -6,8 +6,7 @@ from torch import Tensor, nn
 
 from skdim.encoders.alexnet import MAP_UNITS as ALEXNET_UNITS
 from skdim.encoders.alexnet import alexnet_layers
-from skdim.encoders.features import Features
-from skdim.encoders.layers import Stages, check_images, convolution, hidden_layer
+from skdim.encoders.layers import Features, Stages, check_images, convolution, hidden_layer
 from skdim.encoders.resnet import MAP_UNITS as RESNET_UNITS
 from skdim.encoders.resnet import RESNET19, RESNET34, residual_layers
 

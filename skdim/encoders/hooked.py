@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from skdim.encoders.adapter import describe_output
-from skdim.encoders.features import Features
+from skdim.encoders.layers import Features
 
 __all__ = ["HookedEncoder"]
 

@@ -1,21 +1,24 @@
-"""Layers that several encoders share."""
+"""The layers of encoders, checks of their input, and blocks that several encoders share."""
 
 from collections.abc import Callable
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, relu, softshrink
 
-from skdim.encoders.features import Features
-
 __all__ = [
+    "LAYERS",
+    "Features",
     "Stages",
     "check_images",
     "check_signals",
+    "check_vectors",
     "convolution",
     "cut_patches",
     "hidden_layer",
     "in_parts",
+    "layer_of",
     "pool_both_signs",
 ]
 
@@ -23,6 +26,42 @@ __all__ = [
 is_exporting = getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)
 
 VECTORS = "encode their pixels as vectors: flat rows without image_shape, and encoder='mlp'"
+
+
+@dataclass(frozen=True)
+class Features:
+    """The layers of an encoder that are trained, kept or evaluated.
+
+    Parameters
+    ----------
+    local : Tensor of shape (n, c, *grid)
+        Local features: each depends on a part of the sample only.
+    conv : Tensor of shape (n, c', *grid')
+        The last map, which the global term compares with the code.
+    hidden : Tensor of shape (n, h)
+        The last layer before the code.
+    code : Tensor of shape (n, d) or (n, d, *grid)
+        The code; with a grid, several globals.
+    """
+
+    local: Tensor
+    conv: Tensor
+    hidden: Tensor
+    code: Tensor
+
+    def split(self, n_looks: int) -> list["Features"]:
+        """Split stacked samples into those of each of ``n_looks`` looks."""
+        parts = [getattr(self, layer).chunk(n_looks) for layer in LAYERS]
+        return [Features(*look) for look in zip(*parts, strict=True)]
+
+
+LAYERS = tuple(field.name for field in fields(Features))
+
+
+def layer_of(features: Features, layer: str) -> Tensor:
+    """Return one layer (n, d) or (n, c, *grid); several globals are averaged to one code."""
+    taken: Tensor = getattr(features, layer)
+    return taken.flatten(2).mean(dim=2) if layer == "code" and taken.ndim > 2 else taken
 
 
 class Stages(nn.Module):
@@ -92,6 +131,15 @@ def check_signals(
         )
     channels, length = input_shape
     return channels, length
+
+
+def check_vectors(name: str, input_shape: tuple[int, ...]) -> None:
+    """Raise a ValueError if samples are not vectors."""
+    if len(input_shape) != 1:
+        raise ValueError(
+            f"encoder={name!r} encodes vectors, but the samples have shape {input_shape}. "
+            "Use encoder='auto', or an encoder of images or signals."
+        )
 
 
 def cut_patches(x: Tensor, side: int, n_patches: int) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from skdim.closed_form import Directions, principal_axes, rotation, scale_of
-from skdim.encoders.features import Features
+from skdim.encoders.layers import Features
 
 __all__ = ["AbstractStem", "Basis", "LinearEncoder"]
 

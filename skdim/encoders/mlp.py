@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from skdim.encoders.features import Features
+from skdim.encoders.layers import Features, check_vectors
 
 __all__ = ["MLPEncoder"]
 
@@ -39,11 +39,7 @@ class MLPEncoder(nn.Module):
         hidden_units: int = 256,
     ) -> None:
         super().__init__()
-        if len(input_shape) != 1:
-            raise ValueError(
-                f"encoder='mlp' encodes vectors, but the samples have shape {input_shape}. "
-                "Use encoder='auto' or an encoder of images."
-            )
+        check_vectors("mlp", input_shape)
         (self.n_features,) = input_shape
         self.n_groups = min(n_groups, self.n_features)
         self.group_size = -(-self.n_features // self.n_groups)
