@@ -130,7 +130,7 @@ def test_wide_codes_draw_from_no_global_generator(pyplot):
         (CODES, {"reducer": (0, 5)}, "two component numbers from 0 to 4"),
         (CODES, {"reducer": (0,)}, "two component numbers from 0 to 4"),
         (CODES, {"reducer": "tsne"}, "must be two component numbers .* or have fit_transform"),
-        (CODES, {"reducer": PCA(3)}, r"gave points of shape \(60, 3\)"),
+        (CODES, {"reducer": PCA(3)}, r"returned points of shape \(60, 3\)"),
         (CODES, {"y": LABELS[:5]}, "Give one label each"),
         (CODES, {"y": np.arange(60)}, "60 different labels, and at most 30"),
         (CODES[:, :1], {}, "at least two components"),
