@@ -1,4 +1,4 @@
-"""Features of samples: exact, in chunks of one fixed size."""
+"""Features of samples, encoded in chunks of a fixed size."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -13,25 +13,23 @@ __all__ = ["encode_rows"]
 
 CHUNK = 64
 
-# Of what reading a data set draws: its features are the same each time.
+# Seed of what reading a data set draws.
 SEED = 0
 
 
 @torch.no_grad()
 def encode_rows(module: nn.Module, rows: Samples, layer: str) -> Iterator[Tensor]:
-    """Encode samples chunk by chunk.
+    """Encode samples in chunks of one size, the last one padded with copies of the last row.
 
-    Matrix products may round differently for different numbers of rows. All chunks have the
-    same number, the last one padded with copies of the last row, so that the features of a row
-    depend on no other row and on no way of cutting up the data.
+    Rounding depends on the number of rows: so the features of a row do not depend on the others.
 
     Parameters
     ----------
     module : Module
-        Samples to Features, in evaluation mode.
+        Maps samples to Features, in evaluation mode.
     rows : Samples
     layer : str
-        A name in :data:`~skdim.encoders.LAYERS`.
+        One of :data:`~skdim.encoders.LAYERS`.
 
     Yields
     ------

@@ -1,4 +1,4 @@
-"""What the parameters of an estimator may be, and what is said where they are not."""
+"""Constraints of the parameters of estimators and objectives."""
 
 import math
 from collections.abc import Callable, Collection, Mapping
@@ -30,53 +30,54 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Rule:
-    """What a parameter may be.
+    """Constraint of a parameter.
 
     Parameters
     ----------
     text : str
-        In words, to follow "must be".
+        Description, to follow "must be".
     holds : callable
-        Whether a value is so.
+        Whether a value is valid.
     """
 
     text: str
     holds: Callable[[Any], bool]
 
 
-def is_number(value: Any, kind: type) -> bool:
-    """Whether a value is a number and no truth value."""
+def is_number(value: object, kind: type) -> bool:
+    """Whether a value is a number and not a bool."""
     return isinstance(value, kind) and not isinstance(value, bool)
 
 
+def are_positive(values: Collection[object]) -> bool:
+    """Whether all values are integers above 0."""
+    return all(is_number(v, Integral) and v >= 1 for v in values)  # type: ignore[operator]
+
+
 def integer(low: int, high: int | None = None) -> Rule:
-    """Allow whole numbers from ``low`` on, to ``high`` if there is one."""
+    """Allow integers in ``[low, high]``."""
     text = f"an int >= {low}" if high is None else f"an int in [{low}, {high}]"
-    return Rule(
-        text,
-        lambda v: is_number(v, Integral) and low <= v and (high is None or v <= high),
-    )
+    top = math.inf if high is None else high
+    return Rule(text, lambda v: is_number(v, Integral) and low <= v <= top)
 
 
 def real(low: float, high: float = math.inf, *, low_open: bool = False) -> Rule:
-    """Allow finite numbers from ``low`` (``low_open``: from above it) to below ``high``."""
+    """Allow finite numbers in ``[low, high)``, or ``(low, high)`` if ``low_open``."""
     bracket = "(" if low_open else "["
 
-    def inside(value: Any) -> bool:
+    def holds(value: Any) -> bool:
         if not is_number(value, Real) or not math.isfinite(value):
             return False
         return bool((low < value if low_open else low <= value) and value < high)
 
-    return Rule(f"a float in {bracket}{low:g}, {high:g})", inside)
+    return Rule(f"a float in {bracket}{low:g}, {high:g})", holds)
 
 
 def choice(names: Collection[str]) -> Rule:
-    """Allow some names."""
+    """Allow some strings."""
     listed = ", ".join(repr(name) for name in names)
-    return Rule(
-        f"one of {listed}" if len(names) > 1 else listed,
-        lambda v: isinstance(v, str) and v in names,
-    )
+    text = f"one of {listed}" if len(names) > 1 else listed
+    return Rule(text, lambda v: isinstance(v, str) and v in names)
 
 
 def none() -> Rule:
@@ -85,12 +86,12 @@ def none() -> Rule:
 
 
 def boolean() -> Rule:
-    """Allow truth values."""
+    """Allow booleans."""
     return Rule("a bool", lambda v: isinstance(v, bool | np.bool_))
 
 
 def is_callable(text: str) -> Rule:
-    """Allow what can be called, modules excepted."""
+    """Allow callables except modules."""
     return Rule(text, lambda v: callable(v) and not isinstance(v, nn.Module))
 
 
@@ -100,17 +101,15 @@ def instance(text: str, *kinds: type) -> Rule:
 
 
 def one_of_numbers(*numbers: int) -> Rule:
-    """Allow some whole numbers."""
-    return Rule(
-        "one of " + ", ".join(map(str, numbers)),
-        lambda v: is_number(v, Integral) and v in numbers,
-    )
+    """Allow some integers."""
+    text = "one of " + ", ".join(map(str, numbers))
+    return Rule(text, lambda v: is_number(v, Integral) and v in numbers)
 
 
 def dict_of(*names: str, rule: Rule) -> Rule:
-    """Allow a dict whose keys are among ``names`` and whose values follow a rule."""
+    """Allow mappings with some keys and values that follow a rule."""
 
-    def holds(value: Any) -> bool:
+    def holds(value: object) -> bool:
         return isinstance(value, Mapping) and all(
             name in names and rule.holds(part) for name, part in value.items()
         )
@@ -119,63 +118,47 @@ def dict_of(*names: str, rule: Rule) -> Rule:
 
 
 def list_of_callbacks() -> Rule:
-    """Allow skorch's callbacks, also as classes or in pairs with a name, but for early stopping.
+    """Allow callbacks of skorch, as instances, classes or pairs with a name.
 
-    That one stops by raising KeyboardInterrupt, which cannot be told from Ctrl-C.
+    Its EarlyStopping is not valid: it raises KeyboardInterrupt, as Ctrl-C does.
     """
 
-    def is_welcome(callback: Any) -> bool:
-        if isinstance(callback, tuple):
-            named = len(callback) == 2 and isinstance(callback[0], str)
-            return named and is_welcome(callback[1])
-        kind = callback if isinstance(callback, type) else type(callback)
+    def is_callback(value: object) -> bool:
+        if isinstance(value, tuple):
+            return len(value) == 2 and isinstance(value[0], str) and is_callback(value[1])
+        kind = value if isinstance(value, type) else type(value)
         stops = any(base.__name__ == "EarlyStopping" for base in kind.__mro__)
         return hasattr(kind, "on_train_begin") and not stops
 
     return Rule(
         "a list of skorch callbacks (not its EarlyStopping: use early_stopping=True)",
-        lambda v: isinstance(v, list | tuple) and all(map(is_welcome, v)),
+        lambda v: isinstance(v, list | tuple) and all(map(is_callback, v)),
     )
 
 
 def sequence_of_sides() -> Rule:
-    """Allow two or three whole numbers from 1 on."""
-
-    def holds(value: Any) -> bool:
-        return (
-            isinstance(value, tuple | list)
-            and len(value) in (2, 3)
-            and all(is_number(side, Integral) and side >= 1 for side in value)
-        )
-
-    return Rule("a tuple of two or three positive ints", holds)
+    """Allow sequences of two or three positive integers."""
+    return Rule(
+        "a tuple of two or three positive ints",
+        lambda v: isinstance(v, tuple | list) and len(v) in (2, 3) and are_positive(v),
+    )
 
 
 def tuple_of_integers() -> Rule:
-    """Allow tuples of whole numbers from 1 on."""
+    """Allow tuples of positive integers."""
     return Rule(
         "a tuple of positive ints",
-        lambda v: (
-            isinstance(v, tuple)
-            and len(v) > 0
-            and all(is_number(part, Integral) and part >= 1 for part in v)
-        ),
+        lambda v: isinstance(v, tuple) and len(v) > 0 and are_positive(v),
     )
 
 
 def any_of(*rules: Rule) -> Rule:
-    """Allow what any of the rules allows."""
+    """Allow values that any of the rules allows."""
     return Rule(" or ".join(rule.text for rule in rules), lambda v: any(r.holds(v) for r in rules))
 
 
-def check_parameters(estimator: Any, rules: Mapping[str, Rule]) -> None:
-    """Raise an error for parameters that their rules do not allow.
-
-    Raises
-    ------
-    ValueError
-        Naming the parameter, what it may be, and what it is.
-    """
+def check_parameters(estimator: object, rules: Mapping[str, Rule]) -> None:
+    """Raise a ValueError for parameters that their rules do not allow."""
     for name, rule in rules.items():
         value = getattr(estimator, name)
         if not rule.holds(value):

@@ -1,4 +1,4 @@
-"""Seeds; the global generators of Python, NumPy and torch, seeded for a while and restored."""
+"""Seeding and restoring of the global generators of Python, NumPy and torch."""
 
 import os
 import random
@@ -22,21 +22,21 @@ __all__ = [
     "unpack_states",
 ]
 
-# For others, while the lock is released for them.
+# How long the lock is released for other threads.
 SECONDS_FOR_OTHERS = 5e-4
 
 CPU = torch.device("cpu")
 
 
 class Lock:
-    """A lock that a thread may take again; it is released for a moment to those that wait."""
+    """A reentrant lock that can be released for waiting threads."""
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
-        self.waiting: list[None] = []  # One entry for each thread: lists are changed atomically.
+        self.waiting: list[None] = []  # One entry per thread: lists change atomically.
 
     def __enter__(self) -> None:
-        """Wait for the lock."""
+        """Acquire the lock."""
         self.waiting.append(None)
         try:
             self.lock.acquire()
@@ -49,7 +49,7 @@ class Lock:
 
     @contextmanager
     def released(self) -> Iterator[None]:
-        """Let other threads have the lock."""
+        """Return a context in which other threads can acquire the lock."""
         self.lock.release()
         try:
             if self.waiting:
@@ -60,16 +60,16 @@ class Lock:
 
 
 class Draws:
-    """A sequence of draws from the global generators; it keeps their states while others draw."""
+    """A sequence of draws from the global generators, with their states while others draw."""
 
     states: Mapping[Any, Any]
 
 
-# Python, NumPy and torch have one global generator each: one thread at a time seeds them.
+# One thread at a time seeds the global generators.
 SEEDING = Lock()
-# The sequence of whoever has not seeded anything: the user's.
+# The user's sequence, outside of ``seeded``.
 OUTSIDE = Draws()
-# The one that the global generators are at, and the accelerators whose generators belong to it.
+# The current sequence, and the accelerators whose generators belong to it.
 LIVE = [OUTSIDE]
 DEVICES: set[torch.device] = set()
 
@@ -85,7 +85,7 @@ OWN = Own()
 
 
 def after_fork() -> None:
-    """Free a new process of the accelerators, and of a lock that no thread of it holds."""
+    """Reset accelerators, and a lock held by a thread of the parent, in a forked process."""
     DEVICES.clear()
     SEEDING.waiting.clear()
     if SEEDING.lock.acquire(blocking=False):
@@ -98,18 +98,13 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=after_fork)
 
 
-def draw_seed(random_state: Any) -> int:
-    """Draw the one number that all others follow from.
+def draw_seed(random_state: int | np.random.RandomState | None) -> int:
+    """Draw a seed in [0, 2**31) for all other draws.
 
     Parameters
     ----------
     random_state : int, RandomState or None
-        scikit-learn reads None as NumPy's global state, which would be moved: here it is fresh.
-
-    Returns
-    -------
-    int
-        Non-negative, below 2**31.
+        None is a fresh state, and not NumPy's global one as in scikit-learn.
     """
     source = np.random.RandomState() if random_state is None else check_random_state(random_state)
     return int(source.randint(np.iinfo(np.int32).max))
@@ -117,17 +112,16 @@ def draw_seed(random_state: Any) -> int:
 
 @contextmanager
 def seeded(seed: int, device: torch.device = CPU) -> Iterator[None]:
-    """Seed the global generators of Python, NumPy and torch for a while, then restore them.
+    """Return a context in which the global generators are seeded; restore them afterwards.
 
-    Whatever draws from them meanwhile, it repeats, and the user's states are as they were. One
-    thread at a time is inside; others get their turn by ``unlocked``.
+    One thread at a time can be inside; ``unlocked`` lets others enter.
 
     Parameters
     ----------
     seed : int
         Non-negative, below 2**63.
     device : torch.device, default=cpu
-        Its generator is seeded beside that of the CPU.
+        Its generator is seeded in addition to that of the CPU.
     """
     with SEEDING:
         if device.type == "cuda":
@@ -148,10 +142,7 @@ def seeded(seed: int, device: torch.device = CPU) -> Iterator[None]:
 
 @contextmanager
 def unlocked() -> Iterator[None]:
-    """Let other threads seed the global generators, such as while callbacks wait for each other.
-
-    Without effect where this thread has not seeded them.
-    """
+    """Return a context in which other threads can seed, inside of ``seeded``."""
     own = OWN.draws
     if own is OUTSIDE:
         yield
@@ -165,15 +156,7 @@ def unlocked() -> Iterator[None]:
 
 @contextmanager
 def drawing(seed: int) -> Iterator[None]:
-    """Seed the global generators of Python, NumPy and torch (CPU) for a while; restore them.
-
-    For processes without other threads, and for those that hold ``SEEDING``.
-
-    Parameters
-    ----------
-    seed : int
-        Non-negative, below 2**63.
-    """
+    """Return a context as ``seeded``, for one thread, or one that holds ``SEEDING``, on the CPU."""
     states = take_states()
     set_seed(seed)
     try:
@@ -183,13 +166,7 @@ def drawing(seed: int) -> Iterator[None]:
 
 
 def pack_states(device: torch.device) -> dict[str, Any]:
-    """Return the states of the global generators as tensors and primitives.
-
-    Parameters
-    ----------
-    device : torch.device
-        Where it is an accelerator, the state of its generator is among them.
-    """
+    """Return the states of the global generators, and of ``device``, as tensors and primitives."""
     with SEEDING:
         resume(OWN.draws)
         states = take_states()
@@ -200,12 +177,12 @@ def pack_states(device: torch.device) -> dict[str, Any]:
 
 
 def unpack_states(states: Mapping[str, Any], device: torch.device) -> None:
-    """Set the global generators to what ``pack_states`` returned; what is missing stays.
+    """Restore the states that ``pack_states`` returned.
 
     Raises
     ------
     IndexError, RuntimeError, TypeError, ValueError
-        If a state is not one.
+        If a state is not valid.
     """
     found = {name: states[name] for name in ("python", "torch") if name in states}
     if "numpy" in states:
@@ -219,7 +196,7 @@ def unpack_states(states: Mapping[str, Any], device: torch.device) -> None:
 
 
 def resume(draws: Draws) -> None:
-    """Set the global generators to where a sequence was left, and keep where the last one is."""
+    """Restore the states of a sequence, and keep those of the current one."""
     if LIVE[0] is not draws:
         LIVE[0].states = take_states(*DEVICES)
         put_states(draws.states)
@@ -227,15 +204,15 @@ def resume(draws: Draws) -> None:
 
 
 def set_seed(seed: int) -> None:
-    """Seed the global generators, those of accelerators left out."""
+    """Seed the global generators, without accelerators."""
     random.seed(seed)
-    np.random.seed(seed % 2**32)  # noqa: NPY002 (the global one is what a user's code draws from)
-    # torch.manual_seed would move the generators of accelerators, too.
+    np.random.seed(seed % 2**32)  # noqa: NPY002 (user code draws from it)
+    # torch.manual_seed would seed accelerators, too.
     torch.default_generator.manual_seed(seed)
 
 
 def take_states(*devices: torch.device) -> dict[Any, Any]:
-    """Return the states of the global generators, and of those of accelerators."""
+    """Return the states of the global generators and of accelerators."""
     return {
         "python": random.getstate(),
         "numpy": np.random.get_state(),  # noqa: NPY002
@@ -245,7 +222,7 @@ def take_states(*devices: torch.device) -> dict[Any, Any]:
 
 
 def put_states(states: Mapping[Any, Any]) -> None:
-    """Set the global generators to what ``take_states`` returned."""
+    """Restore the states that ``take_states`` returned."""
     setters: dict[Any, Callable[[Any], None]] = {
         "python": random.setstate,
         "numpy": np.random.set_state,

@@ -1,4 +1,4 @@
-"""Arrays, images, tables and streams as samples, and samples as what an encoder is given."""
+"""Arrays, images, tables and streams as samples in the layout of an encoder."""
 
 from skdim.inputs.images import ImageFolder
 from skdim.inputs.layout import Layout, find_layout, flatten_rows

@@ -1,4 +1,4 @@
-"""Image files below a folder."""
+"""Data set of the image files in a folder."""
 
 import os
 from collections.abc import Iterator
@@ -19,21 +19,20 @@ ENDINGS = {
 
 
 class ImageFolder(Dataset[NDArray[np.uint8]]):
-    """The image files below a folder, as a data set of colour images of one size.
+    """Data set of the image files in a folder, as RGB images of one size.
 
     Parameters
     ----------
     path : str or path
-        Folder. Files at any depth are taken that end in .bmp, .gif, .jpg, .jpeg, .pbm, .pgm,
-        .png, .ppm, .tif, .tiff or .webp, in the order of their names; hidden ones are left out.
+        Folder. It is searched at any depth for files that end in .bmp, .gif, .jpg, .jpeg, .pbm,
+        .pgm, .png, .ppm, .tif, .tiff or .webp and are not hidden.
     size : (int, int), default=(32, 32)
-        Height and width to which images are scaled, whatever their proportions.
+        Height and width to which images are scaled, without preserving proportions.
 
     Attributes
     ----------
     files : list of Path
-        The files in their order: of the samples, and so of labels, where a file's folder or name
-        tells one.
+        The files in the order of the samples, sorted by name.
 
     Raises
     ------
@@ -42,13 +41,12 @@ class ImageFolder(Dataset[NDArray[np.uint8]]):
     NotADirectoryError
         If there is no such folder.
     ValueError
-        If it holds no images, or ``size`` is no size.
+        If it has no images, or ``size`` is not valid.
 
     Notes
     -----
-    Images are turned upright as the camera noted and read as RGB; of a file with several images,
-    such as an animation, the first is taken. Large JPEG files are decoded at a fraction of their
-    size, at least twice the wanted one, which is faster.
+    Images are rotated by their EXIF orientation. Of files with several images, the first is read.
+    Large JPEG files are decoded at a reduced size, at least twice ``size``.
     """
 
     def __init__(self, path: str | Path, size: tuple[int, int] = (32, 32)) -> None:
@@ -57,7 +55,7 @@ class ImageFolder(Dataset[NDArray[np.uint8]]):
         if not folder.is_dir():
             raise NotADirectoryError(f"There is no folder {str(folder)!r}.")
         self.size = check_size(size)
-        # By the parts of their paths, which sort alike on all systems.
+        # The parts of paths sort equally on all systems.
         self.files = sorted(find_images(folder), key=lambda file: file.relative_to(folder).parts)
         if not self.files:
             raise ValueError(
@@ -70,21 +68,11 @@ class ImageFolder(Dataset[NDArray[np.uint8]]):
         return len(self.files)
 
     def __getitem__(self, number: int) -> NDArray[np.uint8]:
-        """Read an image.
-
-        Returns
-        -------
-        ndarray of shape (3, H, W), uint8
-
-        Raises
-        ------
-        OSError
-            If the file cannot be read as an image; the text names it.
-        """
+        """Read an image as uint8 (3, H, W); raise an OSError if it cannot be read."""
         file = self.files[number]
         try:
             return read_image(file, self.size)
-        except Exception as error:  # Pillow raises many kinds, by the format
+        except Exception as error:  # depends on the format
             raise OSError(f"{str(file)!r} cannot be read as an image: {error}") from error
 
 
@@ -94,20 +82,20 @@ def read_image(file: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
     height, width = size
     with image_module.open(file) as image:
         if image.mode.startswith(("I", "F")):
-            # Pillow would cut all that is brighter than 255.
+            # Pillow would clip pixels above 255.
             raise ValueError(
-                f"its pixels are of mode {image.mode!r}, with more than 8 bits a channel. Write a "
-                "Dataset of your own that says what they mean."
+                f"its pixels are of mode {image.mode!r}, with more than 8 bits per channel. "
+                "Convert it, or use a Dataset of your own."
             )
-        turned = max(size)  # before an image is turned, its height may be its width
-        image.draft(None, (2 * turned, 2 * turned))
+        longest = max(size)  # Height and width may be exchanged by the rotation.
+        image.draft(None, (2 * longest, 2 * longest))
         upright = operations.exif_transpose(image).convert("RGB")
         scaled = upright.resize((width, height), image_module.Resampling.BICUBIC)
     return np.ascontiguousarray(np.moveaxis(np.asarray(scaled), -1, 0))
 
 
 def find_images(folder: Path) -> Iterator[Path]:
-    """Yield the files that are images by their names, in no particular order."""
+    """Yield the image files of a folder, unsorted."""
     for place, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
@@ -115,28 +103,22 @@ def find_images(folder: Path) -> Iterator[Path]:
                 yield Path(place, name)
 
 
-def check_size(size: Any) -> tuple[int, int]:
-    """Raise an error unless a value is a height and a width."""
+def check_size(size: object) -> tuple[int, int]:
+    """Return a height and a width; raise a ValueError for any other value."""
     sides = tuple(size) if isinstance(size, tuple | list) else ()
     whole = [int(side) for side in sides if isinstance(side, Integral)]
     if len(sides) != 2 or len(whole) != 2 or min(whole) < 1:
-        raise ValueError(f"size={size!r} must be (height, width), two whole numbers above 0.")
+        raise ValueError(f"size={size!r} must be (height, width), two positive integers.")
     return whole[0], whole[1]
 
 
 def pillow() -> tuple[Any, Any]:
-    """Import Pillow, an optional package.
-
-    Raises
-    ------
-    ImportError
-        If it is not installed.
-    """
+    """Return the modules Image and ImageOps of Pillow, an optional package."""
     try:
         from PIL import Image, ImageOps  # noqa: PLC0415 (optional)
     except ImportError as error:
         raise ImportError(
-            "ImageFolder reads images with Pillow, which is not installed. Install it with: "
+            "ImageFolder needs Pillow, which is not installed. Install it with: "
             "pip install 'scikit-deepinfomax[images]'"
         ) from error
     return Image, ImageOps

@@ -1,4 +1,4 @@
-"""What the samples of an array are, and how a flat row becomes one."""
+"""Layout of samples: the shape of images, signals and vectors, and their flat rows."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence, Set
@@ -12,21 +12,21 @@ from torch import Tensor
 
 __all__ = ["Layout", "find_layout", "flatten_rows"]
 
-# A third axis of at most four entries is read as colour: grey, grey and alpha, RGB, RGBA.
+# Most channels of an image: RGBA.
 MOST_COLOURS = 4
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How a flat row of numbers becomes the input of an encoder.
+    """Conversion of flat rows to the input of an encoder.
 
     Parameters
     ----------
     shape : tuple of int
-        Shape of one sample as the encoder sees it: ``(C, H, W)`` for an image, ``(C, L)`` for a
-        signal, ``(d,)`` for a vector.
+        Input shape of the encoder: ``(C, H, W)`` of an image, ``(C, L)`` of a signal, ``(d,)`` of
+        a vector.
     channels_last : bool, default=False
-        Whether the row holds an image as ``(H, W, C)``, or a signal as ``(L, C)``.
+        Whether rows are images ``(H, W, C)`` or signals ``(L, C)``.
     """
 
     shape: tuple[int, ...]
@@ -39,60 +39,39 @@ class Layout:
 
     @property
     def n_features(self) -> int:
-        """Numbers in a row."""
+        """Number of features of a row."""
         return math.prod(self.shape)
 
     @property
     def given_shape(self) -> tuple[int, ...]:
-        """Shape of one sample in the order that the user gave."""
+        """Shape of one sample in the order of the user's axes."""
         return (*self.shape[1:], self.shape[0]) if self.channels_last else self.shape
 
     def check_same(self, sample: tuple[int, ...]) -> None:
-        """Raise an error for images or signals of another shape than those fitted.
-
-        Raises
-        ------
-        ValueError
-            If ``sample`` is another shape; axes of a single grey channel may come and go.
-        """
+        """Raise a ValueError for another shape, except for an axis of a single channel."""
         given, side = self.given_shape, self.shape[1:]
         same = {given, side, (1, *side), (*side, 1)} if self.shape[0] == 1 else {given}
         if sample not in same:
             hint = " Transpose X." if sorted(sample) == sorted(given) else ""
             raise ValueError(
-                f"X holds samples of shape {sample}, but the transformer was fitted on samples of "
+                f"X has samples of shape {sample}, but the transformer was fitted on samples of "
                 f"shape {given}.{hint}"
             )
 
     def arrange(self, rows: Tensor) -> Tensor:
-        """Reshape each row to a sample.
-
-        Parameters
-        ----------
-        rows : Tensor of shape (n, n_features)
-
-        Returns
-        -------
-        Tensor of shape (n, *shape)
-        """
+        """Reshape rows (n, n_features) to samples (n, *shape)."""
         samples = rows.reshape(-1, *self.given_shape)
         if not self.channels_last:
             return samples
-        # Convolutions round differently in another memory layout: the same image, the same code.
-        # contiguous() would pass over the strides of a single channel.
+        # Rounding depends on the memory layout; contiguous() keeps the strides of a single channel.
         return samples.movedim(-1, 1).clone(memory_format=torch.contiguous_format)
 
 
 def channels_come_last(shape: Sequence[int], channel_axis: int | None) -> bool:
-    """Distinguish ``(H, W, C)`` from ``(C, H, W)``.
+    """Return whether a shape is ``(H, W, C)``, or raise a ValueError if it may be both.
 
-    One axis of at most four entries at an end is the channels; failing that, the odd one out
-    beside two equal sides is.
-
-    Raises
-    ------
-    ValueError
-        If ``channel_axis`` is None and both readings are as good.
+    The channels are the only end of at most four entries, or else the end that differs from two
+    equal sides.
     """
     if channel_axis is not None:
         return channel_axis == -1
@@ -104,8 +83,8 @@ def channels_come_last(shape: Sequence[int], channel_axis: int | None) -> bool:
     if square_first != square_last:
         return square_last
     raise ValueError(
-        f"Images of shape {tuple(shape)} can be read as (C, H, W) and as (H, W, C). "
-        "Say which with channel_axis=1 (channels first) or channel_axis=-1 (channels last)."
+        f"Images of shape {tuple(shape)} can be (C, H, W) or (H, W, C). "
+        "Set channel_axis=1 (channels first) or channel_axis=-1 (channels last)."
     )
 
 
@@ -116,7 +95,7 @@ def find_layout(
     *,
     signals: bool = False,
 ) -> Layout:
-    """Read off what the samples of an array are.
+    """Infer the layout of the samples of an array.
 
     Parameters
     ----------
@@ -125,7 +104,7 @@ def find_layout(
     image_shape : sequence of int, default=None
         ``(H, W)``, ``(C, H, W)`` or ``(H, W, C)`` of flat rows.
     channel_axis : {None, 1, -1}, default=None
-        Where a sample has its channels; None infers it of images, and takes 1 of signals.
+        Axis of the channels; None infers it for images, and is 1 for signals.
     signals : bool, default=False
         Whether samples are signals: ``(n, C, L)``, or flat rows of one channel, or of the
         ``image_shape`` ``(C, L)``. With ``channel_axis=-1``, they are ``(n, L, C)``.
@@ -137,7 +116,7 @@ def find_layout(
     Raises
     ------
     ValueError
-        If ``image_shape`` contradicts the array, or if the channels cannot be told.
+        If ``image_shape`` contradicts the array, or the axis of the channels is ambiguous.
     """
     sample = tuple(shape[1:])
     if signals:
@@ -164,7 +143,7 @@ def find_layout(
 def signal_layout(
     sample: tuple[int, ...], given: Sequence[int] | None, channel_axis: int | None
 ) -> Layout:
-    """Read off what the samples of an array of signals are; see ``find_layout``."""
+    """Infer the layout of signals; see ``find_layout``."""
     if given is not None:
         given = tuple(int(side) for side in given)
         check_agreement(sample, given)
@@ -174,7 +153,7 @@ def signal_layout(
     if len(sample) != 2:
         raise ValueError(
             f"the samples have shape {sample}, but this encoder takes signals: X of shape "
-            "(n, C, L), or (n, L, C) with channel_axis=-1, or (n, L). Reshape X, or take an "
+            "(n, C, L), or (n, L, C) with channel_axis=-1, or (n, L). Reshape X, or use an "
             "encoder of images."
         )
     if channel_axis == -1:
@@ -183,7 +162,7 @@ def signal_layout(
 
 
 def check_agreement(sample: tuple[int, ...], image_shape: tuple[int, ...]) -> None:
-    """Raise an error for an ``image_shape`` that contradicts the samples."""
+    """Raise a ValueError for an ``image_shape`` that contradicts the samples."""
     if len(sample) == 1:
         if math.prod(image_shape) != sample[0]:
             raise ValueError(
@@ -195,7 +174,7 @@ def check_agreement(sample: tuple[int, ...], image_shape: tuple[int, ...]) -> No
     if image_shape not in grey:
         hint = ""
         if sorted(sample) == sorted(image_shape):
-            hint = " The axes stand in another order: transpose X, or leave image_shape out."
+            hint = " The order of the axes differs: transpose X, or remove image_shape."
         raise ValueError(
             f"image_shape={image_shape} contradicts the samples of X, which have shape "
             f"{sample}.{hint}"
@@ -203,7 +182,7 @@ def check_agreement(sample: tuple[int, ...], image_shape: tuple[int, ...]) -> No
 
 
 def flatten_rows(X: Any) -> tuple[Any, tuple[int, ...] | None]:
-    """Lay images out as rows, and leave everything else to scikit-learn's own checks.
+    """Reshape images to rows; all other data is returned as it is.
 
     Parameters
     ----------
@@ -213,18 +192,18 @@ def flatten_rows(X: Any) -> tuple[Any, tuple[int, ...] | None]:
     Returns
     -------
     rows : array-like
-        Of shape ``(n, features)`` if ``X`` holds images, else ``X`` itself.
+        Of shape ``(n, features)`` if ``X`` has images, else ``X`` itself.
     shape : tuple of int or None
-        Shape that ``X`` had, if it holds images.
+        Shape of ``X``, if it has images.
 
     Raises
     ------
     TypeError
-        If ``X`` is nothing that holds samples in an order.
+        If ``X`` is not a sequence of samples.
     ValueError
-        If a list holds arrays of different shapes.
+        If a list has arrays of different shapes.
     """
-    # Some sparse matrices are mappings too; scikit-learn says better what is wrong with them.
+    # Sparse matrices, some of which are mappings, are left to the checks of scikit-learn.
     shapeless = not hasattr(X, "shape")
     if X is None or (shapeless and isinstance(X, str | bytes | Mapping | Set | Iterator)):
         raise TypeError(
@@ -232,7 +211,7 @@ def flatten_rows(X: Any) -> tuple[Any, tuple[int, ...] | None]:
             "list of samples."
         )
     if isinstance(X, Tensor):
-        # NumPy has no bfloat16.
+        # NumPy does not support bfloat16.
         X = X.detach().cpu().to(torch.float32 if X.dtype == torch.bfloat16 else X.dtype).numpy()
     if isinstance(X, list | tuple) and len(X) > 0 and np.ndim(first_of(X)) >= 1:
         X = stack_samples(X)
@@ -242,7 +221,7 @@ def flatten_rows(X: Any) -> tuple[Any, tuple[int, ...] | None]:
 
 
 def first_of(X: Sequence[Any]) -> Any:
-    """Return the first sample as an array where it is one, else as it stands."""
+    """Return the first sample, as an array if possible."""
     try:
         return np.asarray(X[0])
     except ValueError:
@@ -250,7 +229,7 @@ def first_of(X: Sequence[Any]) -> Any:
 
 
 def stack_samples(X: Sequence[Any]) -> NDArray[Any]:
-    """Stack a list of samples, and say which one differs if they do not stack."""
+    """Stack a list of samples; raise a ValueError if their shapes differ."""
     shapes = [np.shape(sample) for sample in X if not np.isscalar(sample)]
     odd = next((shape for shape in shapes if shape != shapes[0]), None)
     if odd is not None or len(shapes) != len(X):

@@ -1,4 +1,4 @@
-"""Samples that are read by whole batches of numbers, wherever they are."""
+"""Samples that are read in batches by their numbers."""
 
 import copy
 from abc import ABC, abstractmethod
@@ -18,10 +18,9 @@ __all__ = ["ArraySamples", "Samples", "numbers_on_cpu"]
 
 
 class Samples(ABC):
-    """Samples that are read by whole batches of numbers, in memory or not.
+    """Samples that are read in batches by their numbers, in memory or not.
 
-    Entered as a context, they keep worker processes from one reading to the next; left, they end
-    all of them.
+    As a context, they keep worker processes between readings, and end them on exit.
 
     Parameters
     ----------
@@ -30,16 +29,16 @@ class Samples(ABC):
     layout : Layout
         Shape of a sample.
     device : torch.device, default=cpu
-        Where batches are wanted.
+        Device of batches.
     labels : Tensor of shape (n,), default=None
-        Positions of classes, on the device; -1 where there is no label. None is -1 for all.
+        Numbers of classes, on the device; -1 where there is no label. None is -1 for all.
 
     Attributes
     ----------
     numbers : Tensor of shape (m,)
-        Numbers of the samples that count: all, or those of a part.
+        Numbers of all samples, or of those of a part.
     labels : Tensor of shape (n,)
-        By the numbers of the samples.
+        Indexed by the numbers of the samples.
     """
 
     def __init__(
@@ -60,17 +59,7 @@ class Samples(ABC):
 
     @abstractmethod
     def __getitem__(self, numbers: Tensor) -> Tensor:
-        """Read the samples of the given numbers.
-
-        Parameters
-        ----------
-        numbers : Tensor of shape (b,)
-
-        Returns
-        -------
-        Tensor of shape (b, *layout.shape)
-            A copy, on the device.
-        """
+        """Return a copy of the samples of some numbers, (b, *layout.shape), on the device."""
 
     @abstractmethod
     def read(self, batches: Sequence[Tensor], generator: Generator) -> Reading[Tensor, None, None]:
@@ -81,7 +70,7 @@ class Samples(ABC):
         batches : sequence of Tensor of shape (b,)
             Numbers of the samples of each batch.
         generator : Generator
-            What reading draws is seeded by its state, which stays as it is.
+            Its state, which is not changed, seeds what reading draws.
 
         Yields
         ------
@@ -89,43 +78,37 @@ class Samples(ABC):
         """
 
     def place(self, batch: Tensor) -> Tensor:
-        """Bring a batch of flat or unarranged samples to the device and into shape."""
+        """Copy a batch of flat samples to the device, and arrange it."""
         if self.device.type == "cuda":
-            # Copied from pinned memory, or the copy would wait for all that the device has to do.
+            # A copy from unpinned memory would wait for the device.
             batch = batch if batch.is_pinned() else batch.pin_memory()
             return self.layout.arrange(batch.to(self.device, non_blocking=True))
         return self.layout.arrange(batch.to(self.device))
 
     def chunks(self, size: int) -> list[Tensor]:
-        """Cut the numbers, in their order, into parts of a size; the last may be smaller."""
+        """Split the numbers, in their order, into parts of a size; the last may be smaller."""
         return [part for part in torch.split(self.numbers, size) if len(part)]
 
     def evenly_spaced(self, most: int) -> Tensor:
-        """Return the numbers of at most so many samples, spread over all of them."""
+        """Return the numbers of at most ``most`` samples, evenly spaced."""
         n = min(len(self), most)
         return self.numbers[torch.arange(n, device=self.device) * len(self) // n]
 
     def part(self, positions: NDArray[np.intp]) -> Self:
-        """Share the data, but count only some of the samples.
-
-        Parameters
-        ----------
-        positions : ndarray of shape (m,)
-            Positions in ``numbers``.
-        """
+        """Return the samples at some positions in ``numbers``; the data is shared."""
         shared = copy.copy(self)
         shared.numbers = self.numbers[torch.as_tensor(positions, device=self.device)]
         return shared
 
     def on_cpu(self) -> Self:
-        """Share the data, but return batches on the CPU."""
+        """Return the same samples with batches on the CPU; the data is shared."""
         shared = copy.copy(self)
         shared.device = torch.device("cpu")
         shared.numbers, shared.labels = self.numbers.cpu(), self.labels.cpu()
         return shared
 
     def __enter__(self) -> Self:
-        """Begin to keep workers, where there are any."""
+        """Keep workers, if any."""
         return self
 
     def __exit__(self, *error: object) -> None:  # noqa: B027 (not all have workers)
@@ -133,18 +116,16 @@ class Samples(ABC):
 
 
 class ArraySamples(Samples):
-    """Samples in an array, indexed by whole batches.
+    """Samples in an array.
 
     Parameters
     ----------
     array : ndarray of shape (n, n_features)
-        The user's own array, which may be a read-only memory map and is never written to. uint8
-        stays uint8.
+        It may be a read-only memory map, and is never written to.
     layout, device, labels
         See :class:`Samples`.
     hold : bool, default=False
-        Whether to move all samples to the device at once and index them there, where the array is
-        in memory.
+        Whether to copy all samples to the device, unless the array is a memory map.
     """
 
     def __init__(
@@ -159,13 +140,12 @@ class ArraySamples(Samples):
         super().__init__(len(array), layout, device, labels)
         self.array = array
         self.held: Tensor | None = None
-        # A memory map may be larger than the memory.
+        # A memory map may exceed the memory.
         if hold and self.device.type != "cpu" and find_map(array) is None:
             self.held = self.take(np.arange(len(array))).to(self.device)
 
     def take(self, numbers: NDArray[np.intp]) -> Tensor:
-        """Return rows of the array."""
-        # Indexing by numbers copies, so that read-only and memory-mapped arrays work alike.
+        """Return a copy of rows of the array."""
         return torch.from_numpy(self.array[numbers])
 
     def __getitem__(self, numbers: Tensor) -> Tensor:
@@ -183,14 +163,14 @@ class ArraySamples(Samples):
                 yield self.place(self.take(numbers))
 
     def on_cpu(self) -> Self:
-        """Share the data, but return batches on the CPU."""
+        """Return the same samples with batches on the CPU; see :class:`Samples`."""
         shared = super().on_cpu()
         shared.held = None
         return shared
 
 
 def numbers_on_cpu(batches: Sequence[Tensor]) -> list[NDArray[np.intp]]:
-    """Bring the numbers of all batches to the CPU at once: that waits for the device once."""
+    """Copy the numbers of all batches to the CPU, waiting for the device once."""
     if not batches:
         return []
     numbers = torch.cat(list(batches)).cpu()

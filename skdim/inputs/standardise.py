@@ -1,4 +1,4 @@
-"""Channels measured, then brought to mean 0 and spread 1."""
+"""Standardisation of channels to mean 0 and standard deviation 1."""
 
 from contextlib import closing
 from typing import Self
@@ -12,12 +12,12 @@ from skdim.inputs.samples import Samples
 
 __all__ = ["Standardise", "channel_statistics"]
 
-# Of a block of samples: its float64 copy stays in the processor's cache.
+# Most numbers of a block, whose float64 copy fits the processor's cache.
 NUMBERS_AT_ONCE = 2**18
-# So that a stream of small samples, too, is cut into several blocks that workers share.
+# Most samples of a block, so that workers share the blocks of a stream of small samples.
 SAMPLES_AT_ONCE = 512
 
-# How many numbers each channel has, their mean, and the sum of their squared distances from it.
+# Per channel: count, mean, and sum of squared deviations.
 Moments = tuple[int, NDArray[np.float64], NDArray[np.float64]]
 
 
@@ -28,7 +28,7 @@ class Standardise(nn.Module):
     ----------
     mean, scale : ndarray of shape (channels,)
     n_axes : int
-        Axes that follow the channels: 2 for images, 0 for vectors.
+        Axes after the channels: 2 for images, 0 for vectors.
     """
 
     mean: Tensor
@@ -44,7 +44,7 @@ class Standardise(nn.Module):
 
     @classmethod
     def identity(cls, shape: tuple[int, ...]) -> Self:
-        """Return a standardisation that changes nothing, for samples of a shape."""
+        """Return the identity for samples of a shape."""
         return cls(np.zeros(shape[0]), np.ones(shape[0]), n_axes=len(shape) - 1)
 
     def set_statistics(self, mean: NDArray[np.float64], scale: NDArray[np.float64]) -> None:
@@ -53,21 +53,19 @@ class Standardise(nn.Module):
             buffer.copy_(torch.as_tensor(values, dtype=torch.float32).reshape(buffer.shape))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Standardise samples of any number type to float32, shape unchanged."""
+        """Standardise samples of any dtype to float32, shape unchanged."""
         return (x.to(self.mean.dtype) - self.mean) / self.scale
 
 
 def channel_statistics(samples: Samples) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and standard deviation of each channel of images, or column of a table.
+    """Compute the mean and standard deviation of each channel, or column of a table.
 
-    One pass over blocks of samples in float64, whose moments are merged (Chan, Golub and LeVeque
-    1983). Each channel is first shifted by a value of its own, so that the moments are exact also
-    for data far from zero.
+    One pass over blocks of samples in float64 on the CPU, whose moments are merged (Chan, Golub and
+    LeVeque 1983). Each channel is first shifted by one of its values, for numerical accuracy.
 
     Parameters
     ----------
     samples : Samples
-        Read block by block, on the CPU: not every device knows float64.
 
     Returns
     -------
@@ -79,20 +77,20 @@ def channel_statistics(samples: Samples) -> tuple[NDArray[np.float64], NDArray[n
     moments, shift = None, np.zeros(())
     with closing(on_cpu.read(on_cpu.chunks(size), Generator().manual_seed(0))) as batches:
         for batch in batches:
-            # (samples, channels, pixels); contiguous, or sums would be slow.
+            # (samples, channels, pixels)
             block = batch.flatten(2).numpy() if batch.ndim > 2 else batch.numpy()[:, :, None]
             if moments is None:
                 shift = block[0, :, 0].astype(np.float64)
             block_moments = moments_of(block - shift[:, None])
             moments = block_moments if moments is None else merged(moments, block_moments)
     if moments is None:
-        raise ValueError("There are no samples to measure.")
+        raise ValueError("X has no samples.")
     count, mean, squares = moments
     return shift + mean, np.sqrt(squares / count)
 
 
 def moments_of(block: NDArray[np.float64]) -> Moments:
-    """Measure a block of shape (samples, channels, pixels), which is changed."""
+    """Compute the moments of a block (samples, channels, pixels), in place."""
     mean = block.mean(axis=(0, 2))
     block -= mean[:, None]
     return block.size // len(mean), mean, np.einsum("ncp,ncp->c", block, block)

@@ -1,4 +1,4 @@
-"""Samples that are read while they are needed, and the settings of reading them."""
+"""Samples that are read during training, by worker processes."""
 
 import hashlib
 import multiprocessing
@@ -14,49 +14,55 @@ from numpy.typing import NDArray
 from torch import Generator, Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from skdim.inputs.items import SEED, AbstractBatches, ArrayBatches, Failure, ItemBatches, ReadTask
+from skdim.inputs.items import (
+    SEED,
+    AbstractBatches,
+    ArrayBatches,
+    Failure,
+    ItemBatches,
+    Items,
+    ReadTask,
+)
 from skdim.inputs.layout import Layout
 from skdim.inputs.samples import Samples, numbers_on_cpu
 from skdim.random import SEEDING, drawing
 
 __all__ = ["Stream", "StreamSamples"]
 
-# What is read at once in this process; of more than that, workers read such parts.
+# Most samples that are read at once in this process, and by a worker.
 FEW = 64
 
 
 class Stream:
-    """Samples that are read while they are needed, by worker processes if asked for.
+    """Data set to be read batch by batch, optionally by worker processes.
 
-    It is taken as ``X`` by all methods of the transformer. Not more than some batches of it are
-    in memory at any time.
+    All methods of the transformer accept it as ``X``. Only a few batches are in memory at a time.
 
     Parameters
     ----------
     data : Dataset or array of shape (n, features), (n, H, W), (n, C, H, W) or (n, H, W, C)
-        A map-style data set of torch, a NumPy array or memory map, or anything else with
-        ``__len__`` and ``__getitem__`` of a number. An item is a tensor, an array, a PIL image,
-        or a tuple that begins with one; what follows, such as a label, is ignored. All have one
-        shape.
+        A map-style data set of torch, a NumPy array or memory map, or another object with
+        ``__len__`` and ``__getitem__``. An item is a tensor, an array, a PIL image, or a tuple that
+        begins with one; the rest of the tuple is ignored. All items must have the same shape.
     n_workers : int, default=0
-        Processes that read ahead; 0 reads in this process when a batch is wanted.
+        Processes that read ahead; 0 reads in this process.
     ahead : int, default=2
-        Batches that each worker has ready at most.
+        Most batches that each worker reads ahead.
     start_method : {None, "fork", "forkserver", "spawn"}, default=None
-        How workers are started; None is Python's own choice. All but "fork" pickle ``data``.
+        How workers are started; None is the default of Python. All but "fork" pickle ``data``.
 
     Raises
     ------
     TypeError
-        If samples of ``data`` cannot be had by number, or a setting is of another type.
+        If ``data`` cannot be indexed by number, or the type of a parameter is not valid.
     ValueError
-        If a setting is not allowed.
+        If a parameter is not valid.
 
     Notes
     -----
-    What ``data`` draws from the global generators of Python, NumPy and torch follows from the
-    transformer's ``random_state``, is the same for any number of workers, and leaves these
-    generators as they were. A generator that ``data`` holds of its own is its own affair.
+    The global generators of Python, NumPy and torch are seeded by the transformer's
+    ``random_state`` while ``data`` is read, for any number of workers, and restored. Generators
+    that ``data`` holds are not seeded.
 
     Examples
     --------
@@ -73,7 +79,7 @@ class Stream:
 
     def __init__(
         self,
-        data: Any,
+        data: Items | Dataset[Any],
         n_workers: int = 0,
         *,
         ahead: int = 2,
@@ -85,10 +91,10 @@ class Stream:
         known = multiprocessing.get_all_start_methods()
         if start_method is not None and start_method not in known:
             raise ValueError(
-                f"start_method={start_method!r} is not known here. Allowed are None, "
+                f"start_method={start_method!r} is not valid here. Allowed are None, "
                 f"{', '.join(map(repr, known))}."
             )
-        self.data = data
+        self.data: Any = data
         self.n_workers = int(n_workers)
         self.ahead = int(ahead)
         self.start_method = start_method
@@ -98,12 +104,12 @@ class Stream:
         return len(self.data)
 
     def open(self) -> tuple[Callable[..., "StreamSamples"], tuple[int, ...]]:
-        """Read the first sample, which says what all others are.
+        """Read the first sample to find the shape of the data.
 
         Returns
         -------
         make : callable
-            ``make(layout, device, labels=...)`` gives a :class:`StreamSamples`.
+            ``make(layout, device, labels=...)`` returns a :class:`StreamSamples`.
         shape : tuple of int
             Shape of all samples together.
 
@@ -126,22 +132,17 @@ class Stream:
 
 
 class StreamSamples(Samples):
-    """Samples that are read while they are needed, by workers or in this process.
+    """Samples that are read batch by batch, by workers or in this process.
 
-    What a user's data set draws from the global generators is the same for any number of workers:
-    they are seeded for each batch, and in this process restored after it.
+    The global generators are seeded for each batch: draws do not depend on the number of workers.
 
     Parameters
     ----------
     data : AbstractBatches
     layout, device, labels
         See :class:`Samples`.
-    n_workers : int, default=0
-        0 reads in this process.
-    ahead : int, default=2
-        Batches that each worker has ready at most.
-    start_method : str or None, default=None
-        How processes are started; None is the way of Python's ``multiprocessing``.
+    n_workers, ahead, start_method
+        See :class:`Stream`.
     """
 
     def __init__(
@@ -159,11 +160,11 @@ class StreamSamples(Samples):
         self.data = data
         pin = self.device.type == "cuda"
         make = partial(BatchLoader, data, n_workers, ahead, start_method, pin)
-        # Shared by all parts.
+        # Shared by copies and parts.
         self.workers = Workers(make) if n_workers else None
 
     def __getitem__(self, numbers: Tensor) -> Tensor:
-        """Read a few samples here, many as ``read`` does; see :class:`Samples`."""
+        """Read few samples in this process, many as ``read``; see :class:`Samples`."""
         if len(numbers) <= FEW:
             return self.place(self.data.read(numbers.cpu().numpy()))
         parts = numbers.tensor_split(-(-len(numbers) // FEW))
@@ -178,13 +179,13 @@ class StreamSamples(Samples):
             yield self.place(batch)
 
     def __enter__(self) -> Self:
-        """Keep workers from now on."""
+        """Keep workers between readings."""
         if self.workers:
             self.workers.entered += 1
         return self
 
     def __exit__(self, *error: object) -> None:
-        """End all workers, also those of readings that an error has left unfinished."""
+        """End all workers, also those of unfinished readings."""
         if self.workers:
             self.workers.entered -= 1
             if not self.workers.entered:
@@ -192,17 +193,7 @@ class StreamSamples(Samples):
 
 
 class BatchLoader(DataLoader["Tensor | Failure"]):
-    """Worker processes that read batches ahead, until ``stop`` is called.
-
-    Parameters
-    ----------
-    data : AbstractBatches
-        Sent to each process.
-    n_workers, ahead, start_method
-        See :class:`StreamSamples`.
-    pin : bool
-        Whether batches are wanted in pinned memory, from which an accelerator copies by itself.
-    """
+    """Worker processes that read batches ahead, into pinned memory if ``pin``, until ``stop``."""
 
     def __init__(
         self,
@@ -212,7 +203,7 @@ class BatchLoader(DataLoader["Tensor | Failure"]):
         start_method: str | None,
         pin: bool,
     ) -> None:
-        # The sampler: no batching and no collating of torch's, an item is a batch.
+        # The sampler: an item is a batch.
         self.tasks: list[ReadTask] = []
         super().__init__(
             data,
@@ -223,25 +214,16 @@ class BatchLoader(DataLoader["Tensor | Failure"]):
             multiprocessing_context=start_method,
             pin_memory=pin,
             persistent_workers=True,
-            # Without one of its own, the loader would draw from torch's global generator. What it
-            # draws seeds nothing: each task brings its seed.
+            # By default, the loader would draw from torch's global generator.
             generator=Generator().manual_seed(0),
         )
         self.loading: Any = None
 
     def read(self, tasks: Sequence[ReadTask]) -> Iterator[Tensor]:
-        """Read batch after batch, in the order of the tasks.
-
-        Raises
-        ------
-        Exception
-            What reading raised in the worker, with its own type and text; a note says where.
-        RuntimeError
-            If a worker has died.
-        """
+        """Yield the batches of the tasks, or raise the error of a worker."""
         self.tasks[:] = tasks
         try:
-            # A process forked while another thread draws would inherit NumPy's lock as it is: held.
+            # A process forked while another thread draws would inherit a lock that is held.
             with SEEDING:
                 self.loading = iter(self)
         except Exception as error:
@@ -256,10 +238,10 @@ class BatchLoader(DataLoader["Tensor | Failure"]):
             yield batch
 
     def next_batch(self) -> Any:
-        """Wait for the next batch; None after the last one."""
+        """Return the next batch; None after the last one."""
         try:
             return next(self.loading, None)
-        except Exception as error:  # what a dead worker leads to is a matter of the moment
+        except Exception as error:  # of a worker that has ended, any
             raise RuntimeError(
                 f"Reading X by {self.num_workers} worker processes failed: "
                 f"{str(error) or type(error).__name__}. If one of them was killed for lack of "
@@ -267,22 +249,15 @@ class BatchLoader(DataLoader["Tensor | Failure"]):
             ) from error
 
     def stop(self) -> None:
-        """End the processes, whatever they are at, and wait for that."""
+        """End the processes, and wait for them."""
         if self.loading is not None:
-            # Garbage collection would do so too, but the traceback of an error keeps the loader
-            # alive. torch has no public name for it.
+            # Tracebacks of errors keep the loader alive. torch has no public name for this.
             self.loading._shutdown_workers()  # noqa: SLF001
             self.loading = None
 
 
 class Workers:
-    """The loaders of a stream and of its parts, kept from one reading to the next while entered.
-
-    Parameters
-    ----------
-    make : callable
-        Returns a new :class:`BatchLoader`.
-    """
+    """The loaders of a stream and of its parts, kept between readings while entered."""
 
     def __init__(self, make: Callable[[], BatchLoader]) -> None:
         self.make = make
@@ -291,8 +266,7 @@ class Workers:
         self.idle: list[BatchLoader] = []
 
     def read(self, tasks: Sequence[ReadTask]) -> Iterator[Tensor]:
-        """Read batch after batch, in the order of the tasks."""
-        # A reading in the middle of another one has a loader of its own.
+        """Yield the batches of the tasks, by a loader that no other reading uses."""
         loader = self.idle.pop() if self.idle else self.make()
         self.busy.append(loader)
         done = False
@@ -315,53 +289,40 @@ class Workers:
 
 
 def seeds_of(generator: Generator, batches: Sequence[NDArray[np.intp]]) -> list[int]:
-    """Derive a seed for each batch from the state of a generator, which stays as it is.
+    """Derive a seed below 2**63 for each batch from its numbers and the state of a generator.
 
-    So the training draws the same whether its samples are read from memory or by workers. The
-    numbers of the samples count too: processes that share an epoch, and its generator, each draw
-    their own.
-
-    Parameters
-    ----------
-    generator : Generator
-    batches : sequence of ndarray of shape (b,)
-        Numbers of the samples of each batch.
-
-    Returns
-    -------
-    list of int
-        Below 2**63.
+    The state is not changed: the training draws the same as from samples in memory.
     """
     state = hashlib.blake2b(generator.get_state().numpy().tobytes()).digest()
     digests = (hashlib.blake2b(state + part.tobytes(), digest_size=8).digest() for part in batches)
     return [int.from_bytes(digest, "little") >> 1 for digest in digests]
 
 
-def check_data(data: Any) -> None:
-    """Raise an error for an object that does not return samples by number."""
+def check_data(data: object) -> None:
+    """Raise a TypeError for an object that cannot be indexed by number."""
     kind = type(data).__name__
     if isinstance(data, IterableDataset):
         raise TypeError(
-            f"X is a {kind}, an IterableDataset: it has no order that a seed could draw. Give a "
-            "map-style Dataset, with __getitem__ and __len__."
+            f"X is a {kind}, an IterableDataset, which cannot be shuffled. Use a map-style "
+            "Dataset, with __getitem__ and __len__."
         )
     table = hasattr(data, "columns") and not isinstance(data, Dataset)
     if table or isinstance(data, str | bytes | Mapping):
         raise TypeError(
-            f"X is a {kind}, which gives no samples by number. Give an array, a memory map or a "
+            f"X is a {kind}, which cannot be indexed by number. Use an array, a memory map or a "
             "torch Dataset."
         )
     missing = [name for name in ("__getitem__", "__len__") if not hasattr(type(data), name)]
     if missing:
         raise TypeError(
-            f"X is a {kind} without {' and '.join(missing)}. Samples are taken by number, and "
-            "counted: give an array, a memory map or a map-style torch Dataset."
+            f"X is a {kind} without {' and '.join(missing)}. Use an array, a memory map or a "
+            "map-style torch Dataset."
         )
 
 
-def check_number(name: str, value: Any, least: int) -> None:
-    """Raise an error unless a value is an integer of at least a minimum."""
+def check_number(name: str, value: object, least: int) -> None:
+    """Raise an error unless a value is an integer of at least ``least``."""
     if isinstance(value, bool) or not isinstance(value, Integral):
-        raise TypeError(f"{name}={value!r} must be a whole number.")
+        raise TypeError(f"{name}={value!r} must be an integer.")
     if value < least:
         raise ValueError(f"{name}={value!r} must be at least {least}.")

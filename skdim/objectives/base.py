@@ -22,7 +22,6 @@ __all__ = [
     "Setting",
     "Together",
     "frozen",
-    "one_code",
     "uncompiled",
 ]
 
@@ -351,8 +350,3 @@ def uncompiled(run: Callable[..., Tensor]) -> Callable[..., Tensor]:
     if torch.compiler.is_compiling():
         run = torch.compiler.disable(run)  # type: ignore[no-untyped-call]
     return run
-
-
-def one_code(features: Features) -> Tensor:
-    """Return codes of shape (n, d): several globals of a sample are averaged."""
-    return features.code.flatten(2).mean(dim=2) if features.code.ndim > 2 else features.code

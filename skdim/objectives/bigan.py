@@ -10,7 +10,7 @@ from torch.nn.functional import mse_loss, softplus
 
 from skdim.critics import JointDiscriminator
 from skdim.decoders import make_decoder
-from skdim.encoders import Features
+from skdim.encoders import Features, layer_of
 from skdim.inputs import Layout
 from skdim.objectives.base import (
     AbstractCriterion,
@@ -19,7 +19,6 @@ from skdim.objectives.base import (
     Defaults,
     Setting,
     frozen,
-    one_code,
 )
 from skdim.objectives.matching import PRIOR_RULE, adversarial_loss, find_prior
 from skdim.pairs import in_full
@@ -101,7 +100,7 @@ class BidirectionalGAN(AbstractCriterion):
 
     def squashed(self, look: Features) -> Tensor:
         """Return one code per sample, in the range of the prior."""
-        return self.prior.squash(one_code(look))
+        return self.prior.squash(layer_of(look, "code"))
 
     def score(self, features: Features, batch: Batch) -> Tensor:
         """Return minus the mean squared error of samples generated from their codes.

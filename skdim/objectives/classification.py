@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from skdim.encoders import Features
-from skdim.objectives.base import AbstractCriterion, Batch, one_code
+from skdim.encoders import Features, layer_of
+from skdim.objectives.base import AbstractCriterion, Batch
 from skdim.pairs import in_full
 
 __all__ = ["Classification"]
@@ -76,5 +76,4 @@ class Classification(AbstractCriterion):
 
 def flat_layer(features: Features, layer: str) -> Tensor:
     """Return one layer as (n, d)."""
-    taken: Tensor = one_code(features) if layer == "code" else getattr(features, layer)
-    return taken.flatten(1)
+    return layer_of(features, layer).flatten(1)

@@ -8,8 +8,8 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from skdim.encoders import Features
-from skdim.objectives.base import AbstractCriterion, Batch, one_code
+from skdim.encoders import Features, layer_of
+from skdim.objectives.base import AbstractCriterion, Batch
 from skdim.pairs import in_full
 
 __all__ = ["AbsoluteCoordinates", "RelativeCoordinates"]
@@ -135,7 +135,7 @@ class AbsoluteCoordinates(AbstractCoordinates):
         """Predict the place of every location."""
         here = local.flatten(2).mT
         places = self.places.expand(len(here), -1, -1)
-        return self.classifier(one_code(of_code)[:, None], here), places
+        return self.classifier(layer_of(of_code, "code")[:, None], here), places
 
 
 class RelativeCoordinates(AbstractCoordinates):
@@ -182,7 +182,7 @@ class RelativeCoordinates(AbstractCoordinates):
         there = here.gather(1, other[:, :, None].expand(-1, -1, channels))
         # Shifted by the largest difference: classes begin at 0.
         offsets = self.places - self.places[other] + self.places[-1]
-        return self.classifier(one_code(of_code)[:, None], here, there), offsets
+        return self.classifier(layer_of(of_code, "code")[:, None], here, there), offsets
 
 
 def check_grid(grid: tuple[int, ...]) -> tuple[int, ...]:

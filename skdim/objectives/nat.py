@@ -7,13 +7,12 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from skdim.encoders import Features
+from skdim.encoders import Features, layer_of
 from skdim.objectives.base import (
     AbstractCriterion,
     AbstractObjective,
     Batch,
     Setting,
-    one_code,
     uncompiled,
 )
 from skdim.pairs import in_full
@@ -66,7 +65,7 @@ class NoiseAsTargets(AbstractCriterion):
 
 def on_sphere(look: Features) -> Tensor:
     """Return one code per sample, of length 1 and in at least single precision."""
-    return normalize(in_full(one_code(look)), dim=1)
+    return normalize(in_full(layer_of(look, "code")), dim=1)
 
 
 def assign(codes: Tensor, points: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
 from skdim.decoders import make_decoder
-from skdim.encoders import Features
+from skdim.encoders import Features, layer_of
 from skdim.inputs import Layout
 from skdim.objectives.base import (
     AbstractCriterion,
@@ -18,7 +18,6 @@ from skdim.objectives.base import (
     Defaults,
     Setting,
     Together,
-    one_code,
 )
 from skdim.objectives.matching import PRIOR_RULE, PriorMatching, find_prior, make_discriminator
 from skdim.pairs import in_full
@@ -72,7 +71,7 @@ class Reconstruction(AbstractCriterion):
 
     def error(self, looks: Sequence[Features], batch: Batch) -> Tensor:
         """Return the mean squared error over looks, samples and their numbers."""
-        decoded = in_full(self.decoder(torch.cat([one_code(look) for look in looks])))
+        decoded = in_full(self.decoder(torch.cat([layer_of(look, "code") for look in looks])))
         target = self.standardise(batch.x)
         decoded = decoded.reshape(len(looks), *target.shape)
         return mse_loss(decoded, target.to(decoded.dtype).expand_as(decoded))

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from skdim.decoders import make_decoder
-from skdim.encoders import Features
-from skdim.objectives.base import AbstractCriterion, Batch, Setting, one_code
+from skdim.encoders import Features, layer_of
+from skdim.objectives.base import AbstractCriterion, Batch, Setting
 from skdim.objectives.reconstruction import Autoencoder
 from skdim.pairs import in_full
 from skdim.parameters import Rule, real
@@ -112,7 +112,7 @@ class Variational(AbstractCriterion):
 
     def posterior(self, looks: Sequence[Features]) -> tuple[Tensor, Tensor]:
         """Return the means and log variances of the codes of all looks, (n_looks * n, d)."""
-        means = torch.cat([one_code(look) for look in looks])
+        means = torch.cat([layer_of(look, "code") for look in looks])
         log_variances = self.to_log_variance(torch.cat([look.hidden.flatten(1) for look in looks]))
         # Bounded by tanh, whose gradient does not vanish as that of clamp.
         return in_full(means), WIDEST * (in_full(log_variances) / WIDEST).tanh()

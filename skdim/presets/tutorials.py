@@ -1,10 +1,12 @@
-"""The trainings of widely read tutorials."""
+"""Trainings of widely read tutorials."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
-from skdim.presets.pieces import keras_prior
+from skdim.critics import keras_discriminator
+from skdim.priors import PRIORS
 
 __all__ = ["KERAS_WEIGHTS", "keras_tutorial", "pytorch_tutorial"]
 
@@ -23,21 +25,19 @@ def pytorch_tutorial() -> dict[str, Any]:
     """Return the settings of a widely read PyTorch tutorial on Deep InfoMax.
 
     Four unpadded convolutions, concatenating critics on a local map of 26x26 (for 32x32 images),
-    the maps of the next sample as false pairs, Jensen-Shannon bounds weighted 0.5 (global), 1.0
-    (local) and 0.1 (prior), Adam at 1e-4, batches of 64, no augmentation.
+    the maps of the next sample as negatives, Jensen-Shannon bounds weighted 0.5 (global), 1.0
+    (local) and 0.1 (prior), Adam at 1e-4, batches of 64, no augmentation. ``max_epochs`` is not
+    set, as the tutorial does not state it.
 
-    With the same weights, the local and the global term equal the tutorial's, less the constant
-    2 ln 2 of the bound. They are computed otherwise: codes are never copied over the map, and what
-    a sample's true and false pairs share is computed once. On purpose, these differ:
+    With the same weights, the local and the global term equal the tutorial's minus the constant
+    2 ln 2 of the bound. Intended differences:
 
-    - The prior term. The tutorial adds the discriminator's loss to the one that the encoder
-      minimises too, so that codes learn to be told from the prior. Here the encoder plays against
-      the discriminator, on codes squashed into the prior's range.
+    - The prior term. In the tutorial, the encoder minimises the discriminator's loss, too, and
+      learns to be discriminated from the prior. Here they are adversaries, on codes squashed into
+      the range of the prior.
     - Images are standardised with the statistics of the training data, and batches are of about
-      equal size; the tutorial takes pixels in [0, 1] and drops what does not fill a batch.
-    - The convolutions have no biases where batch normalisation would cancel them.
-
-    The tutorial names no number of epochs: ``max_epochs`` is left as it is.
+      equal size; the tutorial uses pixels in [0, 1] and drops incomplete batches.
+    - Convolutions before batch normalisation have no biases.
 
     Returns
     -------
@@ -79,25 +79,23 @@ def keras_tutorial(weights: str = "local") -> dict[str, Any]:
     """Return the settings of a widely read Keras tutorial on Deep InfoMax for MNIST.
 
     One 6x6 convolution of stride 5 and 1x1 convolutions, a code of 32, concatenating critics of the
-    tutorial's own sizes, the maps of the next sample as false pairs, Jensen-Shannon bounds, Adam at
-    1e-4, batches of 128, 5 epochs, no augmentation. The tutorial trains four weightings and
-    compares a classifier with and without each encoder in front.
+    tutorial's sizes, the maps of the next sample as negatives, Jensen-Shannon bounds, Adam at 1e-4,
+    batches of 128, 5 epochs, no augmentation.
 
-    With the same weights, the local and the global term equal the tutorial's, less the constant
-    2 ln 2 of the bound. On purpose, these differ:
+    With the same weights, the local and the global term equal the tutorial's minus the constant
+    2 ln 2 of the bound. Intended differences:
 
-    - The prior term. The tutorial's "prior" is the encoder's own output on one constant image, and
-      its loss for the encoder is the divergence of absolute scores, which is none. Here codes meet
-      draws of a uniform prior, judged by the tutorial's discriminator with its batch normalisation,
-      and the encoder plays against it.
-    - Images are standardised with the statistics of the training data; the tutorial takes pixels in
+    - The prior term. In the tutorial, the "prior" is the encoder's output on a constant image, and
+      the encoder minimises a function of absolute scores, which is not a divergence. Here codes are
+      matched to a uniform prior, against the tutorial's discriminator with batch normalisation.
+    - Images are standardised with the statistics of the training data; the tutorial uses pixels in
       [0, 1].
 
     Parameters
     ----------
     weights : {"global", "local", "mixed", "mixed with prior"}, default="local"
-        Which weighting, in the order global, local, prior: 1, 0, 1; or 0, 1, 0.1; or 0.6, 0.4, 0;
-        or 0.6, 0.4, 0.2.
+        A key of :data:`KERAS_WEIGHTS`: weights of global, local and prior of 1, 0, 1; 0, 1, 0.1;
+        0.6, 0.4, 0; or 0.6, 0.4, 0.2.
 
     Returns
     -------
@@ -107,7 +105,7 @@ def keras_tutorial(weights: str = "local") -> dict[str, Any]:
     Raises
     ------
     ValueError
-        If there is no such weighting.
+        If ``weights`` is not one of these.
 
     References
     ----------
@@ -121,7 +119,7 @@ def keras_tutorial(weights: str = "local") -> dict[str, Any]:
     """
     if weights not in KERAS_WEIGHTS:
         listed = ", ".join(map(repr, KERAS_WEIGHTS))
-        raise ValueError(f"weights={weights!r} is no weighting. Allowed are {listed}.")
+        raise ValueError(f"weights={weights!r} is not valid. Allowed are {listed}.")
     global_weight, local_weight, prior_weight = KERAS_WEIGHTS[weights]
     return {
         "n_components": 32,
@@ -133,7 +131,7 @@ def keras_tutorial(weights: str = "local") -> dict[str, Any]:
         "critic": "concat",
         "critic_units": {"local": (128, 64, 32, 16), "global": (128, 16)},
         "negatives": "shift",
-        "prior": keras_prior(),
+        "prior": replace(PRIORS["uniform"], discriminator=keras_discriminator),
         "view": None,
         "max_epochs": 5,
         "batch_size": 128,

@@ -61,7 +61,7 @@ def assert_unfitted(model):
 @pytest.mark.parametrize(
     ("X", "error", "said"),
     [
-        (Endless(), TypeError, "IterableDataset: it has no order"),
+        (Endless(), TypeError, "IterableDataset, which cannot be shuffled"),
         (Unsized(), TypeError, "X is a Unsized without __len__"),
         (Items(["text", "text"]), TypeError, "Sample 0 of X is of type str. It must be a tensor"),
         (Items([{"image": 1}] * 2), TypeError, "Sample 0 of X is of type dict. It must be"),

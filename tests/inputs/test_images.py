@@ -154,7 +154,7 @@ def test_a_file_that_cannot_be_read_is_named(folder, how, name):
 @pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.float32])
 def test_pixels_of_more_than_a_byte_are_refused_instead_of_cut(dtype, tmp_path):
     file = save(Image.fromarray(np.full((4, 4), 300, dtype)), tmp_path / "x-ray.tif")
-    with pytest.raises(OSError, match=r"more than 8 bits a channel\. Write a Dataset") as raised:
+    with pytest.raises(OSError, match=r"more than 8 bits per channel\. Convert it") as raised:
         ImageFolder(tmp_path)[0]
 
     assert str(file) in str(raised.value)
@@ -178,7 +178,7 @@ def test_what_is_no_folder_is_refused(folder, name):
 
 @pytest.mark.parametrize("size", [32, (32,), (3, 32, 32), (0, 32), (32.0, 32), "ab", None])
 def test_what_is_no_size_is_refused(folder, size):
-    with pytest.raises(ValueError, match=r"must be \(height, width\), two whole numbers above 0"):
+    with pytest.raises(ValueError, match=r"must be \(height, width\), two positive integers"):
         ImageFolder(folder, size=size)
 
 

@@ -208,7 +208,7 @@ def test_a_data_set_that_gives_too_few_items_is_refused():
         def __getitems__(self, numbers):
             return super().__getitems__(numbers)[:3]
 
-    with pytest.raises(ValueError, match="gave 3 items for 4 numbers"):
+    with pytest.raises(ValueError, match="returned 3 items for 4 numbers"):
         ItemBatches(Short(FLOATS)).take(PICKED)
 
 

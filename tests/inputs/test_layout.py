@@ -82,8 +82,8 @@ def test_image_shape_says_what_rows_are(shape, image_shape, layout):
     ("shape", "image_shape", "text"),
     [
         ((5, 100), (8, 8), r"image_shape=\(8, 8\) has 64 pixels, but the rows of X have 100"),
-        ((5, 8, 10), (10, 8), r"contradicts .* \(8, 10\)\. The axes stand in another order"),
-        ((5, 3, 8, 8), (8, 8, 3), r"contradicts .* \(3, 8, 8\)\. The axes stand in another order"),
+        ((5, 8, 10), (10, 8), r"contradicts .* \(8, 10\)\. The order of the axes differs"),
+        ((5, 3, 8, 8), (8, 8, 3), r"contradicts .* \(3, 8, 8\)\. The order of the axes differs"),
         ((5, 3, 8, 8), (3, 9, 9), r"contradicts the samples of X, which have shape \(3, 8, 8\)\.$"),
     ],
 )

@@ -46,15 +46,15 @@ def assert_no_workers():
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        (Endless(), "X is a Endless, an IterableDataset: it has no order"),
+        (Endless(), "X is a Endless, an IterableDataset, which cannot be shuffled"),
         (Unsized(), "X is a Unsized without __len__"),
         (iter([1]), "X is a list_iterator without __getitem__ and __len__"),
         ({1.0, 2.0}, "X is a set without __getitem__"),
         (None, "X is a NoneType without"),
-        ("text", "X is a str, which gives no samples by number"),
-        ({0: 1.0}, "X is a dict, which gives no samples by number"),
-        (pd.DataFrame({"a": [1.0, 2.0]}), "X is a DataFrame, which gives no samples by number"),
-        (pl.DataFrame({"a": [1.0, 2.0]}), "X is a DataFrame, which gives no samples by number"),
+        ("text", "X is a str, which cannot be indexed by number"),
+        ({0: 1.0}, "X is a dict, which cannot be indexed by number"),
+        (pd.DataFrame({"a": [1.0, 2.0]}), "X is a DataFrame, which cannot be indexed by number"),
+        (pl.DataFrame({"a": [1.0, 2.0]}), "X is a DataFrame, which cannot be indexed by number"),
         (Stream(FLOATS), "X is a Stream without __getitem__"),
     ],
     ids=lambda value: type(value).__name__,
@@ -68,11 +68,11 @@ def test_what_gives_no_samples_by_number_is_refused(data, said):
     ("setting", "error", "said"),
     [
         ({"n_workers": -1}, ValueError, "n_workers=-1 must be at least 0"),
-        ({"n_workers": 1.0}, TypeError, "n_workers=1.0 must be a whole number"),
-        ({"n_workers": True}, TypeError, "n_workers=True must be a whole number"),
+        ({"n_workers": 1.0}, TypeError, "n_workers=1.0 must be an integer"),
+        ({"n_workers": True}, TypeError, "n_workers=True must be an integer"),
         ({"ahead": 0}, ValueError, "ahead=0 must be at least 1"),
-        ({"ahead": None}, TypeError, "ahead=None must be a whole number"),
-        ({"start_method": "clone"}, ValueError, "start_method='clone' is not known.*'spawn'"),
+        ({"ahead": None}, TypeError, "ahead=None must be an integer"),
+        ({"start_method": "clone"}, ValueError, "start_method='clone' is not valid.*'spawn'"),
     ],
 )
 def test_settings_are_checked(setting, error, said):

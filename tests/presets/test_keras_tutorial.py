@@ -131,5 +131,5 @@ def test_terms_start_where_nothing_is_known():
 
 
 def test_other_weightings_are_refused():
-    with pytest.raises(ValueError, match=r"weights='all' is no weighting.*'mixed with prior'"):
+    with pytest.raises(ValueError, match=r"weights='all' is not valid.*'mixed with prior'"):
         keras_tutorial("all")

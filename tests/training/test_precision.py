@@ -138,7 +138,7 @@ def test_processors_are_asked_for_their_instructions(monkeypatch, machine, avx51
 
 
 def test_other_devices_are_refused():
-    with pytest.raises(ValueError, match="which meta has not"):
+    with pytest.raises(ValueError, match="which meta does not have"):
         check_precision("bfloat16", torch.device("meta"))
 
 
