@@ -117,22 +117,32 @@ def dict_of(*names: str, rule: Rule) -> Rule:
     return Rule("a dict of these for " + " and ".join(map(repr, names)), holds)
 
 
+# Callbacks of skorch that would do nothing here, or fail, and the parameters that replace them.
+WITHOUT_EFFECT = {
+    "EarlyStopping": "early_stopping",
+    "LRScheduler": "schedule",
+    "ScoringBase": "validation_fraction",
+    "PassthroughScoring": "validation_fraction",
+    "InputShapeSetter": "encoder",
+    "ProgressBar": "verbose",
+}
+
+
 def list_of_callbacks() -> Rule:
-    """Allow callbacks of skorch, as instances, classes or pairs with a name.
+    """Allow skorch's callbacks, also as classes or in pairs with a name, if they have an effect."""
 
-    Its EarlyStopping is not valid: it raises KeyboardInterrupt, as Ctrl-C does.
-    """
+    def has_effect(callback: object) -> bool:
+        if isinstance(callback, tuple):
+            named = len(callback) == 2 and isinstance(callback[0], str)
+            return named and has_effect(callback[1])
+        kind = callback if isinstance(callback, type) else type(callback)
+        known = any(base.__name__ in WITHOUT_EFFECT for base in kind.__mro__)
+        return hasattr(kind, "on_train_begin") and not known
 
-    def is_callback(value: object) -> bool:
-        if isinstance(value, tuple):
-            return len(value) == 2 and isinstance(value[0], str) and is_callback(value[1])
-        kind = value if isinstance(value, type) else type(value)
-        stops = any(base.__name__ == "EarlyStopping" for base in kind.__mro__)
-        return hasattr(kind, "on_train_begin") and not stops
-
+    replaced = ", ".join(f"{name} (see {other})" for name, other in WITHOUT_EFFECT.items())
     return Rule(
-        "a list of skorch callbacks (not its EarlyStopping: use early_stopping=True)",
-        lambda v: isinstance(v, list | tuple) and all(map(is_callback, v)),
+        f"a list of skorch callbacks, without those that have no effect here: {replaced}",
+        lambda v: isinstance(v, list | tuple) and all(map(has_effect, v)),
     )
 
 

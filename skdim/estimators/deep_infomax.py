@@ -137,7 +137,9 @@ class DeepInfoMaxTransformer(EncoderTransformer):
         True takes CUDA graphs ("reduce-overhead") on CUDA. Takes half a minute or more before the
         first step, and needs a C++ compiler on the CPU, Triton on CUDA.
     callbacks : list of skorch callbacks, default=None
-        See :class:`~skdim.training.EncoderNet` for their events.
+        See :class:`~skdim.training.EncoderNet` for their events. Those of skorch that would have no
+        effect, such as ``LRScheduler``, are an error that names the parameter to use. Callbacks of
+        scikit-learn (1.9 and later) are set by ``set_callbacks``.
     verbose : int, default=0
         1 shows progress, with the time left and the information in nats: a bar in terminals and
         notebooks, lines at most every ten seconds elsewhere. 2 prints a line with all terms each

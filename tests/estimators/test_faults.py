@@ -14,7 +14,18 @@ import torch
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.model_selection import GridSearchCV
-from skorch.callbacks import Callback, EarlyStopping
+from skorch.callbacks import (
+    BatchScoring,
+    Callback,
+    EarlyStopping,
+    EpochScoring,
+    Freezer,
+    GradientNormClipping,
+    InputShapeSetter,
+    LRScheduler,
+    PassthroughScoring,
+    ProgressBar,
+)
 from torch import nn
 
 from skdim import DeepInfoMaxTransformer
@@ -398,12 +409,30 @@ class Patience(EarlyStopping):
 
 
 @pytest.mark.parametrize(
-    "callback", [EarlyStopping(), ("stop", EarlyStopping()), EarlyStopping, Patience()]
+    ("callback", "said"),
+    [
+        (EarlyStopping(), r"EarlyStopping \(see early_stopping\)"),
+        (("stop", EarlyStopping()), "EarlyStopping"),
+        (EarlyStopping, "EarlyStopping"),
+        (Patience(), "EarlyStopping"),
+        (LRScheduler(), r"LRScheduler \(see schedule\)"),
+        (EpochScoring("r2"), r"ScoringBase \(see validation_fraction\)"),
+        (BatchScoring("r2"), "ScoringBase"),
+        (PassthroughScoring("loss"), r"PassthroughScoring \(see validation_fraction\)"),
+        (InputShapeSetter(), r"InputShapeSetter \(see encoder\)"),
+        (ProgressBar(), r"ProgressBar \(see verbose\)"),
+    ],
 )
-def test_the_early_stopping_of_skorch_is_refused_with_what_to_use_instead(callback):
-    # It stops by KeyboardInterrupt, which must stay Ctrl-C.
-    with pytest.raises(ValueError, match=r"not its EarlyStopping: use early_stopping=True"):
+def test_callbacks_of_skorch_without_effect_are_refused_with_what_to_use_instead(callback, said):
+    # EarlyStopping stops by KeyboardInterrupt, which must stay Ctrl-C.
+    with pytest.raises(ValueError, match=f"without those that have no effect here: .*{said}"):
         make(callbacks=[callback]).fit(VECTORS)
+
+
+@pytest.mark.parametrize("callback", [GradientNormClipping(1e-3), Freezer("*bias")])
+def test_callbacks_of_skorch_that_act_are_welcome(callback):
+    plain = make().fit(VECTORS).transform(VECTORS)
+    assert not np.array_equal(make(callbacks=[callback]).fit(VECTORS).transform(VECTORS), plain)
 
 
 # --- Memory ---
