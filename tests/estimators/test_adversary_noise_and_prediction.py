@@ -55,7 +55,7 @@ def test_bigan_can_stop_early():
     ids=["penalty", "discriminator"],
 )
 def test_bigan_refuses_priors_that_would_judge_codes_alone(prior):
-    with pytest.raises(ValueError, match="given codes without their samples"):
+    with pytest.raises(ValueError, match="would apply to codes without their samples"):
         trained_by(BiGAN, 4, prior=prior, **BRIEF).fit(ROWS)
 
 
@@ -170,13 +170,13 @@ def test_cpc_predicts_as_many_rows_as_it_is_told_to():
     ("X", "settings", "text"),
     [
         (ROWS[:, :1], {}, r"1 feature\(s\).*1 row\(s\)"),
-        (IMAGES[:, :8, :8], {"encoder": "dcgan"}, "whose local features depend on small parts"),
-        (ROWS, {"encoder": torch.nn.Linear(9, 4)}, "must give"),
+        (IMAGES[:, :8, :8], {"encoder": "dcgan"}, "encoder with small receptive fields"),
+        (ROWS, {"encoder": torch.nn.Linear(9, 4)}, "must return"),
     ],
     ids=["one column", "sees all", "no features"],
 )
 def test_cpc_says_where_there_is_nothing_to_predict(X, settings, text):
-    error = TypeError if text == "must give" else ValueError
+    error = TypeError if text == "must return" else ValueError
     with pytest.raises(error, match=text):
         trained_by(CPC, 4, **BRIEF, **settings).fit(X)
 
