@@ -131,7 +131,7 @@ class AbstractLearner(PersistentMixin):
                 if written is not None:
                     epochs = self._count_epochs(len(rows))
                     self._entropy = written.start(self, rows, epochs, self._entropy)
-                spec = self._spec(self._layout, len(rows))
+                spec = self._spec(rows.layout, len(rows))
                 settings = {"lr": float(self.learning_rate), "batch_size": self.batch_size}
                 self.net_, spec, sizes = build_net(spec, rows, self._entropy, self.device, settings)
             self._built = Built.of(self, spec, sizes)
