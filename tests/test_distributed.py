@@ -113,7 +113,7 @@ def test_what_reading_draws_differs_between_processes_and_epochs():
 
 @pytest.mark.parametrize(("n", "batch_size"), [(5, 64), (64, 5)])
 def test_fewer_than_two_samples_a_process_are_refused(n, batch_size):
-    with pytest.raises(ValueError, match=r"Both must be at least 6, two a process"):
+    with pytest.raises(ValueError, match=r"Both must be at least 6, two per process"):
         shares_of(n, batch_size, n_processes=3)
 
 
@@ -257,8 +257,8 @@ def test_mistakes_are_answered_alike_on_all_processes(tmp_path):
     expected = {
         "count": "ValueError: X differs between processes: 40 samples .*, 39 samples",
         "shard": "ValueError: X differs between processes: 20 samples .*, 20 samples",
-        "small batch": "ValueError: batch_size=3 and 40 samples to train on",
-        "few samples": "ValueError: batch_size=16 and 3 samples to train on",
+        "small batch": "ValueError: batch_size=3 and 40 training samples",
+        "few samples": "ValueError: batch_size=16 and 3 training samples",
         "idle": "ValueError: The loss does not depend on these weights: .*unused.weight, .*bias",
         "diverged": "FloatingPointError: Training diverged in epoch 1",
     }

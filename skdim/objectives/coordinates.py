@@ -112,9 +112,14 @@ class AbsoluteCoordinates(AbstractCoordinates):
         Sides of the map.
     weight : float, default=1.0
     looks : sequence of (int, int), default=((0, 0),)
-        ``(look of the code, look of the local features)``.
+        ``(look of the code, look of the local features)``; the terms of all are averaged.
     units : int, default=256
         Size of the hidden layer.
+
+    Raises
+    ------
+    ValueError
+        If the map has a single location.
 
     References
     ----------
@@ -147,15 +152,8 @@ class RelativeCoordinates(AbstractCoordinates):
 
     Parameters
     ----------
-    code_features, local_features : int
-        Sizes of a code and of a local feature.
-    grid : tuple of int
-        Sides of the map.
-    weight : float, default=1.0
-    looks : sequence of (int, int), default=((0, 0),)
-        ``(look of the code, look of the local features)``.
-    units : int, default=256
-        Size of the hidden layer.
+    code_features, local_features, grid, weight, looks, units
+        See :class:`AbsoluteCoordinates`.
 
     References
     ----------
