@@ -188,8 +188,8 @@ def check_grid(grid: tuple[int, ...]) -> tuple[int, ...]:
     if all(side == 1 for side in grid):
         raise ValueError(
             "coordinate_weight and relative_coordinate_weight need local features at several "
-            f"places, but the encoder's map has the grid {grid}, as for vectors of 1 feature(s). Set "
-            "them to 0, or use an encoder with a larger map."
+            f"places, but the encoder's map has the grid {grid}, as for vectors of 1 feature(s). "
+            "Set them to 0, or use an encoder with a larger map."
         )
     return grid
 
