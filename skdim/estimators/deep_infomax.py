@@ -289,6 +289,8 @@ class DeepInfoMaxTransformer(EncoderTransformer):
             checkpoint_dir=checkpoint_dir,
             checkpoint_every=checkpoint_every,
         )
+        # Its parameters are among those of this class.
+        del self.objective
         self.global_weight = global_weight
         self.local_weight = local_weight
         self.prior_weight = prior_weight
