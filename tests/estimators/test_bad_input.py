@@ -185,7 +185,7 @@ def test_other_axes_than_those_fitted_suggest_transposing():
 @pytest.mark.parametrize("flat", [False, True])
 def test_only_images_that_can_be_read_in_two_ways_are_refused(sample, flat):
     X = draw.normal(size=(N, np.prod(sample)) if flat else (N, *sample))
-    with pytest.raises(ValueError, match=r"\(C, H, W\) and as \(H, W, C\). .* channel_axis=1 "):
+    with pytest.raises(ValueError, match=r"\(C, H, W\) or \(H, W, C\)\. Set channel_axis=1 "):
         make(image_shape=sample if flat else None).fit(X)
 
 
