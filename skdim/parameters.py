@@ -1,6 +1,8 @@
 """Constraints of the parameters of estimators and objectives."""
 
+import inspect
 import math
+import types
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
@@ -24,8 +26,12 @@ __all__ = [
     "one_of_numbers",
     "real",
     "sequence_of_sides",
+    "stacklevel_of_user",
     "tuple_of_integers",
 ]
+
+
+INTERNAL = ("contextlib", "skdim", "sklearn")
 
 
 @dataclass(frozen=True)
@@ -176,3 +182,19 @@ def check_parameters(estimator: object, rules: Mapping[str, Rule]) -> None:
                 f"The {name!r} parameter of {type(estimator).__name__} must be {rule.text}. "
                 f"Got {value!r} instead."
             )
+
+
+def stacklevel_of_user() -> int:
+    """Return the ``stacklevel`` with which ``warnings.warn`` names the user's line.
+
+    That is the innermost caller outside of skdim, scikit-learn and the standard library's contexts.
+    """
+    level, frame = 0, inspect.currentframe()
+    while frame is not None and is_internal(frame):
+        level, frame = level + 1, frame.f_back
+    return level
+
+
+def is_internal(frame: types.FrameType) -> bool:
+    """Whether a frame belongs to skdim, scikit-learn or contextlib."""
+    return frame.f_globals.get("__name__", "").partition(".")[0] in INTERNAL

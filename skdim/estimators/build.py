@@ -23,6 +23,7 @@ from skdim.encoders import (
 from skdim.encoders.adapter import describe_output
 from skdim.inputs import Layout, Samples, Standardise, channel_statistics
 from skdim.objectives import AbstractCriterion, AbstractObjective, Setting
+from skdim.parameters import stacklevel_of_user
 from skdim.random import seeded
 from skdim.training import EncoderNet, choose_net, find_own_device
 from skdim.views import VIEWS, Identity, Pairs, View, find_pairs
@@ -190,7 +191,7 @@ def adapt_encoder(module: nn.Sequential, rows: Samples) -> None:
         warnings.warn(
             "All samples of X are equal: zero variance. Nothing can be learnt from them.",
             ConvergenceWarning,
-            stacklevel=6,
+            stacklevel=stacklevel_of_user(),
         )
     scale[constant] = 1.0
     standardise.set_statistics(mean, scale)

@@ -19,6 +19,7 @@ from skdim.encoders import ENCODERS, LinearEncoder
 from skdim.estimators.build import EncoderSpec
 from skdim.estimators.state import is_same
 from skdim.inputs import Samples
+from skdim.parameters import stacklevel_of_user
 from skdim.random import seeded
 from skdim.training import Checkpoints, EarlyStopping, EncoderNet, check_precision
 
@@ -212,7 +213,7 @@ def warn_of_collapse(spread: float, name: str) -> None:
             f"{spread:.1e}. See history_['spread']. A lower learning_rate, another bound or more "
             "varied data may help.",
             ConvergenceWarning,
-            stacklevel=4,
+            stacklevel=stacklevel_of_user(),
         )
 
 
@@ -315,5 +316,5 @@ def warn_of_idle(estimator: BaseEstimator) -> None:
             f"{', '.join(idle)} had no effect: with these parameters the closed form is computed, "
             "without gradients. To train by gradients from there, set max_epochs to 1 or more.",
             UserWarning,
-            stacklevel=5,
+            stacklevel=stacklevel_of_user(),
         )

@@ -10,6 +10,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from skdim.inputs import Samples
+from skdim.parameters import stacklevel_of_user
 from skdim.saving import (
     describe_data,
     describe_parameters,
@@ -128,7 +129,7 @@ class Run(ExitStack):
                 f"The file system of {str(folder)!r} has no locks: a second training in the same "
                 "folder is not detected.",
                 UserWarning,
-                stacklevel=5,
+                stacklevel=stacklevel_of_user(),
             )
         remove_partial_files(folder)
 

@@ -557,6 +557,16 @@ def test_a_fit_in_a_forked_process_names_the_way_out():
 # --- Collapse ---
 
 
+@pytest.mark.parametrize("method", ["fit", "partial_fit", "fit_transform"])
+def test_a_warning_names_the_line_of_the_user(method):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        getattr(make(), method)(np.ones_like(VECTORS))
+
+    assert "All samples of X are equal" in str(caught[0].message)
+    assert {warning.filename for warning in caught} == {__file__}
+
+
 def test_a_collapse_shows_in_the_history_and_warns_where_fit_was_called():
     def shrink(net):
         with torch.no_grad():
