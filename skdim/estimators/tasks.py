@@ -1,9 +1,9 @@
 """Support of scikit-learn's callbacks, from scikit-learn 1.9 on."""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
@@ -11,18 +11,21 @@ from sklearn.base import BaseEstimator
 from skdim.training import EncoderNet, TaskEvents
 
 try:
-    from sklearn.callback import CallbackSupportMixin, with_callbacks
-except ImportError:
+    from sklearn import callback
+except ImportError:  # It is older.
+    callback = None
 
-    class CallbackSupportMixin:  # type: ignore[no-redef]
-        """Support no callbacks: scikit-learn is older."""
+CallbackSupport: type = object if callback is None else callback.CallbackSupportMixin
 
-    def with_callbacks(method: Any) -> Any:
-        """Return a method as it is."""
-        return method
+Method = TypeVar("Method", bound=Callable[..., Any])
 
 
-__all__ = ["CallbackSupportMixin", "reported", "with_callbacks"]
+def reports(method: Method) -> Method:
+    """Decorate a method that reports to callbacks, as scikit-learn asks for where it has them."""
+    return method if callback is None else callback.with_callbacks(method)
+
+
+__all__ = ["CallbackSupport", "reported", "reports"]
 
 
 @contextmanager

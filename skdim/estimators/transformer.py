@@ -19,7 +19,7 @@ from skdim.encoders import LAYERS, UserEncoder
 from skdim.estimators.base import AbstractLearner
 from skdim.estimators.build import EncoderSpec
 from skdim.estimators.resuming import Run, check_checkpoints
-from skdim.estimators.tasks import CallbackSupportMixin, reported, with_callbacks
+from skdim.estimators.tasks import CallbackSupport, reported, reports
 from skdim.estimators.validation import COMMON_RULES
 from skdim.inference import encode_rows
 from skdim.objectives import AbstractObjective, InfoMax
@@ -37,7 +37,7 @@ RULES = COMMON_RULES | {
 
 
 class EncoderTransformer(
-    CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, AbstractLearner
+    CallbackSupport, ClassNamePrefixFeaturesOutMixin, TransformerMixin, AbstractLearner
 ):
     """Train an encoder by an objective, and transform samples to its features.
 
@@ -141,7 +141,7 @@ loss_curve_, device_, classes_, canonical_correlations_, directions_
     def _get_objective(self) -> AbstractObjective:
         return InfoMax() if self.objective is None else self.objective
 
-    @with_callbacks
+    @reports
     def fit(self, X: ArrayLike, y: ArrayLike | None = None) -> Self:
         """Train an encoder on ``X``.
 

@@ -22,10 +22,11 @@ from skdim.training.closed_form import ClosedFormMixin, LookSums
 from skdim.training.precision import compiled, computing_in, device_or_cpu
 from skdim.training.processes import is_shared
 from skdim.training.progress import EpochLog, Progress, summary_of
+from skdim.training.schedules import SCHEDULES
 from skdim.training.stopping import StopTraining
 from skdim.views import View
 
-__all__ = ["SCHEDULES", "EncoderNet", "choose_net"]
+__all__ = ["EncoderNet", "choose_net"]
 
 # Training has diverged if a mean term is larger; sums are divided by the number of addends.
 DIVERGED = 1e6
@@ -33,30 +34,8 @@ DIVERGED = 1e6
 # Samples whose looks are scored at once.
 SCORED_AT_ONCE = 64
 
-# Share of the steps in which "one_cycle" increases the learning rate.
-WARMUP = 0.1
 
 GIVEN = ("module", "criterion")
-
-
-def cosine(progress: float) -> float:
-    """Decrease from 1 to 0 along half a cosine."""
-    return 0.5 * (1 + math.cos(math.pi * progress))
-
-
-def one_cycle(progress: float) -> float:
-    """Increase linearly to 1 over a tenth of the steps, then decrease along half a cosine."""
-    if progress < WARMUP:
-        return 0.04 + 0.96 * progress / WARMUP
-    return cosine((progress - WARMUP) / (1 - WARMUP))
-
-
-# From the share of the steps taken to a factor of the learning rate.
-SCHEDULES: dict[str, Callable[[float], float]] = {
-    "constant": lambda progress: 1.0,
-    "cosine": cosine,
-    "one_cycle": one_cycle,
-}
 
 
 class EncoderNet(ClosedFormMixin, NeuralNet):

@@ -5,6 +5,7 @@ from contextlib import redirect_stdout
 
 import numpy as np
 import pytest
+from joblib.externals.loky import get_reusable_executor
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -101,6 +102,14 @@ def test_they_are_propagated_by_pipelines():
     assert names("begin").count("batch") == 4
 
 
+@pytest.fixture
+def no_workers_left():
+    """End the processes of the search."""
+    yield
+    get_reusable_executor().shutdown(wait=True)
+
+
+@pytest.mark.usefixtures("no_workers_left")
 @pytest.mark.parametrize("n_jobs", [None, 2])
 @pytest.mark.filterwarnings("ignore:The total space of parameters:UserWarning")
 def test_progress_bars_are_drawn_alone_in_pipelines_and_in_searches(n_jobs, monkeypatch):
