@@ -61,9 +61,9 @@ ROWS = {
         "reliability/test_interruption.py::test_what_killed_writers_have_left_is_removed",
         "reliability/test_interruption.py::test_a_full_disk_leaves_the_checkpoint_before_it",
     ],
-    "56 changed parameters and data are named": [
-        "reliability/test_checkpoints.py::test_changed_parameters_are_named",
-        "reliability/test_checkpoints.py::test_changed_data_are_named",
+    "56 changed parameters and data have a checkpoint of their own": [
+        "reliability/test_checkpoints.py::test_other_parameters_have_a_folder_of_their_own",
+        "reliability/test_checkpoints.py::test_other_data_have_a_folder_of_their_own",
         "reliability/test_checkpoints.py::test_more_epochs_may_be_asked_for_at_a_constant_rate",
     ],
     "57 a second training in a folder is refused": [
@@ -86,7 +86,7 @@ ROWS = {
     ],
     "61 InfoNCE stays below the log of the candidates, and tracks what is known": [
         "test_bounds.py::test_no_critic_gives_info_nce_more_than_information_or_log_of_candidates",
-        "test_information.py::test_critic_trained_alone_recovers_the_information",
+        "information/test_trained_critic.py::test_critic_trained_alone_recovers_the_information",
     ],
     "62 codes are worth more than principal components and random weights": [
         "reliability/test_meaning.py::test_codes_of_digits_beat_components_and_random_weights",
