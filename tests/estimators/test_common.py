@@ -55,7 +55,11 @@ EVERY_CHOICE = [
     DeepInfoMaxTransformer(),
     *(small(bound=bound) for bound in BOUNDS),
     # Vectors have no maps.
-    *(small(critic=name, global_weight=0.5) for name in CRITICS if not takes_map(CRITICS[name])),
+    *(
+        small(critic=name, global_weight=0.5, critic_units=8)
+        for name in CRITICS
+        if not takes_map(CRITICS[name])
+    ),
     *(small(prior=prior, prior_weight=0.1) for prior in PRIORS),
     *(small(negatives=negatives) for negatives in ("all", "shift", 2)),
     weighted(1, 0, 0),

@@ -10,8 +10,9 @@ import torch
 from skorch.callbacks import Callback
 from torch import nn
 
-from skdim import DeepInfoMaxTransformer, VAETransformer
+from skdim import DeepInfoMaxTransformer, EncoderTransformer
 from skdim.encoders import MLPEncoder
+from skdim.objectives import VAE
 from tests.estimators.helpers import weights_of
 from tests.inputs.datasets import images
 
@@ -86,7 +87,9 @@ def test_fits_codes_and_scores_repeat(parts):
 
 @pytest.mark.usefixtures("global_random_state_untouched")
 def test_other_objectives_are_guarded_too():
-    first, again = (make(VAETransformer, view=noisy_view).fit(ROWS) for _ in range(2))
+    first, again = (
+        make(EncoderTransformer, objective=VAE(), view=noisy_view).fit(ROWS) for _ in range(2)
+    )
 
     assert weights_of(again) == weights_of(first)
 
