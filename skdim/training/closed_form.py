@@ -14,7 +14,7 @@ from skdim.encoders import Basis, LinearEncoder
 from skdim.inputs import Samples
 from skdim.objectives import AbstractCriterion, GaussianInformation, Information
 from skdim.training.precision import computing_in
-from skdim.training.progress import Progress, summary_of
+from skdim.training.progress import Progress
 from skdim.views import Pairs, View, find_pairs
 
 __all__ = ["ClosedFormMixin", "LookSums", "Solution"]
@@ -71,6 +71,7 @@ class ClosedFormMixin:
     look_sums: LookSums | None
     held_out: Samples | None
     progress: Progress
+    describe: Any
     # Methods of the net.
     notify: Any
     record: Any
@@ -115,7 +116,7 @@ class ClosedFormMixin:
                 "seconds": time.perf_counter() - started,
             }
         )
-        self.progress.describe(summary_of(self.criterion_, found.terms))
+        self.describe(found.terms)
         self.check_finite(found.terms)
         if self.held_out is not None:
             held_out = self.get_iterator(self.held_out)

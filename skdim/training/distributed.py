@@ -259,6 +259,11 @@ class AcceleratedNet(AccelerateMixin, EncoderNet):
         with self.bare():
             return super().validation_step(batch, **fit_params)
 
+    def describe(self, terms: dict[str, float]) -> None:
+        """Show the terms of an epoch, which the criterion weighs without its wrapping."""
+        with self.bare():
+            super().describe(terms)
+
     def state(self) -> dict[str, Any]:
         """Return weights and buffers under the names that they have on one process."""
         with self.bare():

@@ -231,6 +231,10 @@ class EncoderNet(ClosedFormMixin, NeuralNet):
         with unlocked():
             super().notify(method_name, **kwargs)
 
+    def describe(self, terms: dict[str, float]) -> None:
+        """Show the terms of an epoch."""
+        self.progress.describe(summary_of(self.criterion_, terms))
+
     def record(self, values: dict[str, float]) -> None:
         """Record values in the history of this epoch."""
         for name, value in values.items():
@@ -274,7 +278,7 @@ class EncoderNet(ClosedFormMixin, NeuralNet):
         if training:
             self.history.record("learning_rate", self.optimizer_.param_groups[0]["lr"])
             self.history.record("seconds", time.perf_counter() - started)
-            self.progress.describe(summary_of(self.criterion_, means))
+            self.describe(means)
         # Ratios may be NaN: the count may be 0.
         terms = {name: mean for name, mean in means.items() if name not in ratios}
         self.check_finite(terms, self.limit)
