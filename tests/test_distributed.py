@@ -247,7 +247,7 @@ def test_running_statistics_are_shared_after_each_epoch(launched):
 def test_only_the_first_process_prints(launched):
     first, second = (process["said"] for process in launched)
 
-    assert first.split().count("spread") == 1
+    assert first.count("epoch 3/3, local") == 1
     assert second == ""
 
 
