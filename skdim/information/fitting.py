@@ -2,8 +2,7 @@
 
 import copy
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from numbers import Integral, Real
 from typing import TypeVar
@@ -13,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Generator, Tensor, nn
 
-from skdim.random import SEEDING, drawing
+from skdim.random import seeded
 
 __all__ = [
     "Curve",
@@ -22,7 +21,6 @@ __all__ = [
     "UntrustedEstimateWarning",
     "build_network",
     "fit_network",
-    "global_seed",
     "make_folds",
 ]
 
@@ -149,16 +147,9 @@ def make_folds(n: int, test_size: float, draws: np.random.Generator) -> list[Fol
     ]
 
 
-@contextmanager
-def global_seed(seed: int) -> Iterator[None]:
-    """Seed the global generators within a context, one thread at a time, and restore them."""
-    with SEEDING, drawing(seed):
-        yield
-
-
 def build_network(make: Callable[[], Network], generator: Generator) -> Network:
     """Call ``make`` with the global generators seeded from a generator, and restore them."""
-    with global_seed(int(torch.randint(2**62, (), generator=generator))):
+    with seeded(int(torch.randint(2**62, (), generator=generator))):
         return make()
 
 

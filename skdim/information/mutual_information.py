@@ -21,12 +21,11 @@ from skdim.information.fitting import (
     UntrustedEstimateWarning,
     build_network,
     fit_network,
-    global_seed,
     make_folds,
 )
 from skdim.information.networks import CRITICS, CopulaCritic, MakeCritic, critic_inputs
 from skdim.pairs import bound_of_pairs, pair_blocks
-from skdim.random import draw_seed
+from skdim.random import draw_seed, seeded
 
 __all__ = ["mutual_information"]
 
@@ -184,7 +183,7 @@ def mutual_information(
     for fold in folds:
         seed = int(draws.integers(2**63))
         # The user's network may draw from the global generators while it trains.
-        with global_seed(seed) if callable(critic) else nullcontext():
+        with seeded(seed) if callable(critic) else nullcontext():
             generator = Generator().manual_seed(seed)
             curves.append(fit_critic(scores, fold, bound, make, training, generator))
     value = float(np.mean([curve.held_out for curve in curves]))
