@@ -3,12 +3,15 @@
 import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, TypeVar
 
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 
 from skdim.training import EncoderNet, TaskEvents
+
+__all__ = ["CallbackSupport", "reported", "reports"]
 
 try:
     from sklearn import callback
@@ -23,9 +26,6 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 def reports(method: Method) -> Method:
     """Decorate a method that reports to callbacks, as scikit-learn asks for where it has them."""
     return method if callback is None else callback.with_callbacks(method)
-
-
-__all__ = ["CallbackSupport", "reported", "reports"]
 
 
 @contextmanager
@@ -45,10 +45,9 @@ def reported(
     given = {"estimator": estimator, "X": X, "y": y}
     context = estimator._init_callback_context(max_subtasks=n_epochs)  # noqa: SLF001 (documented)
     context.call_on_fit_task_begin(**given)
-    yield [TaskEvents(context, given, lambda: attributes_of(estimator))]
-    context.call_on_fit_task_end(
-        **given, reconstruction_attributes=lambda: attributes_of(estimator)
-    )
+    events = TaskEvents(context, given, partial(attributes_of, estimator))
+    yield [events]
+    context.call_on_fit_task_end(**given, reconstruction_attributes=events.attributes)
 
 
 def attributes_of(estimator: BaseEstimator) -> dict[str, Any]:

@@ -22,7 +22,6 @@ BETWEEN_LINES = 10.0
 # A training that takes longer says so, once this many seconds have shown how fast it is.
 LONG, MEASURED = 10.0, 1.0
 
-
 # Bounds on mutual information, in nats.
 IN_NATS = (BOUNDS["dv"], BOUNDS["infonce"], BOUNDS["kl"])
 
@@ -115,7 +114,7 @@ class Progress:
             self.bar.close()
             self.bar = None
         if self.shown and self.text:
-            print(f"{self.text}, {duration(time.perf_counter() - self.started)}", flush=True)
+            self.print(f"{self.text}, {duration(time.perf_counter() - self.started)}")
 
 
 def draws_bars() -> bool:
