@@ -18,6 +18,7 @@ from skdim.estimators.build import (
     find_device,
     wrap_encoder,
 )
+from skdim.parameters import stacklevel_of_user
 from skdim.random import seeded
 from skdim.training import EncoderNet
 
@@ -135,6 +136,6 @@ def find_device_here(name: str, wanted: str | torch.device) -> torch.device:
             warnings.warn(
                 f"The transformer was fitted on device={wanted!r} and is now on the CPU: {error} "
                 "To fit it again here, call set_params(device='auto') first.",
-                stacklevel=2,
+                stacklevel=stacklevel_of_user(),
             )
         return torch.device("cpu")

@@ -8,6 +8,7 @@ import sklearn
 import torch
 
 from skdim.about import __version__
+from skdim.parameters import stacklevel_of_user
 
 __all__ = ["VersionWarning", "versions", "warn_of_versions"]
 
@@ -58,5 +59,5 @@ def warn_of_versions(name: str, then: Mapping[str, str], consequence: str = PICK
         warnings.warn(
             f"{name} was written with {', '.join(differing)}. {consequence}",
             VersionWarning,
-            stacklevel=4,
+            stacklevel=stacklevel_of_user(),
         )
