@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from skdim.closed_form import rotation
-from skdim.encoders import ENCODERS, LinearEncoder, layer_of, takes_signals
+from skdim.encoders import ENCODERS, LinearEncoder, takes_signals
 from skdim.estimators.build import OPTIMIZERS, EncoderSpec, Spec, build_net, find_device, find_view
 from skdim.estimators.fitting import (
     Plan,
@@ -132,11 +132,17 @@ class AbstractLearner(PersistentMixin):
                     epochs = self._count_epochs(len(rows))
                     self._entropy = written.start(self, rows, epochs, self._entropy)
                 spec = self._spec(rows.layout, len(rows))
-                settings = {"lr": float(self.learning_rate), "batch_size": self.batch_size}
-                self.net_, spec, sizes = build_net(spec, rows, self._entropy, self.device, settings)
+                self.net_, spec, sizes = build_net(
+                    spec,
+                    rows,
+                    self._entropy,
+                    self.device,
+                    lr=float(self.learning_rate),
+                    batch_size=self.batch_size,
+                )
             self._built = Built.of(self, spec, sizes)
             self._layer = self.output
-            self._n_features_out = layer_of(sizes, self._layer)[0].numel()
+            self._n_features_out = self._built.n_features_out(self._layer)
         return rows
 
     def _go_on(self, X: ArrayLike, y: ArrayLike | None) -> Samples:

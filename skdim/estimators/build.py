@@ -2,10 +2,9 @@
 
 import copy
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -262,7 +261,7 @@ def assemble(
     criterion: AbstractCriterion,
     device: torch.device,
     kind: type[EncoderNet],
-    settings: Mapping[str, Any] = MappingProxyType({}),
+    **settings: Any,
 ) -> EncoderNet:
     """Put encoder and criterion into a net, initialised, on a device."""
     net = kind(
@@ -284,7 +283,7 @@ def build_net(
     rows: Samples,
     entropy: int,
     device: str | torch.device,
-    settings: Mapping[str, Any],
+    **settings: Any,
 ) -> tuple[EncoderNet, Spec, Features]:
     """Build a net for training: draw first weights, and adapt the encoder to the samples.
 
@@ -297,7 +296,7 @@ def build_net(
         Seed of the weights.
     device : str or device
         The transformer's parameter, which says which loop trains.
-    settings : mapping of str to object
+    **settings : Any
         ``lr`` and ``batch_size`` of the net.
 
     Returns
@@ -317,7 +316,7 @@ def build_net(
             sizes = measure(module.to(rows.device), two)
         spec = replace(spec, pairs=compared_looks(spec.view, rows))
         criterion = build_criterion(spec, module, sizes)
-    net = assemble(spec, module, criterion, rows.device, choose_net(device), settings)
+    net = assemble(spec, module, criterion, rows.device, choose_net(device), **settings)
     return net, spec, sizes
 
 

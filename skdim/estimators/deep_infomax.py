@@ -12,7 +12,7 @@ from skdim.estimators.build import EncoderSpec
 from skdim.estimators.transformer import EncoderTransformer
 from skdim.estimators.validation import COMMON_RULES
 from skdim.objectives import InfoMax
-from skdim.parameters import Rule, check_parameters
+from skdim.parameters import Rule
 from skdim.priors import Prior
 from skdim.views import View
 
@@ -309,7 +309,3 @@ class DeepInfoMaxTransformer(EncoderTransformer):
 
     def _get_objective(self) -> InfoMax:
         return InfoMax(**{name: getattr(self, name) for name in InfoMax.rules})
-
-    def _check(self) -> None:
-        """Check all parameters, those of the objective as its own."""
-        check_parameters(self, self._rules())

@@ -1,7 +1,6 @@
 """Loading an estimator from a file, whoever wrote it: all is checked, nothing is executed."""
 
 import inspect
-import math
 import os
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -127,6 +126,12 @@ def make_state(
     books = [{k: decode(v) for k, v in epoch.items()} for epoch in header["net"]["books"]]
     check_attributes(attributes, books)
     layout, history = attributes["_layout"], columns_of(books)
+    described = Built(
+        built_from,
+        tuple((int(i), int(j)) for i, j in built["pairs"]),
+        built["n_samples"],
+        {layer: tuple(shape) for layer, shape in built["sizes"].items()},
+    )
     return {
         **parameters,
         **attributes,
@@ -134,13 +139,8 @@ def make_state(
         "image_shape_": layout.shape if layout.is_image else None,
         "history_": history,
         "loss_curve_": history["loss"],
-        "_n_features_out": count_features(attributes["_layer"], built["sizes"]),
-        "_built": Built(
-            built_from,
-            tuple((int(i), int(j)) for i, j in built["pairs"]),
-            built["n_samples"],
-            {layer: tuple(shape) for layer, shape in built["sizes"].items()},
-        ),
+        "_n_features_out": described.n_features_out(attributes["_layer"]),
+        "_built": described,
         PACKED: {
             "weights": {part: part_of(tensors, part) for part in PARTS},
             "books": books,
@@ -214,11 +214,6 @@ def part_of(tensors: Tensors, part: str) -> dict[str, NDArray[Any]]:
         for name, values in tensors.items()
         if name.startswith(f"{part}.")
     }
-
-
-def count_features(layer: str, sizes: Mapping[str, list[int]]) -> int:
-    """Return the number of columns that ``transform`` returns: several globals are averaged."""
-    return sizes[layer][0] if layer == "code" else math.prod(sizes[layer])
 
 
 Check = Callable[[Any], bool]

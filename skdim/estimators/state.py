@@ -12,12 +12,11 @@ import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from skdim.encoders import LAYERS, Features
+from skdim.encoders import LAYERS, Features, layer_of
 from skdim.estimators.build import Spec
 from skdim.estimators.rebuild import find_device_here, load_net
 from skdim.inputs import Layout
 from skdim.objectives import AbstractObjective
-from skdim.parameters import Rule
 from skdim.saving import (
     NotPlainError,
     check_finite,
@@ -93,7 +92,8 @@ class Built:
     def of(cls, estimator: BaseEstimator, spec: Spec, features: Features) -> Self:
         """Describe what the net of an estimator is built from."""
         parameters = {
-            name: as_it_is(value)
+            # ``set_params`` of the estimator changes objectives in place.
+            name: value.copied() if isinstance(value, AbstractObjective) else value
             for name, value in estimator.get_params(deep=False).items()
             if name not in NOT_BUILT_FROM
         }
@@ -103,6 +103,10 @@ class Built:
     def features(self) -> Features:
         """Return features of two samples that have shapes, but take no memory."""
         return Features(*(torch.empty(2, *self.sizes[name], device="meta") for name in LAYERS))
+
+    def n_features_out(self, layer: str) -> int:
+        """Return the number of columns of a layer as ``transform`` returns it."""
+        return layer_of(self.features(), layer)[0].numel()
 
     def check_unchanged(self, estimator: BaseEstimator) -> None:
         """Raise a ValueError if what was trained was built from other parameters."""
@@ -116,13 +120,6 @@ class Built:
                 f"{', '.join(changed)}: training cannot go on with what was built from other "
                 "parameters. Set them back, or begin anew: fit with warm_start=False."
             )
-
-
-def as_it_is(value: object) -> object:
-    """Return a parameter; of an objective, which may be changed later, a copy of its own."""
-    if isinstance(value, AbstractObjective):
-        return type(value)(**value.get_params(deep=False))
-    return value
 
 
 def is_same(now: object, before: object) -> bool:
@@ -150,13 +147,10 @@ class PersistentMixin(BaseEstimator):
 
     if TYPE_CHECKING:  # What an estimator with an encoder has.
         net_: EncoderNet
-        checkpoint_dir: Any
         device: Any
         _built: Built
         _layer: str
         _layout: Layout
-
-        def _rules(self) -> dict[str, Rule]: ...
 
         def _check(self) -> None: ...
 

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from sklearn.base import BaseEstimator
@@ -204,7 +204,7 @@ class AbstractObjective(BaseEstimator):  # type: ignore[misc]
         ValueError
             If the objective cannot be used with the encoder or the data.
         """
-        return WeightlessCriterion(self)
+        return WeightlessCriterion(self.copied())
 
     def terms(self, looks: Sequence[Features], batch: Batch) -> dict[str, Tensor]:
         """Compute the named terms of a batch; see :meth:`AbstractCriterion.forward`."""
@@ -213,6 +213,10 @@ class AbstractObjective(BaseEstimator):  # type: ignore[misc]
     def score(self, features: Features, batch: Batch) -> Tensor | None:
         """Score an encoder on samples as they are; see :meth:`AbstractCriterion.score`."""
         return None
+
+    def copied(self) -> Self:
+        """Return an objective of the same parameters, which later ``set_params`` do not change."""
+        return type(self)(**self.get_params(deep=False))
 
     def check(self) -> None:
         """Raise a ValueError for parameters that ``rules`` do not allow."""

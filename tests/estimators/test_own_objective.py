@@ -72,6 +72,18 @@ def test_a_change_of_its_parameters_ends_a_warm_start():
         fitted.fit(ROWS)
 
 
+def test_a_change_of_its_parameters_leaves_what_was_fitted():
+    class Scaled(Alignment):
+        def score(self, features, batch):
+            return features.code.std() * self.temperature
+
+    fitted = small(Scaled()).fit(ROWS)
+    score = fitted.score(ROWS)
+    fitted.set_params(objective__temperature=2.0)
+
+    assert fitted.score(ROWS) == score
+
+
 def test_a_pickle_after_a_change_keeps_the_fitted_net():
     fitted = small(VAE()).fit(ROWS)
     codes = fitted.transform(ROWS)
