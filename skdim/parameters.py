@@ -17,6 +17,7 @@ __all__ = [
     "boolean",
     "check_parameters",
     "choice",
+    "cut",
     "dict_of",
     "instance",
     "integer",
@@ -26,6 +27,7 @@ __all__ = [
     "one_of_numbers",
     "real",
     "sequence_of_sides",
+    "shown",
     "stacklevel_of_user",
     "tuple_of_integers",
 ]
@@ -50,6 +52,19 @@ class Rule:
     holds: Callable[[Any], bool]
 
 
+def cut(text: str, most: int = 200) -> str:
+    """Shorten a text that a message quotes."""
+    return text if len(text) <= most else text[: most - 3] + "..."
+
+
+def shown(value: object, most: int = 200) -> str:
+    """Return the ``repr`` of a value for a message, shortened; of a failing one, the type."""
+    try:
+        return cut(repr(value), most)
+    except Exception:  # int, of more than 4300 digits, and classes of the user
+        return f"an object of type {type(value).__name__}"
+
+
 def is_number(value: object, kind: type) -> bool:
     """Whether a value is a number and not a bool."""
     return isinstance(value, kind) and not isinstance(value, bool)
@@ -60,11 +75,10 @@ def are_positive(values: Collection[object]) -> bool:
     return all(is_number(v, Integral) and v >= 1 for v in values)  # type: ignore[operator]
 
 
-def integer(low: int, high: int | None = None) -> Rule:
+def integer(low: int, high: int = LARGEST) -> Rule:
     """Allow integers in ``[low, high]``."""
-    text = f"an int >= {low}" if high is None else f"an int in [{low}, {high}]"
-    top = math.inf if high is None else high
-    return Rule(text, lambda v: is_number(v, Integral) and low <= v <= top)
+    text = f"an int >= {low}" if high == LARGEST else f"an int in [{low}, {high}]"
+    return Rule(text, lambda v: is_number(v, Integral) and low <= v <= high)
 
 
 def real(low: float, high: float = math.inf, *, low_open: bool = False) -> Rule:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from skdim.encoders import LAYERS
 from skdim.estimators.deep_infomax import DeepInfoMaxTransformer
@@ -23,7 +22,8 @@ from skdim.estimators.state import (
 from skdim.estimators.transformer import EncoderTransformer
 from skdim.estimators.validation import COMMON_RULES
 from skdim.inputs import Layout
-from skdim.saving import decode, read_file, update_header
+from skdim.parameters import cut
+from skdim.saving import Stored, check_finite, decode, open_container, update_header
 from skdim.training import SETTINGS
 
 __all__ = ["TRANSFORMERS", "load"]
@@ -36,14 +36,18 @@ TRANSFORMERS: dict[str, type[EncoderTransformer]] = {
 # Settings of a net that have another name as parameters.
 OTHER_NAMES = {"lr": "learning_rate", "compiling": "compile"}
 
-Tensors = Mapping[str, NDArray[Any]]
+Tensors = Mapping[str, Stored]
+
+# Characters of the errors that a message quotes.
+LONGEST = 1000
 
 
 def load(path: str | os.PathLike[str], **given: Any) -> EncoderTransformer:
     """Read a fitted transformer that its ``save`` wrote.
 
     Nothing in the file is executed, whoever made it, and no more memory is taken than a sample, its
-    features and a few times the length of the file need.
+    features and a few times the length of the file need. Names and sizes of its tensors are compared
+    with its header before they are read.
 
     Parameters
     ----------
@@ -65,7 +69,7 @@ def load(path: str | os.PathLike[str], **given: Any) -> EncoderTransformer:
         If the file is damaged, of another program, of a newer format, or holds what no transformer
         has; or if parameters must be given that are not. The text says which.
     OSError
-        If there is no such file, or it cannot be read.
+        If there is no such file, it is not a regular file, or it cannot be read.
 
     Warns
     -----
@@ -87,21 +91,35 @@ def load(path: str | os.PathLike[str], **given: Any) -> EncoderTransformer:
     >>> np.array_equal(loaded.transform(X), dim.transform(X))
     True
     """
-    header, tensors = read_file(path)
-    try:
-        header = update_header(header)
-        check_header(header)
-        check_names(tensors)
-        kind = TRANSFORMERS[header["class"]]
-        state = make_state(kind, header, tensors, given)
-        transformer = kind()
-        transformer.__setstate__(state)
-    except (
-        *(AttributeError, KeyError, MemoryError, OverflowError),
-        *(RuntimeError, TypeError, ValueError),
-    ) as error:
-        # What a forged header can cause, also in torch and NumPy.
-        raise ValueError(f"{os.fspath(path)!r} cannot be loaded. {error}") from error
+    with open_container(path) as (header, tensors, check):
+        try:
+            transformer = build(header, tensors, given)
+        except (
+            *(AttributeError, KeyError, MemoryError, OverflowError),
+            *(RuntimeError, TypeError, ValueError),
+        ) as error:
+            # What a forged header can cause, also in torch and NumPy.
+            text = cut(str(error), LONGEST)
+            raise ValueError(f"{os.fspath(path)!r} cannot be loaded. {text}") from error
+        check()
+    net = transformer.net_
+    check_finite(
+        {f"{part}.{name}": v for part in PARTS for name, v in net.state()[part].items()},
+        f"{path} cannot be used",
+    )
+    return transformer
+
+
+def build(
+    header: Mapping[str, Any], tensors: Tensors, given: Mapping[str, Any]
+) -> EncoderTransformer:
+    """Build the transformer of a file; the sizes of tensors are compared before they are read."""
+    header = update_header(header)
+    check_header(header)
+    check_names(tensors)
+    kind = TRANSFORMERS[header["class"]]
+    transformer = kind()
+    transformer.__setstate__(make_state(kind, header, tensors, given))
     return transformer
 
 
@@ -207,7 +225,7 @@ def check_names(tensors: Tensors) -> None:
         raise ValueError(f"It holds tensors that are no weights: {', '.join(strange[:5])}.")
 
 
-def part_of(tensors: Tensors, part: str) -> dict[str, NDArray[Any]]:
+def part_of(tensors: Tensors, part: str) -> dict[str, Stored]:
     """Return the tensors whose names begin with that of a part, without it."""
     return {
         name.removeprefix(f"{part}."): values

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from skdim.encoders import LAYERS, Features
 from skdim.estimators.build import (
@@ -18,8 +18,9 @@ from skdim.estimators.build import (
     find_device,
     wrap_encoder,
 )
-from skdim.parameters import stacklevel_of_user
+from skdim.parameters import cut, stacklevel_of_user
 from skdim.random import seeded
+from skdim.saving import Stored
 from skdim.training import EncoderNet
 
 __all__ = ["find_device_here", "load_net"]
@@ -27,13 +28,14 @@ __all__ = ["find_device_here", "load_net"]
 # Most numbers in one sample or in one layer of its features: far above any that fit.
 LARGEST_SAMPLE = 2**28
 
-Weights = Mapping[str, Mapping[str, NDArray[Any]]]
+# Of a module by their names: in memory, or in a file.
+Arrays = Mapping[str, NDArray[Any] | Stored]
 
 
 def load_net(
     spec: Spec,
     sizes: Features,
-    weights: Weights,
+    weights: Mapping[str, Arrays],
     device: torch.device,
     kind: type[EncoderNet],
     own: Collection[str] = (),
@@ -45,7 +47,7 @@ def load_net(
     spec : Spec
     sizes : Features
         Features of two samples, which may be without memory.
-    weights : mapping of {"module", "criterion"} to mapping of str to ndarray
+    weights : mapping of {"module", "criterion"} to mapping of str to ndarray or Stored
     device : torch.device
     kind : type
         Class of the net.
@@ -77,13 +79,17 @@ def load_net(
     return assemble(spec, module, criterion, device, kind)
 
 
-def load_weights(module: nn.Module, arrays: Mapping[str, NDArray[Any]], what: str) -> None:
+def load_weights(module: nn.Module, arrays: Arrays, what: str) -> None:
     """Set all weights and buffers of a module that may have no memory; see ``check_sizes``."""
     check_sizes(module, arrays, what)
-    module.load_state_dict({n: torch.tensor(values) for n, values in arrays.items()}, assign=True)
+    tensors = {
+        name: values.read() if isinstance(values, Stored) else torch.tensor(values)
+        for name, values in arrays.items()
+    }
+    module.load_state_dict(tensors, assign=True)
 
 
-def check_sizes(module: nn.Module, arrays: Mapping[str, Any], what: str) -> None:
+def check_sizes(module: nn.Module, arrays: Arrays, what: str) -> None:
     """Raise an error for weights that are not those of a module.
 
     Raises
@@ -93,14 +99,9 @@ def check_sizes(module: nn.Module, arrays: Mapping[str, Any], what: str) -> None
     """
     state = module.state_dict()
     unlike = [
-        f"{name} is {said(arrays[name].shape, arrays[name].dtype)}, not "
-        f"{said(state[name].shape, str(state[name].dtype).removeprefix('torch.'))}"
+        f"{name} is {said(arrays[name])}, not {said(state[name])}"
         for name in state
-        if name in arrays
-        and (
-            tuple(arrays[name].shape) != tuple(state[name].shape)
-            or str(arrays[name].dtype) != str(state[name].dtype).removeprefix("torch.")
-        )
+        if name in arrays and said(arrays[name]) != said(state[name])
     ]
     listed = {
         "missing": [name for name in state if name not in arrays],
@@ -108,7 +109,7 @@ def check_sizes(module: nn.Module, arrays: Mapping[str, Any], what: str) -> None
         "of another size": unlike,
     }
     faults = [
-        f"{fault}: {', '.join(names[:5])}{f' and {len(names) - 5} more' * (len(names) > 5)}"
+        f"{fault}: {', '.join(map(cut, names[:5]))}{f' and {len(names) - 5} more' * (len(names) > 5)}"
         for fault, names in listed.items()
         if names
     ]
@@ -116,9 +117,9 @@ def check_sizes(module: nn.Module, arrays: Mapping[str, Any], what: str) -> None
         raise ValueError(f"The weights are not those of this {what}; {'; '.join(faults)}.")
 
 
-def said(shape: tuple[int, ...], dtype: object) -> str:
-    """Describe a tensor."""
-    return f"{dtype} of shape {tuple(shape)}"
+def said(values: NDArray[Any] | Stored | Tensor) -> str:
+    """Describe an array or a tensor."""
+    return f"{str(values.dtype).removeprefix('torch.')} of shape {tuple(values.shape)}"
 
 
 def find_device_here(name: str, wanted: str | torch.device) -> torch.device:

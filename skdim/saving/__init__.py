@@ -1,7 +1,14 @@
 """Serialization: files of tensors and JSON, and values in JSON; never a pickle."""
 
-from skdim.saving.container import FORMAT, check_finite, read_container, read_file, to_bytes
-from skdim.saving.files import remove_partial_files, write_atomically
+from skdim.saving.container import (
+    FORMAT,
+    Stored,
+    check_finite,
+    open_container,
+    read_container,
+    to_bytes,
+)
+from skdim.saving.files import check_regular, remove_partial_files, write_atomically
 from skdim.saving.fingerprints import describe_data, describe_parameters, fingerprint
 from skdim.saving.older import update_header
 from skdim.saving.onnx import export
@@ -12,8 +19,10 @@ from skdim.saving.versions import VersionWarning, versions, warn_of_versions
 __all__ = [
     "FORMAT",
     "NotPlainError",
+    "Stored",
     "VersionWarning",
     "check_finite",
+    "check_regular",
     "decode",
     "describe_data",
     "describe_parameters",
@@ -22,8 +31,8 @@ __all__ = [
     "fingerprint",
     "flatten",
     "mapped",
+    "open_container",
     "read_container",
-    "read_file",
     "remove_partial_files",
     "to_bytes",
     "unflatten",

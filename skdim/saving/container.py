@@ -2,26 +2,37 @@
 
 safetensors holds no code: a table of the names, types and shapes of the tensors, and their numbers.
 Its ``__metadata__`` holds the rest: ``skdim`` is a JSON object, the header, and ``sha256`` the
-digest of that object and of all tensors with their names, types and shapes. ``save`` and
-checkpoints of trainings write such files.
+digest of that object and of all tensors with their names, types and shapes. ``sha256_of_header``,
+which older versions do not write, is the digest without the numbers: by it, names, types and shapes
+are trusted before a number is read. ``save`` and checkpoints of trainings write such files.
 """
 
 import hashlib
 import json
 import os
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from skdim.parameters import cut
+from skdim.saving.files import check_regular
 from skdim.saving.versions import versions
 
-__all__ = ["FORMAT", "check_finite", "read_container", "read_file", "to_bytes"]
+__all__ = [
+    "FORMAT",
+    "Stored",
+    "check_finite",
+    "open_container",
+    "read_container",
+    "to_bytes",
+]
 
 # Raised with each change after which older versions of skdim would misread a file.
 FORMAT = 3
@@ -44,6 +55,26 @@ DTYPES = {
     "C64": torch.complex64,
 }
 NAMES = {dtype: name for name, dtype in DTYPES.items()}
+
+# Of safetensors and torch, for a file that is not what it should be.
+UNREADABLE = (SafetensorError, MemoryError, OverflowError, RuntimeError, TypeError)
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A tensor in a file.
+
+    Parameters
+    ----------
+    shape : tuple of int
+    dtype : dtype
+    read : callable
+        ``() -> Tensor``, on the CPU; while the file is open.
+    """
+
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+    read: Callable[[], Tensor]
 
 
 def to_bytes(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> bytes:
@@ -71,7 +102,13 @@ def to_bytes(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> bytes:
         raise ValueError(f"Tensors of these types cannot be saved: {', '.join(strange)}.")
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     text = json.dumps({"format": FORMAT, "versions": versions(), **header}, allow_nan=False)
-    table: dict[str, Any] = {"__metadata__": {"skdim": text, "sha256": digest_of(text, tensors)}}
+    table: dict[str, Any] = {
+        "__metadata__": {
+            "skdim": text,
+            "sha256": digest_of(text, tensors),
+            "sha256_of_header": header_digest(text, tensors).hexdigest(),
+        }
+    }
     stop = 0
     # The largest types first, so that all numbers are aligned.
     ordered = sorted(tensors.items(), key=lambda pair: (-pair[1].element_size(), pair[0]))
@@ -90,61 +127,64 @@ def bytes_of(tensor: Tensor) -> memoryview:
     return tensor.flatten().view(torch.uint8).numpy().data
 
 
-def read_container(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Read a file whose content ``to_bytes`` made; execute nothing.
+@contextmanager
+def open_container(
+    path: str | os.PathLike[str],
+) -> Iterator[tuple[dict[str, Any], dict[str, Stored], Callable[[], None]]]:
+    """Open a file whose content ``to_bytes`` made; execute nothing, and read no numbers.
 
-    No more memory is taken than the file is long.
-
-    Returns
-    -------
+    Yields
+    ------
     header : dict
-    tensors : dict of str to Tensor
-        On the CPU.
+    tensors : dict of str to Stored
+    check : callable
+        ``() -> None``; it reads all numbers, and raises a ValueError if the file is damaged.
 
     Raises
     ------
     ValueError
         If the file is damaged, of another program, or of a newer format.
     OSError
-        If there is no such file, or it cannot be read.
+        If there is no such file, it is not a regular file, or it cannot be read.
     """
-    check_start(Path(path))
+    check_start(path)
     try:
         with safe_open(os.fspath(path), framework="pt") as file:
             metadata = file.metadata() or {}
             header = read_header(path, metadata)
-            tensors = {name: read_tensor(path, file, name) for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise ValueError(f"{path} is damaged, or not a file of skdim: {error}.") from error
-    if digest_of(metadata["skdim"], tensors) != metadata["sha256"]:
-        raise ValueError(
-            f"{path} is damaged: its content does not have the SHA-256 that was written with it."
-        )
-    return header, tensors
+            tensors = {name: find_tensor(path, file, name) for name in file.keys()}  # noqa: SIM118
+            text, of_header = metadata["skdim"], metadata.get("sha256_of_header")
+            if of_header is not None:
+                check_digest(path, header_digest(text, tensors).hexdigest(), of_header)
+            yield (
+                header,
+                tensors,
+                lambda: check_digest(path, digest_of(text, tensors), metadata["sha256"]),
+            )
+    except BaseException as error:
+        # Errors within safetensors' own code are not of a subclass of Exception.
+        if isinstance(error, UNREADABLE) or type(error).__name__ == "PanicException":
+            raise ValueError(
+                f"{path} is damaged, or not a file of skdim: {cut(str(error))}."
+            ) from error
+        raise
 
 
-def read_file(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    """Read a file of weights; see ``read_container``.
+def read_container(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Read a file whose content ``to_bytes`` made; see ``open_container``.
 
     Returns
     -------
     header : dict
-    arrays : dict of str to ndarray
-
-    Raises
-    ------
-    ValueError
-        Also if weights are not finite, or of a type that NumPy lacks.
+    tensors : dict of str to Tensor
+        On the CPU.
     """
-    header, tensors = read_container(path)
-    check_finite(tensors, f"{path} cannot be used")
-    try:
-        return header, {name: tensor.numpy() for name, tensor in tensors.items()}
-    except TypeError as error:
-        raise ValueError(f"{path} holds weights that skdim never saves: {error}.") from error
+    with open_container(path) as (header, stored, check):
+        check()
+        return header, {name: tensor.read() for name, tensor in stored.items()}
 
 
-def check_start(path: Path) -> None:
+def check_start(path: str | os.PathLike[str]) -> None:
     """Check the size of the header before anything is read.
 
     Raises
@@ -152,11 +192,12 @@ def check_start(path: Path) -> None:
     ValueError
         If the header is longer than the file, or than is allowed.
     OSError
-        If there is no such file.
+        If there is no such file, or it is not a regular file.
     """
-    with path.open("rb") as file:
+    check_regular(path)
+    with Path(path).open("rb") as file:
         start = file.read(8)
-    size = path.stat().st_size
+        size = os.fstat(file.fileno()).st_size
     if len(start) < 8:
         raise ValueError(f"{path} is damaged, or not a file of skdim: it has {size} bytes.")
     (length,) = struct.unpack("<Q", start)
@@ -164,6 +205,14 @@ def check_start(path: Path) -> None:
         raise ValueError(
             f"{path} is damaged, or not a file of skdim: its header should have {length} bytes, "
             f"but the file has {size}, and {LARGEST_HEADER} are allowed."
+        )
+
+
+def check_digest(path: object, digest: str, written: str) -> None:
+    """Raise a ValueError if a digest is not the one that was written."""
+    if digest != written:
+        raise ValueError(
+            f"{path} is damaged: its content does not have the SHA-256 that was written with it."
         )
 
 
@@ -195,37 +244,48 @@ def read_header(path: object, metadata: Mapping[str, str]) -> dict[str, Any]:
             f"{path} has format {number}, written by skdim {version}. This skdim reads "
             f"formats up to {FORMAT}: install a newer one."
         )
+    strange = metadata.keys() - {"skdim", "sha256", "sha256_of_header"}
+    if strange:
+        raise ValueError(f"{path} is damaged: its table has {cut(repr(sorted(strange)))}.")
     return header
 
 
-def read_tensor(path: object, file: Any, name: str) -> Tensor:
-    """Read one tensor, if it is of a known type.
+def find_tensor(path: object, file: Any, name: str) -> Stored:
+    """Describe one tensor, if it is of a known type.
 
     Raises
     ------
     ValueError
         If it is not.
     """
-    dtype = file.get_slice(name).get_dtype()
+    part = file.get_slice(name)
+    dtype = part.get_dtype()
     if dtype not in DTYPES:
         raise ValueError(
-            f"{path} holds a tensor {name!r} of type {dtype}, which skdim never saves."
+            f"{path} holds a tensor {cut(repr(name))} of type {dtype}, which skdim never saves."
         )
     # A copy: what safetensors returns is mapped from the file, which may be replaced.
-    tensor: Tensor = file.get_tensor(name).clone()
-    return tensor
+    return Stored(tuple(part.get_shape()), DTYPES[dtype], lambda: file.get_tensor(name).clone())
 
 
-def digest_of(text: str, tensors: Mapping[str, Tensor]) -> str:
-    """Return the SHA-256 of the header and all tensors with their names, types and shapes."""
+def header_digest(text: str, tensors: Mapping[str, Tensor | Stored]) -> "hashlib._Hash":
+    """Compute the SHA-256 of the header and of the names, types and shapes of all tensors."""
     digest = hashlib.sha256()
-    named = sorted(tensors.items())
-    titles = [f"{name} {str(v.dtype).removeprefix('torch.')} {tuple(v.shape)}" for name, v in named]
+    titles = [
+        f"{name} {str(v.dtype).removeprefix('torch.')} {tuple(v.shape)}"
+        for name, v in sorted(tensors.items())
+    ]
     for part in [text, *titles]:
         # With their lengths, so that no two lists of parts have the same bytes.
         digest.update(struct.pack("<Q", len(part.encode())) + part.encode())
-    for _, tensor in named:
-        digest.update(bytes_of(tensor))
+    return digest
+
+
+def digest_of(text: str, tensors: Mapping[str, Tensor | Stored]) -> str:
+    """Return the SHA-256 of the header and all tensors with their names, types and shapes."""
+    digest = header_digest(text, tensors)
+    for _, tensor in sorted(tensors.items()):
+        digest.update(bytes_of(tensor.read() if isinstance(tensor, Stored) else tensor))
     return digest.hexdigest()
 
 

@@ -3,13 +3,12 @@
 import copy
 import os
 import warnings
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from skdim.encoders import layer_of
-from skdim.saving.files import write_atomically
+from skdim.saving.files import check_regular, write_atomically
 
 __all__ = ["export"]
 
@@ -56,7 +55,10 @@ def export(
         If a package that this needs is missing.
     ValueError
         If ONNX has no form for something in the encoder.
+    OSError
+        If the file cannot be written.
     """
+    check_regular(path)
     try:
         import onnxscript  # noqa: F401, PLC0415
     except ImportError as error:
@@ -91,4 +93,4 @@ def export(
             "that number for fixed, such as len(x). Write x.shape[0] there."
         )
     content: bytes = program.model_proto.SerializeToString()
-    write_atomically(Path(os.path.realpath(path)), content)
+    write_atomically(path, content)

@@ -19,6 +19,7 @@ from torch import nn
 
 from skdim import critics, encoders, objectives, priors, views
 from skdim.inputs import Layout
+from skdim.parameters import cut, shown
 
 __all__ = ["NotPlainError", "StoredTensor", "decode", "encode"]
 
@@ -110,7 +111,7 @@ def encode(value: object) -> Any:
             return {"callable": name}
     if DATACLASSES.get(type(value).__name__) is type(value):
         return {"object": {"class": type(value).__name__, "fields": encode_fields(value)}}
-    raise NotPlainError(f"{value!r} of type {type(value).__name__} has no form in plain words.")
+    raise NotPlainError(f"{shown(value)} of type {type(value).__name__} has no form in plain words.")
 
 
 def decode(said: object) -> Any:
@@ -126,20 +127,14 @@ def decode(said: object) -> Any:
     if not isinstance(said, dict):
         return said
     if len(said) != 1:
-        raise ValueError(f"it holds {shortened(said)}, which is no value")
+        raise ValueError(f"it holds {shown(said)}, which is no value")
     ((tag, inner),) = said.items()
     if tag not in FORMS:
-        raise ValueError(f"it holds a value of the unknown kind {shortened(tag)}")
+        raise ValueError(f"it holds a value of the unknown kind {shown(tag)}")
     try:
         return FORMS[tag][2](inner)
     except (LookupError, TypeError, AttributeError, OverflowError) as error:
-        raise ValueError(f"it holds {shortened(said)}, which is no {tag}: {error}") from error
-
-
-def shortened(value: object) -> str:
-    """Show a value in a message, at most a line of it."""
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."
+        raise ValueError(f"it holds {shown(said)}, which is no {tag}: {cut(str(error))}") from error
 
 
 def encode_fields(value: Any) -> dict[str, Any]:
@@ -156,7 +151,7 @@ def decode_object(said: Mapping[str, Any]) -> Any:
 def encode_objective(value: objectives.AbstractObjective) -> dict[str, Any]:
     """Describe one of our own objectives by its parameters."""
     if OBJECTIVES.get(type(value).__name__) is not type(value):
-        raise NotPlainError(f"{value!r} is not an objective of skdim.")
+        raise NotPlainError(f"{shown(value)} is not an objective of skdim.")
     parameters = {name: encode(part) for name, part in value.get_params(deep=False).items()}
     return {"class": type(value).__name__, "parameters": parameters}
 
@@ -180,7 +175,7 @@ def decode_partial(said: Mapping[str, Any]) -> "partial[Any]":
     """Build a partial call of one of our classes."""
     func = decode(said["of"])
     if not callable(func):
-        raise TypeError(f"{shortened(func)} cannot be called")
+        raise TypeError(f"{shown(func)} cannot be called")
     keywords = {name: decode(part) for name, part in said["keywords"].items()}
     return partial(func, *decode(said["args"]), **keywords)
 

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from skdim.parameters import shown
 from skdim.saving.plain import StoredTensor, decode, encode
 
 __all__ = ["flatten", "mapped", "unflatten"]
@@ -66,19 +67,24 @@ def unflatten(said: object, tensors: Mapping[str, Tensor]) -> Any:
     Raises
     ------
     ValueError
-        If it was not encoded by ``flatten``, or a tensor is missing.
+        If it was not encoded by ``flatten``, or a tensor is missing or superfluous.
     """
+    unused = set(tensors)
 
     def fetch(leaf: object, name: str) -> Any:
         if not isinstance(leaf, StoredTensor):
             return leaf
         tensor = tensors[leaf.name]
+        unused.discard(leaf.name)
         if not leaf.order:
             return tensor
         inverse = torch.tensor(leaf.order).argsort().tolist()
         return tensor.permute(leaf.order).contiguous().permute(inverse)
 
     try:
-        return mapped(decode(said), fetch)
+        value = mapped(decode(said), fetch)
     except (LookupError, TypeError, RuntimeError) as error:
-        raise ValueError(f"it does not hold what its header refers to: {error!r}") from error
+        raise ValueError(f"it does not hold what its header refers to: {shown(error)}") from error
+    if unused:
+        raise ValueError(f"its header does not refer to the tensors {shown(sorted(unused))}")
+    return value

@@ -3,17 +3,20 @@
 from pathlib import Path
 from typing import Any
 
+import torch
 from skorch import NeuralNet
 from skorch.callbacks import Callback
 from torch import Generator, Tensor
 
 from skdim.inputs import Samples
+from skdim.parameters import Rule, any_of, boolean, cut, instance, integer, none
 from skdim.random import pack_states, unpack_states
 from skdim.saving import (
     NotPlainError,
+    check_regular,
     encode,
     flatten,
-    read_container,
+    open_container,
     to_bytes,
     unflatten,
     warn_of_versions,
@@ -26,22 +29,31 @@ __all__ = ["Checkpoints", "find_checkpoint", "pack_checkpoint", "read_checkpoint
 LAST = "last.skdim-checkpoint"
 BEST = "best.skdim-checkpoint"
 
-# Types of the entries of every checkpoint.
-CONTENT: dict[str, type | tuple[type, ...]] = {
-    "parameters": dict,
-    "data": dict,
-    "entropy": int,
-    "n_epochs": int,
-    "epoch": int,
-    "ended": bool,
-    "step": int,
-    "module": dict,
-    "criterion": dict,
-    "optimizer": dict,
-    "stopping": (dict, type(None)),
-    "history": list,
-    "generators": dict,
+A_DICT = instance("a dict", dict)
+
+# What every checkpoint holds.
+CONTENT: dict[str, Rule] = {
+    "parameters": A_DICT,
+    "data": A_DICT,
+    "entropy": integer(0),
+    "n_epochs": integer(0),
+    "epoch": integer(1),
+    "ended": boolean(),
+    "step": integer(0),
+    "module": A_DICT,
+    "criterion": A_DICT,
+    "optimizer": A_DICT,
+    "stopping": any_of(A_DICT, none()),
+    "history": Rule(
+        "a list of epochs",
+        lambda v: isinstance(v, list)
+        and all(isinstance(epoch, dict) and isinstance(epoch.get("loss"), int | float) for epoch in v),
+    ),
+    "generators": A_DICT,
 }
+
+# Characters of the errors that a message quotes.
+LONGEST = 1000
 
 WAY_OUT = "Remove the file to begin anew, or restore a copy of it."
 
@@ -53,8 +65,11 @@ def find_checkpoint(folder: Path) -> dict[str, Any] | None:
     ------
     ValueError
         If a file is damaged.
+    OSError
+        If it is not a regular file.
     """
-    found = [read_checkpoint(folder / name) for name in (LAST, BEST) if (folder / name).exists()]
+    paths = [folder / name for name in (LAST, BEST)]
+    found = [read_checkpoint(path) for path in paths if check_regular(path) is not None]
     return max(found, key=lambda state: (state["epoch"], state["ended"]), default=None)
 
 
@@ -88,8 +103,15 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         If it was written with other versions.
     """
     try:
-        header, tensors = read_container(path)
-        state = read_state(path, header, tensors)
+        with open_container(path) as (header, stored, check):
+            # Without numbers first: what is not a checkpoint takes no memory.
+            read_state(
+                path,
+                header,
+                {n: torch.empty(t.shape, dtype=t.dtype, device="meta") for n, t in stored.items()},
+            )
+            check()
+            state = read_state(path, header, {name: t.read() for name, t in stored.items()})
     except ValueError as error:
         raise ValueError(f"{error} {WAY_OUT}") from error
     warn_of_versions(
@@ -110,9 +132,11 @@ def read_state(path: Path, header: dict[str, Any], tensors: dict[str, Tensor]) -
         raise ValueError(f"{path} is not a checkpoint of skdim.")
     wrong = [
         name
-        for name, kind in CONTENT.items()
-        if name not in state or not isinstance(state[name], kind)
+        for name, rule in CONTENT.items()
+        if name not in state or not rule.holds(state[name])
     ]
+    if not wrong and len(state["history"]) != state["epoch"]:
+        wrong = ["history"]
     if wrong:
         raise ValueError(
             f"{path} is not a valid checkpoint of skdim: it has no valid {', '.join(wrong)}."
@@ -225,11 +249,15 @@ class Checkpoints(Callback):
     def restore(self, net: NeuralNet, state: dict[str, Any]) -> None:
         """Set the state of the training; raise a ValueError if it is that of another one."""
         try:
+            if state["step"] > net.n_steps:
+                raise ValueError(f"it has {state['step']} steps of {net.n_steps}")
+            if self.stopping is not None:
+                self.stopping.load_state(state["stopping"])
+                if self.stopping.best_state_ is not None:
+                    net.load_state(self.stopping.best_state_)  # Raise now rather than at the end.
             net.load_state(state)
             if net.optimizer_ is not None:
                 net.optimizer_.load_state_dict(state["optimizer"])
-            if self.stopping is not None:
-                self.stopping.load_state(state["stopping"])
             generators = state["generators"]
             # The states of another kind of device cannot be used.
             if generators["device"] == self.generator.device.type:
@@ -238,7 +266,7 @@ class Checkpoints(Callback):
         except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
             raise ValueError(
                 f"The checkpoint in {str(self.folder)!r} does not hold the tensors of this "
-                f"training: {error}"
+                f"training: {cut(str(error), LONGEST)}"
             ) from error
         net.history.extend(state["history"])
         self.written, self.ended = state["epoch"], state["ended"]

@@ -50,8 +50,8 @@ class EarlyStopping(Callback):
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Set the state to a result of ``state``."""
-        self.best_score_ = state["score"]
-        self.best_epoch_ = state["epoch"]
+        self.best_score_ = float(state["score"])
+        self.best_epoch_ = int(state["epoch"])
         self.best_state_ = state["weights"]
 
     def on_train_end(self, net: NeuralNet, **kwargs: Any) -> None:

@@ -19,7 +19,7 @@ from skdim.critics import Discriminator, DotCritic
 from skdim.encoders import ColumnEncoder, MLPEncoder, PatchEncoder, PatchNetworkEncoder
 from skdim.objectives import VAE
 from skdim.priors import PRIORS
-from skdim.saving import FORMAT, decode, encode, read_file, update_header
+from skdim.saving import FORMAT, decode, encode, read_container, update_header
 from skdim.views import Augment
 from tests.estimators.helpers import KINDS
 
@@ -78,7 +78,7 @@ def test_a_kept_file_gives_the_codes_that_it_gave(path):
 
 
 def test_there_are_files_of_each_format():
-    kept = [read_file(path)[0]["format"] for path in GOLDEN.glob("*.skdim")]
+    kept = [read_container(path)[0]["format"] for path in GOLDEN.glob("*.skdim")]
 
     assert set(N_FILES) == set(range(1, FORMAT + 1))
     assert Counter(kept) == N_FILES
@@ -111,7 +111,7 @@ def test_a_file_of_format_1_is_saved_in_the_present_one(tmp_path):
     loaded.save(tmp_path / "again.skdim")
     again = skdim.load(tmp_path / "again.skdim", device="cpu")
 
-    assert read_file(tmp_path / "again.skdim")[0]["format"] == FORMAT
+    assert read_container(tmp_path / "again.skdim")[0]["format"] == FORMAT
     np.testing.assert_array_equal(again.transform(IMAGES), loaded.transform(IMAGES))
 
 

@@ -25,7 +25,7 @@ from skdim.encoders import ENCODERS, Features, HookedEncoder, MLPEncoder, PatchE
 from skdim.estimators.build import OPTIMIZERS
 from skdim.estimators.loading import TRANSFORMERS
 from skdim.priors import PRIORS
-from skdim.saving import decode, encode, read_file
+from skdim.saving import decode, encode, read_container
 from skdim.training import SCHEDULES
 from skdim.views import VIEWS, Augment, Occlude
 from tests.estimators.helpers import KINDS as EVERY_KIND
@@ -297,7 +297,7 @@ def test_a_file_says_what_made_it_and_holds_no_samples(tmp_path):
     path = tmp_path / "model.skdim"
     model.save(path)
 
-    header, tensors = read_file(path)
+    header, tensors = read_container(path)
 
     assert header["class"] == "DeepInfoMaxTransformer"
     assert header["versions"].keys() == {"skdim", "scikit-learn", "torch", "numpy"}

@@ -13,7 +13,6 @@ from skdim.saving import (
     flatten,
     mapped,
     read_container,
-    read_file,
     to_bytes,
     unflatten,
     versions,
@@ -135,13 +134,6 @@ def test_nesting_without_end_is_an_error():
         said = [said]
     with pytest.raises(ValueError, match="RecursionError"):
         unflatten(said, {})
-
-
-def test_weights_without_a_type_of_numpy_are_an_error(tmp_path):
-    content = to_bytes({}, {"x": torch.zeros(2, dtype=torch.bfloat16)})
-    (tmp_path / "file").write_bytes(content)
-    with pytest.raises(ValueError, match="weights that skdim never saves"):
-        read_file(tmp_path / "file")
 
 
 def test_a_reader_has_memory_of_its_own(tmp_path):
