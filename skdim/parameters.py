@@ -1,14 +1,16 @@
-"""Constraints of the parameters of estimators and objectives."""
+"""Constraints and comparison of the parameters of estimators and objectives."""
 
 import inspect
 import math
+import os
 import types
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
-from numbers import Integral, Real
+from dataclasses import dataclass, is_dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
+from sklearn.base import BaseEstimator
 from torch import nn
 
 __all__ = [
@@ -22,9 +24,13 @@ __all__ = [
     "instance",
     "integer",
     "is_callable",
+    "is_integer",
+    "is_number",
+    "is_same",
     "list_of_callbacks",
     "none",
     "one_of_numbers",
+    "path",
     "real",
     "sequence_of_sides",
     "shown",
@@ -32,6 +38,9 @@ __all__ = [
     "tuple_of_integers",
 ]
 
+
+# The integers of parameters are sizes and counts: torch and its libraries hold them in 32 bits.
+LARGEST = 2**31 - 1
 
 INTERNAL = ("contextlib", "skdim", "sklearn")
 
@@ -65,20 +74,25 @@ def shown(value: object, most: int = 200) -> str:
         return f"an object of type {type(value).__name__}"
 
 
-def is_number(value: object, kind: type) -> bool:
-    """Whether a value is a number and not a bool."""
-    return isinstance(value, kind) and not isinstance(value, bool)
+def is_number(value: object, *kinds: type) -> bool:
+    """Whether a value is a number of some types of Python or NumPy, and neither bool nor a time."""
+    return isinstance(value, kinds) and not isinstance(value, bool | np.timedelta64)
+
+
+def is_integer(value: Any, low: int, high: int = LARGEST) -> bool:
+    """Whether a value is an integer in ``[low, high]``."""
+    return is_number(value, int, np.integer) and low <= value <= high
 
 
 def are_positive(values: Collection[object]) -> bool:
     """Whether all values are integers above 0."""
-    return all(is_number(v, Integral) and v >= 1 for v in values)  # type: ignore[operator]
+    return all(is_integer(value, 1) for value in values)
 
 
 def integer(low: int, high: int = LARGEST) -> Rule:
     """Allow integers in ``[low, high]``."""
-    text = f"an int >= {low}" if high == LARGEST else f"an int in [{low}, {high}]"
-    return Rule(text, lambda v: is_number(v, Integral) and low <= v <= high)
+    text = f"an int >= {low} and < 2**31" if high == LARGEST else f"an int in [{low}, {high}]"
+    return Rule(text, lambda v: is_integer(v, low, high))
 
 
 def real(low: float, high: float = math.inf, *, low_open: bool = False) -> Rule:
@@ -86,7 +100,10 @@ def real(low: float, high: float = math.inf, *, low_open: bool = False) -> Rule:
     bracket = "(" if low_open else "["
 
     def holds(value: Any) -> bool:
-        if not is_number(value, Real) or not math.isfinite(value):
+        # torch multiplies by ints of 64 bits.
+        if isinstance(value, int) and abs(value) >= 2**63:
+            return False
+        if not is_number(value, int, float, np.integer, np.floating) or not math.isfinite(value):
             return False
         return bool((low < value if low_open else low <= value) and value < high)
 
@@ -123,7 +140,21 @@ def instance(text: str, *kinds: type) -> Rule:
 def one_of_numbers(*numbers: int) -> Rule:
     """Allow some integers."""
     text = "one of " + ", ".join(map(str, numbers))
-    return Rule(text, lambda v: is_number(v, Integral) and v in numbers)
+    return Rule(text, lambda v: is_number(v, int, np.integer) and v in numbers)
+
+
+def path() -> Rule:
+    """Allow paths that the system can have."""
+
+    def holds(value: Any) -> bool:
+        if not isinstance(value, str | os.PathLike):
+            return False
+        try:
+            return b"\0" not in os.fsencode(value)
+        except UnicodeEncodeError:
+            return False
+
+    return Rule("a path without the null character", holds)
 
 
 def dict_of(*names: str, rule: Rule) -> Rule:
@@ -194,8 +225,38 @@ def check_parameters(estimator: object, rules: Mapping[str, Rule]) -> None:
         if not rule.holds(value):
             raise ValueError(
                 f"The {name!r} parameter of {type(estimator).__name__} must be {rule.text}. "
-                f"Got {value!r} instead."
+                f"Got {shown(value)} instead."
             )
+
+
+def is_same(now: object, before: object) -> bool:
+    """Return whether a parameter is as it was: of equal parts, or else the same object."""
+    plain = (bool, int, float, str, np.generic)
+    if isinstance(now, plain) and isinstance(before, plain):
+        return bool(now == before)
+    if now is before or type(now) is not type(before):
+        return now is before
+    parts, others = parts_of(now), parts_of(before)
+    return (
+        parts is not None
+        and others is not None
+        and parts.keys() == others.keys()
+        and all(is_same(part, others[name]) for name, part in parts.items())
+    )
+
+
+def parts_of(value: Any) -> Mapping[Any, Any] | None:
+    """Return what a container, a dataclass, an objective or a partial call is made of, by name."""
+    match value:
+        case BaseEstimator():
+            return dict(value.get_params(deep=False))
+        case partial():
+            return {"func": value.func, "args": value.args, "keywords": value.keywords}
+        case Mapping():
+            return value
+        case list() | tuple():
+            return dict(enumerate(value))
+    return vars(value) if is_dataclass(value) else None
 
 
 def stacklevel_of_user() -> int:

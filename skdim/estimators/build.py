@@ -22,7 +22,7 @@ from skdim.encoders import (
 from skdim.encoders.adapter import describe_output
 from skdim.inputs import Layout, Samples, Standardise, channel_statistics
 from skdim.objectives import AbstractCriterion, AbstractObjective, Setting
-from skdim.parameters import stacklevel_of_user
+from skdim.parameters import shown, stacklevel_of_user
 from skdim.random import seeded
 from skdim.training import EncoderNet, choose_net, find_own_device
 from skdim.views import VIEWS, Identity, Pairs, View, find_pairs
@@ -104,7 +104,7 @@ def find_device(name: str | torch.device) -> torch.device:
         device = torch.device(name)
     except (RuntimeError, TypeError) as error:
         raise ValueError(
-            f"device={name!r} is not a valid device. Use 'auto', 'cpu', 'cuda', 'cuda:0', "
+            f"device={shown(name)} is not a valid device. Use 'auto', 'cpu', 'cuda', 'cuda:0', "
             "'accelerate', ..."
         ) from error
     try:
@@ -113,7 +113,7 @@ def find_device(name: str | torch.device) -> torch.device:
         reason = str(error).splitlines()[0].rstrip(".")
         seen = f" torch sees {torch.cuda.device_count()} CUDA devices." * (device.type == "cuda")
         raise ValueError(
-            f"device={name!r} cannot be used here: {reason}.{seen} "
+            f"device={shown(name)} cannot be used here: {reason}.{seen} "
             "Use device='auto' or 'cpu', or a torch that was built for this device."
         ) from error
     return device
@@ -195,10 +195,17 @@ def adapt_encoder(module: nn.Sequential, rows: Samples) -> None:
     scale[constant] = 1.0
     standardise.set_statistics(mean, scale)
     adapted = encoder.module if isinstance(encoder, UserEncoder) else encoder
+    n_rows = ADAPTING_ROWS if isinstance(adapted, Adaptable) else 2
+    samples = standardise(rows[rows.evenly_spaced(n_rows)])
+    if not samples.isfinite().all():
+        raise ValueError(
+            "X cannot be standardised in float32: its values are too large, or differ by too "
+            "little. Divide X by a constant, for example by its largest absolute value."
+        )
     if isinstance(adapted, Adaptable):
         # Whatever weights were drawn before: of one seed, all sizes of codes have the same filters.
         torch.default_generator.manual_seed(torch.initial_seed())
-        adapted.adapt(standardise(rows[rows.evenly_spaced(ADAPTING_ROWS)]))
+        adapted.adapt(samples)
 
 
 @torch.no_grad()

@@ -17,9 +17,8 @@ from torch import Generator
 
 from skdim.encoders import ENCODERS, LinearEncoder
 from skdim.estimators.build import EncoderSpec
-from skdim.estimators.state import is_same
 from skdim.inputs import Samples
-from skdim.parameters import stacklevel_of_user
+from skdim.parameters import is_same, stacklevel_of_user
 from skdim.random import seeded
 from skdim.training import Checkpoints, EarlyStopping, EncoderNet, check_precision
 

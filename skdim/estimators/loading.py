@@ -46,8 +46,8 @@ def load(path: str | os.PathLike[str], **given: Any) -> EncoderTransformer:
     """Read a fitted transformer that its ``save`` wrote.
 
     Nothing in the file is executed, whoever made it, and no more memory is taken than a sample, its
-    features and a few times the length of the file need. Names and sizes of its tensors are compared
-    with its header before they are read.
+    features and a few times the length of the file need. Names and sizes of its tensors are
+    compared with its header before they are read.
 
     Parameters
     ----------

@@ -109,7 +109,7 @@ def check_sizes(module: nn.Module, arrays: Arrays, what: str) -> None:
         "of another size": unlike,
     }
     faults = [
-        f"{fault}: {', '.join(map(cut, names[:5]))}{f' and {len(names) - 5} more' * (len(names) > 5)}"
+        f"{fault}: {cut(', '.join(names[:5]))}{f' and {len(names) - 5} more' * (len(names) > 5)}"
         for fault, names in listed.items()
         if names
     ]

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
 import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
@@ -17,6 +16,7 @@ from skdim.estimators.build import Spec
 from skdim.estimators.rebuild import find_device_here, load_net
 from skdim.inputs import Layout
 from skdim.objectives import AbstractObjective
+from skdim.parameters import is_same, shown
 from skdim.saving import (
     NotPlainError,
     check_finite,
@@ -40,7 +40,6 @@ __all__ = [
     "Built",
     "PersistentMixin",
     "columns_of",
-    "is_same",
 ]
 
 # What a state holds beside attributes.
@@ -111,7 +110,7 @@ class Built:
     def check_unchanged(self, estimator: BaseEstimator) -> None:
         """Raise a ValueError if what was trained was built from other parameters."""
         changed = [
-            f"{name}={getattr(estimator, name)!r} (was {before!r})"
+            f"{name}={shown(getattr(estimator, name))} (was {shown(before)})"
             for name, before in self.parameters.items()
             if name not in READ_EACH_TIME and not is_same(getattr(estimator, name), before)
         ]
@@ -120,17 +119,6 @@ class Built:
                 f"{', '.join(changed)}: training cannot go on with what was built from other "
                 "parameters. Set them back, or begin anew: fit with warm_start=False."
             )
-
-
-def is_same(now: object, before: object) -> bool:
-    """Return whether a parameter is as it was: equal if it is plain, else the same object."""
-    if isinstance(now, AbstractObjective) and type(now) is type(before):
-        values = before.get_params(deep=False)
-        return all(is_same(part, values[name]) for name, part in now.get_params(False).items())
-    plain = (bool, int, float, str, tuple, list, np.generic)
-    if isinstance(now, plain) and isinstance(before, plain):
-        return bool(now == before)
-    return now is before
 
 
 def can_be_encoded(parameters: Mapping[str, Any]) -> bool:

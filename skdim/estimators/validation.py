@@ -1,7 +1,6 @@
 """What a user gives: parameters, X and y, checked as scikit-learn does."""
 
 import math
-import os
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -18,7 +17,7 @@ from torch.utils.data import Dataset
 
 from skdim.encoders import ENCODERS, LAYERS
 from skdim.estimators.build import OPTIMIZERS
-from skdim.inputs import ArraySamples, Samples, Stream, flatten_rows
+from skdim.inputs import ArraySamples, Samples, Stream, as_plain, flatten_rows
 from skdim.parameters import (
     any_of,
     boolean,
@@ -29,8 +28,10 @@ from skdim.parameters import (
     list_of_callbacks,
     none,
     one_of_numbers,
+    path,
     real,
     sequence_of_sides,
+    shown,
 )
 from skdim.training import PRECISIONS, SCHEDULES
 from skdim.views import VIEWS
@@ -72,7 +73,7 @@ COMMON_RULES = {
     "compile": any_of(boolean(), choice(["default", "reduce-overhead", "max-autotune"])),
     "callbacks": any_of(list_of_callbacks(), none()),
     "verbose": any_of(integer(0), boolean()),
-    "checkpoint_dir": any_of(instance("a path", str, os.PathLike), none()),
+    "checkpoint_dir": any_of(path(), none()),
     "checkpoint_every": integer(1),
 }
 
@@ -173,14 +174,20 @@ def read_labels(
     Raises
     ------
     ValueError
-        If ``y`` is missing, of another length, or holds no classes; if no classes were known and
-        it holds fewer than two; or if they were, and it holds another one.
+        If ``y`` is missing, of another length, or holds no classes, or -1 as an unsigned number;
+        if no classes were known and it holds fewer than two; or if they were, and it holds another
+        one.
+    TypeError
+        If ``y`` is masked, or a tensor without dense numbers.
     """
     if y is None:
         raise ValueError(
             f"{name} requires y to be passed, but the target y is None. With classifier_weight > 0 "
             "it learns from labels too: one for each row of X, -1 where there is none."
         )
+    y = as_plain(y, "y")
+    if isinstance(y, list | tuple):
+        y = [as_plain(label, f"Label {number} of y") for number, label in enumerate(y)]
     given = column_or_1d(y)
     if len(given) != n:
         raise ValueError(
@@ -200,8 +207,8 @@ def read_labels(
     strange = [value for value in np.unique(values).tolist() if value not in classes.tolist()]
     if strange:
         raise ValueError(
-            f"y has classes that the first fit did not see: {strange[:5]}. It saw "
-            f"{classes.tolist()[:20]}; the classifier has one output for each of these."
+            f"y has classes that the first fit did not see: {shown(strange[:5])}. It saw "
+            f"{shown(classes.tolist()[:20])}; the classifier has one output for each of these."
         )
     numbers = np.full(len(given), UNLABELLED)
     if known.any():
@@ -215,8 +222,15 @@ def find_labelled(given: NDArray[Any]) -> NDArray[np.bool_]:
     Raises
     ------
     ValueError
-        If all are strings, with "-1" among them: it cannot be told what was meant.
+        If all are strings, with "-1" among them, or unsigned numbers, with what -1 becomes when
+        it is converted to their type: the meaning is ambiguous.
     """
+    if given.dtype.kind == "u" and np.iinfo(given.dtype).max in given:
+        raise ValueError(
+            f"y is of dtype {given.dtype} and holds {np.iinfo(given.dtype).max}, which -1 becomes "
+            "when it is converted to that type. Convert y to dtype int64, with -1 where there is "
+            "no label."
+        )
     if given.dtype.kind not in "US":
         return np.fromiter((value != UNLABELLED for value in given.tolist()), bool, len(given))
     if "-1" in given.astype(str):

@@ -5,6 +5,7 @@ from skdim.inputs.layout import Layout, find_layout, flatten_rows
 from skdim.inputs.samples import ArraySamples, Samples
 from skdim.inputs.standardise import Standardise, channel_statistics
 from skdim.inputs.streams import Stream, StreamSamples
+from skdim.inputs.tensors import as_plain
 
 __all__ = [
     "ArraySamples",
@@ -14,6 +15,7 @@ __all__ = [
     "Standardise",
     "Stream",
     "StreamSamples",
+    "as_plain",
     "channel_statistics",
     "find_layout",
     "flatten_rows",

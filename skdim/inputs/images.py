@@ -2,13 +2,14 @@
 
 import os
 from collections.abc import Iterator
-from numbers import Integral
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
+
+from skdim.parameters import is_integer, shown
 
 __all__ = ["ImageFolder"]
 
@@ -106,10 +107,11 @@ def find_images(folder: Path) -> Iterator[Path]:
 def check_size(size: object) -> tuple[int, int]:
     """Return a height and a width; raise a ValueError for any other value."""
     sides = tuple(size) if isinstance(size, tuple | list) else ()
-    whole = [int(side) for side in sides if isinstance(side, Integral)]
-    if len(sides) != 2 or len(whole) != 2 or min(whole) < 1:
-        raise ValueError(f"size={size!r} must be (height, width), two positive integers.")
-    return whole[0], whole[1]
+    if len(sides) != 2 or not all(is_integer(side, 1) for side in sides):
+        raise ValueError(
+            f"size={shown(size)} must be (height, width), two positive integers below 2**31."
+        )
+    return int(sides[0]), int(sides[1])
 
 
 def pillow() -> tuple[Any, Any]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, get_worker_info
 
+from skdim.inputs.tensors import as_plain
 from skdim.random import SEEDING, drawing
 
 __all__ = [
@@ -233,11 +234,8 @@ def find_map(array: object) -> "np.memmap[Any, Any] | None":
 
 def as_array(item: Any, number: int) -> NDArray[Any]:
     """Convert an item to an array; raise a TypeError if it has no numbers."""
-    sample = item[0] if isinstance(item, tuple) and item else item
-    if isinstance(sample, Tensor):
-        sample = sample.detach().cpu()
-        # NumPy does not support bfloat16.
-        return (sample.float() if sample.is_floating_point() else sample).numpy()
+    first = item[0] if isinstance(item, tuple) and item else item
+    sample = as_plain(first, f"Sample {number} of X")
     if getattr(sample, "mode", None) == "P" and hasattr(sample, "convert"):
         sample = sample.convert("RGB")  # Pixels are indices of a palette.
     # NumPy would convert other types to arrays of objects. Of an image of Pillow, these attributes

@@ -10,6 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from skdim.inputs.tensors import as_plain
+
 __all__ = ["Layout", "find_layout", "flatten_rows"]
 
 # Most channels of an image: RGBA.
@@ -199,7 +201,7 @@ def flatten_rows(X: Any) -> tuple[Any, tuple[int, ...] | None]:
     Raises
     ------
     TypeError
-        If ``X`` is not a sequence of samples.
+        If ``X`` is not a sequence of samples, is masked, or is a tensor without dense numbers.
     ValueError
         If a list has arrays of different shapes.
     """
@@ -210,10 +212,10 @@ def flatten_rows(X: Any) -> tuple[Any, tuple[int, ...] | None]:
             f"X is of type {type(X).__name__}. It must be an array, a table, a torch tensor or a "
             "list of samples."
         )
-    if isinstance(X, Tensor):
-        # NumPy does not support bfloat16.
-        X = X.detach().cpu().to(torch.float32 if X.dtype == torch.bfloat16 else X.dtype).numpy()
-    if isinstance(X, list | tuple) and len(X) > 0 and np.ndim(first_of(X)) >= 1:
+    X = as_plain(X, "X")
+    if isinstance(X, list | tuple):
+        X = [as_plain(sample, f"Sample {number} of X") for number, sample in enumerate(X)]
+    if isinstance(X, list) and len(X) > 0 and np.ndim(first_of(X)) >= 1:
         X = stack_samples(X)
     if not isinstance(X, np.ndarray) or X.ndim <= 2:
         return X, None

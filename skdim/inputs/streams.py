@@ -5,7 +5,6 @@ import multiprocessing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Generator as Reading
 from functools import partial
-from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
@@ -25,6 +24,8 @@ from skdim.inputs.items import (
 )
 from skdim.inputs.layout import Layout
 from skdim.inputs.samples import Samples, numbers_on_cpu
+from skdim.inputs.tensors import as_plain
+from skdim.parameters import is_integer, is_number, shown
 from skdim.random import SEEDING, drawing
 
 __all__ = ["Stream", "StreamSamples"]
@@ -91,7 +92,7 @@ class Stream:
         known = multiprocessing.get_all_start_methods()
         if start_method is not None and start_method not in known:
             raise ValueError(
-                f"start_method={start_method!r} is not valid here. Allowed are None, "
+                f"start_method={shown(start_method)} is not valid here. Allowed are None, "
                 f"{', '.join(map(repr, known))}."
             )
         self.data: Any = data
@@ -118,7 +119,7 @@ class Stream:
         ValueError, TypeError
             If the first item is not a sample.
         """
-        data = self.data.detach().cpu().numpy() if isinstance(self.data, Tensor) else self.data
+        data = as_plain(self.data, "X")
         with SEEDING, drawing(SEED):
             opened = ArrayBatches(data) if isinstance(data, np.ndarray) else ItemBatches(data)
         make = partial(
@@ -321,8 +322,8 @@ def check_data(data: object) -> None:
 
 
 def check_number(name: str, value: object, least: int) -> None:
-    """Raise an error unless a value is an integer of at least ``least``."""
-    if isinstance(value, bool) or not isinstance(value, Integral):
-        raise TypeError(f"{name}={value!r} must be an integer.")
-    if value < least:
-        raise ValueError(f"{name}={value!r} must be at least {least}.")
+    """Raise an error unless a value is an integer of at least ``least`` and below 2**31."""
+    if not is_number(value, int, np.integer):
+        raise TypeError(f"{name}={shown(value)} must be an integer.")
+    if not is_integer(value, least):
+        raise ValueError(f"{name}={shown(value)} must be at least {least} and below 2**31.")

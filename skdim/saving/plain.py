@@ -111,7 +111,9 @@ def encode(value: object) -> Any:
             return {"callable": name}
     if DATACLASSES.get(type(value).__name__) is type(value):
         return {"object": {"class": type(value).__name__, "fields": encode_fields(value)}}
-    raise NotPlainError(f"{shown(value)} of type {type(value).__name__} has no form in plain words.")
+    raise NotPlainError(
+        f"{shown(value)} of type {type(value).__name__} has no form in plain words."
+    )
 
 
 def decode(said: object) -> Any:

@@ -39,15 +39,20 @@ CONTENT: dict[str, Rule] = {
     "n_epochs": integer(0),
     "epoch": integer(1),
     "ended": boolean(),
-    "step": integer(0),
+    "step": integer(0, 2**63 - 1),
     "module": A_DICT,
     "criterion": A_DICT,
     "optimizer": A_DICT,
     "stopping": any_of(A_DICT, none()),
     "history": Rule(
         "a list of epochs",
-        lambda v: isinstance(v, list)
-        and all(isinstance(epoch, dict) and isinstance(epoch.get("loss"), int | float) for epoch in v),
+        lambda v: (
+            isinstance(v, list)
+            and all(
+                isinstance(epoch, dict) and isinstance(epoch.get("loss"), int | float)
+                for epoch in v
+            )
+        ),
     ),
     "generators": A_DICT,
 }
@@ -131,9 +136,7 @@ def read_state(path: Path, header: dict[str, Any], tensors: dict[str, Tensor]) -
     if not isinstance(state, dict) or not isinstance(header.get("versions"), dict):
         raise ValueError(f"{path} is not a checkpoint of skdim.")
     wrong = [
-        name
-        for name, rule in CONTENT.items()
-        if name not in state or not rule.holds(state[name])
+        name for name, rule in CONTENT.items() if name not in state or not rule.holds(state[name])
     ]
     if not wrong and len(state["history"]) != state["epoch"]:
         wrong = ["history"]

@@ -102,7 +102,7 @@ def test_a_changed_header_is_damage_before_a_number_is_read(content, watched, tm
     path = tmp_path / "model"
     path.write_bytes(content.replace(b'n_components\\": 2', b'n_components\\": 3'))
 
-    with pytest.raises(ValueError, match="is damaged: .* SHA-256"):
+    with pytest.raises(ValueError, match=r"is damaged: .* SHA-256"):
         skdim.load(path)
 
     assert watched == []
@@ -143,7 +143,7 @@ def test_weights_of_another_type_are_named(content, tmp_path):
         skdim.load(tmp_path / "model")
 
 
-class PanicException(BaseException):  # noqa: N818 (its name in safetensors)
+class PanicException(BaseException):
     """As errors within safetensors' own code, whose class cannot be imported."""
 
 
@@ -178,7 +178,7 @@ def test_shapes_that_no_tensor_has(shape, content, tmp_path):
     start = json.dumps({"__metadata__": metadata, "module.x": entry}).encode()
     (tmp_path / "model").write_bytes(struct.pack("<Q", len(start)) + start)
 
-    with pytest.raises(ValueError, match="damaged|cannot be loaded"):
+    with pytest.raises(ValueError, match=r"damaged|cannot be loaded"):
         skdim.load(tmp_path / "model")
 
 

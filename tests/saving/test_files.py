@@ -1,4 +1,4 @@
-"""Files are written whole and beside nothing of the user's; what is not a regular file is refused."""
+"""Files replace regular files only, and nothing of the user's is removed beside them."""
 
 import os
 import signal
