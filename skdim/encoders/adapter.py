@@ -40,12 +40,19 @@ class UserEncoder(nn.Module):
         ------
         TypeError
             If the module returns neither Features nor a pair of tensors.
+        ValueError
+            If the pair is in the other order.
         """
         given = self.module(x)
         if isinstance(given, Features):
             return given
         if isinstance(given, tuple | list) and [isinstance(g, Tensor) for g in given] == [True] * 2:
             local, code = given
+            if code.ndim > local.ndim:
+                raise ValueError(
+                    f"it returned tensors of shape {tuple(local.shape)} and {tuple(code.shape)}. "
+                    "The pair must be (local, code): the map first."
+                )
             return Features(local, local, code, code)
         raise TypeError(
             f"The encoder {type(self.module).__name__} returned {describe_output(given)}. It must "

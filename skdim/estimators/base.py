@@ -26,11 +26,12 @@ from skdim.estimators.fitting import (
     run,
     warn_of_collapse,
     warn_of_idle,
+    warn_of_no_information,
 )
 from skdim.estimators.resuming import Run
 from skdim.estimators.state import Built, PersistentMixin, columns_of
-from skdim.estimators.validation import open_samples, read_labels
-from skdim.inputs import Layout, Samples, find_layout
+from skdim.estimators.validation import choose_conversion, open_samples, read_labels
+from skdim.inputs import Conversion, Layout, Samples, find_layout, is_wide
 from skdim.objectives import AbstractObjective
 from skdim.parameters import Rule, check_parameters
 from skdim.random import draw_seed
@@ -262,7 +263,10 @@ class AbstractLearner(PersistentMixin):
                 self._write_history()
             raise
         self._write_history()
-        warn_of_collapse(self.history_["spread"][self.n_iter_ - 1], type(self).__name__)
+        spread, name = self.history_["spread"][self.n_iter_ - 1], type(self).__name__
+        if not warn_of_collapse(spread, name):
+            weights = self.net_.criterion_.weights_of_bounds
+            warn_of_no_information(weights, self.history_, self.n_iter_, name)
 
     def _write_history(self) -> None:
         """Set the history as plain lists."""
@@ -280,19 +284,24 @@ class AbstractLearner(PersistentMixin):
     ) -> Samples:
         """Check ``X``, and ``y`` where it is used, and return them as samples with labels."""
         device = find_device(self.device) if reset else self.device_
-        make, shape = open_samples(self, X, at_least=at_least, reset=reset, hold=fit)
+        make, shape, dtype = open_samples(self, X, at_least=at_least, reset=reset, hold=fit)
         if reset:
             encoder = ENCODERS.get(self.encoder) if isinstance(self.encoder, str) else self.encoder
             self._layout = find_layout(
                 shape, self.image_shape, self.channel_axis, signals=takes_signals(encoder)
             )
             self.image_shape_ = self._layout.shape if self._layout.is_image else None
+            found = choose_conversion(make, self._layout) if is_wide(dtype) else None
+            if found is not None:
+                self._conversion = found
         elif len(shape) > 2:
             self._layout.check_same(shape[1:])
         labels, known = None, None if reset else getattr(self, "classes_", None)
         if fit and (self._get_objective().takes_labels if reset else known is not None):
             labels, self.classes_ = read_labels(y, shape[0], device, type(self).__name__, known)
-        return make(self._layout, device, labels=labels)
+        kept = getattr(self, "_conversion", None)
+        convert = None if kept is None else Conversion.of(kept, self._layout)
+        return make(self._layout, device, labels=labels, convert=convert)
 
 
 def is_auto(value: object) -> bool:

@@ -3,7 +3,7 @@
 import inspect
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -33,17 +33,20 @@ __all__ = [
     "run",
     "warn_of_collapse",
     "warn_of_idle",
+    "warn_of_no_information",
 ]
 
 MOST_EPOCHS = 100
 
 COLLAPSED = 1e-5
+# Bounds below so many nats are of critics that discriminate nothing.
+UNINFORMATIVE = 0.01
 
 # Parameters of training by gradients alone.
 OF_GRADIENTS = ("batch_size", "learning_rate", "optimizer", "schedule", "compile")
 
 # What fitting keeps beside its public attributes.
-PRIVATE = ("_built", "_entropy", "_layer", "_layout", "_n_features_out")
+PRIVATE = ("_built", "_conversion", "_entropy", "_layer", "_layout", "_n_features_out")
 
 
 def auto_epochs(n: int) -> int:
@@ -204,13 +207,43 @@ def split(
     return rows.part(np.sort(order[n_held:])), rows.part(order[:n_held])
 
 
-def warn_of_collapse(spread: float, name: str) -> None:
-    """Warn where all samples have come to one code."""
-    if spread < COLLAPSED:
+def warn_of_collapse(spread: float, name: str) -> bool:
+    """Warn if all samples have the same code; return whether they have."""
+    collapsed = spread < COLLAPSED
+    if collapsed:
         warnings.warn(
             f"The codes of {name} have collapsed: their standard deviation over samples is "
             f"{spread:.1e}. See history_['spread']. A lower learning_rate, another bound or more "
             "varied data may help.",
+            ConvergenceWarning,
+            stacklevel=stacklevel_of_user(),
+        )
+    return collapsed
+
+
+def warn_of_no_information(
+    weights: Mapping[str, float], history: Mapping[str, list[float]], n_epochs: int, name: str
+) -> None:
+    """Warn if all bounds stayed at 0 in the second half of a training, of three epochs or more.
+
+    Parameters
+    ----------
+    weights : mapping of str to float
+        Weights of the terms that are minus a weighted bound.
+    history : mapping of str to list of float
+    n_epochs : int
+        Epochs to read.
+    name : str
+        Of the estimator.
+    """
+    late = slice(n_epochs // 2, n_epochs)
+    bounds = [abs(term / weights[key]) for key in weights for term in history[key][late]]
+    if n_epochs >= 3 and bounds and max(bounds) < UNINFORMATIVE:
+        warnings.warn(
+            f"{name} learnt nothing: the bound on the information stayed at 0, which is that of "
+            f"codes without information. See history_[{next(iter(weights))!r}]. Another "
+            "learning_rate, bound or view, or more epochs may help, if there is something to learn "
+            "in X.",
             ConvergenceWarning,
             stacklevel=stacklevel_of_user(),
         )

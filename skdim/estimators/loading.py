@@ -279,6 +279,16 @@ def is_layout(value: object) -> bool:
     )
 
 
+def is_conversion(value: object, layout: Layout) -> bool:
+    """Whether a value holds a centre and a scale of each channel of a layout."""
+    return (
+        isinstance(value, np.ndarray)
+        and value.dtype == np.float64
+        and value.shape == (2, layout.shape[0])
+        and bool(np.isfinite(value).all() and (value[1] > 0).all())
+    )
+
+
 def anything(value: object) -> bool:
     """Allow what is looked at later."""
     return True
@@ -345,6 +355,8 @@ def check_attributes(attributes: Mapping[str, Any], books: list[dict[str, Any]])
     classes, names = attributes.get("classes_"), attributes.get("feature_names_in_")
     if classes is not None:
         right["classes_"] = isinstance(classes, np.ndarray) and classes.ndim == 1
+    if "_conversion" in attributes:
+        right["_conversion"] = right["_layout"] and is_conversion(attributes["_conversion"], layout)
     if "solver_" in attributes:
         right["solver_"] = attributes["solver_"] in SOLVERS
     if names is not None:

@@ -1,6 +1,7 @@
 """What a user gives: parameters, X and y, checked as scikit-learn does."""
 
 import math
+import warnings
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -9,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
-from sklearn.utils import column_or_1d
+from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 from torch import Tensor, nn
@@ -17,7 +18,18 @@ from torch.utils.data import Dataset
 
 from skdim.encoders import ENCODERS, LAYERS
 from skdim.estimators.build import OPTIMIZERS
-from skdim.inputs import ArraySamples, Samples, Stream, as_plain, flatten_rows
+from skdim.inputs import (
+    ArraySamples,
+    Conversion,
+    Layout,
+    Samples,
+    Stream,
+    as_plain,
+    find_conversion,
+    find_equal_values,
+    flatten_rows,
+    rounded,
+)
 from skdim.parameters import (
     any_of,
     boolean,
@@ -32,11 +44,12 @@ from skdim.parameters import (
     real,
     sequence_of_sides,
     shown,
+    stacklevel_of_user,
 )
 from skdim.training import PRECISIONS, SCHEDULES
 from skdim.views import VIEWS
 
-__all__ = ["COMMON_RULES", "open_samples", "read_labels"]
+__all__ = ["COMMON_RULES", "choose_conversion", "open_samples", "read_labels"]
 
 COMMON_RULES = {
     "n_components": integer(1),
@@ -80,7 +93,7 @@ COMMON_RULES = {
 
 def open_samples(
     estimator: BaseEstimator, X: ArrayLike, *, at_least: int, reset: bool, hold: bool
-) -> tuple[Callable[..., Samples], tuple[int, ...]]:
+) -> tuple[Callable[..., Samples], tuple[int, ...], np.dtype[Any]]:
     """Check X, and keep or compare the number and the names of its features.
 
     Parameters
@@ -98,9 +111,11 @@ def open_samples(
     Returns
     -------
     make : callable
-        ``make(layout, device, labels=...)`` gives the samples, float32 or uint8.
+        ``make(layout, device, labels=..., convert=...)`` returns the samples, float32 or uint8.
     shape : tuple of int
         Shape of X as given.
+    dtype : dtype
+        Of X as given.
 
     Raises
     ------
@@ -117,26 +132,73 @@ def open_samples(
         array = validate_data(
             estimator, flat, reset=reset, dtype=[np.float32, np.uint8], ensure_min_samples=at_least
         )
-    return partial(ArraySamples, array, hold=hold), shape or array.shape
+    exact = array.dtype == np.float32 and (reset or hasattr(estimator, "_conversion"))
+    given = array_as_given(flat) if exact else array
+    return partial(ArraySamples, array, given=given, hold=hold), shape or array.shape, given.dtype
+
+
+def array_as_given(flat: Any) -> NDArray[Any]:
+    """Return a table, which has been validated, as an array before its rounding to float32."""
+    if isinstance(flat, np.ndarray) and flat.dtype.kind in "biuf":
+        return flat
+    with np.errstate(over="ignore", invalid="ignore"):
+        return check_array(flat, dtype=[np.float64, np.float32])
 
 
 def open_stream(
     estimator: BaseEstimator, stream: Stream, *, at_least: int, reset: bool
-) -> tuple[Callable[..., Samples], tuple[int, ...]]:
+) -> tuple[Callable[..., Samples], tuple[int, ...], np.dtype[Any]]:
     """Check a stream by its length and its first sample; the others are checked when read."""
     name = type(estimator).__name__
     if len(stream) < at_least:
         raise ValueError(
             f"X has {len(stream)} sample(s) while a minimum of {at_least} is required by {name}."
         )
-    make, shape = stream.open()
+    make, shape, dtype = stream.open()
     n_features = math.prod(shape[1:])
     if n_features == 0:
         raise ValueError(f"X has 0 feature(s) while a minimum of 1 is required by {name}.")
     # One number, seen as a table: scikit-learn keeps its books and says what is wrong.
     table = np.broadcast_to(np.float32(0), (shape[0], n_features))
     validate_data(estimator, table, reset=reset, skip_check_array=True)
-    return make, shape
+    return make, shape, dtype
+
+
+def choose_conversion(make: Callable[..., Samples], layout: Layout) -> NDArray[np.float64] | None:
+    """Find the channels that need more than a rounding to float32.
+
+    Parameters
+    ----------
+    make : callable
+        As :func:`open_samples` returns it.
+    layout : Layout
+
+    Returns
+    -------
+    ndarray of shape (2, channels) or None
+        As :func:`skdim.inputs.find_conversion` returns it.
+
+    Warns
+    -----
+    UserWarning
+        If most of the different values of a column become equal all the same.
+    """
+    with make(layout, convert=as_given) as samples:
+        found = find_conversion(samples)
+        convert = rounded if found is None else Conversion.of(found, layout)
+        equal = find_equal_values(samples, convert)
+    if equal:
+        listed = ", ".join(
+            f"column {i} ({before} become {after})" for i, before, after in equal[:5]
+        )
+        warnings.warn(
+            f"Different values of X become equal when they are read as float32: {listed}"
+            f"{f' and {len(equal) - 5} more columns' * (len(equal) > 5)}. Subtract an offset from "
+            "such columns first, or transform them, for instance by their ranks.",
+            UserWarning,
+            stacklevel=stacklevel_of_user(),
+        )
+    return found
 
 
 UNLABELLED = -1

@@ -1,5 +1,13 @@
 """Arrays, images, tables and streams as samples in the layout of an encoder."""
 
+from skdim.inputs.conversion import (
+    Conversion,
+    as_given,
+    find_conversion,
+    find_equal_values,
+    is_wide,
+    rounded,
+)
 from skdim.inputs.images import ImageFolder
 from skdim.inputs.layout import Layout, find_layout, flatten_rows
 from skdim.inputs.samples import ArraySamples, Samples
@@ -9,14 +17,20 @@ from skdim.inputs.tensors import as_plain
 
 __all__ = [
     "ArraySamples",
+    "Conversion",
     "ImageFolder",
     "Layout",
     "Samples",
     "Standardise",
     "Stream",
     "StreamSamples",
+    "as_given",
     "as_plain",
     "channel_statistics",
+    "find_conversion",
+    "find_equal_values",
     "find_layout",
     "flatten_rows",
+    "is_wide",
+    "rounded",
 ]

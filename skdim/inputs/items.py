@@ -3,8 +3,8 @@
 import pickle
 import traceback
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol, Self
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ __all__ = [
     "SEED",
     "AbstractBatches",
     "ArrayBatches",
+    "Convert",
     "Failure",
     "ItemBatches",
     "Items",
@@ -34,6 +35,9 @@ SEED = 0
 
 # Numbers of the samples of a batch, and the seed of reading them.
 ReadTask = tuple[NDArray[np.intp], int]
+
+# Of rows as given (n, n_features): to float32, or to float64.
+Convert = Callable[[NDArray[Any]], NDArray[Any]]
 
 
 class Items(Protocol):
@@ -57,22 +61,45 @@ class AbstractBatches(Dataset["Tensor | Failure"], ABC):
         The user's data.
     shape : tuple of int
         Shape of one sample as given.
-    dtype : dtype
-        To which samples are converted.
+    given : dtype
+        Of the samples as given.
+    what : str
+        What an error for a dtype that is not real says is of it.
 
     Attributes
     ----------
     draws : bool, default=True
         Whether reading may draw from the global random generators.
+    dtype : dtype
+        To which samples are converted: uint8 or float32, or float64 before ``convert``.
+    convert : callable or None
+        See :class:`~skdim.inputs.Samples`.
     """
 
     draws = True
     data: Items
 
-    def __init__(self, data: Items, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    def __init__(
+        self, data: Items, shape: tuple[int, ...], given: np.dtype[Any], what: str
+    ) -> None:
         self.data = data
         self.shape = shape
-        self.dtype = dtype
+        self.given = given
+        self.dtype = number_type(given, what)
+        self.convert: Convert | None = None
+
+    def converting(self, convert: Convert) -> Self:
+        """Return the same data, converted by a function."""
+        shared = object.__new__(type(self))
+        # copy.copy would open a memory map again.
+        shared.__dict__ |= self.__dict__ | {"convert": convert, "dtype": np.dtype(np.float64)}
+        return shared
+
+    def checked(self, batch: NDArray[Any], numbers: NDArray[np.intp]) -> Tensor:
+        """Convert a batch, and raise a ValueError for NaN and infinity."""
+        if self.convert is not None:
+            batch = self.convert(batch.reshape(len(batch), -1)).reshape(batch.shape)
+        return checked(batch, numbers)
 
     def __len__(self) -> int:
         """Count the samples."""
@@ -126,7 +153,7 @@ class ArrayBatches(AbstractBatches):
     data: NDArray[Any]
 
     def __init__(self, array: NDArray[Any]) -> None:
-        super().__init__(array, array.shape[1:], number_type(array.dtype, "The array"))
+        super().__init__(array, array.shape[1:], array.dtype, "The array")
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state for pickling: of a memory map, its path and not its content."""
@@ -153,7 +180,7 @@ class ArrayBatches(AbstractBatches):
         # Indexing by numbers copies.
         with np.errstate(over="ignore", invalid="ignore"):
             batch = np.asarray(self.data[numbers]).astype(self.dtype, copy=False)
-        return checked(batch, numbers)
+            return self.checked(batch, numbers)
 
 
 class ItemBatches(AbstractBatches):
@@ -174,7 +201,7 @@ class ItemBatches(AbstractBatches):
     def __init__(self, items: Items) -> None:
         self.data = items
         first = as_array(next(iter(self.fetch([0]))), 0)
-        super().__init__(items, first.shape, number_type(first.dtype, "Sample 0 of X"))
+        super().__init__(items, first.shape, first.dtype, "Sample 0 of X")
 
     def fetch(self, numbers: Sequence[int]) -> Iterable[Any]:
         """Read items, as a batch if the data set can."""
@@ -203,7 +230,7 @@ class ItemBatches(AbstractBatches):
         with np.errstate(over="ignore", invalid="ignore"):
             for place, (number, item) in enumerate(zip(numbers.tolist(), items, strict=True)):
                 batch[place] = self.same_kind(as_array(item, number), number)
-        return checked(batch, numbers)
+            return self.checked(batch, numbers)
 
     def same_kind(self, sample: NDArray[Any], number: int) -> NDArray[Any]:
         """Return a sample; raise a ValueError if its shape or type differs from the first."""

@@ -60,6 +60,13 @@ class Layout:
                 f"shape {given}.{hint}"
             )
 
+    def per_feature(self, of_channels: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Repeat one number per channel to one per feature of a row."""
+        shape = self.given_shape
+        ends = [1] * (len(shape) - 1)
+        axes = (*ends, -1) if self.channels_last else (-1, *ends)
+        return np.broadcast_to(of_channels.reshape(axes), shape).reshape(-1)
+
     def arrange(self, rows: Tensor) -> Tensor:
         """Reshape rows (n, n_features) to samples (n, *shape)."""
         samples = rows.reshape(-1, *self.given_shape)

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Generator, Tensor
 
-from skdim.inputs.items import find_map
+from skdim.inputs.items import Convert, find_map
 from skdim.inputs.layout import Layout
 
 __all__ = ["ArraySamples", "Samples", "numbers_on_cpu"]
@@ -32,6 +32,9 @@ class Samples(ABC):
         Device of batches.
     labels : Tensor of shape (n,), default=None
         Numbers of classes, on the device; -1 where there is no label. None is -1 for all.
+    convert : callable, default=None
+        Maps rows as given to those that are read; see :class:`~skdim.inputs.Conversion`. None
+        rounds them to float32, except uint8.
 
     Attributes
     ----------
@@ -47,8 +50,10 @@ class Samples(ABC):
         layout: Layout,
         device: torch.device | None = None,
         labels: Tensor | None = None,
+        convert: Convert | None = None,
     ) -> None:
         self.layout = layout
+        self.convert = convert
         self.device = device or torch.device("cpu")
         self.numbers = torch.arange(n, device=self.device)
         self.labels = torch.full((n,), -1, device=self.device) if labels is None else labels
@@ -122,8 +127,10 @@ class ArraySamples(Samples):
     ----------
     array : ndarray of shape (n, n_features)
         It may be a read-only memory map, and is never written to.
-    layout, device, labels
+    layout, device, labels, convert
         See :class:`Samples`.
+    given : ndarray of shape (n, n_features), default=None
+        The same numbers before they were rounded to float32, which ``convert`` needs.
     hold : bool, default=False
         Whether to copy all samples to the device, unless the array is a memory map.
     """
@@ -135,18 +142,21 @@ class ArraySamples(Samples):
         device: torch.device | None = None,
         *,
         labels: Tensor | None = None,
+        convert: Convert | None = None,
+        given: NDArray[Any] | None = None,
         hold: bool = False,
     ) -> None:
-        super().__init__(len(array), layout, device, labels)
-        self.array = array
+        super().__init__(len(array), layout, device, labels, convert)
+        self.array = array if given is None or convert is None else given
         self.held: Tensor | None = None
         # A memory map may exceed the memory.
-        if hold and self.device.type != "cpu" and find_map(array) is None:
+        if hold and self.device.type != "cpu" and find_map(self.array) is None:
             self.held = self.take(np.arange(len(array))).to(self.device)
 
     def take(self, numbers: NDArray[np.intp]) -> Tensor:
         """Return a copy of rows of the array."""
-        return torch.from_numpy(self.array[numbers])
+        rows = self.array[numbers]
+        return torch.from_numpy(rows if self.convert is None else self.convert(rows))
 
     def __getitem__(self, numbers: Tensor) -> Tensor:
         """Read samples; see :class:`Samples`."""

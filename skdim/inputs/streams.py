@@ -17,6 +17,7 @@ from skdim.inputs.items import (
     SEED,
     AbstractBatches,
     ArrayBatches,
+    Convert,
     Failure,
     ItemBatches,
     Items,
@@ -104,15 +105,17 @@ class Stream:
         """Count the samples."""
         return len(self.data)
 
-    def open(self) -> tuple[Callable[..., "StreamSamples"], tuple[int, ...]]:
+    def open(self) -> tuple[Callable[..., "StreamSamples"], tuple[int, ...], np.dtype[Any]]:
         """Read the first sample to find the shape of the data.
 
         Returns
         -------
         make : callable
-            ``make(layout, device, labels=...)`` returns a :class:`StreamSamples`.
+            ``make(layout, device, labels=..., convert=...)`` returns a :class:`StreamSamples`.
         shape : tuple of int
             Shape of all samples together.
+        dtype : dtype
+            Of the first sample, as given.
 
         Raises
         ------
@@ -129,7 +132,7 @@ class Stream:
             ahead=self.ahead,
             start_method=self.start_method,
         )
-        return make, (len(opened), *opened.shape)
+        return make, (len(opened), *opened.shape), opened.given
 
 
 class StreamSamples(Samples):
@@ -140,7 +143,7 @@ class StreamSamples(Samples):
     Parameters
     ----------
     data : AbstractBatches
-    layout, device, labels
+    layout, device, labels, convert
         See :class:`Samples`.
     n_workers, ahead, start_method
         See :class:`Stream`.
@@ -153,12 +156,13 @@ class StreamSamples(Samples):
         device: torch.device | None = None,
         *,
         labels: Tensor | None = None,
+        convert: Convert | None = None,
         n_workers: int = 0,
         ahead: int = 2,
         start_method: str | None = None,
     ) -> None:
-        super().__init__(len(data), layout, device, labels)
-        self.data = data
+        super().__init__(len(data), layout, device, labels, convert)
+        self.data = data = data if convert is None else data.converting(convert)
         pin = self.device.type == "cuda"
         make = partial(BatchLoader, data, n_workers, ahead, start_method, pin)
         # Shared by copies and parts.

@@ -19,7 +19,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from skdim.encoders import LAYERS
 from skdim.inference import encode_rows
-from skdim.inputs import ArraySamples, Layout, Samples, flatten_rows
+from skdim.inputs import ArraySamples, Samples, flatten_rows
 from skdim.metrics.arrays import check_lengths, encode_labels, hold_out
 from skdim.random import drawing, seeded
 from skdim.training import EncoderNet
@@ -98,13 +98,13 @@ class OnlineProbe(Callback):
         self.check()
         classes = np.unique(column_or_1d(self.y))
         labels = encode_labels(self.y, "y", classes)
-        rows = read_rows(self.X, "X", X.layout, X.device)
+        rows = read_rows(self.X, "X", X)
         if self.X_test is None:
             kept, held_out = hold_out(labels, HELD_OUT, self.random_state)
             self.train_ = rows.part(kept), labels[kept]
             self.test_ = rows.part(held_out), labels[held_out]
         else:
-            test = read_rows(self.X_test, "X_test", X.layout, X.device)
+            test = read_rows(self.X_test, "X_test", X)
             self.train_ = rows, labels
             self.test_ = test, encode_labels(self.y_test, "y_test", classes)
 
@@ -157,18 +157,20 @@ class OnlineProbe(Callback):
             check_lengths(X_test=self.X_test, y_test=self.y_test)
 
 
-def read_rows(X: ArrayLike, name: str, layout: Layout, device: torch.device) -> Samples:
-    """Convert samples to rows in a layout; raise a ValueError if they have another shape."""
+def read_rows(X: ArrayLike, name: str, like: Samples) -> Samples:
+    """Read samples as those of the training; raise a ValueError if they have another shape."""
+    layout = like.layout
     flat, shape = flatten_rows(X)
     if shape is not None:
         layout.check_same(shape[1:])
     array = check_array(flat, dtype=[np.float32, np.uint8])
+    given = None if like.convert is None else check_array(flat, dtype=np.float64)
     if array.shape[1] != layout.n_features:
         raise ValueError(
             f"{name} of OnlineProbe has {array.shape[1]} features, but the transformer is trained "
             f"on {layout.n_features}. Pass samples of that shape."
         )
-    return ArraySamples(array, layout, device)
+    return ArraySamples(array, layout, like.device, convert=like.convert, given=given)
 
 
 def read_layer(module: nn.Module, rows: Samples, layer: str) -> NDArray[np.float32]:

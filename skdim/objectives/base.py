@@ -113,10 +113,24 @@ class AbstractCriterion(nn.Module, ABC):
         as diverged is multiplied by it.
     scores_looks : bool, default=False
         Whether the score is computed from looks, and not from samples as they are.
+    compares_samples : bool, default=False
+        Whether the score of a sample depends on the number of others in its batch.
+    weights_of_bounds : mapping of str to float, default={}
+        Weights of the terms that are minus a weighted bound, which is 0 where nothing is learnt.
     """
 
     n_summed: int = 1
     scores_looks: bool = False
+
+    @property
+    def compares_samples(self) -> bool:
+        """Whether the score of a sample depends on the number of others in its batch."""
+        return False
+
+    @property
+    def weights_of_bounds(self) -> Mapping[str, float]:
+        """Weights of the terms that are minus a weighted bound."""
+        return {}
 
     @abstractmethod
     def forward(self, looks: Sequence[Features], batch: Batch) -> dict[str, Tensor]:
@@ -305,6 +319,20 @@ class Together(AbstractCriterion):
     def members(self) -> list[AbstractCriterion]:
         """Return the criteria in their order."""
         return list(self)
+
+    @property
+    def compares_samples(self) -> bool:
+        """Whether the score of any criterion depends on the number of samples."""
+        return any(criterion.compares_samples for criterion in self)
+
+    @property
+    def weights_of_bounds(self) -> Mapping[str, float]:
+        """Weights of the bounds of all criteria."""
+        return {
+            name: weight
+            for criterion in self
+            for name, weight in criterion.weights_of_bounds.items()
+        }
 
     def forward(self, looks: Sequence[Features], batch: Batch) -> dict[str, Tensor]:
         """Return the terms of all criteria."""

@@ -64,8 +64,18 @@ class ContextPrediction(AbstractCriterion):
             {str(d): DotCritic(code_features, local_features, units) for d in distances}
         )
 
+    @property
+    def compares_samples(self) -> bool:
+        """Whether the score depends on the number of samples, as that of negatives does."""
+        return True
+
+    @property
+    def weights_of_bounds(self) -> Mapping[str, float]:
+        """The weight of the term."""
+        return {"prediction": 1.0}
+
     def forward(self, looks: Sequence[Features], batch: Batch) -> dict[str, Tensor]:
-        """Return minus the bound; see ``AbstractCriterion.forward``."""
+        """Return minus the score; see ``AbstractCriterion.forward``."""
         return {"prediction": -torch.stack([self.bound(look) for look in looks]).mean()}
 
     def score(self, features: Features, batch: Batch) -> Tensor:

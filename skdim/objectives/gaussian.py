@@ -41,6 +41,11 @@ class GaussianInformation(Information):
         super().__init__(name, critic, BOUNDS["infonce"], **kwargs)
         self.register_buffer("solved", torch.zeros((), dtype=torch.bool))
 
+    @property
+    def compares_samples(self) -> bool:
+        """Whether the score is InfoNCE, and not that of the closed form."""
+        return not bool(self.solved)
+
     @torch.no_grad()
     def set_directions(self, found: Directions, basis: Basis, code_size: int) -> float:
         """Set the critic from the solution of the closed form.

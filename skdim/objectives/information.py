@@ -1,6 +1,6 @@
 """The local and the global term: information between the code and a map of a sample."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Generator, Tensor
@@ -73,6 +73,16 @@ class Information(AbstractCriterion):
         self.negatives = negatives
         self.looks = tuple(looks)
         self.whole = whole
+
+    @property
+    def compares_samples(self) -> bool:
+        """Whether the score depends on the number of samples, as that of negatives does."""
+        return True
+
+    @property
+    def weights_of_bounds(self) -> Mapping[str, float]:
+        """The weight of the term."""
+        return {self.name: self.weight}
 
     @torch.no_grad()
     def check(self, sizes: Features) -> None:

@@ -21,6 +21,9 @@ class Batches:
     and no variance. No batch is larger than ``batch_size``, except one of three samples if
     ``batch_size`` is 2 and the number of samples is odd.
 
+    With ``overlap``, all batches are of ``batch_size``, or of all samples if there are fewer: then
+    some samples are in two batches, and all have the same number of others beside them.
+
     Parameters
     ----------
     rows : Samples
@@ -29,15 +32,24 @@ class Batches:
         Source of all random draws.
     shuffle : bool
         Whether the order is drawn in each epoch.
+    overlap : bool, default=False
     """
 
     def __init__(
-        self, rows: Samples, batch_size: int, generator: Generator, *, shuffle: bool
+        self,
+        rows: Samples,
+        batch_size: int,
+        generator: Generator,
+        *,
+        shuffle: bool,
+        overlap: bool = False,
     ) -> None:
         self.rows = rows
         self.generator = generator
         self.shuffle = shuffle
-        self.n_batches = max(1, min(math.ceil(len(rows) / batch_size), len(rows) // 2))
+        n_batches = math.ceil(len(rows) / batch_size)
+        self.n_batches = max(1, n_batches if overlap else min(n_batches, len(rows) // 2))
+        self.size = min(batch_size, len(rows)) if overlap else None
 
     def __len__(self) -> int:
         """Count the batches."""
@@ -60,7 +72,11 @@ class Batches:
         if self.shuffle:
             device = self.rows.device
             numbers = numbers[torch.randperm(len(numbers), generator=self.generator, device=device)]
-        return numbers.tensor_split(self.n_batches)
+        if self.size is None:
+            return numbers.tensor_split(self.n_batches)
+        last = len(numbers) - self.size
+        starts = [last * i // max(self.n_batches - 1, 1) for i in range(self.n_batches)]
+        return [numbers[start : start + self.size] for start in starts]
 
 
 def mean_of(steps: list[dict[str, Tensor]], sizes: list[int]) -> dict[str, float]:

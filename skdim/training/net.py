@@ -366,11 +366,15 @@ class EncoderNet(ClosedFormMixin, NeuralNet):
         return {"validation_score": criterion.score_looks(features.split(len(looks)), batch)}
 
     def score_rows(self, rows: Samples, seed: int) -> float | None:
-        """Score samples batch by batch, all draws seeded; None if the criterion has no score."""
+        """Score samples batch by batch, all draws seeded; None if the criterion has no score.
+
+        If samples are compared, all are with the same number of others: batches overlap.
+        """
         generator = Generator(device=rows.device).manual_seed(seed)
         # Drawn looks do not depend on the batch size of the training.
         size = SCORED_AT_ONCE if self.criterion_.scores_looks else self.batch_size
-        batches = Batches(rows, size, generator, shuffle=False)
+        overlap = self.criterion_.compares_samples
+        batches = Batches(rows, size, generator, shuffle=False, overlap=overlap)
         sizes = [len(numbers) for numbers in batches.indices()]
         with seeded(seed, rows.device):
             steps = [self.validation_step(batch) for batch in batches]

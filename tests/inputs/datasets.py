@@ -21,7 +21,7 @@ def images(n=24, shape=(8, 8), seed=0, dtype=np.float32):
 
 def open_stream(stream, layout=None, *args, **how):
     """Open a stream; without a layout, its samples are vectors."""
-    make, shape = stream.open()
+    make, shape, _ = stream.open()
     return make(layout or Layout(shape[1:]), *args, **how)
 
 

@@ -1,0 +1,126 @@
+"""Conversion to float32 of numbers that float32 alone cannot discriminate."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skdim.inputs.items import Convert
+from skdim.inputs.layout import Layout
+from skdim.inputs.samples import ArraySamples, Samples
+from skdim.inputs.standardise import NUMBERS_AT_ONCE, channel_statistics
+
+__all__ = [
+    "Conversion",
+    "as_given",
+    "find_conversion",
+    "find_equal_values",
+    "is_wide",
+    "rounded",
+]
+
+# Means beyond so many standard deviations lose digits: at this limit, rounding to float32 is an
+# error of 6e-5 standard deviations.
+FAR = 1000.0
+# Standard deviations below are near those numbers that float32 holds with fewer digits.
+TINY = 1e-30
+# Standard deviations below so many means are rounding errors of float64.
+NOISE = 1e-13
+
+# Most samples whose values are compared.
+COMPARED_ROWS = 2000
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """Subtract a centre and divide by a scale in float64, and round to float32.
+
+    Parameters
+    ----------
+    centre, scale : ndarray of shape (n_features,)
+    """
+
+    centre: NDArray[np.float64]
+    scale: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, of_channels: NDArray[np.float64], layout: Layout) -> "Conversion":
+        """Return the conversion of rows, from centres and scales (2, channels)."""
+        return cls(*map(layout.per_feature, of_channels))
+
+    def __call__(self, rows: NDArray[Any]) -> NDArray[np.float32]:
+        """Convert rows (n, n_features)."""
+        return ((as_given(rows) - self.centre) / self.scale).astype(np.float32)
+
+
+def as_given(rows: NDArray[Any]) -> NDArray[np.float64]:
+    """Return rows without rounding to float32."""
+    return rows.astype(np.float64, copy=False)
+
+
+def rounded(rows: NDArray[Any]) -> NDArray[np.float32]:
+    """Return rows rounded to float32."""
+    return rows.astype(np.float32)
+
+
+def is_wide(dtype: np.dtype[Any]) -> bool:
+    """Return whether a dtype has numbers that float32 rounds."""
+    return not np.can_cast(dtype, np.float32)
+
+
+def find_conversion(samples: Samples) -> NDArray[np.float64] | None:
+    """Find the channels, or columns of a table, that rounding to float32 would blur.
+
+    Parameters
+    ----------
+    samples : Samples
+        Read ``as_given``.
+
+    Returns
+    -------
+    ndarray of shape (2, channels) or None
+        Centre and scale of each channel: 0 and 1 where numbers are rounded as they are. None if all
+        are.
+    """
+    mean, scale = channel_statistics(samples)
+    size = abs(mean)
+    blurred = (scale > NOISE * size) & ((size > FAR * scale) | (scale < TINY))
+    if not blurred.any():
+        return None
+    return np.stack([np.where(blurred, mean, 0.0), np.where(blurred, scale, 1.0)])
+
+
+def find_equal_values(samples: Samples, convert: Convert) -> list[tuple[int, int, int]]:
+    """Find the columns of a table most of whose different values become equal.
+
+    Parameters
+    ----------
+    samples : Samples
+        Read ``as_given``.
+    convert : callable
+        To float32.
+
+    Returns
+    -------
+    list of (int, int, int)
+        Column, number of its values among at most 2,000 rows, and that after conversion.
+    """
+    if len(samples.layout.shape) > 1:
+        return []
+    most = min(COMPARED_ROWS, max(2, NUMBERS_AT_ONCE // samples.layout.n_features))
+    numbers = samples.evenly_spaced(most)
+    # Integers may have more digits than float64.
+    if isinstance(samples, ArraySamples):
+        given = samples.array[numbers.numpy()]
+    else:
+        given = samples[numbers].numpy()
+    before, after = count_values(given), count_values(convert(given))
+    return [(int(i), int(before[i]), int(after[i])) for i in np.flatnonzero(2 * after < before)]
+
+
+def count_values(rows: NDArray[Any]) -> NDArray[np.intp]:
+    """Count the different values of each column."""
+    ordered = np.sort(rows, axis=0)
+    changes: NDArray[np.intp] = (ordered[1:] != ordered[:-1]).sum(axis=0)
+    return changes + 1
