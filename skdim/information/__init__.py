@@ -5,6 +5,7 @@ and a method ``draw`` that returns arrays. The samplers draw tensors and also co
 density ratio, which is the optimal critic.
 """
 
+from skdim.information.estimate import InformationEstimate
 from skdim.information.fitting import UntrustedEstimateWarning
 from skdim.information.mutual_information import mutual_information
 from skdim.information.samplers import CorrelatedNormals, JointTable
@@ -16,6 +17,7 @@ __all__ = [
     "TASKS",
     "BenchmarkTask",
     "CorrelatedNormals",
+    "InformationEstimate",
     "JointTable",
     "UntrustedEstimateWarning",
     "mutual_information",

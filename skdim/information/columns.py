@@ -1,7 +1,7 @@
 """Conversion of arrays and tensors to columns of normal scores."""
 
 import math
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -9,7 +9,15 @@ from scipy.special import ndtr, ndtri
 from scipy.stats import rankdata
 from torch import Tensor
 
-__all__ = ["Columns", "drop_constant", "normal_scores", "rank_cosines", "read_columns"]
+__all__ = [
+    "Columns",
+    "check_rows",
+    "drop_constant",
+    "normal_scores",
+    "rank_cosines",
+    "read_columns",
+    "to_array",
+]
 
 Columns: TypeAlias = NDArray[np.float64]
 
@@ -18,6 +26,25 @@ MIN_ROWS = 20
 # Frequencies of the cosines of one column, shared among several columns. The first two are left
 # out: a score and its square take their place.
 MAX_FREQUENCY = 8
+
+
+def to_array(values: ArrayLike | Tensor) -> NDArray[Any]:
+    """Convert values to an array, those of a tensor with short floats to float64."""
+    if isinstance(values, Tensor):
+        values = values.detach().cpu()
+        values = (values.double() if values.is_floating_point() else values).numpy()
+    return np.asarray(values)
+
+
+def check_rows(array: NDArray[Any], name: str) -> None:
+    """Raise a ValueError if there are fewer than 20 rows, or no columns."""
+    if array.ndim == 0 or len(array) < MIN_ROWS:
+        raise ValueError(
+            f"{name} has shape {array.shape}; shape (n, d) with at least {MIN_ROWS} rows is "
+            "needed, because some rows are held out."
+        )
+    if array.size == 0:
+        raise ValueError(f"{name} has shape {array.shape}; at least one column is needed.")
 
 
 def read_columns(values: ArrayLike | Tensor, name: str) -> Columns:
@@ -39,21 +66,13 @@ def read_columns(values: ArrayLike | Tensor, name: str) -> Columns:
     ValueError
         If there are fewer than 20 rows, no columns, or values that are not finite real numbers.
     """
-    if isinstance(values, Tensor):
-        values = values.detach().cpu().double().numpy()
-    array = np.asarray(values)
+    array = to_array(values)
     if array.dtype.kind not in "buif":
         raise ValueError(
             f"{name} has dtype {array.dtype}; real numbers are needed. Encode categories as "
             "numbers, for example one column per category."
         )
-    if array.ndim == 0 or len(array) < MIN_ROWS:
-        raise ValueError(
-            f"{name} has shape {array.shape}; shape (n, d) with at least {MIN_ROWS} rows is "
-            "needed, because some rows are held out."
-        )
-    if array.size == 0:
-        raise ValueError(f"{name} has shape {array.shape}; at least one column is needed.")
+    check_rows(array, name)
     columns = array.reshape(len(array), -1).astype(np.float64)
     if not np.isfinite(columns).all():
         rows = np.flatnonzero(~np.isfinite(columns).all(axis=1))

@@ -15,10 +15,12 @@ from torch import Tensor, nn
 from skdim.information.columns import Columns
 
 __all__ = [
+    "MIN_VARIANCE",
     "NormalCritic",
     "denoise_correlations",
     "fit_copula",
     "log_copula_density",
+    "normal_information",
     "whitening_matrix",
 ]
 
@@ -93,6 +95,11 @@ def shrink_singular_values(values: Columns, n_rows: int, n_columns: int) -> Colu
     return shrunk
 
 
+def normal_information(correlations: Columns) -> float:
+    """Return the mutual information of jointly normal variables of canonical correlations (d,)."""
+    return float(-np.log1p(-np.square(correlations.clip(max=MAX_CORRELATION))).sum() / 2)
+
+
 class NormalCritic(nn.Module):
     r"""Score pairs by the log density ratio of jointly normal x and z, as a dot product.
 
@@ -117,7 +124,7 @@ class NormalCritic(nn.Module):
         between = (left * values) @ right
         precision = np.linalg.inv(np.eye(len(between)) - between @ between.T)
         self.x_dims, self.z_dims = between.shape
-        self.information = float(-np.log1p(-np.square(values)).sum() / 2)
+        self.information = normal_information(values)
         matrices = {
             "of_x": precision - np.eye(len(between)),
             "of_both": precision @ between,

@@ -27,6 +27,8 @@ __all__ = [
 # Decay of the running mean of the trained weights. The mean is what is evaluated, because its
 # values fluctuate less.
 DECAY = 0.9
+# Largest number of batches of an epoch, so that the time does not grow with the rows.
+MAX_BATCHES = 40
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -194,10 +196,12 @@ def fit_network(
     optimizer = torch.optim.AdamW(weights, lr=training.learning_rate, weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, training.max_epochs)
     n_batches = max(1, round(n_rows / training.batch_size))
+    n_drawn = n_rows * min(n_batches, MAX_BATCHES) // n_batches
     network.train()
     for _ in range(training.max_epochs):
         values = []
-        for rows in torch.randperm(n_rows, generator=generator).tensor_split(n_batches):
+        order = torch.randperm(n_rows, generator=generator)
+        for rows in order[:n_drawn].tensor_split(min(n_batches, MAX_BATCHES)):
             value = objective(rows)
             optimizer.zero_grad(set_to_none=True)
             torch.autograd.backward(-value)

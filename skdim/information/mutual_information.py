@@ -1,53 +1,37 @@
-"""Mutual information of two arrays, by critics evaluated on held-out rows."""
+"""Mutual information of two arrays, evaluated on held-out rows."""
 
-import math
 import warnings
-from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Literal, TypeAlias, TypedDict, Unpack, overload
 
 import numpy as np
 import torch
+from joblib import Parallel, delayed
 from numpy.typing import ArrayLike
-from torch import Generator, Tensor
+from sklearn.base import ClassifierMixin
+from torch import Tensor
+from tqdm.auto import tqdm
 
-from skdim.bounds import BOUNDS, Bound
-from skdim.information.columns import Columns, normal_scores, read_columns
-from skdim.information.copulas import NormalCritic, denoise_correlations, whitening_matrix
-from skdim.information.fitting import (
-    Curve,
-    Fold,
-    Training,
-    UntrustedEstimateWarning,
-    build_network,
-    fit_network,
-    make_folds,
-)
-from skdim.information.networks import CRITICS, CopulaCritic, MakeCritic, critic_inputs
-from skdim.pairs import bound_of_pairs, pair_blocks
+from skdim.information.columns import Columns
+from skdim.information.critics import FittedCritic, find_critic, fit_critic
+from skdim.information.discrete import discrete_information
+from skdim.information.estimate import InformationEstimate
+from skdim.information.fitting import Curve, Training, UntrustedEstimateWarning, make_folds
+from skdim.information.networks import MakeCritic
+from skdim.information.numeric import numeric_information
+from skdim.information.variables import Discrete, read_pair
 from skdim.random import draw_seed, seeded
 
 __all__ = ["mutual_information"]
 
 Values: TypeAlias = ArrayLike | Tensor
 
-# For each bound that critics are trained with, the bound that is evaluated on held-out rows. The
-# Jensen-Shannon bound is not in nats, but its optimal critic is a log density ratio, too.
-EVALUATED_BOUNDS = {"dv": "dv", "infonce": "infonce", "kl": "kl", "jsd": "dv"}
-# Difference between the optimal critic of a bound and the log density ratio.
-SHIFTS = {"kl": 1.0}
-# Number of floats in a block of held-out scores.
-MAX_FLOATS = 2**24
-# Whitened scores are clipped to this many standard deviations. Normal variables hardly reach it;
-# rare values do, and would dominate the normal copula.
-CLIP = 5.0
-# Gap between training and held-out value that is warned of: share of the training value, and nats.
-GAP_SHARE, GAP_NATS = 0.5, 0.2
-
 
 class Settings(TypedDict, total=False):
     """Keyword parameters of :func:`mutual_information` but ``return_curve``."""
 
+    discrete: Discrete
+    classifier: ClassifierMixin | None
     bound: str
     critic: str | MakeCritic | None
     test_size: float
@@ -55,24 +39,29 @@ class Settings(TypedDict, total=False):
     batch_size: int
     learning_rate: float
     random_state: int | np.random.RandomState | None
+    device: str | torch.device
+    n_jobs: int | None
+    verbose: bool
 
 
 @overload
 def mutual_information(
     x: Values, z: Values, *, return_curve: Literal[False] = ..., **settings: Unpack[Settings]
-) -> float: ...
+) -> InformationEstimate: ...
 
 
 @overload
 def mutual_information(
     x: Values, z: Values, *, return_curve: Literal[True], **settings: Unpack[Settings]
-) -> tuple[float, list[Curve]]: ...
+) -> tuple[InformationEstimate, list[Curve]]: ...
 
 
 def mutual_information(
     x: Values,
     z: Values,
     *,
+    discrete: Discrete = "auto",
+    classifier: ClassifierMixin | None = None,
     bound: str = "dv",
     critic: str | MakeCritic | None = "dot",
     test_size: float = 0.2,
@@ -80,57 +69,79 @@ def mutual_information(
     batch_size: int = 250,
     learning_rate: float = 5e-3,
     random_state: int | np.random.RandomState | None = None,
+    device: str | torch.device = "cpu",
+    n_jobs: int | None = None,
+    verbose: bool = False,
     return_curve: bool = False,
-) -> float | tuple[float, list[Curve]]:
-    """Estimate the mutual information of x and z by critics evaluated on held-out rows.
+) -> InformationEstimate | tuple[InformationEstimate, list[Curve]]:
+    r"""Estimate the mutual information of x and z on held-out rows.
 
-    Each column is first replaced by its normal scores, which preserves mutual information. The
-    estimate is cross-fitted: the rows are divided into parts, and a critic trained on all other
-    parts is evaluated on each part. The part is divided into two halves, each of which selects the
-    epoch whose weights are evaluated on the other. The estimate is the mean over parts. A critic
-    is the log density ratio of a fitted normal copula plus a network that is initially zero, so
-    jointly normal variables, whatever their margins, need no training.
+    **Discrete variables.** The information of a discrete variable, such as a label, about any
+    other is the entropy of the label minus the log loss of a classifier, which is cross-fitted:
+    the rows are divided into parts, and each part is predicted by a classifier fitted on all other
+    parts. If both variables are discrete, counts are sufficient. Entropies are corrected for the
+    bias of relative frequencies.
 
-    The estimate is a lower bound up to sampling error. Independent variables give about zero,
-    sometimes slightly less. The standard error is that of the mean of the log density ratio over
-    all rows.
+    **Numeric variables.** Each column is first replaced by its normal scores, which preserves
+    mutual information. Variables of more than n / 5 columns, such as images, are reduced to their
+    principal directions. The estimate is the sum of two parts: the information of a normal copula,
+    corrected for its bias, where the copula describes held-out rows; and what networks add to it
+    on held-out rows. These are critics that are cross-fitted as above, the log density ratio of
+    the copula plus a network that is initially zero. Each half of a part selects the epoch whose
+    weights are evaluated on the other half. Nearest neighbours replace this estimate, among up to
+    four columns or on the norms of both variables, where they find significantly more.
 
-    The estimate is at most the log of the number of rows of a part. Above it, critics may separate
-    all true held-out pairs from all false ones, and the bound grows with every step: to 48,000 nats
-    for 3,000 copies of 64 normal numbers. Whitened scores are clipped to 5 standard deviations, and
-    the normal copula is left out where it does not help on validation rows, as for rare values. A
-    network adds at most 10 nats to the score of a pair.
+    The estimate tends to be too low, because networks do not learn all of the dependence.
+    Independent variables give about zero, and no estimate is less.
 
     Parameters
     ----------
     x, z : array-like or Tensor of shape (n,) or (n, *axes)
         Samples of both variables, at least 20; row i of x belongs to row i of z. Two significant
         digits need thousands of rows.
+    discrete : "auto", bool, array-like or tuple of two, default="auto"
+        Which columns are discrete: all or none, or a mask or indices of columns of x. A tuple is
+        for x and for z. "auto": columns of strings and other objects; a single column of booleans,
+        or of integers with at least ten rows per distinct value; and indicator columns, of which
+        exactly one is 1 in each row. Numeric columns of x beside discrete ones are allowed.
+    classifier : classifier or None, default=None
+        Classifier with ``predict_proba`` that predicts a discrete variable. None: logistic
+        regression on standardised columns, and nearest neighbours among up to four columns.
     bound : {"dv", "infonce", "kl", "jsd"}, default="dv"
         Bound that critics are trained and evaluated with. ``"jsd"`` trains with Jensen-Shannon and
         evaluates with Donsker-Varadhan.
     critic : {"dot", "concat"}, callable or None, default="dot"
         Network added to the normal copula: a dot product of two embeddings, or a network of both
         variables concatenated, which is slower. A callable is passed the numbers of input features
-        of x and of z (the normal scores and their squares) and returns a
-        :class:`skdim.critics.AbstractCritic`. None uses the normal copula alone.
+        of x and of z and returns a :class:`skdim.critics.AbstractCritic`. None uses the normal
+        copula alone.
     test_size : float, default=0.2
         Share of the rows held out at a time, at most 1/2.
     max_epochs : int, default=40
         Training stops early after 15 epochs without improvement.
     batch_size : int, default=250
-        All pairs of a batch are compared.
+        All pairs of a batch are compared. An epoch has at most 40 batches.
     learning_rate : float, default=5e-3
         Initial learning rate of AdamW with a cosine schedule.
     random_state : int, RandomState or None, default=None
-        Determines the parts, the initial weights and the batches.
+        Determines the parts, the order of ties, the initial weights and the batches.
+    device : str or device, default="cpu"
+        Where networks are trained.
+    n_jobs : int or None, default=None
+        Number of parts that are fitted in parallel, as in scikit-learn. It does not change the
+        estimate.
+    verbose : bool, default=False
+        Whether to show a progress bar.
     return_curve : bool, default=False
-        Whether to also return the learning curves of all critics.
+        Whether to also return ``curve_``.
 
     Returns
     -------
-    information : float
-        In nats.
+    information : InformationEstimate
+        A float, in nats, with ``standard_error``, ``interval(level)``, ``pointwise_``,
+        ``method_``, ``curve_``, ``ceiling`` and ``warnings_``. The ceiling is the entropy of a
+        discrete variable; for numeric variables it is the log of the number of rows of a part.
+        Above that, critics may separate all true pairs from all false ones.
     curves : list of Curve
         One per part, with ``training``, ``halves``, ``kept`` and ``held_out``. Only if
         ``return_curve``.
@@ -146,8 +157,9 @@ def mutual_information(
     Warns
     -----
     UntrustedEstimateWarning
-        If the bound exceeds the log of the number of rows of a part, which is returned instead; or
-        if the critics score much higher on the rows that they were trained on.
+        If the estimate exceeds its ceiling, which is returned instead; if critics score much
+        higher on the rows that they were trained on; if there are fewer rows than ten times the
+        number of columns; or if there are fewer than ten rows per value of a discrete variable.
 
     References
     ----------
@@ -155,146 +167,47 @@ def mutual_information(
     (2019), On variational bounds of mutual information, arXiv:1905.06922. McAllester and Stratos
     (2020), Formal limitations on the measurement of mutual information, arXiv:1811.04251.
     Chernozhukov et al. (2018), Double/debiased machine learning, on cross-fitting,
-    arXiv:1608.00060.
+    arXiv:1608.00060. Kraskov, Stögbauer and Grassberger (2004), Estimating mutual information,
+    arXiv:cond-mat/0305641.
 
     Examples
     --------
     >>> from skdim.information import TASKS
     >>> x, z = TASKS["1v1-bimodal-0.75"].draw(1000, random_state=0)
-    >>> bool(abs(mutual_information(x, z, random_state=0) - 0.413) < 0.1)
+    >>> estimate = mutual_information(x, z, random_state=0)
+    >>> bool(abs(estimate - 0.413) < 0.1)
     True
+    >>> low, high = estimate.interval(0.9)
+    >>> low < estimate < high
+    True
+    >>> labels = np.where(x[:, 0] > 0, "high", "low")
+    >>> mutual_information(z, labels, random_state=0).ceiling
+    0.693...
     """
-    columns = [read_columns(x, "x"), read_columns(z, "z")]
-    n, n_z = map(len, columns)
-    if n != n_z:
-        raise ValueError(
-            f"x has {n} rows and z has {n_z}. Both must have the same number of rows, and row i of "
-            "x must belong to row i of z."
-        )
+    pair = read_pair(x, z, discrete)
     make = find_critic(bound, critic)
     training = Training(max_epochs, 15, batch_size, learning_rate)
     draws = np.random.default_rng(draw_seed(random_state))
-    folds = make_folds(n, test_size, draws)
-    scores = [normal_scores(side) for side in columns]
-    if min(side.shape[1] for side in scores) == 0:
-        # A constant has no information about anything.
-        return (0.0, []) if return_curve else 0.0
-    curves = []
-    for fold in folds:
-        seed = int(draws.integers(2**63))
+    folds = make_folds(len(pair[0].codes), test_size, draws)
+    if any(side.is_discrete for side in pair):
+        estimate = discrete_information(pair, classifier, len(folds), draws, n_jobs)
+    else:
+        seeds = [int(seed) for seed in draws.integers(2**63, size=len(folds))]
+
+        def fit(scores: list[Columns]) -> list[FittedCritic]:
+            rest = (bound, make, training)
+            tasks = tqdm(folds, desc="critics", disable=not verbose)
+            fitted: list[FittedCritic] = Parallel(n_jobs=n_jobs)(
+                delayed(fit_critic)(scores, fold, *rest, seed, device)
+                for fold, seed in zip(tasks, seeds, strict=True)
+            )
+            return fitted
+
         # The user's network may draw from the global generators while it trains.
-        with seeded(seed) if callable(critic) else nullcontext():
-            generator = Generator().manual_seed(seed)
-            curves.append(fit_critic(scores, fold, bound, make, training, generator))
-    value = float(np.mean([curve.held_out for curve in curves]))
-    ceiling = math.log(min(len(fold.held_out) for fold in folds))
-    warn_of_limits(value, ceiling, curves)
-    estimate = min(value, ceiling)
-    return (estimate, curves) if return_curve else estimate
-
-
-def find_critic(bound: str, critic: str | MakeCritic | None) -> MakeCritic | None:
-    """Return the function that builds the network of a critic; raise for unknown names."""
-    if bound not in EVALUATED_BOUNDS:
-        raise ValueError(
-            f"bound={bound!r} is not a valid bound; choose one of "
-            f"{', '.join(map(repr, EVALUATED_BOUNDS))}."
-        )
-    if not isinstance(critic, str):
-        return critic
-    if critic not in CRITICS:
-        raise ValueError(
-            f"critic={critic!r} is not a valid critic; choose one of "
-            f"{', '.join(map(repr, CRITICS))}, None, or a callable that builds a critic."
-        )
-    return CRITICS[critic]
-
-
-def fit_critic(
-    scores: list[Columns],
-    fold: Fold,
-    bound: str,
-    make: MakeCritic | None,
-    training: Training,
-    generator: Generator,
-) -> Curve:
-    """Train a critic on a fold, and return its learning curve."""
-    whitened = [(side @ whitening_matrix(side[fold.training])).clip(-CLIP, CLIP) for side in scores]
-    inputs = [critic_inputs(*side) for side in zip(scores, whitened, strict=True)]
-    normal = NormalCritic(fit_correlations(*(side[fold.training] for side in whitened)))
-    network = None
-    if make is not None:
-        x_features, z_features = (side.shape[1] for side in inputs)
-        network = build_network(lambda: make(x_features, z_features), generator)
-    critic = CopulaCritic(normal, network, SHIFTS.get(bound, 0.0))
-    train = [side[fold.training] for side in inputs]
-    held_out = [side[fold.held_out] for side in inputs]
-    return fit_network(
-        critic,
-        lambda rows: bound_of_pairs(
-            BOUNDS[bound],
-            *critic.projected(*(side[rows] for side in train)),
-            pair_floats=critic.pair_floats,
-        ),
-        lambda critic: evaluate_critic(critic, held_out, BOUNDS[EVALUATED_BOUNDS[bound]]),
-        len(fold.training),
-        training,
-        generator,
-    )
-
-
-def fit_correlations(x: Columns, z: Columns) -> Columns:
-    """Estimate the correlations (dx, dz) of whitened rows, regularised as the data require.
-
-    The last fifth of the rows selects among estimates from the others; the selected one is then
-    computed from all rows.
-    """
-    cut = len(x) * 4 // 5
-    tried = denoise_correlations(x[:cut].T @ z[:cut] / cut, cut)
-    last = [torch.from_numpy(side[cut:]).float() for side in (x, z)]
-    best = max(tried, key=lambda name: NormalCritic(tried[name]).log_likelihood(*last))
-    # The likelihood of true pairs is not enough where variables are far from normal, as with rare
-    # values: there the log ratio is far too high in the tails, and false pairs show it.
-    critic = CopulaCritic(NormalCritic(tried[best]), None)
-    if bound_of_pairs(BOUNDS["dv"], *critic.projected(*last)) <= 0:
-        best = "none"
-    return denoise_correlations(x.T @ z / len(x), len(x))[best]
-
-
-def evaluate_critic(
-    critic: CopulaCritic, held_out: Sequence[Tensor], bound: Bound
-) -> tuple[float, float]:
-    """Compute a bound on each half of the held-out rows, with all of them as negatives."""
-    n = len(held_out[0])
-    with torch.no_grad():
-        block_samples = max(1, MAX_FLOATS // (n * critic.pair_floats))
-        blocks = pair_blocks(*critic.projected(*held_out), block_samples=block_samples)
-        gains, costs = (
-            torch.cat(parts)
-            for parts in zip(*(bound.anchors(*block) for block in blocks), strict=True)
-        )
-    halves = (slice(None, n // 2), slice(n // 2, None))
-    first, second = (bound.total(gains[half], costs[half]).item() for half in halves)
-    return first, second
-
-
-def warn_of_limits(value: float, ceiling: float, curves: list[Curve]) -> None:
-    """Warn if the bound exceeds its ceiling, or if the critics overfit."""
-    if value > ceiling:
-        warnings.warn(
-            f"The bound is {value:.2f} nats, more than {ceiling:.2f}, the log of the "
-            f"{math.exp(ceiling):.0f} rows held out at a time. No sample of that size supports a "
-            "larger estimate, so this log is returned. The true value may be far larger; it is "
-            "infinite for codes without noise. Pass more rows, or report the value as 'large'.",
-            UntrustedEstimateWarning,
-            stacklevel=3,
-        )
-    trained = [(c.training[max(c.kept) - 1], c.held_out) for c in curves if max(c.kept)]
-    seen, unseen = np.mean(trained, axis=0) if trained else (0.0, 0.0)
-    if seen - unseen > max(GAP_NATS, GAP_SHARE * abs(seen)):
-        warnings.warn(
-            f"The bound is {seen:.2f} nats on the training rows and {unseen:.2f} on held-out rows: "
-            "the critics overfit, and the estimate is too low. Pass more rows or fewer columns.",
-            UntrustedEstimateWarning,
-            stacklevel=3,
-        )
+        with seeded(seeds[0]) if callable(critic) else nullcontext():
+            estimate = numeric_information(
+                [side.encoded for side in pair], folds, fit, draws, make is not None
+            )
+    for message in estimate.warnings_:
+        warnings.warn(message, UntrustedEstimateWarning, stacklevel=2)
+    return (estimate, estimate.curve_) if return_curve else estimate

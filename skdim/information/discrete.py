@@ -1,0 +1,164 @@
+"""Information about discrete variables, by counts and by classifiers."""
+
+import numpy as np
+from scipy.special import digamma
+from sklearn.base import ClassifierMixin
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skdim.information.columns import Columns, drop_constant, normal_scores
+from skdim.information.estimate import InformationEstimate, standard_error
+from skdim.information.neighbours import MAX_COLUMNS, class_information
+from skdim.information.variables import ROWS_PER_VALUE, Labels, Variable, labels_of
+
+__all__ = ["count_information", "discrete_information", "entropy"]
+
+# Inverse strengths of the penalty of the logistic regressions that are compared.
+INVERSE_PENALTIES = (1.0, 0.01)
+# Smallest probability that a classifier is charged for, relative to one row.
+MIN_PROBABILITY = 1e-3
+# Fewest rows of a label that is predicted.
+MIN_SIZE = 3
+
+
+def entropy(labels: Labels) -> float:
+    """Estimate the entropy of labels (n,) in nats, with bias correction.
+
+    References
+    ----------
+    Grassberger (2003), Entropy estimates from insufficient samplings, arXiv:physics/0307138.
+    """
+    counts = np.bincount(labels)
+    counts = counts[counts > 0]
+    signs = np.where(counts % 2 == 0, 0.5, -0.5)
+    corrected = digamma(counts) + signs * (digamma((counts + 1) / 2) - digamma(counts / 2))
+    return float(np.log(len(labels)) - counts @ corrected / len(labels))
+
+
+def log_frequencies(labels: Labels) -> Columns:
+    """Return the log relative frequency of the label of each row."""
+    return np.asarray(np.log(np.bincount(labels)[labels] / len(labels)))
+
+
+def count_information(x: Labels, z: Labels) -> tuple[float, Columns, int]:
+    """Estimate the mutual information of two arrays of labels (n,), with bias correction.
+
+    Returns
+    -------
+    information : float
+    pointwise : ndarray of shape (n,)
+        Log ratios of relative frequencies.
+    n_cells : int
+        Number of distinct pairs.
+    """
+    both = labels_of(np.stack([x, z], axis=1))
+    pointwise = log_frequencies(both) - log_frequencies(x) - log_frequencies(z)
+    return entropy(x) + entropy(z) - entropy(both), pointwise, int(both.max()) + 1
+
+
+def classifier_information(
+    x: Variable,
+    labels: Labels,
+    classifier: ClassifierMixin | None,
+    n_parts: int,
+    draws: np.random.Generator,
+    n_jobs: int | None,
+) -> tuple[float, Columns]:
+    """Estimate the mutual information of a variable and labels (n,) by a cross-fitted log loss.
+
+    Returns
+    -------
+    information : float
+        Entropy of the labels minus the log loss on rows that the classifier was not fitted on.
+    pointwise : ndarray of shape (n,)
+        Zero for labels of fewer than three rows, which no classifier can predict.
+    """
+    sizes = np.bincount(labels)[labels]
+    known = sizes >= MIN_SIZE
+    pointwise = np.zeros(len(labels))
+    varying = drop_constant(x.encoded[known]) if known.any() else np.empty((0, 0))
+    if varying.shape[1] and len(np.unique(labels[known])) > 1:
+        parts = StratifiedKFold(
+            min(n_parts, sizes[known].min()), shuffle=True, random_state=int(draws.integers(2**32))
+        )
+        tried = [logistic(strength) for strength in INVERSE_PENALTIES]
+        gains = [
+            held_out_gains(each, varying, labels_of(labels[known, None]), parts, n_jobs)
+            for each in ([classifier] if classifier is not None else tried)
+        ]
+        pointwise[known] = max(gains, key=np.mean)
+    # The entropy of relative frequencies is too low.
+    correction = known.mean() * (entropy(labels) + log_frequencies(labels).mean())
+    return float(pointwise.mean() + correction), pointwise
+
+
+def logistic(inverse_penalty: float) -> Pipeline:
+    """Return a logistic regression on standardised columns."""
+    return make_pipeline(StandardScaler(), LogisticRegression(C=inverse_penalty, max_iter=200))
+
+
+def held_out_gains(
+    classifier: ClassifierMixin,
+    x: Columns,
+    labels: Labels,
+    parts: StratifiedKFold,
+    n_jobs: int | None,
+) -> Columns:
+    """Return the log probability of each label, predicted without its row, over its frequency."""
+    predicted = cross_val_predict(
+        classifier, x, labels, cv=parts, method="predict_proba", n_jobs=n_jobs
+    )
+    own = np.take_along_axis(predicted, labels[:, None], axis=1)[:, 0]
+    return np.asarray(np.log(own.clip(MIN_PROBABILITY / len(x))) - log_frequencies(labels))
+
+
+def discrete_information(
+    pair: tuple[Variable, Variable],
+    classifier: ClassifierMixin | None,
+    n_parts: int,
+    draws: np.random.Generator,
+    n_jobs: int | None,
+) -> InformationEstimate:
+    """Estimate the mutual information of two variables, at least one of them discrete.
+
+    Parameters
+    ----------
+    pair : tuple of two Variable
+    classifier : classifier or None
+        None: logistic regressions, and nearest neighbours for few columns.
+    n_parts : int
+        Number of parts of the rows that are held out.
+    draws : Generator
+    n_jobs : int or None
+    """
+    x, z = pair if pair[1].is_discrete else pair[::-1]
+    labels = z.labels
+    ceiling = entropy(labels)
+    messages = []
+    if x.is_discrete:
+        ceiling = min(ceiling, entropy(x.labels))
+        value, pointwise, n_cells = count_information(x.labels, labels)
+        method, what = "counts", "pairs of values"
+    else:
+        value, pointwise = classifier_information(x, labels, classifier, n_parts, draws, n_jobs)
+        method, what, n_cells = "classifier", "values", len(np.unique(labels))
+        few = drop_constant(x.numbers)
+        if classifier is None and 0 < few.shape[1] <= MAX_COLUMNS and not x.codes.size:
+            near = class_information(normal_scores(few, draws), labels)
+            if near.mean() - value > 2 * standard_error(near - pointwise):
+                method, value, pointwise = "neighbours", float(near.mean()), near
+    if n_cells * ROWS_PER_VALUE > len(labels):
+        messages.append(
+            f"There are {n_cells} distinct {what} in {len(labels)} rows, fewer than "
+            f"{ROWS_PER_VALUE} rows for each: the estimate may be far off. Pass more "
+            "rows, or merge rare values."
+        )
+    return InformationEstimate(
+        min(max(value, 0.0), abs(ceiling)),
+        pointwise=pointwise,
+        method=method,
+        ceiling=abs(ceiling),
+        warnings=messages,
+    )

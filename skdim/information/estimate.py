@@ -1,0 +1,118 @@
+"""The result of an estimate of information: a float with its uncertainty."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import ndtri
+
+from skdim.information.columns import Columns
+from skdim.information.fitting import Curve
+
+__all__ = ["InformationEstimate", "standard_error"]
+
+
+def standard_error(values: Columns) -> float:
+    """Return the standard error of the mean of values (n,)."""
+    return float(values.std() / math.sqrt(len(values)))
+
+
+class InformationEstimate(float):
+    """An estimate of information in nats, with its uncertainty.
+
+    It is a float: arithmetic and comparisons use the estimate alone and return plain floats.
+
+    Parameters
+    ----------
+    value : float, default=0.0
+        The estimate, in nats.
+    pointwise : array-like of shape (n,), default=()
+        Log density ratio of each row. A constant is added so that the mean equals the estimate.
+    method : str, default=""
+        Name of the method that the estimate is from.
+    ceiling : float, default=inf
+        Largest value that the method can return.
+    spread : float, default=0.0
+        Standard error in addition to that of the mean of the pointwise values.
+    shortfall : float, default=0.0
+        Amount by which the estimate may be too low in addition to sampling error.
+    curve : sequence of Curve, default=()
+        Learning curves of the networks.
+    warnings : sequence of str, default=()
+        Messages of the warnings that were issued.
+
+    Attributes
+    ----------
+    standard_error : float
+        Standard error of the estimate, as if rows were independent.
+    ceiling, shortfall : float
+    method_ : str
+    curve_ : list of Curve
+    pointwise_ : ndarray of shape (n,)
+    warnings_ : list of str
+
+    Examples
+    --------
+    >>> estimate = InformationEstimate(0.5, pointwise=[0.0, 1.0, 0.2, 0.8], method="copula")
+    >>> estimate
+    InformationEstimate(0.500 ± 0.206 nats, method='copula')
+    >>> estimate + 1
+    1.5
+    >>> low, high = estimate.interval(0.9)
+    >>> round(low, 3), round(high, 3)
+    (0.161, 0.839)
+    """
+
+    def __new__(cls, value: float = 0.0, **attributes: object) -> "InformationEstimate":
+        """Create the float."""
+        return super().__new__(cls, value)
+
+    def __init__(
+        self,
+        value: float = 0.0,
+        *,
+        pointwise: ArrayLike = (),
+        method: str = "",
+        ceiling: float = math.inf,
+        spread: float = 0.0,
+        shortfall: float = 0.0,
+        curve: Sequence[Curve] = (),
+        warnings: Sequence[str] = (),
+    ) -> None:
+        each: Columns = np.array(pointwise, dtype=np.float64)
+        self.pointwise_ = each - each.mean() + float(self) if each.size else each
+        self.standard_error = math.hypot(standard_error(each) if each.size else 0.0, spread)
+        self.method_ = method
+        self.ceiling = ceiling
+        self.shortfall = shortfall
+        self.curve_ = list(curve)
+        self.warnings_ = list(warnings)
+
+    def interval(self, level: float = 0.9) -> tuple[float, float]:
+        """Compute a confidence interval.
+
+        The standard errors on both sides are those of a normal distribution. The upper end also
+        includes the shortfall. It is infinite where the estimate is at its ceiling.
+
+        Parameters
+        ----------
+        level : float, default=0.9
+            Nominal coverage, inside (0, 1).
+
+        Returns
+        -------
+        low, high : float
+            In nats, at least 0.
+        """
+        if not 0 < level < 1:
+            raise ValueError(f"level={level!r}; a number inside (0, 1) is needed.")
+        width = float(ndtri((1 + level) / 2)) * self.standard_error
+        high = math.inf if self >= self.ceiling else float(self) + width + self.shortfall
+        return max(float(self) - width, 0.0), high
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}({float(self):.3f} ± {self.standard_error:.3f} nats, "
+            f"method={self.method_!r})"
+        )

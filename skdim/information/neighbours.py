@@ -1,0 +1,97 @@
+"""Estimates from distances to nearest neighbours, for few columns."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+from scipy.special import digamma, ndtr
+from scipy.stats import t
+
+from skdim.information.columns import Columns
+
+__all__ = ["MAX_COLUMNS", "class_information", "neighbour_information", "radii"]
+
+# Number of neighbours. Fewer have a smaller bias where variables depend strongly.
+N_NEIGHBOURS = 3
+# Largest number of columns for which neighbours are near.
+MAX_COLUMNS = 4
+# Degrees of freedom of the distribution that radii are computed in.
+DEGREES = 2
+
+
+def neighbour_information(blocks: list[Columns]) -> Columns:
+    """Compute the pointwise total correlation of blocks of columns, by nearest neighbours.
+
+    That of two blocks is their mutual information. No row is its own neighbour.
+
+    Parameters
+    ----------
+    blocks : list of ndarray of shape (n, d_i)
+        Without ties.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        Its mean is the estimate.
+
+    References
+    ----------
+    Kraskov, Stögbauer and Grassberger (2004), Estimating mutual information, equations 8 and 23,
+    arXiv:cond-mat/0305641.
+    """
+    joint = np.hstack(blocks)
+    # The distance to the k-th neighbour is excluded from the counts.
+    radii = np.nextafter(distances_to_neighbour(joint), 0)
+    counts = [count_within(block, block, radii) for block in blocks]
+    constant = digamma(N_NEIGHBOURS) + (len(blocks) - 1) * digamma(len(joint))
+    return np.asarray(constant - sum(digamma(count) for count in counts))
+
+
+def class_information(x: Columns, labels: NDArray[np.intp]) -> Columns:
+    """Compute the pointwise mutual information of columns and labels, by nearest neighbours.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n, d)
+    labels : ndarray of shape (n,)
+        Integers from 0. A label of three rows or less counts as without information.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        Its mean is the estimate.
+
+    References
+    ----------
+    Ross (2014), Mutual information between discrete and continuous data sets, PLoS ONE 9(2).
+    """
+    sizes = np.bincount(labels)
+    result = np.zeros(len(x))
+    for label in np.flatnonzero(sizes > N_NEIGHBOURS):
+        own = x[labels == label]
+        counts = count_within(x, own, distances_to_neighbour(own))
+        ratio = digamma(len(x)) - digamma(sizes[label])
+        # The row itself is counted.
+        result[labels == label] = ratio + digamma(N_NEIGHBOURS) - digamma(counts - 1)
+    return result
+
+
+def distances_to_neighbour(points: Columns) -> Columns:
+    """Return the largest coordinate difference to the k-th neighbour, shape (n,)."""
+    distances, _ = cKDTree(points).query(points, k=[N_NEIGHBOURS + 1], p=np.inf)
+    return np.asarray(distances[:, 0])
+
+
+def count_within(points: Columns, centres: Columns, radii: Columns) -> NDArray[np.intp]:
+    """Count the points (n, d) within a distance of each centre (m, d), the centre included."""
+    if points.shape[1] == 1:
+        ordered = np.sort(points[:, 0])
+        last = np.searchsorted(ordered, centres[:, 0] + radii, side="right")
+        return np.asarray(last - np.searchsorted(ordered, centres[:, 0] - radii))
+    counts = cKDTree(points).query_ball_point(centres, radii, p=np.inf, return_length=True)
+    return np.asarray(counts)
+
+
+def radii(scores: Columns) -> Columns:
+    """Return the norms (n, 1) of normal scores, mapped to a heavy-tailed distribution."""
+    heavy = np.asarray(t(DEGREES).ppf(ndtr(scores)))
+    return np.asarray(np.linalg.norm(heavy, axis=1, keepdims=True))
