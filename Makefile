@@ -20,7 +20,7 @@ PYTEST := $(ONE_THREAD) $(BIN)/python -m pytest -n auto --maxprocesses 8
 # Two pips at once would break the environment they share.
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo test slow check coverage faults docs bench bench-features bench-few-labels \
+.PHONY: help demo test slow check coverage faults mutants docs bench bench-features bench-few-labels \
 	bench-accuracy-seconds bench-tutorial clean
 
 help:
@@ -30,6 +30,7 @@ help:
 	@echo "make check   style, types, floors, tests, scikit-learn's contract"
 	@echo "make coverage   the tests, but for the slow ones, and which lines and branches they reach"
 	@echo "make faults  trainings killed at random and files damaged at random, in half an hour"
+	@echo "make mutants  faults put into the package one at a time, which some test must notice: an hour"
 	@echo "make docs    the documentation, in docs/_build/html"
 	@echo "make bench   the measurements of speed, in about a quarter of an hour, and one table"
 	@echo "make bench-features   features against rivals, for hours (DATA=digits SEEDS=2)"
@@ -71,6 +72,9 @@ coverage: $(VENV)/installed-dev
 
 faults: $(VENV)/installed-test
 	@$(ONE_THREAD) $(BIN)/python -m tests.reliability.faults --kills $(KILLS) --files $(FILES)
+
+mutants: $(VENV)/installed-test
+	@$(ONE_THREAD) $(BIN)/python -m tests.reliability.mutants $(ARGS)
 
 docs: $(VENV)/installed-docs
 	@echo "==> Building the documentation, the gallery runs every example"

@@ -144,11 +144,12 @@ def test_no_underscore_name_crosses_a_file(path):
     assert not crossing, f"underscore names of another file: {', '.join(crossing)}"
 
 
-def test_importing_skdim_loads_no_matplotlib():
+def test_importing_skdim_loads_no_matplotlib_and_says_nothing():
     result = run_python("-c", "import skdim, sys; print('matplotlib' in sys.modules)")
 
     assert result.returncode == 0, result.stderr
     assert result.stdout.strip() == "False"
+    assert "skdim" not in result.stderr
 
 
 def test_skdim_works_without_optional_packages():

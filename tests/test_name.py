@@ -25,7 +25,3 @@ def test_import_says_what_to_do_beside_scikit_dimension(tmp_path):
 
     assert "scikit-deepinfomax and scikit-dimension are both installed" in said
     assert "separate environments" in said
-
-
-def test_import_says_nothing_alone(tmp_path):
-    assert "skdim" not in say_on_import(tmp_path)

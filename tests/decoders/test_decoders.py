@@ -32,7 +32,7 @@ vectors = st.tuples(st.integers(1, 200))
 small = st.tuples(st.integers(1, 3), st.integers(1, 12), st.integers(1, 7))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.one_of(images, signals, vectors, small), st.integers(1, 9))
 def test_decodes_to_exactly_the_shape_asked_for(shape, n_components):
     decoder = made(make_decoder, shape, n_components)
@@ -106,12 +106,12 @@ def test_in_evaluation_a_sample_depends_on_its_own_code_only(shape):
 @pytest.mark.parametrize("shape", [(1, 9, 10), (2, 17), (6,)], ids=str)
 def test_learns_samples_that_a_code_determines(shape):
     """Standardised samples, a linear map of two numbers: nearly all of their variance is found."""
-    codes = normals(64, 2)
-    wanted = (codes @ normals(2, math.prod(shape), seed=1)).reshape(64, *shape)
+    codes = normals(32, 2)
+    wanted = (codes @ normals(2, math.prod(shape), seed=1)).reshape(32, *shape)
     wanted = wanted / wanted.std()
     decoder = made(make_decoder, shape, 2)
-    optimizer = torch.optim.Adam(decoder.parameters(), lr=3e-3)
-    for _ in range(150):
+    optimizer = torch.optim.Adam(decoder.parameters(), lr=5e-3)
+    for _ in range(60):
         optimizer.zero_grad()
         loss = nn.functional.mse_loss(decoder(codes), wanted)
         loss.backward()

@@ -3,6 +3,7 @@
 import copy
 import io
 import pickle
+from functools import cache
 
 import joblib
 import numpy as np
@@ -31,7 +32,7 @@ NAMES = [f"column {i}" for i in range(6)]
 # All that draws at random during a training.
 RANDOM_PARTS = {"negatives": 2, "global_weight": 0.5, "prior_weight": 0.1, "view": "augment"}
 
-patient = settings(deadline=None, max_examples=25)
+patient = settings(deadline=None, max_examples=10)
 rows_and_images = pytest.mark.parametrize("X", [ROWS, IMAGES], ids=["rows", "images"])
 
 
@@ -152,8 +153,11 @@ def test_no_seed_differs_from_fit_to_fit():
 
 
 @pytest.mark.usefixtures("global_random_state_untouched")
-@pytest.mark.parametrize("random_state", [0, None])
-@pytest.mark.parametrize("parts", [{}, {"encoder": HalvesEncoder()}], ids=["own", "foreign"])
+@pytest.mark.parametrize(
+    ("random_state", "parts"),
+    [(0, {}), (None, {"encoder": HalvesEncoder()})],
+    ids=["own", "foreign"],
+)
 def test_global_random_states_stay_as_they_were(random_state, parts):
     dim = brief(random_state=random_state, negatives=2, prior_weight=0.1, **parts)
     dim.fit(ROWS).partial_fit(ROWS)
@@ -191,20 +195,19 @@ def test_global_random_states_do_not_matter():
          "channels last", "flat channels last"],
 )  # fmt: skip
 def test_one_set_of_images_in_any_form_gives_one_result(given, parameters):
-    expected = brief().fit(IMAGES)
-    dim = brief(**parameters).fit(given)
+    dim = brief(**parameters, max_epochs=1).fit(given)
+    codes, score = codes_and_score(IMAGES.tobytes(), IMAGES.shape)
 
     assert dim.image_shape_ == (3, 8, 8)
     assert dim.n_features_in_ == 192
-    assert weights_of(dim) == weights_of(expected)
-    np.testing.assert_array_equal(dim.transform(given), expected.transform(IMAGES))
-    assert dim.score(given) == expected.score(IMAGES)
+    np.testing.assert_array_equal(dim.transform(given), codes)
+    assert dim.score(given) == score
 
 
 def test_grey_images_need_no_channel():
     forms = [GREY, GREY[:, None], GREY[..., None]]
-    fitted = [brief().fit(form) for form in forms]
-    flat = brief(image_shape=(8, 8)).fit(GREY.reshape(40, -1))
+    fitted = [brief(max_epochs=1).fit(form) for form in forms]
+    flat = brief(max_epochs=1, image_shape=(8, 8)).fit(GREY.reshape(40, -1))
     codes = [dim.transform(form) for dim in [*fitted, flat] for form in forms]
 
     for other in codes[1:]:
@@ -224,23 +227,34 @@ LAYOUTS = {
 }
 
 
-def assert_read_as_float32(given):
-    reference = np.ascontiguousarray(given, dtype=np.float32)
-    before = given.copy()
-    expected = brief(max_epochs=1).fit(reference)
-    dim = brief(max_epochs=1).fit(given)
-    codes = dim.transform(given)
+@cache
+def codes_and_score(content, shape):
+    """Fit on float32 of any layout once."""
+    X = np.frombuffer(content, np.float32).reshape(shape)
+    dim = brief(max_epochs=1).fit(X)
+    return dim.transform(X), dim.score(X)
 
-    assert codes.dtype == np.float32
-    np.testing.assert_array_equal(codes, expected.transform(reference))
-    assert dim.score(given) == expected.score(reference)
+
+def assert_read_as_float32(given):
+    given = given[:40]
+    before = given.copy()
+    codes, score = codes_and_score(np.ascontiguousarray(given, np.float32).tobytes(), given.shape)
+    dim = brief(max_epochs=1).fit(given)
+
+    np.testing.assert_array_equal(dim.transform(given), codes)
+    assert dim.transform(given).dtype == np.float32
+    assert dim.score(given) == score
     np.testing.assert_array_equal(given, before)
 
 
-@rows_and_images
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
-def test_any_type_of_number_is_read_as_float32(X, dtype):
-    assert_read_as_float32(X.astype(dtype))
+def test_any_type_of_number_is_read_as_float32(dtype):
+    assert_read_as_float32(ROWS.astype(dtype))
+
+
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.float16, np.float64, ">i2"], ids=str)
+def test_images_of_any_type_of_number_are_read_as_float32(dtype):
+    assert_read_as_float32(IMAGES.astype(dtype))
 
 
 @rows_and_images
@@ -249,8 +263,7 @@ def test_layout_in_memory_does_not_matter(X, lay_out):
     assert_read_as_float32(lay_out(X))
 
 
-@rows_and_images
-@pytest.mark.parametrize("mode", ["r", "r+", "c"])
+@pytest.mark.parametrize(("X", "mode"), [(ROWS, "r"), (IMAGES, "r+"), (ROWS, "c")], ids=str)
 def test_memory_maps_are_read_and_not_written(X, mode, tmp_path):
     path = tmp_path / "X.npy"
     np.save(path, X)
@@ -387,6 +400,7 @@ def test_transform_changes_no_statistics(fitted):
 @rows_and_images
 @pytest.mark.parametrize("output", LAYERS)
 def test_each_layer_can_be_given(X, output):
+    X = X[:80]
     code = brief(max_epochs=1).fit(X)
     dim = brief(max_epochs=1, output=output).fit(X)
     encoded, features = dim.encode(X), dim.transform(X)

@@ -13,6 +13,7 @@ from torch import nn
 from skdim import DeepInfoMaxTransformer, EncoderTransformer
 from skdim.encoders import MLPEncoder
 from skdim.objectives import VAE
+from skdim.training.stopping import StopTraining
 from tests.estimators.helpers import weights_of
 from tests.inputs.datasets import images
 
@@ -134,6 +135,10 @@ def test_a_transform_in_another_thread_does_not_wait_for_the_end_of_a_fit():
     class Watch(Callback):
         def on_batch_end(self, net, **kwargs):
             begun.set()
+
+        def on_epoch_end(self, net, **kwargs):
+            if encoded:
+                raise StopTraining
 
         def on_train_end(self, net, **kwargs):
             encoded.append("end of the fit")

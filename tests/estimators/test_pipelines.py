@@ -63,12 +63,12 @@ def test_probe_of_images_does_better_than_chance_on_new_ones(classifier):
 
 
 def test_clone_of_a_fitted_pipeline_is_unfitted_and_fits_alike():
-    pipe = make_pipeline(brief(), probe()).fit(IMAGES, LABELS)
+    pipe = make_pipeline(brief(), probe()).fit(ROWS, LABELS)
     cloned = clone(pipe)
 
     with pytest.raises(NotFittedError):
-        cloned[0].transform(IMAGES)
-    assert weights_of(cloned.fit(IMAGES, LABELS)[0]) == weights_of(pipe[0])
+        cloned[0].transform(ROWS)
+    assert weights_of(cloned.fit(ROWS, LABELS)[0]) == weights_of(pipe[0])
 
 
 def test_set_output_reaches_through_a_pipeline():
@@ -183,23 +183,25 @@ def test_grid_search_in_two_processes_is_the_one_in_one(two_workers):
     threads = joblib.Parallel()(joblib.delayed(torch.get_num_threads)() for _ in range(4))
     assert threads == [torch.get_num_threads()] * 4 == [1] * 4
 
-    search = GridSearchCV(make_pipeline(brief(), probe()), GRID, cv=2)
-    of_codes = GridSearchCV(brief(), {"n_components": [2, 8]}, cv=2)
-    for each, y in ((search, LABELS), (of_codes, None)):
-        parallel = clone(each).set_params(n_jobs=2).fit(IMAGES, y)
-        serial = clone(each).set_params(n_jobs=1).fit(IMAGES, y)
+    few, labels, dim = IMAGES[:80], LABELS[:80], brief(max_epochs=1)
+    search = GridSearchCV(make_pipeline(dim, probe()), GRID, cv=2)
+    of_codes = GridSearchCV(dim, {"n_components": [2, 8]}, cv=2)
+    for each, y in ((search, labels), (of_codes, None)):
+        parallel = clone(each).set_params(n_jobs=2).fit(few, y)
+        serial = clone(each).set_params(n_jobs=1).fit(few, y)
 
         assert parallel.best_params_ == serial.best_params_
         np.testing.assert_equal(search_results(parallel), search_results(serial))
-        assert parallel.score(IMAGES, y) == serial.score(IMAGES, y)
+        assert parallel.score(few, y) == serial.score(few, y)
 
 
 def test_search_without_labels_goes_by_the_score_of_the_transformer():
-    search = GridSearchCV(brief(), {"max_epochs": [1, 8]}, cv=2).fit(IMAGES)
+    few = IMAGES[:120]
+    search = GridSearchCV(brief(), {"max_epochs": [1, 6]}, cv=2).fit(few)
 
-    assert search.best_params_ == {"max_epochs": 8}
-    assert search.score(IMAGES) == search.best_estimator_.score(IMAGES)
-    assert weights_of(search.best_estimator_) == weights_of(brief(max_epochs=8).fit(IMAGES))
+    assert search.best_params_ == {"max_epochs": 6}
+    assert search.score(few) == search.best_estimator_.score(few)
+    assert weights_of(search.best_estimator_) == weights_of(brief(max_epochs=6).fit(few))
 
 
 def test_cross_validation_of_images():

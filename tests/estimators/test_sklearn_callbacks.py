@@ -110,7 +110,7 @@ def no_workers_left():
 
 
 @pytest.mark.usefixtures("no_workers_left")
-@pytest.mark.parametrize("n_jobs", [None, 2])
+@pytest.mark.parametrize("n_jobs", [None, pytest.param(2, marks=pytest.mark.slow)])
 @pytest.mark.filterwarnings("ignore:The total space of parameters:UserWarning")
 def test_progress_bars_are_drawn_alone_in_pipelines_and_in_searches(n_jobs, monkeypatch):
     pytest.importorskip("rich")

@@ -46,7 +46,7 @@ def test_independent_variables_share_nothing(d):
     draws = np.random.default_rng(0)
     x, z = draws.standard_cauchy((2, 1000, d))
 
-    assert abs(mutual_information(x, z, random_state=0)) < 0.03
+    assert abs(mutual_information(x, z, max_epochs=10, random_state=0)) < 0.03
 
 
 def test_many_dimensions_of_which_two_matter():
@@ -59,11 +59,11 @@ def test_many_dimensions_of_which_two_matter():
     assert found == pytest.approx(task.information, abs=4 * math.sqrt(2 * 0.64 / 2000))
 
 
-@pytest.mark.parametrize(("critic", "epochs"), [("dot", 60), ("concat", 25)])
+@pytest.mark.parametrize(("critic", "epochs"), [("dot", 40), ("concat", 12)])
 def test_network_finds_what_no_correlation_shows(critic, epochs):
     draws = np.random.default_rng(0)
-    x = draws.standard_normal(1000)
-    z = x**2 + 0.5 * draws.standard_normal(1000)
+    x = draws.standard_normal(500)
+    z = x**2 + 0.5 * draws.standard_normal(500)
 
     copula_alone = mutual_information(x, z, critic=None, random_state=0)
     found = mutual_information(x, z, critic=critic, max_epochs=epochs, random_state=0)
@@ -204,8 +204,9 @@ def test_estimate_of_critics_is_the_mean_of_the_held_out_ends_of_the_curves():
     assert [len(curve.halves) for curve in curves] == [3] * 5
 
 
-@pytest.mark.parametrize("bound", ["dv", "infonce"])
-@pytest.mark.parametrize("ones", [1, 2, 5, 20, 100])
+@pytest.mark.parametrize(
+    ("ones", "bound"), [(1, "dv"), (2, "infonce"), (5, "dv"), (20, "infonce"), (100, "dv")]
+)
 def test_rare_flags_tell_as_much_as_they_can(ones, bound):
     """Of 1,000: hardly anything. The log ratio of normal variables would be far off."""
     share = ones / 1000
@@ -214,7 +215,7 @@ def test_rare_flags_tell_as_much_as_they_can(ones, bound):
     noise = np.random.default_rng(0).standard_normal(1000)
 
     shared, none = (
-        mutual_information(flags, other, bound=bound, max_epochs=8, random_state=0)
+        mutual_information(flags, other, bound=bound, max_epochs=4, random_state=0)
         for other in (flags, noise)
     )
 

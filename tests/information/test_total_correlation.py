@@ -42,12 +42,12 @@ def closed_form(d, r):
     return -((d - 1) * math.log(1 - r) + math.log(1 + (d - 1) * r)) / 2
 
 
-@pytest.mark.parametrize(("d", "r"), [(2, 0.5), (2, 0.9), (8, 0.3), (64, 0.05), (64, 0.3)])
+@pytest.mark.parametrize(("d", "r"), [(2, 0.5), (2, 0.9), (8, 0.3), (64, 0.05), (32, 0.3)])
 def test_equicorrelated_normals_have_the_known_total_correlation(d, r):
     z = equicorrelated(3000, d, r)
     truth = closed_form(d, r)
 
-    found = total_correlation(z, max_epochs=5, random_state=0)
+    found = total_correlation(z, max_epochs=2, random_state=0)
 
     # Of the log ratio's own variance, half of the trace of the correlations off the diagonal
     # squared.
@@ -59,16 +59,16 @@ def test_equicorrelated_normals_have_the_known_total_correlation(d, r):
 def test_independent_coordinates_have_none(d):
     z = np.random.default_rng(0).standard_t(2, (2000, d))
 
-    assert abs(total_correlation(z, max_epochs=5, random_state=0)) < 0.03
+    assert abs(total_correlation(z, max_epochs=3, random_state=0)) < 0.03
 
 
 def test_dependence_that_no_correlation_shows_is_found():
     """Two coordinates over one common root: uncorrelated, far from independent."""
     task = TASKS["student-identity-1-1-1"]
-    z = np.hstack(task.draw(3000, random_state=0))
+    z = np.hstack(task.draw(2000, random_state=0))
 
     copula_alone = total_correlation(z, max_epochs=0, random_state=0)
-    found = total_correlation(z, random_state=0)
+    found = total_correlation(z, max_epochs=15, random_state=0)
 
     assert abs(copula_alone) < 0.03
     assert found == pytest.approx(task.information, abs=0.06)
@@ -138,25 +138,24 @@ def test_fewer_than_two_coordinates_that_vary_depend_on_nothing(columns):
 
 def test_codes_near_a_curve_have_more_than_a_critic_could_vouch_for():
     """On fewer dimensions than they have numbers, as codes are: the truth is beyond ln n."""
-    z = curve(3000, 24, 0.05)
-    truth = information_of_curve(z[:500], 0.05)
+    z = curve(1500, 24, 0.05)
+    truth = information_of_curve(z[:300], 0.05)
 
-    found = total_correlation(z, max_epochs=20, random_state=0)
+    found = total_correlation(z, max_epochs=12, random_state=0)
 
     assert truth > 4 * math.log(len(z))
     assert 0.85 * truth < found < truth
 
 
 @pytest.mark.filterwarnings("ignore:.* determined by those before them")
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("rank", [1, 3])
+@pytest.mark.parametrize(("rank", "dtype"), [(1, np.float32), (3, np.float64)])
 def test_codes_of_low_rank_have_a_ceiling_of_what_ranks_can_tell(rank, dtype):
     """The truth is infinite, and no estimate may be."""
     draws = np.random.default_rng(0)
     z = (draws.standard_normal((1000, rank)) @ draws.standard_normal((rank, 20))).astype(dtype)
 
     with pytest.warns(UntrustedEstimateWarning, match=f"that vary have rank {rank}: some are"):
-        found = total_correlation(z, max_epochs=5, random_state=0)
+        found = total_correlation(z, max_epochs=3, random_state=0)
 
     assert 3 * (20 - rank) < found < (20 - rank) * (math.log(1000) + 1)
 
@@ -187,9 +186,9 @@ def test_a_training_that_diverges_says_so():
 
 def test_copies_of_a_category_share_its_entropy():
     """Ties are in an order drawn for each column alone."""
-    coin = np.random.default_rng(0).integers(0, 2, (2000, 1))
+    coin = np.random.default_rng(0).integers(0, 2, (1000, 1))
 
-    found = total_correlation(np.hstack([coin, coin]), random_state=0)
+    found = total_correlation(np.hstack([coin, coin]), max_epochs=20, random_state=0)
 
     assert found == pytest.approx(math.log(2), abs=0.12)
     assert found < math.log(2)
@@ -201,7 +200,7 @@ def test_ties_of_independent_coordinates_are_no_dependence(share):
     draws = np.random.default_rng(0)
     z = draws.uniform(size=(2000, 6)).clip(min=share)
 
-    assert abs(total_correlation(z, max_epochs=5, random_state=0)) < 0.03
+    assert abs(total_correlation(z, max_epochs=3, random_state=0)) < 0.03
 
 
 def test_log_ratio_is_that_of_the_densities():

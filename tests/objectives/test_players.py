@@ -119,7 +119,7 @@ def apart(of_encoder, of_discriminator):
 
 
 def test_one_optimizer_on_the_sum_equals_two_to_the_last_bit():
-    by_one, by_two, at_start = play(200, together), play(200, apart), play(0, together)
+    by_one, by_two, at_start = play(30, together), play(30, apart), play(0, together)
 
     for one, two, start in zip(by_one, by_two, at_start, strict=True):
         assert torch.equal(one, two)

@@ -2,7 +2,7 @@
 
 import copy
 import pickle
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 import pytest
@@ -32,7 +32,6 @@ EVERY = {
     "pytorch_tutorial": presets.pytorch_tutorial,
     **{f"keras {name}": partial(presets.keras_tutorial, name) for name in presets.KERAS_WEIGHTS},
 }
-# The widest critics of the paper are too slow for a test of all; their sizes are tested below.
 IMAGES = {"reference_stl10": LARGE} | {name: GREY for name in EVERY if name.startswith("keras")}
 
 every_preset = pytest.mark.parametrize("name", EVERY)
@@ -55,12 +54,21 @@ def test_preset_is_a_new_dict_at_every_call_that_copies_and_pickles_alike(name):
     assert pickle.loads(pickle.dumps(once)) == once
 
 
+def settings_of(name):
+    """The widest critics are too slow for a test of all presets; their sizes are tested below."""
+    small = {"critic_units": 8} if "encode_and_dot" in str(EVERY[name]()["critic"]) else {}
+    return EVERY[name]() | small | {"max_epochs": 1, "batch_size": 4, "random_state": 0}
+
+
+@cache
+def trained(name):
+    """Fit a preset once; tests only read."""
+    return DeepInfoMaxTransformer(**settings_of(name)).fit(IMAGES.get(name, SMALL)[:4])
+
+
 @every_preset
 def test_preset_is_loaded_from_a_file(name, tmp_path):
-    X = IMAGES.get(name, SMALL)
-    brief = {"max_epochs": 1, "batch_size": 4}
-    small = {"critic_units": 8} if "encode_and_dot" in str(EVERY[name]()["critic"]) else {}
-    dim = DeepInfoMaxTransformer(**EVERY[name]() | brief | small, random_state=0).fit(X)
+    X, dim = IMAGES.get(name, SMALL)[:4], trained(name)
     dim.save(tmp_path / "preset.skdim")
 
     loaded = skdim.load(tmp_path / "preset.skdim")
@@ -79,9 +87,7 @@ def test_preset_passes_clone_and_get_params(name):
 
 @every_preset
 def test_preset_trains(name):
-    images = IMAGES.get(name, SMALL if name != "pytorch_tutorial" else SMALL[:4])
-    settings = EVERY[name]() | {"max_epochs": 1, "batch_size": 4, "random_state": 0}
-    dim = DeepInfoMaxTransformer(**settings).fit(images)
+    images, settings, dim = IMAGES.get(name, SMALL)[:4], settings_of(name), trained(name)
     terms = [
         term
         for term, weight in (

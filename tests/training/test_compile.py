@@ -23,7 +23,9 @@ pytestmark = [
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (22, 8, 8), dtype=np.uint8)
 VECTORS = np.random.default_rng(0).normal(size=(22, 9)).astype(np.float32)
-PENALISED = replace(PRIORS["uniform"], gradient_penalty=1.0)
+PENALISED = {"prior_weight": 0.5, "prior": replace(PRIORS["uniform"], gradient_penalty=1.0)}
+COORDINATES = {"coordinate_weight": 0.5, "relative_coordinate_weight": 0.5}
+SAMPLING = partial(DotCritic, samples=2, activation_penalty=0.1)
 
 
 def make(**settings):
@@ -50,14 +52,10 @@ def captured(monkeypatch):
 @pytest.mark.parametrize(
     ("X", "settings"),
     [
-        (VECTORS, {}),
-        (VECTORS, {"global_weight": 0.5, "prior_weight": 0.1, "bound": "dv", "negatives": 3}),
-        (VECTORS, {"critic": "concat", "negatives": "shift", "bound": "jsd"}),
-        (IMAGES, {"encoder": "dcgan"}),
-        (IMAGES, {"encoder": "patch_network"}),
-        (VECTORS, {"coordinate_weight": 0.5, "relative_coordinate_weight": 0.5}),
-        (VECTORS, {"prior_weight": 0.5, "prior": PENALISED}),
-        (VECTORS, {"critic": partial(DotCritic, samples=2, activation_penalty=0.1)}),
+        (VECTORS, {"global_weight": 0.5, "bound": "dv", "negatives": 3} | PENALISED),
+        (VECTORS, {"critic": "concat", "critic_units": 8, "negatives": "shift"} | COORDINATES),
+        (IMAGES, {"encoder": "dcgan", "prior_weight": 0.1, "bound": "jsd"}),
+        (IMAGES, {"encoder": "patch_network", "critic": SAMPLING}),
     ],
 )
 def test_captured_steps_give_what_plain_steps_give(captured, X, settings):

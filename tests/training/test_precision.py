@@ -60,8 +60,9 @@ def test_weights_and_the_optimizer_stay_in_float32():
 
 
 @pytest.mark.usefixtures("able")
-@pytest.mark.parametrize("critic", ["dot", "concat"])
-@pytest.mark.parametrize("negatives", ["all", "shift", 2])
+@pytest.mark.parametrize(
+    ("critic", "negatives"), [("dot", "all"), ("concat", "all"), ("concat", "shift"), ("dot", 2)]
+)
 def test_bounds_are_taken_in_float32(monkeypatch, critic, negatives):
     seen = []
 
@@ -70,7 +71,9 @@ def test_bounds_are_taken_in_float32(monkeypatch, critic, negatives):
         return BOUNDS["jsd"].anchors(positive, negative)
 
     monkeypatch.setitem(BOUNDS, "infonce", Bound(anchors, BOUNDS["jsd"].total))
-    make(precision="bfloat16", critic=critic, negatives=negatives).fit(IMAGES)
+    make(
+        precision="bfloat16", critic=critic, critic_units=8, negatives=negatives, max_epochs=1
+    ).fit(IMAGES[:8])
 
     assert set(seen) == {torch.float32}
 
@@ -78,7 +81,13 @@ def test_bounds_are_taken_in_float32(monkeypatch, critic, negatives):
 @pytest.mark.usefixtures("able")
 @pytest.mark.parametrize("encoder", ["dcgan", "patch_network"])
 def test_first_loss_is_nearly_that_of_float32(encoder):
-    settings = {"encoder": encoder, "view": None, "global_weight": 0.5, "prior_weight": 0.1}
+    settings = {
+        "encoder": encoder,
+        "critic_units": 32,
+        "view": None,
+        "global_weight": 0.5,
+        "prior_weight": 0.1,
+    }
     # One step: what follows would multiply any difference.
     plain, half = (
         make(precision=p, max_epochs=1, batch_size=24, **settings).fit(IMAGES).history_
@@ -92,7 +101,10 @@ def test_first_loss_is_nearly_that_of_float32(encoder):
 
 @pytest.mark.usefixtures("able", "global_random_state_untouched")
 def test_it_repeats_itself():
-    once, again = (make(precision="bfloat16").fit(IMAGES).transform(IMAGES) for _ in range(2))
+    once, again = (
+        make(precision="bfloat16", critic_units=8, max_epochs=1).fit_transform(IMAGES[:16])
+        for _ in range(2)
+    )
 
     np.testing.assert_array_equal(once, again)
 
