@@ -24,6 +24,7 @@ from skdim.inputs import (
     Layout,
     Samples,
     Stream,
+    as_given,
     as_plain,
     find_conversion,
     find_equal_values,

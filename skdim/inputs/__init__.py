@@ -25,6 +25,7 @@ __all__ = [
     "Stream",
     "StreamSamples",
     "as_given",
+    "as_given",
     "as_plain",
     "channel_statistics",
     "find_conversion",
