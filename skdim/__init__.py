@@ -5,9 +5,10 @@ from warnings import warn
 
 from skdim import objectives, presets
 from skdim.about import __version__
-from skdim.estimators import DeepInfoMaxTransformer, EncoderTransformer, load
+from skdim.estimators import DeepInfoMaxClassifier, DeepInfoMaxTransformer, EncoderTransformer, load
 
 __all__ = [
+    "DeepInfoMaxClassifier",
     "DeepInfoMaxTransformer",
     "EncoderTransformer",
     "__version__",

@@ -28,9 +28,10 @@ from skdim.estimators.fitting import (
     warn_of_idle,
     warn_of_no_information,
 )
+from skdim.estimators.labels import read_labels
 from skdim.estimators.resuming import Run
 from skdim.estimators.state import Built, PersistentMixin, columns_of
-from skdim.estimators.validation import choose_conversion, open_samples, read_labels
+from skdim.estimators.validation import choose_conversion, open_samples
 from skdim.inputs import Conversion, Layout, Samples, find_layout, is_wide
 from skdim.objectives import AbstractObjective
 from skdim.parameters import Rule, check_parameters
@@ -39,6 +40,8 @@ from skdim.training import Checkpoints, agree_on_seed
 from skdim.views import View
 
 __all__ = ["AbstractLearner"]
+
+NEED = "With classifier_weight > 0 it learns from labels"
 
 
 class AbstractLearner(PersistentMixin):
@@ -96,6 +99,16 @@ class AbstractLearner(PersistentMixin):
     def device_(self) -> torch.device:
         """Where the encoder is."""
         return torch.device(self.net_.device)
+
+    @property
+    def output_(self) -> str:
+        """Layer that ``transform`` returns."""
+        return self._layer
+
+    @property
+    def sample_shape_(self) -> tuple[int, ...]:
+        """Shape of a sample as the encoder takes it: (C, H, W), (C, L) or (d,)."""
+        return self._layout.shape
 
     @property
     def canonical_correlations_(self) -> NDArray[np.float64]:
@@ -298,7 +311,9 @@ class AbstractLearner(PersistentMixin):
             self._layout.check_same(shape[1:])
         labels, known = None, None if reset else getattr(self, "classes_", None)
         if fit and (self._get_objective().takes_labels if reset else known is not None):
-            labels, self.classes_ = read_labels(y, shape[0], device, type(self).__name__, known)
+            labels, self.classes_ = read_labels(
+                y, shape[0], device, type(self).__name__, NEED, known
+            )
         kept = getattr(self, "_conversion", None)
         convert = None if kept is None else Conversion.of(kept, self._layout)
         return make(self._layout, device, labels=labels, convert=convert)

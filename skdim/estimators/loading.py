@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from skdim.encoders import LAYERS
+from skdim.estimators.classifier import HEAD_RULES, TUNED, DeepInfoMaxClassifier
 from skdim.estimators.deep_infomax import DeepInfoMaxTransformer
+from skdim.estimators.head_file import HEAD, read_head
 from skdim.estimators.state import (
     ATTRIBUTES,
     LEFT_OUT,
@@ -22,7 +24,7 @@ from skdim.estimators.state import (
 from skdim.estimators.transformer import EncoderTransformer
 from skdim.estimators.validation import COMMON_RULES
 from skdim.inputs import Layout
-from skdim.parameters import cut
+from skdim.parameters import check_parameters, cut
 from skdim.saving import Stored, check_finite, decode, open_container, update_header
 from skdim.training import SETTINGS
 
@@ -42,8 +44,8 @@ Tensors = Mapping[str, Stored]
 LONGEST = 1000
 
 
-def load(path: str | os.PathLike[str], **given: Any) -> EncoderTransformer:
-    """Read a fitted transformer that its ``save`` wrote.
+def load(path: str | os.PathLike[str], **given: Any) -> EncoderTransformer | DeepInfoMaxClassifier:
+    """Read a fitted transformer or classifier that its ``save`` wrote.
 
     Nothing in the file is executed, whoever made it, and no more memory is taken than a sample, its
     features and a few times the length of the file need. Names and sizes of its tensors are
@@ -58,7 +60,7 @@ def load(path: str | os.PathLike[str], **given: Any) -> EncoderTransformer:
 
     Returns
     -------
-    transformer
+    EncoderTransformer or DeepInfoMaxClassifier
         With the same features and the same score, bit for bit on the same machine. Of a
         ``warm_start``, ``fit`` goes on from the weights; the state of the optimizer is not in the
         file, and begins anew.
@@ -93,7 +95,11 @@ def load(path: str | os.PathLike[str], **given: Any) -> EncoderTransformer:
     """
     with open_container(path) as (header, tensors, check):
         try:
+            head = {name: stored for name, stored in tensors.items() if name.startswith(HEAD)}
+            tensors = {name: stored for name, stored in tensors.items() if name not in head}
+            said = header.pop("head", None)
             transformer = build(header, tensors, given)
+            classifier = None if said is None else classifier_of(transformer, said, head)
         except (
             *(AttributeError, KeyError, MemoryError, OverflowError),
             *(RuntimeError, TypeError, ValueError),
@@ -107,7 +113,20 @@ def load(path: str | os.PathLike[str], **given: Any) -> EncoderTransformer:
         {f"{part}.{name}": v for part in PARTS for name, v in net.state()[part].items()},
         f"{path} cannot be used",
     )
-    return transformer
+    return classifier or transformer
+
+
+def classifier_of(
+    transformer: EncoderTransformer, said: Any, tensors: Tensors
+) -> DeepInfoMaxClassifier:
+    """Build the classifier of a file from its transformer."""
+    n_features = len(transformer.get_feature_names_out())
+    parameters, attributes = read_head(said, tensors, n_features)
+    classifier = DeepInfoMaxClassifier.from_transformer(transformer, **parameters)
+    check_parameters(classifier, HEAD_RULES)
+    for name, value in {**attributes, "transformer_": transformer}.items():
+        setattr(classifier, name, value)
+    return classifier
 
 
 def build(
@@ -358,7 +377,7 @@ def check_attributes(attributes: Mapping[str, Any], books: list[dict[str, Any]])
     if "_conversion" in attributes:
         right["_conversion"] = right["_layout"] and is_conversion(attributes["_conversion"], layout)
     if "solver_" in attributes:
-        right["solver_"] = attributes["solver_"] in SOLVERS
+        right["solver_"] = str(attributes["solver_"]).removesuffix(TUNED) in SOLVERS
     if names is not None:
         right["feature_names_in_"] = (
             isinstance(names, np.ndarray)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
 
 from skdim.encoders import LAYERS, Features, layer_of
 from skdim.estimators.build import Spec
@@ -19,6 +20,7 @@ from skdim.objectives import AbstractObjective
 from skdim.parameters import is_same, shown
 from skdim.saving import (
     NotPlainError,
+    Transforming,
     check_finite,
     encode,
     export,
@@ -40,6 +42,8 @@ __all__ = [
     "Built",
     "PersistentMixin",
     "columns_of",
+    "contents_of",
+    "encode_parameters",
 ]
 
 # What a state holds beside attributes.
@@ -170,9 +174,7 @@ class PersistentMixin(BaseEstimator):
         Parameters that are modules or callables of your own are named in the file, and are given
         again on loading: ``skdim.load(path, encoder=my_encoder)``. ``checkpoint_dir`` is not saved.
         """
-        check_is_fitted(self)
-        state = dict(super().__getstate__())
-        write_state(path, type(self), state, list(self.get_params(deep=False)))
+        write_atomically(path, to_bytes(*contents_of(self)))
 
     def to_onnx(self, path: str | os.PathLike[str]) -> None:
         """Write what ``transform`` computes as a model of ONNX, for other runtimes.
@@ -198,7 +200,7 @@ class PersistentMixin(BaseEstimator):
             If the file cannot be written: what was there is untouched.
         """
         check_is_fitted(self)
-        export(self.net_.module_, self._layer, self._layout.shape, path)
+        export(Transforming(self.net_.module_, self._layer), self._layout.shape, path)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a pickle holds: attributes, versions, and the net in plain parts.
@@ -269,32 +271,17 @@ def pack(net: EncoderNet, built: Built) -> dict[str, Any] | None:
         return None
 
 
-def write_state(
-    path: str | os.PathLike[str],
-    kind: type,
-    state: Mapping[str, Any],
-    parameters: Sequence[str],
-) -> None:
-    """Write the state of a fitted transformer to a file.
-
-    Parameters
-    ----------
-    path : path
-    kind : type
-        Its class.
-    state : mapping
-        Its attributes.
-    parameters : sequence of str
-        Which of them are parameters.
+def contents_of(estimator: "PersistentMixin") -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Return the header and the tensors of the file of a fitted transformer.
 
     Raises
     ------
     ValueError
         If it is of a class that ``load`` would not know, or has weights of a type that cannot be
         saved.
-    OSError
-        If the file cannot be written.
     """
+    check_is_fitted(estimator)
+    kind, state = type(estimator), vars(estimator)
     if not kind.__module__.startswith("skdim."):
         raise ValueError(
             f"{kind.__name__} is a class of {kind.__module__}, which skdim.load could not build. "
@@ -313,7 +300,7 @@ def write_state(
         ) from error
     header = {
         "class": kind.__name__,
-        **encode_build({name: state[name] for name in parameters}, state["_built"]),
+        **encode_build(estimator.get_params(deep=False), state["_built"]),
         "attributes": {
             name: encode(state[name]) for name in (*ATTRIBUTES, *OPTIONAL) if name in state
         },
@@ -323,7 +310,7 @@ def write_state(
         },
     }
     check_finite(weights, "These weights cannot be saved")
-    write_atomically(path, to_bytes(header, weights))
+    return header, weights
 
 
 def encode_build(parameters: Mapping[str, Any], built: Built) -> dict[str, Any]:

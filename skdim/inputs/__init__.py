@@ -25,7 +25,6 @@ __all__ = [
     "Stream",
     "StreamSamples",
     "as_given",
-    "as_given",
     "as_plain",
     "channel_statistics",
     "find_conversion",

@@ -11,7 +11,7 @@ from skdim.saving.container import (
 from skdim.saving.files import check_regular, remove_partial_files, write_atomically
 from skdim.saving.fingerprints import describe_data, describe_parameters, fingerprint
 from skdim.saving.older import update_header
-from skdim.saving.onnx import export
+from skdim.saving.onnx import Transforming, export
 from skdim.saving.plain import NotPlainError, decode, encode
 from skdim.saving.trees import flatten, mapped, unflatten
 from skdim.saving.versions import VersionWarning, versions, warn_of_versions
@@ -20,6 +20,7 @@ __all__ = [
     "FORMAT",
     "NotPlainError",
     "Stored",
+    "Transforming",
     "VersionWarning",
     "check_finite",
     "check_regular",

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from skdim.encoders import layer_of
 from skdim.saving.files import check_regular, write_atomically
 
-__all__ = ["export"]
+__all__ = ["Transforming", "export"]
 
 # Of the example that is traced: one would be taken for a size that is always one.
 N_TRACED = 2
@@ -36,17 +36,22 @@ class Transforming(nn.Module):
 
 
 def export(
-    encoder: nn.Module, layer: str, shape: tuple[int, ...], path: str | os.PathLike[str]
+    model: nn.Module,
+    shape: tuple[int, ...],
+    path: str | os.PathLike[str],
+    *,
+    output: str = "features",
 ) -> None:
-    """Write an encoder as a model of ONNX.
+    """Write a module as a model of ONNX.
 
     Parameters
     ----------
-    encoder : Module
-        Samples to Features, in evaluation mode. It is copied.
-    layer : str
+    model : Module
+        Samples to one tensor, in evaluation mode. It is copied.
     shape : tuple of int
         Of a sample.
+    output : str, default="features"
+        Name of the output.
     path : path
 
     Raises
@@ -65,7 +70,7 @@ def export(
         raise ImportError(
             'to_onnx needs the packages onnx and onnxscript: pip install "scikit-deepinfomax[onnx]"'
         ) from error
-    model = Transforming(copy.deepcopy(encoder).cpu().eval(), layer)
+    model = copy.deepcopy(model).cpu().eval()
     samples = torch.zeros(N_TRACED, *shape)
     try:
         with warnings.catch_warnings():
@@ -76,8 +81,8 @@ def export(
                 (samples,),
                 dynamo=True,
                 input_names=["samples"],
-                output_names=["features"],
-                dynamic_shapes={"samples": {0: torch.export.Dim("n")}},
+                output_names=[output],
+                dynamic_shapes=({0: torch.export.Dim("n")},),
                 verbose=False,
             )
     except torch.onnx.errors.OnnxExporterError as error:

@@ -1,0 +1,417 @@
+"""A classifier of few labels, on the representation of all samples."""
+
+import copy
+import os
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import softmax
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils import Tags
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor, nn
+
+from skdim.estimators.deep_infomax import DeepInfoMaxTransformer
+from skdim.estimators.finetuning import FineTuner, Labelled
+from skdim.estimators.fitting import forget, forgetting
+from skdim.estimators.head_file import head_contents
+from skdim.estimators.heads import Head, choose_head, fit_head, hold_out, thin_out
+from skdim.estimators.labels import count_rows, read_labels, take_rows
+from skdim.estimators.state import contents_of
+from skdim.estimators.transformer import EncoderTransformer
+from skdim.estimators.validation import COMMON_RULES
+from skdim.parameters import (
+    Rule,
+    any_of,
+    boolean,
+    check_parameters,
+    choice,
+    integer,
+    real,
+)
+from skdim.random import draw_seed
+from skdim.saving import (
+    Transforming,
+    export,
+    to_bytes,
+    write_atomically,
+)
+
+__all__ = ["HEAD_RULES", "TUNED", "DeepInfoMaxClassifier"]
+
+# What the solver of a transformer ends with after fine-tuning.
+TUNED = " then labels"
+
+NEED = "It learns from labels"
+CPU = torch.device("cpu")
+
+HEAD_RULES: dict[str, Rule] = {
+    "transformer": Rule(
+        "an EncoderTransformer, a FrozenEstimator of one, or None",
+        lambda value: value is None or isinstance(unfrozen(value), EncoderTransformer),
+    ),
+    "C": any_of(real(0, low_open=True), choice(["auto"])),
+    "self_training": any_of(boolean(), choice(["auto"])),
+    "fine_tune": boolean(),
+    "max_epochs": integer(1),
+    "layer_decay": real(0, low_open=True),
+    "validation_fraction": real(0, 1, low_open=True),
+    **{
+        name: COMMON_RULES[name]
+        for name in ("batch_size", "learning_rate", "n_iter_no_change", "random_state")
+    },
+}
+
+
+def unfrozen(value: object) -> object:
+    """Return what a FrozenEstimator holds, and everything else as it is."""
+    return value.estimator if isinstance(value, FrozenEstimator) else value
+
+
+class DeepInfoMaxClassifier(ClassifierMixin, BaseEstimator):
+    """Classify samples of which few have labels.
+
+    The representation is learnt from all rows, labelled or not. A logistic regression of its
+    standardised features is fitted on the labelled rows, and by self-training on the others. If
+    asked, the encoder is then trained on the labels as well.
+
+    Parameters
+    ----------
+    transformer : EncoderTransformer or FrozenEstimator, default=None
+        The representation, with any objective; it is cloned. None is
+        ``DeepInfoMaxTransformer(output="hidden")``. A ``FrozenEstimator`` of a fitted transformer
+        is not fitted again; see :meth:`from_transformer`.
+    C : float or "auto", default="auto"
+        Inverse strength of the penalty of the logistic regression. "auto" chooses it by five-fold
+        cross-validation of the labelled rows.
+    self_training : bool or "auto", default="auto"
+        Whether rows without a label take part, with their estimated probabilities. "auto" is True
+        unless the accuracy in cross-validation is lower.
+    fine_tune : bool, default=False
+        Whether to train the encoder on the labels. It is kept as it was if the accuracy on
+        held-out labels does not grow.
+    max_epochs : int, default=30
+        Most passes of fine-tuning over the labelled rows.
+    learning_rate : float, default=1e-3
+        Of fine-tuning, for the head; see ``layer_decay``.
+    layer_decay : float, default=0.5
+        Factor of the learning rate from one layer of the encoder to the one below it.
+    batch_size : int, default=64
+        Most samples in a batch of fine-tuning.
+    validation_fraction : float, default=0.2
+        Share of the labelled rows that is held out to choose the number of epochs. They are then
+        trained on as well.
+    n_iter_no_change : int, default=5
+        Epochs without a higher accuracy after which fine-tuning stops.
+    random_state : int, RandomState or None, default=None
+        Seed of all draws; if ``transformer`` is None, of those of the representation as well.
+
+    Attributes
+    ----------
+    transformer_ : EncoderTransformer
+        The fitted representation; if fine-tuned, with the trained encoder.
+    classes_ : ndarray of shape (n_classes,)
+    coef_ : ndarray of shape (n_classes, n_features_out), float32
+        Weights of the features that ``transformer_.transform`` returns.
+    intercept_ : ndarray of shape (n_classes,), float32
+    C_ : float
+    self_training_ : bool
+        What was chosen.
+    validation_scores_ : list of float
+        Of fine-tuning: the accuracy on the held-out labels, without it and after each epoch.
+    n_iter_ : int
+        Epochs of fine-tuning with the highest of these; 0 leaves the encoder as it was.
+    n_features_in_, feature_names_in_
+        As of ``transformer_``.
+
+    See Also
+    --------
+    DeepInfoMaxTransformer : The representation alone.
+    sklearn.semi_supervised.SelfTrainingClassifier : Self-training with labels instead of
+        probabilities.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_digits
+    >>> from skdim import DeepInfoMaxClassifier
+    >>> digits = load_digits()
+    >>> y = np.where(np.arange(1797) < 50, digits.target, -1)
+    >>> classifier = DeepInfoMaxClassifier(random_state=0).fit(digits.images, y)
+    >>> classifier.score(digits.images[50:], digits.target[50:]) > 0.9
+    True
+    """
+
+    def __init__(
+        self,
+        transformer: EncoderTransformer | FrozenEstimator | None = None,
+        *,
+        C: float | str = "auto",
+        self_training: bool | str = "auto",
+        fine_tune: bool = False,
+        max_epochs: int = 30,
+        learning_rate: float = 1e-3,
+        layer_decay: float = 0.5,
+        batch_size: int = 64,
+        validation_fraction: float = 0.2,
+        n_iter_no_change: int = 5,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
+        self.transformer = transformer
+        self.C = C
+        self.self_training = self_training
+        self.fine_tune = fine_tune
+        self.max_epochs = max_epochs
+        self.learning_rate = learning_rate
+        self.layer_decay = layer_decay
+        self.batch_size = batch_size
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.random_state = random_state
+
+    @classmethod
+    def from_transformer(cls, transformer: EncoderTransformer, **parameters: Any) -> Self:
+        """Make a classifier that uses a fitted transformer, which ``fit`` does not fit again.
+
+        Parameters
+        ----------
+        transformer : EncoderTransformer
+            Fitted. It is not copied, and not changed.
+        **parameters : Any
+            Other parameters of the classifier.
+
+        Returns
+        -------
+        DeepInfoMaxClassifier
+            Not fitted; ``clone`` keeps the fitted transformer.
+        """
+        check_is_fitted(transformer)
+        return cls(FrozenEstimator(transformer), **parameters)
+
+    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+        """Fit the representation on all rows, and the classifier on the labelled ones.
+
+        Parameters
+        ----------
+        X : array-like, Dataset or Stream
+            As of the transformer's ``fit``.
+        y : array-like of shape (n,)
+            Classes of any type; -1 for rows without a label.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ValueError
+            If a parameter, ``X`` or ``y`` is not valid, or if there are fewer than two classes.
+        """
+        check_parameters(self, HEAD_RULES)
+        forget(self)
+        with forgetting(self):
+            self._fit(X, y, draw_seed(self.random_state))
+        return self
+
+    def _fit(self, X: ArrayLike, y: ArrayLike, seed: int) -> None:
+        """Fit the representation, the head, and both together."""
+        classes, self.classes_ = read_labels(y, count_rows(X), CPU, type(self).__name__, NEED)
+        self.transformer_ = self._fit_transformer(X, y, seed)
+        known, unknown = np.flatnonzero(classes >= 0), thin_out(np.flatnonzero(classes < 0))
+        features = self.transformer_.encode(take_rows(X, np.concatenate([known, unknown])))
+        tuner = self._tuner(features.flatten(1), seed)
+        x, unlabelled = tuner.standardised(features.flatten(1)).tensor_split([len(known)])
+        y = classes[known].to(x.device)
+        self.C_, self.self_training_ = choose_head(
+            x,
+            y,
+            len(self.classes_),
+            strength=None if self.C == "auto" else float(self.C),
+            self_training=None if self.self_training == "auto" else bool(self.self_training),
+            unlabelled=unlabelled,
+            seed=seed,
+        )
+        head = self._fit_head(x, y, unlabelled)
+        self.validation_scores_: list[float] = []
+        self.n_iter_ = 0
+        if self.fine_tune:
+            samples = Labelled(self.transformer_.read_samples(take_rows(X, known)), y)
+            head = self._tune(tuner, head, samples, x, unlabelled)
+        weight = head.weight / tuner.scale
+        self.coef_ = weight.cpu().numpy()
+        self.intercept_ = (head.bias - weight @ tuner.mean).cpu().numpy()
+
+    def _fit_transformer(self, X: ArrayLike, y: ArrayLike, seed: int) -> EncoderTransformer:
+        """Return the fitted representation."""
+        if isinstance(self.transformer, FrozenEstimator):
+            fitted: EncoderTransformer = self.transformer.estimator
+            check_is_fitted(fitted)
+            return fitted
+        if self.transformer is None:
+            transformer = DeepInfoMaxTransformer(output="hidden", random_state=seed)
+        else:
+            transformer = clone(self.transformer)
+        return transformer.fit(X, y)
+
+    def _tuner(self, features: Tensor, seed: int) -> FineTuner:
+        """Return what standardises these features, and trains their encoder."""
+        scale, mean = torch.std_mean(features, dim=0)
+        return FineTuner(
+            encoder=self.transformer_.encoder_,
+            layer=self.transformer_.output_,
+            view=self.transformer_.net_.view,
+            mean=mean,
+            # Constant features become 0.
+            scale=torch.where(scale > 1e-6 * mean.abs().clamp(min=1e-6), scale, torch.inf),
+            learning_rate=float(self.learning_rate),
+            decay=float(self.layer_decay),
+            batch_size=self.batch_size,
+            seed=seed,
+        )
+
+    def _fit_head(self, x: Tensor, y: Tensor, unlabelled: Tensor) -> Head:
+        """Fit a head with what was chosen."""
+        rows = unlabelled if self.self_training_ else None
+        return fit_head(x, y, len(self.classes_), self.C_, unlabelled=rows)
+
+    def _tune(
+        self, tuner: FineTuner, head: Head, samples: Labelled, x: Tensor, unlabelled: Tensor
+    ) -> Head:
+        """Train the encoder where that helps on held-out labels, and return the head."""
+        train, held_out = hold_out(samples.y, self.validation_fraction, tuner.seed)
+        first = self._fit_head(x[train], samples.y[train], unlabelled)
+        scores = self.validation_scores_ = tuner.search(
+            first,
+            Labelled(samples.x[train], samples.y[train]),
+            Labelled(samples.x[held_out], samples.y[held_out]),
+            self.max_epochs,
+            self.n_iter_no_change,
+        )
+        self.n_iter_ = scores.index(max(scores))
+        if self.n_iter_:
+            encoder, head = tuner.train_epochs(head, samples, self.n_iter_)
+            self.transformer_ = copy.deepcopy(self.transformer_)
+            self.transformer_.encoder_.load_state_dict(encoder.state_dict())
+            self.transformer_.solver_ += TUNED
+        return head
+
+    def decision_function(self, X: ArrayLike) -> NDArray[np.float32]:
+        """Compute the logits of samples.
+
+        Parameters
+        ----------
+        X : array-like, Dataset or Stream
+
+        Returns
+        -------
+        ndarray of shape (n, n_classes), or (n,) for two classes
+            For two classes, the logit of the second one relative to the first.
+        """
+        logits = self._logits(X)
+        return logits[:, 1] - logits[:, 0] if len(self.classes_) == 2 else logits
+
+    def predict_proba(self, X: ArrayLike) -> NDArray[np.float32]:
+        """Estimate the probabilities of the classes.
+
+        Parameters
+        ----------
+        X : array-like, Dataset or Stream
+
+        Returns
+        -------
+        ndarray of shape (n, n_classes)
+            In the order of ``classes_``.
+        """
+        probabilities: NDArray[np.float32] = softmax(self._logits(X), axis=1)
+        return probabilities
+
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
+        """Return the most probable classes.
+
+        Parameters
+        ----------
+        X : array-like, Dataset or Stream
+
+        Returns
+        -------
+        ndarray of shape (n,)
+        """
+        best = self._logits(X).argmax(axis=1)
+        classes: NDArray[Any] = self.classes_[best]
+        return classes
+
+    def _logits(self, X: ArrayLike) -> NDArray[np.float32]:
+        """Return the logits (n, n_classes)."""
+        check_is_fitted(self)
+        return self.transformer_.transform(X) @ self.coef_.T + self.intercept_
+
+    @property
+    def n_features_in_(self) -> int:
+        """Numbers in a sample."""
+        return int(self.transformer_.n_features_in_)
+
+    @property
+    def feature_names_in_(self) -> NDArray[Any]:
+        """Names of the columns, if ``X`` was a table with names."""
+        names: NDArray[Any] = self.transformer_.feature_names_in_
+        return names
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write this fitted classifier to one file, which :func:`skdim.load` reads.
+
+        The file is that of ``transformer_`` with the head. A loaded classifier has its transformer
+        as a ``FrozenEstimator``: ``fit`` does not fit it again.
+
+        Parameters
+        ----------
+        path : path
+            By custom ``NAME.skdim``.
+
+        Raises
+        ------
+        ValueError, OSError
+            As ``save`` of the transformer.
+        """
+        check_is_fitted(self)
+        header, weights = contents_of(self.transformer_)
+        head, arrays = head_contents(self)
+        write_atomically(path, to_bytes({**header, "head": head}, weights | arrays))
+
+    def to_onnx(self, path: str | os.PathLike[str]) -> None:
+        """Write what ``predict_proba`` computes as a model of ONNX, for other runtimes.
+
+        Its output ``probabilities`` has the shape (n, n_classes); all else is as of ``to_onnx`` of
+        the transformer.
+
+        Parameters
+        ----------
+        path : path
+            By custom ``NAME.onnx``.
+
+        Raises
+        ------
+        ImportError, ValueError, OSError
+            As ``to_onnx`` of the transformer.
+        """
+        check_is_fitted(self)
+        fitted = self.transformer_
+        head = nn.Linear(self.coef_.shape[1], len(self.classes_))
+        head.load_state_dict(
+            {"weight": torch.from_numpy(self.coef_), "bias": torch.from_numpy(self.intercept_)}
+        )
+        features = Transforming(fitted.encoder_, fitted.output_)
+        model = nn.Sequential(features, head, nn.Softmax(dim=1))
+        export(model, fitted.sample_shape_, path, output="probabilities")
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Whether there is a classifier."""
+        return hasattr(self, "coef_")
+
+    def __sklearn_tags__(self) -> Tags:
+        """Return tags: those of the transformer's input."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        return tags

@@ -1,0 +1,197 @@
+"""Logistic regression of features: of labelled rows, and by self-training of all rows."""
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.model_selection import StratifiedKFold, train_test_split
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+__all__ = ["Head", "choose_head", "fit_head", "hold_out", "thin_out"]
+
+# Inverse strengths of the penalty, and the one where there are too few labels to choose.
+STRENGTHS = (0.001, 0.003, 0.01, 0.03, 0.1)
+STRENGTH = 0.03
+FOLDS = 5
+# Labelled rows that choices are made on.
+MOST_CHOSEN_ON = 2000
+# Rounds of self-training, and the exponent of probabilities before they become targets. All rows
+# without a label together have the weight of so many labelled rows a class, and at most so many
+# times the weight of the labelled rows.
+ROUNDS = 5
+SHARPNESS = 2.0
+ROWS_A_CLASS = 30
+MOST_SHARE = 10
+# Rows without a label that take part.
+MOST_UNLABELLED = 5000
+# Steps of L-BFGS: of a fit, and of a round that starts from the round before.
+STEPS, STEPS_OF_ROUND = 50, 10
+
+
+@dataclass(frozen=True)
+class Head:
+    """A linear classifier of features.
+
+    Parameters
+    ----------
+    weight : Tensor of shape (k, d)
+    bias : Tensor of shape (k,)
+    """
+
+    weight: Tensor
+    bias: Tensor
+
+    def logits(self, x: Tensor) -> Tensor:
+        """Return the unnormalised log-probabilities (n, k) of features (n, d)."""
+        return x @ self.weight.T + self.bias
+
+    def accuracy(self, x: Tensor, y: Tensor) -> float:
+        """Return the share of rows whose class is the most probable one."""
+        return (self.logits(x).argmax(dim=1) == y).float().mean().item()
+
+
+def fit_head(
+    x: Tensor, y: Tensor, n_classes: int, strength: float, *, unlabelled: Tensor | None = None
+) -> Head:
+    """Fit multinomial logistic regression with an L2 penalty, by L-BFGS.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n, d)
+        Standardised features of labelled rows.
+    y : Tensor of shape (n,)
+        Numbers of their classes.
+    n_classes : int
+    strength : float
+        Inverse strength of the penalty, as of scikit-learn's ``LogisticRegression``.
+    unlabelled : Tensor of shape (m, d), default=None
+        Features of rows for self-training: in each round they take part with the probabilities of
+        the round before, sharpened, and scaled to the frequencies of the labelled classes.
+
+    Returns
+    -------
+    Head
+
+    References
+    ----------
+    Grandvalet and Bengio (2005). Semi-supervised learning by entropy minimization. NeurIPS.
+    Berthelot et al. (2020). ReMixMatch. ICLR. (Alignment of the frequencies of classes.)
+    """
+    targets = one_hot(y, n_classes).to(x)
+    head = minimise(
+        x, targets, strength, Head(x.new_zeros(n_classes, x.shape[1]), x.new_zeros(n_classes))
+    )
+    if unlabelled is None or not len(unlabelled):
+        return head
+    # One more row a class: of few labels, frequencies are uncertain.
+    frequencies = (targets.sum(dim=0) + 1) / (len(y) + n_classes)
+    both = torch.cat([x, unlabelled])
+    each = min(ROWS_A_CLASS * n_classes, MOST_SHARE * len(y)) / len(unlabelled)
+    for _ in range(ROUNDS):
+        guessed = (SHARPNESS * head.logits(unlabelled)).softmax(dim=1)
+        guessed = guessed * (frequencies / guessed.mean(dim=0).clamp(min=1e-6))
+        guessed = guessed * (each / guessed.sum(dim=1, keepdim=True))
+        head = minimise(both, torch.cat([targets, guessed]), strength, head, STEPS_OF_ROUND)
+    return head
+
+
+def minimise(x: Tensor, targets: Tensor, strength: float, start: Head, steps: int = STEPS) -> Head:
+    """Minimise the cross-entropy with weighted targets (n, k) plus the penalty."""
+    weight, bias = (part.clone().requires_grad_() for part in (start.weight, start.bias))
+    solver = torch.optim.LBFGS(
+        [weight, bias],
+        max_iter=steps,
+        history_size=10,
+        tolerance_grad=1e-4,
+        line_search_fn="strong_wolfe",
+    )
+    total = targets.sum()
+
+    def loss() -> Tensor:
+        solver.zero_grad()
+        fit = -(targets * Head(weight, bias).logits(x).log_softmax(dim=1)).sum()
+        value: Tensor = (fit + weight.square().sum() / (2 * strength)) / total
+        value.backward()
+        return value
+
+    with torch.enable_grad():
+        solver.step(loss)
+    return Head(weight.detach(), bias.detach())
+
+
+def choose_head(
+    x: Tensor,
+    y: Tensor,
+    n_classes: int,
+    *,
+    strength: float | None,
+    self_training: bool | None,
+    unlabelled: Tensor,
+    seed: int,
+) -> tuple[float, bool]:
+    """Choose settings that are None, by cross-validation of the labelled rows.
+
+    Self-training is chosen unless its accuracy is lower; where there are too few labels to judge,
+    it is chosen as well.
+    """
+    folds = list(find_folds(y, seed))
+    # The weights are combinations of the rows: few rows need few coordinates.
+    small = x @ torch.linalg.qr(x.T)[0] if len(x) < x.shape[1] else x
+
+    def accuracy(rows: Tensor, value: float, unlabelled: Tensor | None = None) -> float:
+        scores = [
+            fit_head(rows[a], y[a], n_classes, value, unlabelled=unlabelled).accuracy(rows[b], y[b])
+            for a, b in folds
+        ]
+        return float(np.mean(scores))
+
+    if strength is None:
+        strength = max(STRENGTHS, key=partial(accuracy, small)) if folds else STRENGTH
+    if self_training is None:
+        self_training = len(unlabelled) > 0
+        if folds and self_training:
+            self_training = accuracy(x, strength, unlabelled) >= accuracy(small, strength)
+    return strength, self_training
+
+
+def find_folds(y: Tensor, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield numbers of rows to fit and to judge; nothing if classes are too small."""
+    classes: NDArray[np.int64] = y.cpu().numpy()
+    rows = np.random.default_rng(seed).permutation(len(classes))[:MOST_CHOSEN_ON]
+    counts = np.bincount(classes[rows])
+    if (counts >= 2).sum() < 2:
+        return
+    splits = StratifiedKFold(min(FOLDS, int(counts.max())), shuffle=True, random_state=seed)
+    with warnings.catch_warnings():
+        # Of classes with fewer members than folds.
+        warnings.filterwarnings("ignore", "The least populated class", UserWarning)
+        for a, b in splits.split(rows, classes[rows]):
+            yield (
+                torch.as_tensor(rows[a], device=y.device),
+                torch.as_tensor(rows[b], device=y.device),
+            )
+
+
+def hold_out(y: Tensor, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
+    """Return numbers of rows to train on and to judge, stratified if the classes allow it."""
+    classes = y.cpu().numpy()
+    counts = np.unique(classes, return_counts=True)[1]
+    stratified = counts.min() >= 2 and len(counts) <= fraction * len(y) <= len(y) - len(counts)
+    train, held_out = train_test_split(
+        np.arange(len(y)),
+        test_size=fraction,
+        random_state=seed,
+        stratify=classes if stratified else None,
+    )
+    return torch.as_tensor(train, device=y.device), torch.as_tensor(held_out, device=y.device)
+
+
+def thin_out(rows: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Return at most MOST_UNLABELLED rows, evenly spaced."""
+    n = min(len(rows), MOST_UNLABELLED)
+    return rows[np.arange(n) * len(rows) // max(n, 1)]

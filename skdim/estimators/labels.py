@@ -1,0 +1,164 @@
+"""Labels of which some are missing, and the rows that have them."""
+
+import copy
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils import _safe_indexing, column_or_1d, indexable
+from sklearn.utils.multiclass import check_classification_targets
+from torch import Tensor
+from torch.utils.data import Dataset, Subset
+
+from skdim.inputs import Stream, as_plain
+from skdim.parameters import shown
+
+__all__ = ["count_rows", "read_labels", "take_rows"]
+
+UNLABELLED = -1
+
+
+def read_labels(
+    y: ArrayLike | None,
+    n: int,
+    device: torch.device,
+    name: str,
+    need: str,
+    classes: NDArray[Any] | None = None,
+) -> tuple[Tensor, NDArray[Any]]:
+    """Convert labels to positions in their classes.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,)
+        Labels of any type; -1 where there is none. Strings beside -1 need dtype object.
+    n : int
+        Number of samples.
+    device : torch.device
+        Where the samples are wanted.
+    name : str
+        What messages call the estimator.
+    need : str
+        Why it needs labels, for messages.
+    classes : ndarray or None, default=None
+        Known classes; None takes those of ``y``.
+
+    Returns
+    -------
+    labels : Tensor of shape (n,)
+        Positions in the classes, -1 where there is no label; on the device.
+    classes : ndarray of shape (n_classes,)
+        In order.
+
+    Raises
+    ------
+    ValueError
+        If ``y`` is missing, of another length, or holds no classes, or -1 as an unsigned number;
+        if no classes were known and it holds fewer than two; or if they were, and it holds another
+        one.
+    TypeError
+        If ``y`` is masked, or a tensor without dense numbers.
+    """
+    if y is None:
+        raise ValueError(
+            f"{name} requires y to be passed, but the target y is None. {need}: "
+            "one for each row of X, -1 where there is none."
+        )
+    y = as_plain(y, "y")
+    if isinstance(y, list | tuple):
+        y = [as_plain(label, f"Label {number} of y") for number, label in enumerate(y)]
+    given = column_or_1d(y, warn=True)
+    if len(given) != n:
+        raise ValueError(
+            f"y has {len(given)} labels, but X has {n} samples. Each row needs one, "
+            "-1 where there is none."
+        )
+    known = find_labelled(given)
+    values = read_values(given[known])
+    if classes is None:
+        classes = np.unique(values)
+        if len(classes) < 2:
+            raise ValueError(
+                f"y has {len(classes)} class(es) in {known.sum()} labelled rows of {len(given)}; "
+                f"-1 marks a row without a label. {need}, of at least two classes."
+            )
+    strange = [value for value in np.unique(values).tolist() if value not in classes.tolist()]
+    if strange:
+        raise ValueError(
+            f"y has classes that the first fit did not see: {shown(strange[:5])}. It saw "
+            f"{shown(classes.tolist()[:20])}; the classifier has one output for each of these."
+        )
+    numbers = np.full(len(given), UNLABELLED)
+    if known.any():
+        numbers[known] = np.searchsorted(classes, values)
+    return torch.as_tensor(numbers, device=device), classes
+
+
+def find_labelled(given: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return which rows have a label.
+
+    Raises
+    ------
+    ValueError
+        If all are strings, with "-1" among them, or unsigned numbers, with what -1 becomes when
+        it is converted to their type: the meaning is ambiguous.
+    """
+    if given.dtype.kind == "u" and np.iinfo(given.dtype).max in given:
+        raise ValueError(
+            f"y is of dtype {given.dtype} and holds {np.iinfo(given.dtype).max}, which -1 becomes "
+            "when it is converted to that type. Convert y to dtype int64, with -1 where there is "
+            "no label."
+        )
+    if given.dtype.kind not in "US":
+        return np.fromiter((value != UNLABELLED for value in given.tolist()), bool, len(given))
+    if "-1" in given.astype(str):
+        raise ValueError(
+            "y has strings, '-1' among them. To mark rows without a label beside labels that are "
+            "strings, give y dtype object, and -1 as a number in it."
+        )
+    return np.ones(len(given), bool)
+
+
+def read_values(labels: NDArray[Any]) -> NDArray[Any]:
+    """Convert labels to one type, and raise an error for what are no classes.
+
+    Raises
+    ------
+    ValueError
+        If they are numbers that are not whole, not finite, or of several kinds.
+    """
+    if labels.dtype == object and len(labels):
+        kinds = {isinstance(label, str) for label in labels}
+        if len(kinds) > 1:
+            raise ValueError(
+                "y has labels that are strings and labels that are none. Give them one type; -1, "
+                "as a number, marks rows without a label."
+            )
+        labels = np.array(labels.tolist())
+    if labels.dtype.kind == "f" and not np.isfinite(labels).all():
+        raise ValueError(
+            "y holds NaN or infinity. -1 marks rows without a label, and classes are whole numbers "
+            "or names."
+        )
+    if len(labels):
+        check_classification_targets(labels)
+    return labels
+
+
+def count_rows(X: Any) -> int:
+    """Return the number of samples."""
+    if isinstance(X, Dataset | Stream):
+        return len(X)
+    return int(X.shape[0]) if len(getattr(X, "shape", ())) else len(indexable(X)[0])
+
+
+def take_rows(X: Any, rows: NDArray[np.intp]) -> Any:
+    """Return some samples, in the kind of ``X``."""
+    if isinstance(X, Stream):
+        part = copy.copy(X)
+        part.data = Subset(X.data, rows.tolist())
+        return part
+    if isinstance(X, Dataset):
+        return Subset(X, rows.tolist())
+    return _safe_indexing(indexable(X)[0], rows)

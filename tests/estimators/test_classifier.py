@@ -1,0 +1,250 @@
+"""DeepInfoMaxClassifier: contract, few labels, fine-tuning, files."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.utils.estimator_checks import check_classifiers_classes, parametrize_with_checks
+from torch.utils.data import TensorDataset
+
+import skdim
+from skdim import DeepInfoMaxClassifier, DeepInfoMaxTransformer, EncoderTransformer
+from skdim.estimators.heads import choose_head, fit_head, hold_out
+from skdim.inputs import Stream
+from skdim.objectives import VAE
+
+DIGITS = load_digits()
+ORDER = np.random.default_rng(0).permutation(1797)
+IMAGES, CLASSES = DIGITS.images[ORDER].astype(np.float32), DIGITS.target[ORDER]
+SMALL = DeepInfoMaxTransformer(8, random_state=0)
+
+
+def few(n, total=600):
+    """Return labels of the first ``n`` of ``total`` rows."""
+    return np.where(np.arange(total) < n, CLASSES[:total], -1)
+
+
+@pytest.fixture(scope="module")
+def digits():
+    """Fit a representation of 600 digits."""
+    return DeepInfoMaxTransformer(64, random_state=0).fit(IMAGES[:600])
+
+
+@pytest.fixture(scope="module")
+def fitted(digits):
+    """Fit a classifier with 40 labels."""
+    return DeepInfoMaxClassifier.from_transformer(digits, random_state=0).fit(IMAGES[:600], few(40))
+
+
+MINUS_ONE = "-1 marks rows without a label, as in sklearn.semi_supervised"
+
+
+@parametrize_with_checks(
+    [DeepInfoMaxClassifier(SMALL, C=0.1, self_training=True, random_state=0)],
+    expected_failed_checks=lambda _: {"check_classifiers_classes": MINUS_ONE},
+)
+def test_it_keeps_the_contract_of_scikit_learn(estimator, check):
+    check(estimator)
+
+
+def test_it_keeps_the_contract_of_semi_supervised_classifiers_on_classes():
+    check_classifiers_classes("SelfTrainingClassifier", DeepInfoMaxClassifier(SMALL, C=0.1))
+
+
+def test_thirty_labels_of_digits_beat_logistic_regression_of_pixels_and_of_the_features():
+    y, X_test, y_test = few(30), IMAGES[600:], CLASSES[600:]
+    ours = DeepInfoMaxClassifier(random_state=0).fit(IMAGES[:600], y)
+    score = ours.score(X_test, y_test)
+    assert ours.self_training_
+    for features in (lambda X: X.reshape(len(X), -1), ours.transformer_.transform):
+        plain = LogisticRegression(max_iter=1000).fit(features(IMAGES[:30]), y[:30])
+        assert score > 0.03 + plain.score(features(X_test), y_test)
+
+
+def test_the_head_of_labels_alone_is_logistic_regression_of_scikit_learn(digits):
+    x = torch.as_tensor(digits.transform(IMAGES[:200]))
+    x = (x - x.mean(dim=0)) / x.std(dim=0)
+    head = fit_head(x, torch.as_tensor(CLASSES[:200]), 10, 0.1)
+    theirs = LogisticRegression(C=0.1, tol=1e-8, max_iter=1000).fit(x.numpy(), CLASSES[:200])
+    np.testing.assert_allclose(head.weight, theirs.coef_, atol=2e-3)
+    np.testing.assert_allclose(
+        head.logits(x).softmax(dim=1), theirs.predict_proba(x.numpy()), atol=2e-3
+    )
+
+
+def test_rows_without_a_label_do_not_count_without_self_training(digits):
+    def coefficients(n_rows):
+        frozen = DeepInfoMaxClassifier.from_transformer(
+            digits, self_training=False, C=0.1, random_state=0
+        )
+        return frozen.fit(IMAGES[:n_rows], few(60, n_rows)).predict_proba(IMAGES[600:700])
+
+    # The standardisation sees all rows, and the penalty sees the standardisation.
+    np.testing.assert_allclose(coefficients(400), coefficients(600), atol=0.05)
+
+
+def test_self_training_is_left_where_cross_validation_is_better_without():
+    # Two classes of labelled rows; rows without a label lie across them.
+    draw = torch.Generator().manual_seed(0)
+    y = torch.arange(60) % 2
+    x = torch.randn(60, 2, generator=draw) * 0.3
+    x[:, 0] += 2.0 * y - 1
+    across = torch.randn(500, 2, generator=draw) * torch.tensor([0.05, 20.0])
+    choices = [
+        choose_head(x, y, 2, strength=1.0, self_training=None, unlabelled=rows, seed=0)[1]
+        for rows in (across, x.repeat(3, 1), x[:0])
+    ]
+    assert choices[1:] == [True, False]
+    with_rows, without = (
+        fit_head(x, y, 2, 1.0, unlabelled=rows).accuracy(x, y) for rows in (across, None)
+    )
+    assert choices[0] == (with_rows >= without)
+
+
+def test_the_rows_held_out_have_all_classes_if_there_are_enough():
+    y = torch.arange(100) % 10
+    train, held_out = hold_out(y, 0.2, seed=0)
+    assert sorted([*train.tolist(), *held_out.tolist()]) == list(range(100))
+    assert torch.equal(y[held_out].sort().values, torch.arange(10).repeat_interleave(2))
+    assert len(hold_out(torch.tensor([0, 1, 2, 2, 2]), 0.2, seed=0)[1]) == 1
+
+
+def test_a_fitted_transformer_is_neither_fitted_again_nor_changed(digits, fitted):
+    assert fitted.transformer_ is digits
+    assert clone(fitted).fit(IMAGES[:600], few(40)).transformer_ is digits
+    with pytest.raises(NotFittedError):
+        DeepInfoMaxClassifier.from_transformer(DeepInfoMaxTransformer())
+    with pytest.raises(NotFittedError):
+        DeepInfoMaxClassifier(FrozenEstimator(DeepInfoMaxTransformer())).fit(IMAGES, CLASSES)
+
+
+@pytest.mark.parametrize("kind", ["strings", "data set", "stream", "table"])
+def test_labels_and_samples_of_other_types_give_the_same(digits, fitted, kind):
+    X, y = IMAGES[:600], few(40)
+    if kind == "strings":
+        y = np.array([f"c{label}" if label >= 0 else -1 for label in y], object)
+    elif kind == "table":
+        X = pd.DataFrame(X.reshape(600, 64), columns=[f"p{i}" for i in range(64)])
+        digits = DeepInfoMaxTransformer(64, image_shape=(8, 8), random_state=0).fit(X)
+    else:
+        X = TensorDataset(torch.as_tensor(X)[:, None])
+        X = Stream(X) if kind == "stream" else X
+    other = DeepInfoMaxClassifier.from_transformer(digits, random_state=0).fit(X, y)
+    tested = X if kind == "table" else IMAGES[:600]
+    np.testing.assert_allclose(
+        other.predict_proba(tested), fitted.predict_proba(IMAGES[:600]), atol=1e-4
+    )
+    if kind == "strings":
+        assert other.predict(tested)[0].startswith("c")
+
+
+def test_any_objective_and_its_parameters_can_be_searched():
+    vae = EncoderTransformer(8, objective=VAE(), max_epochs=1, random_state=0)
+    grid = {"C": [0.01, 1.0], "transformer__objective__beta": [1.0, 4.0]}
+    search = GridSearchCV(DeepInfoMaxClassifier(vae, random_state=0), grid, cv=2)
+    search.fit(IMAGES[:100], CLASSES[:100])
+    assert search.best_params_["C"] in (0.01, 1.0)
+
+
+def hidden_class(n, seed=0):
+    """Return rows whose class shows in the one of 12 columns that varies least."""
+    draw = np.random.default_rng(seed)
+    y = draw.integers(2, size=n)
+    X = draw.normal(size=(n, 12)).astype(np.float32)
+    X[:, :6] = X[:, :1] + 0.1 * X[:, :6]
+    X[:, 11] = np.abs(X[:, 10]) + 0.4 * y
+    return X, y
+
+
+@pytest.fixture(scope="module")
+def tuned():
+    """Fine-tune a network whose two numbers do not tell the class."""
+    X, y = hidden_class(600)
+    network = DeepInfoMaxTransformer(2, encoder="mlp", max_epochs=2, random_state=0).fit(X)
+    before = network.transform(X)
+    classifier = DeepInfoMaxClassifier.from_transformer(
+        network, fine_tune=True, layer_decay=1.0, learning_rate=3e-3, random_state=0
+    )
+    return network, before, classifier.fit(X, y)
+
+
+def test_fine_tuning_finds_what_the_representation_left_out(tuned):
+    network, before, classifier = tuned
+    X, y = hidden_class(1000, seed=1)
+    frozen = DeepInfoMaxClassifier.from_transformer(network, random_state=0)
+    frozen.fit(*hidden_class(600))
+    assert classifier.n_iter_ > 0
+    assert classifier.score(X, y) > 0.1 + frozen.score(X, y)
+    np.testing.assert_array_equal(network.transform(hidden_class(600)[0]), before)
+    assert classifier.transformer_.solver_ == "gradients then labels"
+
+
+def test_lower_layers_are_trained_at_lower_rates():
+    X, y = hidden_class(200)
+    network = DeepInfoMaxTransformer(2, encoder="mlp", max_epochs=1, random_state=0).fit(X)
+    changes = []
+    for decay in (1.0, 1e-6):
+        classifier = DeepInfoMaxClassifier.from_transformer(
+            network, fine_tune=True, layer_decay=decay, random_state=0
+        ).fit(X, y)
+        after, before = (
+            next(model.encoder_.parameters()).detach()
+            for model in (classifier.transformer_, network)
+        )
+        changes.append((after - before).abs().max().item())
+    assert changes[0] > 1e-3 > 1e-5 > changes[1]
+
+
+def test_fine_tuning_that_does_not_help_leaves_the_encoder_as_it_was(digits):
+    classifier = DeepInfoMaxClassifier.from_transformer(
+        digits, fine_tune=True, max_epochs=2, learning_rate=1e-9, random_state=0
+    ).fit(IMAGES[:600], few(100))
+    assert classifier.n_iter_ == 0
+    assert len(classifier.validation_scores_) == 3
+    assert classifier.transformer_ is digits
+
+
+@pytest.mark.parametrize("which", ["fitted", "tuned"])
+def test_pickles_and_files_predict_the_same(request, tmp_path, which):
+    value = request.getfixturevalue(which)
+    classifier, X = (value, IMAGES[600:]) if which == "fitted" else (value[2], hidden_class(50)[0])
+    classifier.save(tmp_path / "classifier.skdim")
+    loaded = skdim.load(tmp_path / "classifier.skdim")
+    for again in (pickle.loads(pickle.dumps(classifier)), loaded):
+        np.testing.assert_array_equal(again.predict_proba(X), classifier.predict_proba(X))
+        np.testing.assert_array_equal(again.predict(X), classifier.predict(X))
+    assert loaded.get_params(deep=False).keys() == classifier.get_params(deep=False).keys()
+    assert loaded.fine_tune == classifier.fine_tune
+    assert loaded.validation_scores_ == classifier.validation_scores_
+    # A loaded classifier is saved again.
+    loaded.save(tmp_path / "again.skdim")
+    assert (tmp_path / "again.skdim").read_bytes() == (tmp_path / "classifier.skdim").read_bytes()
+
+
+def test_a_failed_fit_leaves_nothing_that_looks_fitted(digits):
+    classifier = DeepInfoMaxClassifier.from_transformer(digits, random_state=0)
+    classifier.fit(IMAGES[:100], CLASSES[:100])
+    with pytest.raises(ValueError, match=r"1 class\(es\) in 3 labelled rows"):
+        classifier.fit(IMAGES[:100], np.where(np.arange(100) < 3, 7, -1))
+    with pytest.raises(NotFittedError):
+        classifier.predict(IMAGES)
+    with pytest.raises(ValueError, match="must be an EncoderTransformer, a FrozenEstimator"):
+        DeepInfoMaxClassifier(LogisticRegression()).fit(IMAGES, CLASSES)
+
+
+def test_onnx_gives_the_probabilities(fitted, tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    fitted.to_onnx(tmp_path / "classifier.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "classifier.onnx")
+    samples = fitted.transformer_.read_samples(IMAGES[600:650]).float().numpy()
+    (probabilities,) = session.run(["probabilities"], {"samples": samples})
+    np.testing.assert_allclose(probabilities, fitted.predict_proba(IMAGES[600:650]), atol=1e-4)
