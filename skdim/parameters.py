@@ -200,7 +200,7 @@ def list_of_callbacks() -> Rule:
 def sequence_of_sides() -> Rule:
     """Allow sequences of two or three positive integers."""
     return Rule(
-        "a tuple of two or three positive ints",
+        "a tuple of two or three positive ints < 2**31",
         lambda v: isinstance(v, tuple | list) and len(v) in (2, 3) and are_positive(v),
     )
 
@@ -208,7 +208,7 @@ def sequence_of_sides() -> Rule:
 def tuple_of_integers() -> Rule:
     """Allow tuples of positive integers."""
     return Rule(
-        "a tuple of positive ints",
+        "a tuple of positive ints < 2**31",
         lambda v: isinstance(v, tuple) and len(v) > 0 and are_positive(v),
     )
 
@@ -236,7 +236,7 @@ def is_same(now: object, before: object) -> bool:
         return bool(now == before)
     if now is before or type(now) is not type(before):
         return now is before
-    parts, others = parts_of(now), parts_of(before)
+    parts, others = named_parts(now), named_parts(before)
     return (
         parts is not None
         and others is not None
@@ -245,7 +245,7 @@ def is_same(now: object, before: object) -> bool:
     )
 
 
-def parts_of(value: Any) -> Mapping[Any, Any] | None:
+def named_parts(value: Any) -> Mapping[Any, Any] | None:
     """Return what a container, a dataclass, an objective or a partial call is made of, by name."""
     match value:
         case BaseEstimator():

@@ -22,8 +22,9 @@ __all__ = [
     "unpack_states",
 ]
 
-# How long the lock is released for other threads.
+# How long the lock is released for other threads, and how long a fork waits for it.
 SECONDS_FOR_OTHERS = 5e-4
+SECONDS_FOR_FORKS = 2.0
 
 CPU = torch.device("cpu")
 
@@ -37,9 +38,13 @@ class Lock:
 
     def __enter__(self) -> None:
         """Acquire the lock."""
+        self.acquire()
+
+    def acquire(self, timeout: float = -1) -> bool:
+        """Acquire the lock; return whether it was free within some seconds, -1 for any time."""
         self.waiting.append(None)
         try:
-            self.lock.acquire()
+            return self.lock.acquire(timeout=timeout)
         finally:
             self.waiting.pop()
 
@@ -56,7 +61,7 @@ class Lock:
                 time.sleep(SECONDS_FOR_OTHERS)
             yield
         finally:
-            self.__enter__()
+            self.acquire()
 
 
 class Draws:
@@ -75,27 +80,44 @@ DEVICES: set[torch.device] = set()
 
 
 class Own(threading.local):
-    """The sequence that a thread draws from."""
+    """The sequence that a thread draws from, and whether its fork holds the lock."""
 
     def __init__(self) -> None:
         self.draws = OUTSIDE
+        self.forks = False
 
 
 OWN = Own()
 
 
-def after_fork() -> None:
-    """Reset accelerators, and a lock held by a thread of the parent, in a forked process."""
+def before_fork() -> None:
+    """Wait until no other thread draws: it may hold locks of torch and NumPy, too."""
+    OWN.forks = False
+    OWN.forks = SEEDING.acquire(SECONDS_FOR_FORKS)
+
+
+def after_fork_in_parent() -> None:
+    """Release the lock."""
+    if OWN.forks:
+        SEEDING.lock.release()
+
+
+def after_fork_in_child() -> None:
+    """Reset accelerators, and release the lock, or replace one held by a thread of the parent."""
     DEVICES.clear()
     SEEDING.waiting.clear()
-    if SEEDING.lock.acquire(blocking=False):
+    if OWN.forks:
         SEEDING.lock.release()
     else:
         SEEDING.lock = threading.RLock()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=after_fork)
+    os.register_at_fork(
+        before=before_fork,
+        after_in_parent=after_fork_in_parent,
+        after_in_child=after_fork_in_child,
+    )
 
 
 def draw_seed(random_state: int | np.random.RandomState | None) -> int:

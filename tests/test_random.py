@@ -1,7 +1,9 @@
 """Global generators are seeded for a while, by one thread at a time, and restored."""
 
 import multiprocessing
+import os
 import random
+import signal
 import threading
 import time
 
@@ -132,6 +134,72 @@ def test_a_process_that_was_forked_while_another_thread_drew_is_not_locked():
     process.kill()
 
     assert process.exitcode == 0
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+@pytest.mark.parametrize(
+    "long_draw",
+    [lambda: torch.rand(10**6), lambda: np.random.rand(10**6)],  # noqa: NPY002
+    ids=["torch", "numpy"],
+)
+def test_a_fork_waits_for_the_draws_of_other_threads(long_draw):
+    """Which hold locks of torch and NumPy that a forked process would never get."""
+    done = threading.Event()
+
+    def work():
+        while not done.is_set():
+            with seeded(0):
+                long_draw()
+                with unlocked():
+                    pass
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        for _ in range(5):
+            child = os.fork()
+            if child == 0:
+                signal.alarm(20)  # which ends it
+                with seeded(1):
+                    draw()
+                os._exit(0)
+            assert os.waitpid(child, 0)[1] == 0
+    finally:
+        done.set()
+        thread.join()
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_a_fork_leaves_the_lock_as_it_was():
+    """In both processes, inside of ``seeded`` and outside."""
+
+    def is_free():
+        free = []
+
+        def attempt():
+            free.append(SEEDING.lock.acquire(blocking=False))
+            if free[0]:
+                SEEDING.lock.release()
+
+        thread = threading.Thread(target=attempt)
+        thread.start()
+        thread.join()
+        return free[0]
+
+    def fork():
+        child = os.fork()
+        if child == 0:
+            signal.alarm(20)
+            os._exit(is_free())
+        free = is_free()
+        status = os.waitpid(child, 0)[1]
+        return free, os.WEXITSTATUS(status)
+
+    with seeded(0):
+        assert fork() == (False, 0)
+    assert fork() == (True, 1)
 
 
 @pytest.mark.usefixtures("global_random_state_untouched")

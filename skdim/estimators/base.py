@@ -34,7 +34,7 @@ from skdim.estimators.state import Built, PersistentMixin, columns_of
 from skdim.estimators.validation import choose_conversion, open_samples
 from skdim.inputs import Conversion, Layout, Samples, find_layout, is_wide
 from skdim.objectives import AbstractObjective
-from skdim.parameters import Rule, check_parameters
+from skdim.parameters import Rule, check_parameters, shown
 from skdim.random import draw_seed
 from skdim.training import Checkpoints, agree_on_seed
 from skdim.views import View
@@ -261,7 +261,7 @@ class AbstractLearner(PersistentMixin):
     def _describe(self, name: str) -> str:
         """Return NAME=VALUE of a parameter of the transformer or its objective."""
         owner = self if hasattr(self, name) else self._get_objective()
-        return f"{name}={getattr(owner, name)!r}"
+        return f"{name}={shown(getattr(owner, name))}"
 
     def _train(self, rows: Samples, plan: Plan, *, going_on: bool) -> None:
         """Train, and write down how it went."""

@@ -136,7 +136,7 @@ def find_view(view: str | View | None, layout: Layout, automatic: View) -> View:
     if not layout.is_image and view != "stretch":
         kind, hint = ("signals", "") if len(layout.shape) == 2 else ("vectors", IMAGE_HINT)
         raise ValueError(
-            f"view={view!r} is a view of images, but the samples are {kind} of "
+            f"view={shown(view)} is a view of images, but the samples are {kind} of "
             f"{layout.n_features} features. Use view=None{hint}."
         )
     return VIEWS[view]
@@ -172,8 +172,8 @@ def build_encoder(encoder: EncoderSpec, n_components: int, layout: Layout) -> nn
         made = factory(layout.shape, n_components)
     if not isinstance(made, nn.Module):
         raise TypeError(
-            f"encoder={encoder!r} gave an object of type {type(made).__name__}. It must give a "
-            "torch.nn.Module when called with (input_shape, n_components)."
+            f"encoder={shown(encoder)} gave an object of type {type(made).__name__}. It must give "
+            "a torch.nn.Module when called with (input_shape, n_components)."
         )
     is_ours = type(made) in ENCODERS.values() or isinstance(made, LinearEncoder)
     standardise = Standardise.identity(layout.shape)
@@ -343,7 +343,7 @@ def compared_looks(view: View, rows: Samples) -> Pairs:
     ]
     if not shapes or any(shape != x.shape for shape in shapes):
         raise ValueError(
-            f"view={view!r} gave {describe_output(looks)} for samples of shape {tuple(x.shape)}. "
-            "It must give a tuple of tensors of that shape, one a look."
+            f"view={shown(view)} gave {describe_output(looks)} for samples of shape "
+            f"{tuple(x.shape)}. It must give a tuple of tensors of that shape, one a look."
         )
     return find_pairs(view, len(shapes))

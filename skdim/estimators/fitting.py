@@ -18,7 +18,7 @@ from torch import Generator
 from skdim.encoders import ENCODERS, LinearEncoder
 from skdim.estimators.build import EncoderSpec
 from skdim.inputs import Samples
-from skdim.parameters import is_same, stacklevel_of_user
+from skdim.parameters import is_same, shown, stacklevel_of_user
 from skdim.random import seeded
 from skdim.training import Checkpoints, EarlyStopping, EncoderNet, check_precision
 
@@ -339,7 +339,7 @@ def warn_of_idle(estimator: BaseEstimator) -> None:
     """Warn of parameters that were set, but of which the closed form makes no use."""
     defaults = inspect.signature(type(estimator)).parameters
     idle = [
-        f"{name}={getattr(estimator, name)!r}"
+        f"{name}={shown(getattr(estimator, name))}"
         for name in OF_GRADIENTS
         if name in defaults and not is_same(getattr(estimator, name), defaults[name].default)
     ]

@@ -24,7 +24,7 @@ from skdim.estimators.state import (
 from skdim.estimators.transformer import EncoderTransformer
 from skdim.estimators.validation import COMMON_RULES
 from skdim.inputs import Layout
-from skdim.parameters import check_parameters, cut
+from skdim.parameters import check_parameters, cut, shown
 from skdim.saving import Stored, check_finite, decode, open_container, update_header
 from skdim.training import SETTINGS
 
@@ -223,7 +223,7 @@ def read_parameters(said: Mapping[str, Any], known: Mapping[str, Any]) -> dict[s
     """
     strange = sorted(name for name in said if name not in known or name in LEFT_OUT)
     if strange:
-        raise ValueError(f"It holds parameters that are not known here: {', '.join(strange)}.")
+        raise ValueError(f"It holds parameters that are not known here: {shown(strange)}.")
     return {name: decode(value) for name, value in said.items()}
 
 
@@ -233,7 +233,9 @@ def read_settings(said: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in settings.items():
         rule = COMMON_RULES[OTHER_NAMES.get(name, name)]
         if not rule.holds(value):
-            raise ValueError(f"The setting {name!r} of its net must be {rule.text}, not {value!r}.")
+            raise ValueError(
+                f"The setting {name!r} of its net must be {rule.text}, not {shown(value)}."
+            )
     return settings
 
 
@@ -241,7 +243,7 @@ def check_names(tensors: Tensors) -> None:
     """Raise an error for tensors that no part would load."""
     strange = [name for name in tensors if name.partition(".")[0] not in PARTS]
     if strange:
-        raise ValueError(f"It holds tensors that are no weights: {', '.join(strange[:5])}.")
+        raise ValueError(f"It holds tensors that are no weights: {cut(', '.join(strange[:5]))}.")
 
 
 def part_of(tensors: Tensors, part: str) -> dict[str, Stored]:
@@ -350,8 +352,7 @@ def check_header(header: Mapping[str, Any]) -> None:
         for name in place.split("."):
             value = value.get(name)
         if not check(value):
-            text = repr(value)
-            raise ValueError(f"Its header has {text[:200]} as {place!r}, which cannot be.")
+            raise ValueError(f"Its header has {shown(value)} as {place!r}, which cannot be.")
 
 
 def check_attributes(attributes: Mapping[str, Any], books: list[dict[str, Any]]) -> None:

@@ -23,7 +23,7 @@ from skdim.estimators.tasks import CallbackSupport, reported, reports
 from skdim.estimators.validation import COMMON_RULES
 from skdim.inference import encode_rows
 from skdim.objectives import AbstractObjective, InfoMax
-from skdim.parameters import Rule, any_of, instance, none
+from skdim.parameters import Rule, any_of, instance, none, shown
 from skdim.random import seeded
 from skdim.views import View
 
@@ -258,7 +258,9 @@ loss_curve_, device_, classes_, canonical_correlations_, directions_
         """
         check_is_fitted(self)
         if output is not None and output not in LAYERS:
-            raise ValueError(f"output={output!r} is no layer. Allowed are {', '.join(LAYERS)}.")
+            raise ValueError(
+                f"output={shown(output)} is not a layer. Allowed are {', '.join(LAYERS)}."
+            )
         layer = output or self._layer
         with self._read(X) as rows, self._guarded():
             return torch.cat(list(encode_rows(self.encoder_, rows, layer)))

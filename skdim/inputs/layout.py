@@ -212,6 +212,7 @@ def flatten_rows(X: Any) -> tuple[Any, tuple[int, ...] | None]:
     ValueError
         If a list has arrays of different shapes.
     """
+    X = as_plain(X, "X")
     # Sparse matrices, some of which are mappings, are left to the checks of scikit-learn.
     shapeless = not hasattr(X, "shape")
     if X is None or (shapeless and isinstance(X, str | bytes | Mapping | Set | Iterator)):
@@ -219,11 +220,10 @@ def flatten_rows(X: Any) -> tuple[Any, tuple[int, ...] | None]:
             f"X is of type {type(X).__name__}. It must be an array, a table, a torch tensor or a "
             "list of samples."
         )
-    X = as_plain(X, "X")
-    if isinstance(X, list | tuple):
-        X = [as_plain(sample, f"Sample {number} of X") for number, sample in enumerate(X)]
-    if isinstance(X, list) and len(X) > 0 and np.ndim(first_of(X)) >= 1:
-        X = stack_samples(X)
+    if isinstance(X, list | tuple) and len(X) > 0:
+        samples = [as_plain(sample, f"Sample {number} of X") for number, sample in enumerate(X)]
+        if np.ndim(first_of(samples)) >= 1:
+            X = stack_samples(samples)
     if not isinstance(X, np.ndarray) or X.ndim <= 2:
         return X, None
     return X.reshape(X.shape[0], math.prod(X.shape[1:])), X.shape

@@ -21,7 +21,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from skdim.parameters import cut
+from skdim.parameters import cut, shown
 from skdim.saving.files import check_regular
 from skdim.saving.versions import versions
 
@@ -99,7 +99,7 @@ def to_bytes(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> bytes:
         if tensor.dtype not in NAMES or tensor.layout is not torch.strided
     ]
     if strange:
-        raise ValueError(f"Tensors of these types cannot be saved: {', '.join(strange)}.")
+        raise ValueError(f"Tensors of these types cannot be saved: {cut(', '.join(strange))}.")
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     text = json.dumps({"format": FORMAT, "versions": versions(), **header}, allow_nan=False)
     table: dict[str, Any] = {
@@ -239,9 +239,10 @@ def read_header(path: object, metadata: Mapping[str, str]) -> dict[str, Any]:
         raise ValueError(f"{path} is damaged: its header does not state which format it has.")
     if number > FORMAT:
         wrote = header.get("versions")
-        version = wrote.get("skdim", "a newer version") if isinstance(wrote, dict) else "unknown"
+        wrote = wrote if isinstance(wrote, dict) else {"skdim": "unknown"}
+        version = cut(str(wrote.get("skdim", "a newer version")))
         raise ValueError(
-            f"{path} has format {number}, written by skdim {version}. This skdim reads "
+            f"{path} has format {shown(number)}, written by skdim {version}. This skdim reads "
             f"formats up to {FORMAT}: install a newer one."
         )
     strange = metadata.keys() - {"skdim", "sha256", "sha256_of_header"}
@@ -299,4 +300,4 @@ def check_finite(tensors: Mapping[str, Tensor], text: str) -> None:
     """
     broken = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
     if broken:
-        raise ValueError(f"{text}: they hold NaN or infinity: {', '.join(broken[:10])}.")
+        raise ValueError(f"{text}: they hold NaN or infinity: {cut(', '.join(broken[:10]))}.")

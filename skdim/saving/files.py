@@ -8,6 +8,8 @@ import stat
 import sys
 from pathlib import Path
 
+from skdim.parameters import shown
+
 __all__ = ["check_regular", "remove_partial_files", "write_atomically"]
 
 # Names of files that are not complete, with the digits that discriminate them.
@@ -35,7 +37,7 @@ def check_regular(path: str | os.PathLike[str]) -> int | None:
         If it is a directory, a device, a FIFO, a socket, or a loop of symbolic links.
     """
     if "\0" in str(path):
-        raise ValueError(f"path must be a path without the null character. Got {str(path)!r}.")
+        raise ValueError(f"path must be a path without the null character. Got {shown(str(path))}.")
     try:
         mode = Path(path).stat().st_mode
     except FileNotFoundError:

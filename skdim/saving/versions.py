@@ -8,7 +8,7 @@ import sklearn
 import torch
 
 from skdim.about import __version__
-from skdim.parameters import stacklevel_of_user
+from skdim.parameters import cut, stacklevel_of_user
 
 __all__ = ["VersionWarning", "versions", "warn_of_versions"]
 
@@ -51,7 +51,7 @@ def warn_of_versions(name: str, then: Mapping[str, str], consequence: str = PICK
     consequence : str, default=that of a pickle
     """
     differing = [
-        f"{package} {then.get(package, 'unknown')} (here: {version})"
+        f"{package} {cut(str(then.get(package, 'unknown')))} (here: {version})"
         for package, version in versions().items()
         if then.get(package) != version
     ]
