@@ -167,7 +167,7 @@ class PersistentMixin(BaseEstimator):
         ValueError
             If there are weights of a type that cannot be saved, or this class is not one of skdim.
         OSError
-            If the file cannot be written: what was there is untouched.
+            If the file cannot be written, or what exists is not a regular file: it is untouched.
 
         Notes
         -----
@@ -197,7 +197,7 @@ class PersistentMixin(BaseEstimator):
         ValueError
             If ONNX has no form for something in the encoder.
         OSError
-            If the file cannot be written: what was there is untouched.
+            If the file cannot be written, or what exists is not a regular file: it is untouched.
         """
         check_is_fitted(self)
         export(Transforming(self.net_.module_, self._layer), self._layout.shape, path)

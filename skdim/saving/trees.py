@@ -85,6 +85,7 @@ def unflatten(said: object, tensors: Mapping[str, Tensor]) -> Any:
         value = mapped(decode(said), fetch)
     except (LookupError, TypeError, RuntimeError) as error:
         raise ValueError(f"it does not hold what its header refers to: {shown(error)}") from error
-    if unused:
+    # What is not nested is for the caller to refuse.
+    if unused and isinstance(value, dict | list | tuple):
         raise ValueError(f"its header does not refer to the tensors {shown(sorted(unused))}")
     return value

@@ -172,7 +172,7 @@ def test_a_file_is_old_or_new_and_nothing_else_is_left(tmp_path, monkeypatch):
 def test_what_killed_writers_have_left_is_removed(tmp_path):
     fit(NAME, checkpoint_dir=tmp_path, max_epochs=1)
     folder = folder_in(tmp_path)
-    (folder / f".{LAST}.0123.partial").write_bytes(b"half")
+    (folder / ".skdim-0123456789abcdef.partial").write_bytes(b"half")
     (folder / "mine.txt").write_text("mine")
     fit(NAME, checkpoint_dir=tmp_path, max_epochs=1)
     assert sorted(path.name for path in folder.iterdir()) == [LAST, "lock", "mine.txt"]
