@@ -448,6 +448,14 @@ def test_dot_critic_has_the_parameters_of_the_reference(units):
     assert {2048: 9.20, 512: 0.73, 256: 0.23, 64: 0.03}[units] == round(sum(heads) / 1e6, 2)
 
 
+def test_halves_of_the_concat_critic_are_those_of_one_layer():
+    critic = made(ConcatCritic, CODE, CODE, UNITS)
+    weight = made(nn.Linear, 2 * CODE, UNITS).weight
+
+    assert torch.equal(critic.from_code.weight, weight[:, :CODE])
+    assert torch.equal(critic.from_local.weight, weight[:, CODE:])
+
+
 def test_concat_critic_has_the_parameters_of_the_paper():
     assert n_parameters(ConcatCritic(64, 128)) == 361_985
     layers = [layer for layer in ConcatCritic(64, 128).modules() if isinstance(layer, nn.Linear)]

@@ -12,7 +12,7 @@ from scipy.stats import chisquare
 from torch import nn
 
 from skdim.bounds import BOUNDS
-from skdim.pairs import bound_of_pairs, pair_blocks, split_pairs
+from skdim.pairs import bound_of_pairs, in_full, pair_blocks, split_pairs
 
 MODES = ["all", "shift", 1, 3]
 
@@ -581,3 +581,32 @@ def test_scores_that_cannot_be_split_are_told(shape):
 def test_a_block_of_no_sample_is_told():
     with pytest.raises(ValueError, match="block_samples=0"):
         pair_blocks(dot, *projections(4), block_samples=0)
+
+
+@pytest.mark.parametrize(
+    ("given", "full"),
+    [
+        (torch.bfloat16, torch.float32),
+        (torch.float16, torch.float32),
+        (torch.float32, torch.float32),
+        (torch.float64, torch.float64),
+    ],
+)
+def test_scores_are_summed_in_at_least_single_precision(given, full):
+    assert in_full(torch.ones(2, dtype=given)).dtype == full
+
+
+@pytest.mark.parametrize("n_symbols", [2, 64])
+def test_info_nce_of_several_locations_is_not_a_bound_on_information(n_symbols):
+    """All locations of a sample show one symbol, and so does its code."""
+    information = math.log(n_symbols)
+    symbols = torch.arange(n_symbols).repeat(256 // n_symbols)
+    # The log ratio of the densities is the information if symbols agree, else minus infinity.
+    code = 8 * torch.eye(n_symbols, dtype=torch.float64)[symbols][:, None]
+
+    def score_of(n_locations):
+        local = code.expand(-1, n_locations, -1)
+        return bound_of_pairs(BOUNDS["infonce"], lambda x, y: x @ y.mT, code, local).item()
+
+    assert score_of(1) <= information + 1e-9
+    assert score_of(64) > information

@@ -26,7 +26,7 @@ FAR = 1000.0
 # Standard deviations below are near those numbers that float32 holds with fewer digits.
 TINY = 1e-30
 # Standard deviations below so many means are rounding errors of float64.
-NOISE = 1e-13
+NOISE = 1e-14
 
 # Most samples whose values are compared.
 COMPARED_ROWS = 2000
@@ -115,8 +115,13 @@ def find_equal_values(samples: Samples, convert: Convert) -> list[tuple[int, int
         given = samples.array[numbers.numpy()]
     else:
         given = samples[numbers].numpy()
-    before, after = count_values(given), count_values(convert(given))
-    return [(int(i), int(before[i]), int(after[i])) for i in np.flatnonzero(2 * after < before)]
+    read = convert(given)
+    # Standardisation subtracts a mean, too.
+    before, after = count_values(given), count_values(read - read.mean(axis=0))
+    lost = 2 * after < before
+    if given.dtype.kind == "f":
+        lost &= given.std(axis=0) > NOISE * abs(given.mean(axis=0))
+    return [(int(i), int(before[i]), int(after[i])) for i in np.flatnonzero(lost)]
 
 
 def count_values(rows: NDArray[Any]) -> NDArray[np.intp]:

@@ -14,7 +14,7 @@ N = 200
 ROUNDING = 1e-4
 draw = np.random.default_rng(0)
 NEAR = np.column_stack([draw.normal(size=(N, 3)), 0.3 * np.arange(N)])
-OFFSETS = {"seconds": 1.7e9, "metres": -5.2e6, "a century of microseconds": 3.2e15}
+OFFSETS = {"seconds": 1.7e9, "metres": -5.2e6, "milliseconds": 1.7e12}
 IMAGES = np.round(draw.normal(size=(N, 8, 8, 3)), 4)
 # As given to each method.
 GIVE = {
@@ -49,7 +49,7 @@ def fitted():
 def test_an_offset_of_a_column_does_not_matter(offset):
     near = make().fit(NEAR).transform(NEAR)
     X = far_from(NEAR, offset)
-    atol = max(ROUNDING, 10 * abs(offset) * np.finfo(float).eps)
+    atol = max(ROUNDING, abs(offset) * 1e-15)
 
     np.testing.assert_allclose(make().fit(X).transform(X), near, atol=atol)
 

@@ -6,6 +6,7 @@ import multiprocessing
 import warnings
 import weakref
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from itertools import cycle, product
 from threading import Barrier
 
@@ -29,8 +30,9 @@ from skorch.callbacks import (
 )
 from torch import nn
 
-from skdim import DeepInfoMaxTransformer
+from skdim import DeepInfoMaxTransformer, EncoderTransformer
 from skdim.bounds import BOUNDS
+from skdim.objectives import Autoencoder
 
 pytestmark = pytest.mark.faults
 
@@ -589,6 +591,33 @@ def test_a_collapse_shows_in_the_history_and_warns_where_fit_was_called():
     spread = np.array(model.history_["spread"])
     assert (spread[1:] < spread[:-1] / 50).all()
     assert spread[-1] < 1e-5
+
+
+class Blind(nn.Module):
+    """Give codes that vary, and a map that says nothing of the sample."""
+
+    def __init__(self, shape, n_components):
+        super().__init__()
+        self.to_code = nn.Linear(*shape, n_components)
+
+    def forward(self, x):
+        return torch.ones(len(x), 2, 3), self.to_code(x)
+
+
+@pytest.mark.parametrize("n_epochs", [1, 3])
+@pytest.mark.parametrize("weights", [{"local_weight": 2.0}, {"global_weight": 0.5}], ids=str)
+def test_a_bound_that_stays_at_zero_warns(weights, n_epochs):
+    blind = make(encoder=Blind, max_epochs=n_epochs, **weights)
+    warns = pytest.warns(ConvergenceWarning, match="learnt nothing: the bound .* stayed at 0")
+    # One or two epochs say nothing.
+    with warns if n_epochs > 2 else nullcontext():
+        blind.fit(VECTORS)
+
+
+def test_other_terms_at_zero_do_not_warn():
+    EncoderTransformer(2, objective=Autoencoder(), max_epochs=5, random_state=0).fit(
+        np.eye(8)[np.arange(80) % 8]
+    )
 
 
 def test_codes_that_vary_do_not_warn():

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import torch
 from scipy.stats import pearsonr
+from skorch.callbacks import Callback
 
 from skdim import DeepInfoMaxTransformer
 from skdim.bounds import BOUNDS
+from skdim.estimators.fitting import auto_epochs
 from skdim.pairs import split_pairs
 from tests.estimators.helpers import weights_of
 
@@ -71,6 +73,13 @@ def test_score_is_the_same_each_time(negatives):
     dim = brief(negatives=negatives).fit(ROWS)
 
     assert len({dim.score(ROWS) for _ in range(3)}) == 1
+
+
+def test_every_sample_is_scored_beside_equally_many_others():
+    dim = brief(batch_size=32).fit(ROWS)
+    one, other = dim.score(ROWS[:32]), dim.score(ROWS[1:33])
+
+    assert dim.score(ROWS[:33]) == pytest.approx((one + other) / 2, rel=1e-6)
 
 
 def test_score_tells_related_columns_from_shuffled_ones():
@@ -140,6 +149,33 @@ def test_learning_rate_follows_the_schedule():
     assert max(rates["one_cycle"]) <= 1e-3
     for schedule in ("cosine", "one_cycle"):
         assert 0 < rates[schedule][-1] < 1e-4
+
+
+class Trained(Callback):
+    """Note the numbers of the samples of each batch."""
+
+    def __init__(self):
+        self.seen = {True: [], False: []}
+
+    def on_batch_end(self, net, batch, training, **kwargs):
+        self.seen[training] += batch.index.tolist()
+
+
+def test_held_out_samples_are_not_trained_on():
+    noted = Trained()
+    dim = brief(validation_fraction=0.2, max_epochs=3, callbacks=[noted]).fit(ROWS)
+    held_out = noted.seen[False][:18]
+
+    assert len(dim.history_["validation_score"]) == 3
+    assert noted.seen[False] == held_out * 3
+    assert sorted(noted.seen[True]) == sorted([*set(range(90)) - set(held_out)] * 3)
+
+
+@pytest.mark.parametrize(
+    ("n_samples", "n_epochs"), [(2, 100), (64, 100), (1_200, 24), (10_000, 8), (50_000, 4)]
+)
+def test_few_samples_are_passed_more_often(n_samples, n_epochs):
+    assert auto_epochs(n_samples) == n_epochs
 
 
 @pytest.mark.parametrize("n_samples", [2, 3, 31, 32, 33, 65, 90])

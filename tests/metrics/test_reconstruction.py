@@ -8,9 +8,12 @@ import torch
 from sklearn.datasets import load_digits
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.random_projection import GaussianRandomProjection
+from torch import nn
 
 from skdim import DeepInfoMaxTransformer
+from skdim.inputs import ArraySamples, Layout
 from skdim.metrics import reconstruction_quality
+from skdim.metrics.reconstruction import Residuals, train_decoder
 from skdim.metrics.similarity import find_scales, multi_scale_similarity
 
 torchmetrics_image = pytest.importorskip("torchmetrics.functional.image")
@@ -119,6 +122,35 @@ def test_codes_that_tell_more_score_higher():
     assert scores[0] < scores[1] - 0.02
     assert scores[1] < scores[2] - 0.02
     assert scores[2] > 0.8
+
+
+def test_decoded_images_are_clipped_to_the_range_of_the_data(monkeypatch):
+    compared = []
+
+    def note(*images):
+        compared.extend(images)
+        return multi_scale_similarity(*images)
+
+    monkeypatch.setattr("skdim.metrics.reconstruction.multi_scale_similarity", note)
+    # Of black and white images, a decoder goes beyond both.
+    black_and_white = (X > 7) * 1.0
+    train, test = black_and_white[:200], black_and_white[200:]
+    reconstruction_quality(identity, train, test, max_epochs=3, random_state=0)
+    decoded = compared[0]
+
+    assert 0 < (decoded == 0).float().mean() < 0.9
+    assert (decoded.min(), decoded.max()) == (0, 1)
+
+
+def test_normalisation_of_the_decoder_has_statistics_of_its_final_weights():
+    rows = ArraySamples(X.reshape(300, 64).astype(np.float32), Layout((1, 8, 8)))
+    codes = torch.randn(300, 3, generator=torch.Generator().manual_seed(0))
+    decoder = nn.Sequential(
+        nn.Linear(3, 5), nn.BatchNorm1d(5), nn.Linear(5, 64), nn.Unflatten(1, (1, 8, 8))
+    )
+    train_decoder(decoder, codes, rows, Residuals.of(rows), max_epochs=2, seed=0)
+
+    torch.testing.assert_close(decoder[1].running_mean, decoder[0](codes).mean(dim=0).detach())
 
 
 def test_scores_follow_from_the_seed(global_random_state_untouched):

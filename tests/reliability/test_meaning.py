@@ -1,19 +1,24 @@
 """What features must mean: the same whatever carries them, and worth having."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.metrics import r2_score
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skdim import DeepInfoMaxTransformer
+from skdim.encoders import MLPEncoder
 
 SIZE = 16
+GROUPS = 8
 SEEDS = (0, 1, 2)
 
 
@@ -36,6 +41,34 @@ def test_transform_does_not_hang_on_the_batch_size(fitted, rows, batch_size):
         np.testing.assert_array_equal(fitted.transform(rows), codes)
     finally:
         fitted.set_params(batch_size=before)
+
+
+def draw_factors(n, seed):
+    """Draw groups of columns that share a weak factor; one has a strong factor of its own."""
+    draws = np.random.default_rng(seed)
+    shared, own = draws.normal(size=(2, n, 1))
+    X = 0.3 * shared[:, :, None] + 0.5 * draws.normal(size=(n, GROUPS, 4))
+    X[:, 0] += 3 * own
+    return X.reshape(n, -1).astype(np.float32), np.hstack([shared, own])
+
+
+def test_local_information_is_in_what_places_share_and_global_in_what_is_strong():
+    X, factors = draw_factors(500, seed=0)
+    X_test, factors_test = draw_factors(500, seed=1)
+
+    def held_out_r2(**weights):
+        encoder = partial(MLPEncoder, n_groups=GROUPS)
+        dim = DeepInfoMaxTransformer(1, encoder=encoder, max_epochs=8, random_state=0, **weights)
+        probe = LinearRegression().fit(dim.fit_transform(X), factors)
+        found = probe.predict(dim.transform(X_test))
+        return r2_score(factors_test, found, multioutput="raw_values")
+
+    shared, own = held_out_r2(local_weight=1.0)
+    assert shared > 0.75
+    assert own < 0.05
+    shared, own = held_out_r2(global_weight=1.0, local_weight=0.0)
+    assert shared < 0.2
+    assert own > 0.75
 
 
 @pytest.mark.slow

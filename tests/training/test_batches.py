@@ -47,6 +47,19 @@ def test_sizes_of_batches(n, batch_size, sizes):
     assert [len(batch.x) for batch in batches_of(n, batch_size)] == sizes
 
 
+@patient
+@given(n=st.integers(1, 130), batch_size=st.integers(2, 40))
+def test_batches_that_overlap_have_one_size_and_hold_every_row(n, batch_size):
+    batches = Batches(make_rows(n, 2), batch_size, seeded(), shuffle=False, overlap=True)
+    indices = [batch.index for batch in batches]
+    counts = torch.cat(indices).bincount(minlength=n)
+
+    assert {len(index) for index in indices} == {min(n, batch_size)}
+    assert len(indices) == len(batches) == -(-n // batch_size)
+    assert 1 <= counts.min() <= counts.max() <= 2
+    assert n % batch_size or counts.max() == 1
+
+
 def test_batches_hold_the_samples_of_their_index():
     rows = make_rows().part(np.array([4, 9, 2, 17, 11]))
     rows.labels[9] = 3

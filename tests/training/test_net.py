@@ -59,6 +59,18 @@ def test_means_weigh_batches_by_their_sizes():
     assert net.score_rows(rows, 0) == pytest.approx((4 * 4 + 4 * 4 + 3 * 3) / 11)
 
 
+class ComparesSamples(CountsSamples):
+    compares_samples = True
+
+
+@pytest.mark.parametrize("n", [3, 5, 6, 11, 25])
+def test_samples_that_are_compared_are_scored_beside_equally_many(n):
+    rows = make_rows(25)
+    net = train(make_net(rows, ComparesSamples(), batch_size=5), rows, epochs=1)
+
+    assert net.score_rows(rows.part(np.arange(n)), 0) == min(n, 5)
+
+
 @pytest.mark.parametrize(("n_summed", "diverged"), [(1, True), (1000, True), (2000, False)])
 def test_terms_that_are_sums_may_be_larger(n_summed, diverged):
     objective = CountsSamples()
@@ -174,6 +186,37 @@ def test_net_is_left_in_evaluation_mode_without_data_or_generator():
     assert not net.criterion_.training
     assert not hasattr(net, "held_out")
     assert not hasattr(net, "generator")
+
+
+class Modes(Callback):
+    """Note the mode of all modules, and whether a batch changed a buffer."""
+
+    def __init__(self):
+        self.noted = []
+
+    def on_batch_begin(self, net, **kwargs):
+        self.before = self.buffers(net)
+
+    def on_batch_end(self, net, training, **kwargs):
+        modules = [*net.module_.modules(), *net.criterion_.modules()]
+        (mode,) = {module.training for module in modules}
+        after = self.buffers(net)
+        moved = any(not torch.equal(one, two) for one, two in zip(self.before, after, strict=True))
+        self.noted.append((training, mode, moved))
+
+    def buffers(self, net):
+        parts = [*net.module_.buffers(), *net.criterion_.buffers()]
+        return [buffer.clone() for buffer in parts]
+
+
+def test_held_out_samples_are_scored_in_evaluation_mode_and_move_no_buffer():
+    rows, modes = make_rows(16), Modes()
+    net = make_net(rows, callbacks=[modes])
+    net.module_[1].register_module("norm", nn.BatchNorm1d(9))
+    net.module_[1].register_forward_pre_hook(lambda module, given: (module.norm(given[0]),))
+    train(net, rows, make_rows(6), epochs=2)
+
+    assert modes.noted == [(True, True, True), (True, True, True), (False, False, False)] * 2
 
 
 def test_all_looks_are_encoded_in_one_pass_and_scores_see_no_view():
