@@ -7,9 +7,15 @@ maps both tables of scores to one number to be maximised, at most the divergence
 
 Scores are not clipped. ``"jsd"``, ``"infonce"`` and ``"dv"`` are finite for all finite scores;
 ``"kl"``, ``"rkl"`` and ``"h2"`` contain an exponential of the score, which overflows in float32
-beyond a score of about 88. Bounds are tensors of shape (); those on information, Kullback-Leibler
-and Jensen-Shannon divergences are in nats. All raise a ValueError unless both tables of scores are
-non-empty and have the same anchors.
+beyond a score of about 88.
+
+The statements on information are of independent negatives. Where a sample has several locations,
+those of one negative sample depend on each other: InfoNCE may then exceed the information, and is a
+score to train with and to compare by.
+
+Bounds are tensors of shape (); those on information, Kullback-Leibler and Jensen-Shannon divergences
+are in nats. All raise a ValueError unless both tables of scores are non-empty and have the same
+anchors.
 
 References
 ----------
@@ -220,8 +226,9 @@ def info_nce(positive: Tensor, negative: Tensor) -> Tensor:
 
     with one positive and :math:`K - 1` negatives of the same anchor as the :math:`K` candidates.
     The bound never exceeds :math:`\ln K`. The optimal critics are :math:`\ln (p / q)` plus any
-    function of the anchor. See van den Oord et al. (2018), equation 4; Hjelm et al. (2019),
-    equation 5, omits :math:`\ln K`.
+    function of the anchor. The negatives must be independent given the anchor: with several
+    locations of each negative sample, the value may exceed :math:`I`. See van den Oord et al.
+    (2018), equation 4; Hjelm et al. (2019), equation 5, omits :math:`\ln K`.
 
     Parameters
     ----------

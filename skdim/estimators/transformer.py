@@ -150,7 +150,8 @@ loss_curve_, device_, classes_, canonical_correlations_, directions_
         X : array-like of shape (n, features), (n, H, W), (n, C, H, W) or (n, H, W, C), or a \
                 map-style Dataset of torch, or a Stream
             At least two samples; (n, C, L) for an encoder of signals. uint8 images stay uint8 until
-            a batch is taken; all other numbers are read as float32. An item of a data set is a
+            a batch is taken; all other numbers are read as float32, those far from zero for their
+            variation after standardisation in float64. An item of a data set is a
             sample, or a tuple that begins with one; :class:`~skdim.inputs.Stream` reads it by
             worker processes.
         y : array-like of shape (n,), default=None
@@ -268,6 +269,9 @@ loss_curve_, device_, classes_, canonical_correlations_, directions_
     def read_samples(self, X: ArrayLike, rows: ArrayLike | None = None) -> Tensor:
         """Return samples as the encoder is shown them: in its layout, before standardisation.
 
+        Columns and channels that float32 alone would blur, such as times in seconds since 1970, are
+        standardised here, in float64.
+
         Parameters
         ----------
         X : array-like, Dataset or Stream
@@ -290,11 +294,16 @@ loss_curve_, device_, classes_, canonical_correlations_, directions_
         """Measure on ``X`` what the encoder was trained for; the more the better.
 
         Deep InfoMax in closed form: the information between looks, by the Gaussian critic, in nats.
-        With gradients: a bound on the information between the code and the local (else the whole
-        last) map, in nats for the bounds "dv", "kl" and "infonce", else in the units of its
-        divergence. Weights are left out, so that scores can be compared over weights. They depend
-        on the bound, the negatives and ``batch_size``, and can only be compared where these are
-        equal. What the other transformers measure stands in their documentation.
+        With gradients: the value of ``bound`` for the code and the local (else the whole last) map.
+        It is a score: a bound on their information, in nats, for "dv" and "kl", and for "infonce"
+        where the map has one location; with several, InfoNCE may exceed the information. Others are
+        in the units of their divergence. What other objectives measure stands in their
+        documentation.
+
+        Weights are left out, so that scores can be compared over weights. They depend on the bound,
+        the negatives and ``batch_size``, and can only be compared where these are equal. Samples
+        are compared in batches of ``batch_size``, of which some overlap, so that each has equally
+        many negatives. Where there are fewer samples, there are fewer negatives.
 
         Parameters
         ----------

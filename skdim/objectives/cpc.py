@@ -28,8 +28,9 @@ class ContextPrediction(AbstractCriterion):
 
     The code at row r and column j summarises rows up to r. A critic for each distance t - r > 0
     scores it against the local features at (t, j), whose negatives are those at row t of all
-    columns and samples of the batch. The term ``prediction`` is minus the InfoNCE bound, averaged
-    over pairs of rows and over looks. Each look is predicted from its own context, since that of
+    columns and samples of the batch. The term ``prediction`` is minus InfoNCE, averaged over pairs
+    of rows and over looks. It is a score, and not a bound on information: negatives of one sample
+    depend on each other. Each look is predicted from its own context, since that of
     another look may contain what is predicted.
 
     Parameters
@@ -79,11 +80,11 @@ class ContextPrediction(AbstractCriterion):
         return {"prediction": -torch.stack([self.bound(look) for look in looks]).mean()}
 
     def score(self, features: Features, batch: Batch) -> Tensor:
-        """Return the bound in nats; see ``AbstractCriterion.score``."""
+        """Return InfoNCE; see ``AbstractCriterion.score``."""
         return self.bound(features)
 
     def bound(self, features: Features) -> Tensor:
-        """Bound the information between context and predicted rows, averaged over pairs."""
+        """Compute InfoNCE of context and predicted rows, averaged over pairs."""
         bounds = []
         for distance, critic in self.critics.items():
             assert isinstance(critic, DotCritic)
@@ -180,7 +181,9 @@ class CPC(AbstractObjective):
 
     Notes
     -----
-    Term: ``prediction``, minus InfoNCE, averaged over pairs of rows. ``score`` is InfoNCE in nats.
+    Term: ``prediction``, minus InfoNCE, averaged over pairs of rows. ``score`` is InfoNCE. With
+    several columns, it may exceed the information, since negatives of one sample depend on each
+    other.
 
     References
     ----------

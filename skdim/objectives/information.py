@@ -17,6 +17,9 @@ __all__ = ["Information"]
 class Information(AbstractCriterion):
     """Maximise a bound on the information between a code and a layer.
 
+    With several locations, InfoNCE is a score that may exceed the information; see
+    :mod:`skdim.bounds`.
+
     If the critic says so, each training step draws the locations that codes are compared with, and
     a term NAME_activation penalises the squared length of the projected codes.
 

@@ -88,7 +88,8 @@ def bound_of_pairs(
     Returns
     -------
     Tensor of shape ()
-        The bound, to be maximised.
+        The bound, to be maximised. InfoNCE of several locations (l > 1) is a score, which may
+        exceed the information: the negatives of one sample depend on each other.
 
     Raises
     ------

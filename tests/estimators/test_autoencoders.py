@@ -208,7 +208,7 @@ def test_without_a_weight_of_the_prior_the_plain_autoencoder_remains():
 
 
 @pytest.mark.parametrize(
-    ("prior", "penalty"), [("uniform", 1), ("normal", 1), ("sphere", 1), (PRIORS["normal"], 0)]
+    ("prior", "penalty"), [("uniform", 1), ("normal", 1), ("sphere", 1), (PRIORS["normal"], 0.1)]
 )
 def test_priors_by_name_are_penalised_and_others_bring_their_own(prior, penalty):
     fitted = brief(AAE, prior=prior).fit(ROWS)

@@ -6,8 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from scipy.special import expit
-from scipy.stats import kstest
+from scipy.stats import beta, kstest, norm, uniform
 from sklearn.datasets import load_digits
 from skorch.callbacks import Callback, GradientNormClipping
 from torch import nn
@@ -284,33 +283,48 @@ def test_interruption_is_let_through():
     assert not net.module_.training
 
 
-def distance_to_uniform(prior_weight, gradient_penalty=0.0):
-    """Kolmogorov-Smirnov distance of squashed codes to uniform, mean over coordinates.
+def laws(size):
+    """The distribution of a coordinate of squashed codes, for each prior."""
+    half = (size - 1) / 2
+    return {"uniform": uniform, "normal": norm, "sphere": beta(half, half, loc=-1, scale=2)}
+
+
+def distance_to_prior(prior_weight, prior=PRIORS["uniform"], name="uniform", size=8, seed=0):
+    """Kolmogorov-Smirnov distance of squashed codes to a prior, mean over coordinates.
 
     Of the paper's DIM(L): the Jensen-Shannon bound beside a prior of weight 0.1.
     """
     digits = load_digits().data
     model = DeepInfoMaxTransformer(
-        8,
+        size,
         encoder="mlp",
         view=None,
         bound="jsd",
         prior_weight=prior_weight,
-        prior=replace(PRIORS["uniform"], gradient_penalty=gradient_penalty),
+        prior=prior,
         critic_units=64,
         batch_size=128,
         max_epochs=25,
-        random_state=0,
+        random_state=seed,
     )
-    squashed = expit(model.fit_transform(digits).astype(np.float64))
-    return np.mean([kstest(coordinate, "uniform").statistic for coordinate in squashed.T])
+    squashed = prior.squash(torch.from_numpy(model.fit_transform(digits)).double()).numpy()
+    law = laws(size)[name]
+    return np.mean([kstest(coordinate, law.cdf).statistic for coordinate in squashed.T])
 
 
 @pytest.mark.slow
 def test_prior_term_makes_squashed_codes_uniform():
-    assert distance_to_uniform(0.1) <= 0.5 * distance_to_uniform(0.0)
+    assert distance_to_prior(0.1) <= 0.5 * distance_to_prior(0.0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PRIORS)
+def test_codes_follow_every_prior_at_the_weight_of_the_guide(name):
+    assert distance_to_prior(0.1, PRIORS[name], name, size=16, seed=1) <= 0.12
 
 
 @pytest.mark.slow
 def test_gradient_penalty_steadies_high_weights_of_the_prior():
-    assert distance_to_uniform(1.0, 0.1) <= 0.5 * distance_to_uniform(1.0)
+    penalised = replace(PRIORS["uniform"], gradient_penalty=0.1)
+
+    assert distance_to_prior(1.0, penalised) <= 0.5 * distance_to_prior(1.0)
