@@ -13,9 +13,9 @@ The statements on information are of independent negatives. Where a sample has s
 those of one negative sample depend on each other: InfoNCE may then exceed the information, and is a
 score to train with and to compare by.
 
-Bounds are tensors of shape (); those on information, Kullback-Leibler and Jensen-Shannon divergences
-are in nats. All raise a ValueError unless both tables of scores are non-empty and have the same
-anchors.
+Bounds are tensors of shape (); those on information, Kullback-Leibler and Jensen-Shannon
+divergences are in nats. All raise a ValueError unless both tables of scores are non-empty and have
+the same anchors.
 
 References
 ----------

@@ -49,6 +49,11 @@ def test_a_pair_is_read_as_local_features_and_code(kind):
     assert features.hidden is features.code is CODE
 
 
+def test_a_pair_in_the_other_order_is_refused():
+    with pytest.raises(ValueError, match=r"\(3, 6\) and \(3, 4, 5\).* must be \(local, code\)"):
+        encode((CODE, LOCAL))
+
+
 @pytest.mark.parametrize(
     ("thing", "text"),
     [
