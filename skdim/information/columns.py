@@ -11,7 +11,7 @@ from torch import Tensor
 
 __all__ = [
     "Columns",
-    "check_rows",
+    "check_row_count",
     "drop_constant",
     "normal_scores",
     "rank_cosines",
@@ -36,7 +36,7 @@ def to_array(values: ArrayLike | Tensor) -> NDArray[Any]:
     return np.asarray(values)
 
 
-def check_rows(array: NDArray[Any], name: str) -> None:
+def check_row_count(array: NDArray[Any], name: str) -> None:
     """Raise a ValueError if there are fewer than 20 rows, or no columns."""
     if array.ndim == 0 or len(array) < MIN_ROWS:
         raise ValueError(
@@ -72,7 +72,7 @@ def read_columns(values: ArrayLike | Tensor, name: str) -> Columns:
             f"{name} has dtype {array.dtype}; real numbers are needed. Encode categories as "
             "numbers, for example one column per category."
         )
-    check_rows(array, name)
+    check_row_count(array, name)
     columns = array.reshape(len(array), -1).astype(np.float64)
     if not np.isfinite(columns).all():
         rows = np.flatnonzero(~np.isfinite(columns).all(axis=1))

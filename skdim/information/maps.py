@@ -117,6 +117,11 @@ MAPS: dict[str, tuple[Map, Map]] = {
     "half_cube": (half_cube, half_cube),
     "bimodal": (bimodal_x, bimodal_y),
     "swissroll_x-normal_cdf": (swiss_roll, normal_cdf),
+    "asinh": (np.arcsinh, np.arcsinh),
+    "spiral-normal_cdf": (
+        lambda x: spiral(normal_cdf(x), (0, 1)),
+        lambda x: spiral(normal_cdf(x), (1, 2)),
+    ),
     "spiral": (partial(spiral, plane=(0, 1)), partial(spiral, plane=(1, 2))),
 }
 """Pairs of maps by name, the first for x and the second for y."""

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear, silu, softplus
 
 from skdim.critics import AbstractCritic, ConcatCritic
-from skdim.information.columns import Columns, rank_cosines
+from skdim.information.columns import Columns, normal_scores, rank_cosines
 from skdim.information.copulas import NormalCritic
 from skdim.pairs.scoring import Join
 
@@ -45,7 +45,8 @@ SOFTPLUS_OF_ONE = math.log(math.e - 1)
 def critic_inputs(scores: Columns, whitened: Columns) -> Tensor:
     """Compute input features for a critic, which learns slowly from normal scores alone.
 
-    Squares describe the scale that heavy tails share; cosines of the ranks separate nearby values.
+    Squares and norms describe the scale that heavy tails share; products with norms describe
+    turns by an angle that depends on the norm; cosines of the ranks separate nearby values.
 
     Parameters
     ----------
@@ -56,10 +57,14 @@ def critic_inputs(scores: Columns, whitened: Columns) -> Tensor:
     -------
     Tensor of shape (n, at least 2 d)
         Whitened scores, their squares (centred and scaled), and cosines of the ranks where there
-        are few columns.
+        are few columns; of several columns also the normal scores of the norms, and products.
     """
     squares = (np.square(whitened) - 1) / math.sqrt(2)
-    return torch.from_numpy(np.hstack([whitened, squares, *rank_cosines(scores)])).float()
+    parts = [whitened, squares, *rank_cosines(scores)]
+    if scores.shape[1] > 1:
+        norms = normal_scores(np.square(scores).sum(axis=1, keepdims=True))
+        parts += [norms, norms * whitened, (np.square(norms) - 1) * whitened / math.sqrt(2)]
+    return torch.from_numpy(np.hstack(parts)).float()
 
 
 def two_layer_network(n_in: int, units: int, n_out: int, zeros: slice) -> nn.Sequential:

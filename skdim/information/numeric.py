@@ -132,11 +132,6 @@ def describe_limits(
 ) -> list[str]:
     """Return the warnings of an estimate."""
     messages = []
-    if len(found.pointwise) < ROWS_PER_COLUMN * n_columns:
-        messages.append(
-            f"There are {len(found.pointwise)} rows and {n_columns} columns: with fewer than "
-            f"{ROWS_PER_COLUMN} rows per column the estimate may be far too low. Pass more rows."
-        )
     if found.value > ceiling:
         messages.append(
             f"The estimate is {found.value:.2f} nats, more than {ceiling:.2f}, the log of the "
@@ -148,5 +143,10 @@ def describe_limits(
         messages.append(
             f"The bound is {seen:.2f} nats on the training rows and {unseen:.2f} on held-out rows: "
             "the critics overfit, and the estimate may be too low. Pass more rows or fewer columns."
+        )
+    if not messages and len(found.pointwise) < ROWS_PER_COLUMN * n_columns:
+        messages.append(
+            f"There are {len(found.pointwise)} rows and {n_columns} columns: with fewer than "
+            f"{ROWS_PER_COLUMN} rows per column the estimate may be far off. Pass more rows."
         )
     return messages

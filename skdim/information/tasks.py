@@ -19,12 +19,14 @@ from skdim.information.maps import MAPS, Map, identity
 from skdim.information.samplers import CorrelatedNormals
 
 __all__ = [
+    "BMI_TASKS",
     "FURTHER_TASKS",
     "TASKS",
     "AdditiveUniform",
     "BenchmarkTask",
     "NormalPairs",
     "StudentPairs",
+    "dense_normal",
 ]
 
 Array: TypeAlias = NDArray[np.float64]
@@ -237,3 +239,36 @@ FURTHER_TASKS: dict[str, BenchmarkTask] = {
     f"{name}-multinormal-sparse-3-3-2-2.0": map_pairs(TWO_PAIR[3], name) for name in SPARSE_MAPS
 }
 """Maps of two correlated pairs among 3 by 3 coordinates, as in ``TASKS`` among 5 by 5."""
+
+SPARSE = {d: sparse_normal(d, 2, 0.8) for d in (2, 3, 5, 25)}
+
+BMI_TASKS: dict[str, BenchmarkTask] = {
+    **{name: task for name, task in TASKS.items() if name.startswith(("1v1", "normal_cdf-1v1"))},
+    **{
+        name: TASKS[name]
+        for name in (
+            "wiggly-1v1-normal-0.75",
+            "half_cube-1v1-normal-0.75",
+            "swissroll_x-normal_cdf-1v1-normal-0.75",
+        )
+    },
+    **{
+        f"multinormal-dense-{d}-{d}-0.5": BenchmarkTask(dense_normal(d, 0.5))
+        for d in (2, 3, 5, 25, 50)
+    },
+    **{f"multinormal-sparse-{d}-{d}-2-2.0": BenchmarkTask(pairs) for d, pairs in SPARSE.items()},
+    **{
+        f"student-identity-{d}-{d}-{freedom}": BenchmarkTask(StudentPairs(d, freedom))
+        for d, freedom in ((1, 1), (2, 1), (2, 2), (3, 2), (3, 3), (5, 2), (5, 3))
+    },
+    **{
+        f"{name}-multinormal-sparse-{d}-{d}-2-2.0": map_pairs(SPARSE[d], name)
+        for name in (*SPARSE_MAPS, "spiral-normal_cdf")
+        for d in (3, 5, 25)
+    },
+    **{
+        f"asinh-student-identity-{d}-{d}-{freedom}": map_pairs(StudentPairs(d, freedom), "asinh")
+        for d, freedom in ((1, 1), (2, 1), (3, 2), (5, 2))
+    },
+}
+"""The 40 tasks of ``bmi``, under their names there."""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from skdim.information.columns import Columns, check_rows, read_columns, to_array
+from skdim.information.columns import Columns, check_row_count, read_columns, to_array
 
 __all__ = ["ROWS_PER_VALUE", "Discrete", "Labels", "Variable", "labels_of", "read_pair"]
 
@@ -91,7 +91,7 @@ def read_variable(values: ArrayLike | Tensor, name: str, discrete: Discrete) -> 
     array = to_array(values)
     if array.dtype.kind not in "buifOUS":
         return Variable(read_columns(array, name), np.empty((len(array), 0), np.intp))
-    check_rows(array, name)
+    check_row_count(array, name)
     array = array.reshape(len(array), -1)
     mask = find_discrete(array, name, discrete)
     codes = [category_codes(column, name) for column in array[:, mask].T]

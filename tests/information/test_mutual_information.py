@@ -10,12 +10,15 @@ import torch
 from skdim.critics import ConcatCritic
 from skdim.information import (
     TASKS,
+    BenchmarkTask,
     CorrelatedNormals,
     UntrustedEstimateWarning,
+    critics,
     mutual_information,
 )
 from skdim.information.copulas import NormalCritic, denoise_correlations, whitening_matrix
 from skdim.information.fitting import make_folds
+from skdim.information.tasks import StudentPairs, dense_normal
 
 SHORT = {"max_epochs": 2, "random_state": 0}
 
@@ -24,6 +27,13 @@ def pairs(n=300, d=2, seed=0):
     draws = np.random.default_rng(seed)
     x = draws.standard_normal((n, d))
     return x, x + draws.standard_normal((n, d))
+
+
+def folded(n=500, seed=0):
+    """Draw five columns each; the first of z is the absolute value of the first of x plus noise."""
+    x, z = np.random.default_rng(seed).standard_normal((2, n, 5))
+    z[:, 0] = np.abs(x[:, 0]) + z[:, 0] / 10
+    return x, z
 
 
 # ---------------------------------------------------------------------------------------------
@@ -113,16 +123,89 @@ def test_denoising_finds_what_is_sparse_and_what_is_of_low_rank():
     assert not denoise_correlations(noise, 2500)["none"].any()
 
 
+def test_sharp_edges_of_few_columns_are_found_by_neighbours():
+    task = TASKS["1v1-additive-0.1"]
+
+    found = mutual_information(*task.draw(3000, random_state=0), max_epochs=1, random_state=0)
+
+    assert found.method_ == "neighbours"
+    assert found == pytest.approx(task.information, rel=0.05)
+
+
+def test_variables_that_share_a_scale_are_compared_by_their_norms():
+    pairs = StudentPairs(5, 2)
+    x, z = pairs.draw(3000, np.random.default_rng(0))
+
+    found = mutual_information(x, z, max_epochs=1, random_state=0)
+
+    assert found.method_ == "radii"
+    assert found == pytest.approx(pairs.information, rel=0.1)
+
+
+def test_many_dense_correlations_are_corrected_for_their_number():
+    task = BenchmarkTask(dense_normal(25, 0.5))
+
+    for n in (200, 2000):
+        x, z = task.draw(n, random_state=0)
+        found = mutual_information(x, z, critic=None, random_state=0)
+        low, high = found.interval(0.99)
+
+        assert found == pytest.approx(task.information, rel=0.15)
+        assert low < task.information < high
+
+
+def test_images_are_reduced_to_their_principal_directions():
+    """Ten latent values seen through 784 pixels and, with more noise, through 20 columns."""
+    draws = np.random.default_rng(0)
+    latent = draws.standard_normal((600, 10))
+    pixels = latent @ draws.standard_normal((10, 784)) + draws.standard_normal((600, 784))
+    code = np.hstack([latent, latent]) + draws.standard_normal((600, 20))
+
+    with pytest.warns(UntrustedEstimateWarning, match="600 rows and 804 columns"):
+        found = mutual_information(pixels.reshape(600, 28, 28), code, max_epochs=1, random_state=0)
+
+    # The pixels determine the latent values, of which the code has two noisy copies each.
+    assert found == pytest.approx(5 * math.log(3), rel=0.07)
+
+
+def test_no_estimate_is_negative():
+    for seed in range(10):
+        x, z = np.random.default_rng(seed).standard_normal((2, 40, 4))
+        found = mutual_information(x, z, max_epochs=1, random_state=0)
+
+        assert 0 <= found.interval(0.9)[0] <= found < 0.2
+
+
+def test_held_out_rows_are_compared_in_groups(monkeypatch):
+    x, z = pairs(1000)
+    whole = mutual_information(x, z, critic=None, random_state=0)
+
+    monkeypatch.setattr(critics, "MAX_NEGATIVES", 50)
+    grouped = mutual_information(x, z, critic=None, random_state=0)
+
+    assert grouped == pytest.approx(float(whole), abs=0.02)
+
+
+def test_parallel_parts_change_no_digit(capsys):
+    x, z = folded(100)
+
+    found = mutual_information(x, z, **SHORT)
+
+    assert mutual_information(x, z, **SHORT, n_jobs=2, device="cpu") == found
+    assert mutual_information(x, z, **SHORT, verbose=True) == found
+    assert "5/5" in capsys.readouterr().err
+
+
 # ---------------------------------------------------------------------------------------------
 # What it depends on
 
 
 @pytest.mark.usefixtures("global_random_state_untouched")
 def test_the_random_state_decides_and_no_global_one_moves():
-    x, z = pairs()
+    x, z = folded()
 
     first, again, other = (
-        mutual_information(x, z, max_epochs=2, random_state=seed) for seed in (0, 0, 1)
+        mutual_information(x, z, max_epochs=10, random_state=seed) for seed in (0, 0, 1)
     )
     mutual_information(x, z, max_epochs=1)
 
@@ -192,16 +275,15 @@ def test_halves_choose_the_epoch_that_the_other_is_judged_at():
 
 
 def test_estimate_of_critics_is_the_mean_of_the_held_out_ends_of_the_curves():
-    x = np.random.default_rng(0).standard_normal((500, 5))
-    z = np.abs(x) + 0.1 * np.random.default_rng(1).standard_normal((500, 5))
+    x, z = folded()
 
-    found, curves = mutual_information(x, z, max_epochs=2, random_state=0, return_curve=True)
+    found, curves = mutual_information(x, z, max_epochs=10, random_state=0, return_curve=True)
 
     assert found.method_ == "critic"
     assert found == pytest.approx(np.mean([curve.held_out for curve in curves]))
     assert found.curve_ == curves
-    assert [len(curve.training) for curve in curves] == [2] * 5
-    assert [len(curve.halves) for curve in curves] == [3] * 5
+    assert [len(curve.training) for curve in curves] == [10] * 5
+    assert [len(curve.halves) for curve in curves] == [11] * 5
 
 
 @pytest.mark.parametrize(

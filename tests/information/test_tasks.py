@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import kstest, multivariate_normal, multivariate_t, norm, t, uniform
 
-from skdim.information import FURTHER_TASKS, TASKS
+from skdim.information import BMI_TASKS, FURTHER_TASKS, TASKS
 from skdim.information.maps import (
     bimodal_x,
     bimodal_y,
@@ -22,7 +22,7 @@ from skdim.information.maps import (
 from skdim.information.tasks import AdditiveUniform, NormalPairs, StudentPairs
 
 patient = settings(deadline=None)
-ALL = TASKS | FURTHER_TASKS
+ALL = TASKS | FURTHER_TASKS | BMI_TASKS
 # Figures of the literature, to five places.
 NORMAL = 0.41334
 TWO_PAIR = 1.02165
@@ -62,6 +62,15 @@ def column(*numbers):
 
 def test_there_are_24_tasks_and_their_information_is_the_known_one():
     assert {name: round(task.information, 5) for name, task in TASKS.items()} == KNOWN
+
+
+def test_there_are_40_tasks_of_bmi_of_which_maps_change_no_information():
+    assert len(BMI_TASKS) == 40
+    for name, task in BMI_TASKS.items():
+        unmapped = [other for other in BMI_TASKS if name.endswith("-" + other)]
+        assert all(task.information == BMI_TASKS[other].information for other in unmapped)
+    assert round(BMI_TASKS["student-identity-5-5-2"].information, 3) == 0.448
+    assert round(BMI_TASKS["multinormal-dense-50-50-0.5"].information, 3) == 1.624
 
 
 def test_further_tasks_are_the_same_images_of_fewer_coordinates():
