@@ -1,9 +1,8 @@
 """Estimates of information in nats, and distributions of known information to evaluate them on.
 
-``TASKS`` names 24 distributions, ``FURTHER_TASKS`` three more and ``BMI_TASKS`` the 40 of the benchmark
-``bmi``, each with its ``information``
-and a method ``draw`` that returns arrays. The samplers draw tensors and also compute the log
-density ratio, which is the optimal critic.
+``TASKS`` names 24 distributions, ``FURTHER_TASKS`` three more and ``BMI_TASKS`` the 40 of the
+benchmark ``bmi``, each with its ``information`` and a method ``draw`` that returns arrays. The
+samplers draw tensors and also compute the log density ratio, which is the optimal critic.
 """
 
 from skdim.information.estimate import InformationEstimate

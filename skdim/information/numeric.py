@@ -94,15 +94,18 @@ def combine(scores: list[Columns], folds: list[Fold], fits: list[FittedCritic]) 
     base, trained = np.empty((2, len(scores[0])))
     for fold, each in zip(folds, fits, strict=True):
         base[fold.held_out], trained[fold.held_out] = each.copula, each.trained
-    value, pointwise, spread = 0.0, np.zeros(len(base)), 0.0
+    method, value, pointwise, spread = "copula", 0.0, np.zeros(len(base)), 0.0
     if base.mean() > standard_error(base):
         value, pointwise, spread = fit_normal_copula(*scores)
     else:
         base[:] = 0
     gain = trained - base
     if gain.mean() > SIGNIFICANT * standard_error(gain):
-        return Found("critic", value + gain.mean(), trained, spread)
-    return Found("copula", value, pointwise, spread)
+        value, pointwise, method = value + gain.mean(), trained, "critic"
+    # Where variables are nearly functions of each other, the copula's own bound is too low.
+    if trained.mean() - value > SIGNIFICANT * standard_error(trained - pointwise):
+        return Found("critic", trained.mean(), trained)
+    return Found(method, value, pointwise, spread)
 
 
 def neighbour_candidates(

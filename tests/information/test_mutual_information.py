@@ -126,7 +126,7 @@ def test_denoising_finds_what_is_sparse_and_what_is_of_low_rank():
 def test_sharp_edges_of_few_columns_are_found_by_neighbours():
     task = TASKS["1v1-additive-0.1"]
 
-    found = mutual_information(*task.draw(3000, random_state=0), max_epochs=1, random_state=0)
+    found = mutual_information(*task.draw(2000, random_state=0), max_epochs=1, random_state=0)
 
     assert found.method_ == "neighbours"
     assert found == pytest.approx(task.information, rel=0.05)
@@ -142,6 +142,7 @@ def test_variables_that_share_a_scale_are_compared_by_their_norms():
     assert found == pytest.approx(pairs.information, rel=0.1)
 
 
+@pytest.mark.filterwarnings("ignore:There are 200 rows and 50 columns")
 def test_many_dense_correlations_are_corrected_for_their_number():
     task = BenchmarkTask(dense_normal(25, 0.5))
 
@@ -155,19 +156,20 @@ def test_many_dense_correlations_are_corrected_for_their_number():
 
 
 def test_images_are_reduced_to_their_principal_directions():
-    """Ten latent values seen through 784 pixels and, with more noise, through 20 columns."""
+    """Four latent values seen through 784 pixels and, with more noise, through 8 columns."""
     draws = np.random.default_rng(0)
-    latent = draws.standard_normal((600, 10))
-    pixels = latent @ draws.standard_normal((10, 784)) + draws.standard_normal((600, 784))
-    code = np.hstack([latent, latent]) + draws.standard_normal((600, 20))
+    latent = draws.standard_normal((600, 4))
+    pixels = latent @ draws.standard_normal((4, 784)) + draws.standard_normal((600, 784))
+    code = np.hstack([latent, latent]) + draws.standard_normal((600, 8))
 
-    with pytest.warns(UntrustedEstimateWarning, match="600 rows and 804 columns"):
+    with pytest.warns(UntrustedEstimateWarning, match="600 rows and 792 columns"):
         found = mutual_information(pixels.reshape(600, 28, 28), code, max_epochs=1, random_state=0)
 
     # The pixels determine the latent values, of which the code has two noisy copies each.
-    assert found == pytest.approx(5 * math.log(3), rel=0.07)
+    assert found == pytest.approx(2 * math.log(3), rel=0.07)
 
 
+@pytest.mark.filterwarnings("ignore:There are 40 rows and 8 columns")
 def test_no_estimate_is_negative():
     for seed in range(10):
         x, z = np.random.default_rng(seed).standard_normal((2, 40, 4))
@@ -186,8 +188,9 @@ def test_held_out_rows_are_compared_in_groups(monkeypatch):
     assert grouped == pytest.approx(float(whole), abs=0.02)
 
 
+@pytest.mark.filterwarnings("ignore:There are 60 rows and 10 columns")
 def test_parallel_parts_change_no_digit(capsys):
-    x, z = folded(100)
+    x, z = folded(60)
 
     found = mutual_information(x, z, **SHORT)
 
