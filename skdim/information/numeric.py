@@ -103,7 +103,7 @@ def combine(scores: list[Columns], folds: list[Fold], fits: list[FittedCritic]) 
     if gain.mean() > SIGNIFICANT * standard_error(gain):
         value, pointwise, method = value + gain.mean(), trained, "critic"
     # Where variables are nearly functions of each other, the copula's own bound is too low.
-    if trained.mean() - value > SIGNIFICANT * standard_error(trained - pointwise):
+    if trained.mean() > value:
         return Found("critic", trained.mean(), trained)
     return Found(method, value, pointwise, spread)
 
