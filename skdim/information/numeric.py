@@ -142,7 +142,7 @@ def describe_limits(
             "larger estimate, so this log is returned. The true value may be far larger; it is "
             "infinite for codes without noise. Pass more rows, or report the value as 'large'."
         )
-    if seen - unseen > max(GAP_NATS, GAP_SHARE * abs(seen)):
+    if not messages and seen - unseen > max(GAP_NATS, GAP_SHARE * abs(seen)):
         messages.append(
             f"The bound is {seen:.2f} nats on the training rows and {unseen:.2f} on held-out rows: "
             "the critics overfit, and the estimate may be too low. Pass more rows or fewer columns."
