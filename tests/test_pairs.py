@@ -138,7 +138,8 @@ def test_int_draws_for_each_sample_and_location_from_the_other_samples_there():
             assert counts[i] == 0
             assert chisquare(counts[others]).pvalue > 1e-4
     # Draws are independent between samples and between locations.
-    assert torch.unique(sample[:, 0].reshape(-1, k), dim=0).shape[0] == n * n_locations
+    steps = (sample[:, 0] - torch.arange(n)[:, None, None]) % n
+    assert torch.unique(steps.reshape(-1, k), dim=0).shape[0] == n * n_locations
 
 
 @each_mode

@@ -38,11 +38,12 @@ BASELINES = [
 
 every_baseline = pytest.mark.parametrize("baseline", BASELINES, ids=lambda each: each.__name__)
 
+N = 24
 DRAWS = np.random.default_rng(0)
 SAMPLES = {
-    "images": DRAWS.integers(0, 256, (40, 16, 16), dtype=np.uint8),
-    "vectors": DRAWS.normal(size=(40, 9)).astype(np.float32),
-    "signals": DRAWS.normal(size=(40, 2, 32)).astype(np.float32),
+    "images": DRAWS.integers(0, 256, (N, 16, 16), dtype=np.uint8),
+    "vectors": DRAWS.normal(size=(N, 9)).astype(np.float32),
+    "signals": DRAWS.normal(size=(N, 2, 32)).astype(np.float32),
 }
 ENCODERS = {"signals": "conv1d"}
 every_kind = pytest.mark.parametrize("kind", SAMPLES)
@@ -50,7 +51,7 @@ every_kind = pytest.mark.parametrize("kind", SAMPLES)
 
 def small(baseline, kind="vectors", **parameters):
     """Train briefly: what is checked does not need good features."""
-    settings = {"max_epochs": 2, "batch_size": 16, "random_state": 0, "device": "cpu"}
+    settings = {"max_epochs": 1, "batch_size": 12, "random_state": 0, "device": "cpu"}
     return trained_by(baseline, 8, encoder=ENCODERS.get(kind, "auto"), **settings | parameters)
 
 
@@ -87,7 +88,7 @@ def test_one_seed_gives_one_code_and_another_another(baseline, kind):
     again = small(baseline, kind).fit_transform(X)
     other = small(baseline, kind, random_state=1).fit_transform(X)
 
-    assert codes.shape == (40, 8)
+    assert codes.shape == (N, 8)
     assert codes.dtype == np.float32
     assert np.isfinite(codes).all()
     np.testing.assert_array_equal(codes, again)
@@ -124,7 +125,7 @@ def test_every_layer_can_be_had(baseline, kind):
 
     assert all(len(features) == 5 and features.isfinite().all() for features in layers.values())
     output = LAYER_OF[kind]
-    transformed = small(baseline, kind, output=output, max_epochs=1).fit(X).transform(X[:5])
+    transformed = small(baseline, kind, output=output).fit(X).transform(X[:5])
     assert transformed.shape == (5, layers[output][0].numel())
 
 
@@ -135,20 +136,20 @@ def test_training_goes_on_from_where_it_was(baseline):
     before = fitted.transform(X)
     fitted.fit(X)
 
-    assert fitted.n_iter_ == 4
-    assert len(fitted.loss_curve_) == 4
+    assert fitted.n_iter_ == 2
+    assert len(fitted.loss_curve_) == 2
     assert not np.array_equal(fitted.transform(X), before)
 
 
 @every_baseline
 def test_clones_and_pipelines(baseline):
-    X, y = SAMPLES["vectors"], np.arange(40) % 2
+    X, y = SAMPLES["vectors"], np.arange(N) % 2
     estimator = small(baseline)
     copied = clone(estimator)
     pipe = make_pipeline(copied, LogisticRegression()).fit(X, y)
 
     assert plain_parameters(copied) == plain_parameters(estimator)
-    assert pipe.predict(X).shape == (40,)
+    assert pipe.predict(X).shape == (N,)
     assert next(iter(pipe[:-1].get_feature_names_out())) == "encodertransformer0"
 
 
@@ -156,7 +157,7 @@ def test_clones_and_pipelines(baseline):
 def test_codes_are_trained(baseline):
     X = SAMPLES["images"]
     idle = small(baseline, learning_rate=1e-12).fit(X).transform(X)
-    trained = small(baseline, learning_rate=1e-3, max_epochs=4).fit(X).transform(X)
+    trained = small(baseline, learning_rate=1e-3, max_epochs=2).fit(X).transform(X)
 
     assert not np.allclose(trained, idle, atol=1e-3)
 
@@ -170,7 +171,7 @@ def test_trains_in_bfloat16(baseline, kind, monkeypatch):
     # A processor that can only imitate bfloat16 computes the same numbers.
     monkeypatch.setattr(precision, "has_bfloat16", lambda device: True)
     X = SAMPLES[kind]
-    fitted = small(baseline, kind, precision="bfloat16", max_epochs=1).fit(X)
+    fitted = small(baseline, kind, precision="bfloat16").fit(X)
 
     assert all(np.isfinite(values).all() for values in fitted.history_.values())
     assert fitted.transform(X).dtype == np.float32

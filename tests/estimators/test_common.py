@@ -129,7 +129,6 @@ def test_keeps_the_contract_with_every_choice(estimator, check):
 
 # Some of these checks fit on a table with names and transform an array, or the other way round.
 @pytest.mark.filterwarnings("ignore:X (has|does not have valid) feature names:UserWarning")
-@pytest.mark.parametrize("estimator", [small(), small(DeepInfoMaxOfTiles)], ids=["rows", "images"])
 @pytest.mark.parametrize("check", FURTHER_CHECKS, ids=lambda check: check.__name__)
-def test_keeps_the_contract_of_a_transformer(estimator, check):
-    check(type(estimator).__name__, estimator)
+def test_keeps_the_contract_of_a_transformer(check):
+    check("DeepInfoMaxTransformer", small())

@@ -21,7 +21,7 @@ from skdim.metrics.online import evaluating
 from tests.estimators.helpers import weights_of
 
 DIGITS = load_digits()
-IMAGES, Y = DIGITS.images[:200], DIGITS.target[:200]
+IMAGES, Y = DIGITS.images[:120], DIGITS.target[:120]
 
 
 def make_dim(*callbacks, **kwargs):
@@ -153,13 +153,13 @@ def test_each_part_of_a_module_goes_back_to_its_own_mode():
 
 WRONG = [
     ({"layer": "colour"}, r"layer='colour' is not a valid layer\. Allowed are"),
-    ({"y": Y[:-1]}, "X has 200 and y has 199 samples"),
-    ({"y": np.zeros(200)}, "single class"),
+    ({"y": Y[:-1]}, "X has 120 and y has 119 samples"),
+    ({"y": np.zeros(120)}, "single class"),
     ({"X_test": IMAGES}, "y_test is missing"),
-    ({"X_test": IMAGES, "y_test": Y[:5]}, "X_test has 200 and y_test has 5"),
+    ({"X_test": IMAGES, "y_test": Y[:5]}, "X_test has 120 and y_test has 5"),
     ({"X_test": IMAGES, "y_test": Y + 1}, r"y_test contains \[10\], which y does not"),
     ({"X": IMAGES[:, :4]}, r"samples of shape \(4, 8\)"),
-    ({"X": IMAGES.reshape(200, 64)[:, :60]}, "X of OnlineProbe has 60 features"),
+    ({"X": IMAGES.reshape(120, 64)[:, :60]}, "X of OnlineProbe has 60 features"),
 ]
 
 

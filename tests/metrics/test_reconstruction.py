@@ -19,7 +19,7 @@ from skdim.metrics.similarity import find_scales, multi_scale_similarity
 torchmetrics_image = pytest.importorskip("torchmetrics.functional.image")
 
 DIGITS = load_digits().images  # Of 0 to 16.
-X, X_TEST = DIGITS[:200], DIGITS[400:500]
+X, X_TEST = DIGITS[:300], DIGITS[400:500]
 
 identity = FunctionTransformer()
 constant = FunctionTransformer(lambda X: np.zeros((len(X), 3)))
@@ -114,7 +114,7 @@ def test_codes_that_tell_more_score_higher():
 
     scores = [
         reconstruction_quality(
-            coder, flat, flat_test, image_shape=(8, 8), max_epochs=6, random_state=0
+            coder, flat, flat_test, image_shape=(8, 8), max_epochs=10, random_state=0
         )
         for coder in coders
     ]

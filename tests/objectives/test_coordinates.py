@@ -261,7 +261,7 @@ def test_tasks_are_learnt_with_the_encoder():
     """Images of a ramp: any location can tell its row."""
     ramp = np.arange(12, dtype=np.float32)[None, :, None] + np.zeros((64, 12, 12), np.float32)
     noisy = ramp + np.random.default_rng(0).normal(scale=0.1, size=ramp.shape).astype(np.float32)
-    dim = fit(noisy, encoder="dcgan", view=None, max_epochs=20, batch_size=16)
+    dim = fit(noisy, encoder="dcgan", view=None, max_epochs=40, batch_size=32)
     first, last = (dim.history_["coordinate_accuracy"][i] for i in (0, -1))
 
     assert last > first + 0.3

@@ -15,7 +15,6 @@ from skdim.critics import ConcatCritic, DotCritic
 from skdim.estimators.build import OPTIMIZERS
 from skdim.objectives.infomax import find_critics
 from skdim.priors import PRIORS
-from skdim.views import Mirror
 
 SMALL = np.random.default_rng(0).integers(0, 256, (8, 3, 16, 16), np.uint8)
 GREY = np.random.default_rng(0).integers(0, 256, (8, 28, 28), np.uint8)
@@ -171,15 +170,3 @@ def test_prior_of_the_paper_is_the_uniform_one_with_a_penalty():
 
     assert prior.gradient_penalty == 1.0
     assert (prior.squash, prior.sample) == (PRIORS["uniform"].squash, PRIORS["uniform"].sample)
-
-
-def test_half_of_the_looks_are_mirrored():
-    x = torch.arange(400 * 2 * 3.0).reshape(400, 1, 2, 3)
-    (once,) = Mirror()(x, torch.Generator().manual_seed(0))
-    (again,) = Mirror()(x, torch.Generator().manual_seed(0))
-    turned = (once == x.flip(-1)).flatten(1).all(1)
-    kept = (once == x).flatten(1).all(1)
-
-    assert torch.equal(once, again)
-    assert (turned ^ kept).all()
-    assert 160 < turned.sum() < 240

@@ -22,7 +22,7 @@ pytestmark = [
 ]
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (22, 8, 8), dtype=np.uint8)
-VECTORS = np.random.default_rng(0).normal(size=(22, 9)).astype(np.float32)
+VECTORS = np.random.default_rng(0).normal(size=(24, 9)).astype(np.float32)
 PENALISED = {"prior_weight": 0.5, "prior": replace(PRIORS["uniform"], gradient_penalty=1.0)}
 COORDINATES = {"coordinate_weight": 0.5, "relative_coordinate_weight": 0.5}
 SAMPLING = partial(DotCritic, samples=2, activation_penalty=0.1)

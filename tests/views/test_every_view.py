@@ -148,3 +148,15 @@ def test_a_fill_that_is_no_value_is_refused(fill):
 def test_a_view_before_that_is_none_is_refused():
     with pytest.raises(TypeError, match=r"before must be a callable .* such as .*Augment"):
         Occlude(before="augment")
+
+
+def test_half_of_the_looks_are_mirrored():
+    x = torch.arange(400 * 2 * 3.0).reshape(400, 1, 2, 3)
+    (once,) = VIEWS["mirror"](x, torch.Generator().manual_seed(0))
+    (again,) = VIEWS["mirror"](x, torch.Generator().manual_seed(0))
+    turned = (once == x.flip(-1)).flatten(1).all(1)
+    kept = (once == x).flatten(1).all(1)
+
+    assert torch.equal(once, again)
+    assert (turned ^ kept).all()
+    assert 160 < turned.sum() < 240
