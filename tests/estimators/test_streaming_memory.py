@@ -38,29 +38,29 @@ class Sample(np.ndarray):
 
 
 class Made(Dataset):
-    """Ten thousand samples, each made when it is asked for."""
+    """Four thousand samples, each made when it is asked for."""
 
     def __len__(self):
-        return 10_000
+        return 4_000
 
     def __getitem__(self, number):
-        sample = np.ndarray.__new__(Sample, 192, np.float32)
-        sample[...] = np.cos(number + np.arange(192))
+        sample = np.ndarray.__new__(Sample, 1024, np.float32)
+        sample[...] = np.cos(number + np.arange(1024))
         return sample
 
 
 def test_samples_are_never_all_there():
     Sample.alive = Sample.most = 0
-    model = make(max_epochs=1, batch_size=200, negatives="shift")
+    model = make(max_epochs=1, batch_size=100, negatives="shift")
     tracemalloc.start()
     codes = model.fit_transform(Made())
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 
-    assert len(codes) == 10_000
+    assert len(codes) == 4_000
     assert Sample.alive == 0
     assert Sample.most <= 3
-    # The codes, the order of an epoch, and much less than the 7.7 MB of all samples.
+    # The codes, the order of an epoch, and much less than the 16 MB of all samples.
     assert most < codes.nbytes + 4e6
 
 
