@@ -3,9 +3,8 @@
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "skdim").rglob("*.py"))
@@ -42,19 +41,24 @@ def test_every_file_imports_only_from_floors_below():
     assert "0 broken" in result.stdout
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=relative)
-def test_file_is_short(path):
-    n_lines = len(path.read_text(encoding="utf-8").splitlines())
-
-    assert n_lines <= MOST_LINES, f"{n_lines} lines: ask what two subjects this file has"
+@cache
+def tree_of(path):
+    return ast.parse(path.read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=relative)
-def test_docstrings_begin_with_standard_verbs(path):
+def test_files_are_short():
+    lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in SOURCES}
+    long = {relative(path): length for path, length in lengths.items() if length > MOST_LINES}
+
+    assert not long, "ask what two subjects these files have"
+
+
+def test_docstrings_begin_with_standard_verbs():
     """Return, check or raise, as scikit-learn writes it, and not give, refuse or say."""
     found = [
-        summary
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        f"{relative(path)}: {summary}"
+        for path in SOURCES
+        for node in ast.walk(tree_of(path))
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
         and (summary := (ast.get_docstring(node) or "").partition("\n")[0])
         and summary.split()[0].rstrip(",") in COLLOQUIAL
@@ -66,7 +70,7 @@ def test_docstrings_begin_with_standard_verbs(path):
 def imported_names(path):
     """Yield ``(module, name)`` of each ``from skdim... import name`` in a file."""
     package = path.relative_to(ROOT).with_suffix("").parts[:-1]
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree_of(path)):
         if not isinstance(node, ast.ImportFrom):
             continue
         base = package[: len(package) - node.level + 1] if node.level else ()
@@ -75,10 +79,11 @@ def imported_names(path):
             yield from ((module, alias.name) for alias in node.names)
 
 
+@cache
 def defined_names(path):
     """Collect what a file defines itself at its top level, imports left out."""
     names = set()
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+    for node in tree_of(path).body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             names.add(node.name)
         elif isinstance(node, ast.Assign):
@@ -93,22 +98,22 @@ def defined_names(path):
     return names
 
 
-@pytest.mark.parametrize("path", IMPORTERS, ids=relative)
-def test_names_are_imported_from_where_they_are_defined(path):
+def test_names_are_imported_from_where_they_are_defined():
     """Only ``__init__`` files re-export."""
     borrowed = []
-    for module, name in imported_names(path):
-        source = ROOT.joinpath(*module.split(".")).with_suffix(".py")
-        if source.is_file() and name not in defined_names(source):
-            borrowed.append(f"{name} from {module}")
+    for path in IMPORTERS:
+        for module, name in imported_names(path):
+            source = ROOT.joinpath(*module.split(".")).with_suffix(".py")
+            if source.is_file() and name not in defined_names(source):
+                borrowed.append(f"{relative(path)}: {name} from {module}")
 
-    assert not borrowed, "not defined where they are imported from: " + ", ".join(borrowed)
+    assert not borrowed, "not defined where they are imported from"
 
 
 def test_no_class_or_function_has_the_name_of_one_in_another_file():
     places = {}
     for path in SOURCES:
-        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        for node in tree_of(path).body:
             if isinstance(node, ast.FunctionDef | ast.ClassDef):
                 places.setdefault(node.name, set()).add(relative(path))
     twice = {name: paths for name, paths in places.items() if len(paths) > 1}
@@ -116,32 +121,31 @@ def test_no_class_or_function_has_the_name_of_one_in_another_file():
     assert not twice
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=relative)
-def test_only_init_files_offer_what_they_import(path):
-    if path.name == "__init__.py":
-        return
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+def test_only_init_files_offer_what_they_import():
     offered = {
-        name
-        for node in tree.body
+        (path, name)
+        for path in SOURCES
+        if path.name != "__init__.py"
+        for node in tree_of(path).body
         if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", None) == "__all__"
         for name in ast.literal_eval(node.value)
     }
 
-    assert offered <= defined_names(path)
+    assert offered
+    assert [(path, name) for path, name in offered if name not in defined_names(path)] == []
 
 
-@pytest.mark.parametrize("path", IMPORTERS, ids=relative)
-def test_no_underscore_name_crosses_a_file(path):
+def test_no_underscore_name_crosses_a_file():
     crossing = [
-        f"{module}.{name}"
+        f"{relative(path)}: {module}.{name}"
+        for path in IMPORTERS
         for module, name in imported_names(path)
         if any(
             part.startswith("_") and not part.endswith("__") for part in [*module.split("."), name]
         )
     ]
 
-    assert not crossing, f"underscore names of another file: {', '.join(crossing)}"
+    assert not crossing
 
 
 def test_importing_skdim_loads_no_matplotlib_and_says_nothing():

@@ -334,6 +334,20 @@ def test_blocks_have_the_gradients_of_the_whole_in_half_precision(negatives):
         assert (in_blocks - right).norm() < 2 * off
 
 
+def test_gradients_of_projections_in_half_precision_are_summed_in_single():
+    code, local = (each.detach().bfloat16().float() for each in projections(60, 2, 3))
+
+    def gradients(dtype, max_floats):
+        given = [each.to(dtype).requires_grad_() for each in (code, local)]
+        value = bound_of_pairs(BOUNDS["jsd"], dot, *given, max_floats=max_floats)
+        return torch.autograd.grad(value, given)
+
+    exact = gradients(torch.float32, 10**9)
+    whole, blocks = (gradients(torch.bfloat16, size) for size in (10**9, 1))
+    for right, at_once, in_blocks in zip(exact, whole, blocks, strict=True):
+        assert (in_blocks - right).norm() < 2 * (at_once - right).norm()
+
+
 @pytest.mark.parametrize("max_floats", [60, 10**6])
 def test_gradients_reach_what_projections_are_made_of(max_floats):
     """Also through a weight that serves projections and join alike."""

@@ -353,3 +353,11 @@ def test_what_belongs_to_one_training_may_change_when_going_on():
     model.set_params(max_epochs=2, batch_size=4, learning_rate=1e-4, schedule="constant", verbose=0)
 
     assert model.fit(VECTORS).n_iter_ == 3
+
+
+@pytest.mark.parametrize("critic", ["dot", "auto", "gaussian"])
+def test_sizes_of_several_layers_need_a_critic_that_has_them(critic):
+    with pytest.raises(
+        ValueError, match=r"critic_units=\(8, 8\) has sizes of several hidden layers"
+    ):
+        make(critic=critic, critic_units=(8, 8), max_epochs=1).fit(VECTORS)

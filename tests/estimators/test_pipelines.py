@@ -179,6 +179,7 @@ def search_results(search):
     return {name: values for name, values in search.cv_results_.items() if "_time" not in name}
 
 
+@pytest.mark.slow
 def test_grid_search_in_two_processes_is_the_one_in_one(two_workers):
     threads = joblib.Parallel()(joblib.delayed(torch.get_num_threads)() for _ in range(4))
     assert threads == [torch.get_num_threads()] * 4 == [1] * 4

@@ -69,7 +69,9 @@ def test_many_dimensions_of_which_two_matter():
     assert found == pytest.approx(task.information, abs=4 * math.sqrt(2 * 0.64 / 2000))
 
 
-@pytest.mark.parametrize(("critic", "epochs"), [("dot", 40), ("concat", 25)])
+@pytest.mark.parametrize(
+    ("critic", "epochs"), [("dot", 40), pytest.param("concat", 25, marks=pytest.mark.slow)]
+)
 def test_network_finds_what_no_correlation_shows(critic, epochs):
     draws = np.random.default_rng(0)
     x = draws.standard_normal(500)
