@@ -474,6 +474,20 @@ def test_width_of_the_join_counts_towards_the_budget(negatives):
     assert blocks(1) < blocks(200)
 
 
+def test_copies_of_drawn_locations_count_towards_the_budget():
+    code, local = projections(8, u=64)
+
+    def joins(negatives):
+        join = Recorder()
+        bound_of_pairs(
+            BOUNDS["jsd"], join, code, local, negatives, generator=seeded(), max_floats=2**11
+        )
+        return len(join.given)
+
+    assert joins("shift") == 2  # Slices are not copied: all at once, true pairs and false ones.
+    assert joins(3) > 2
+
+
 # ---------------------------------------------------------------------------------------------
 # Draws and devices
 
