@@ -193,6 +193,13 @@ def test_the_discriminator_takes_any_samples_and_judges_each_pair_alone(shape):
     assert not torch.allclose(discriminator(x, code.flip(0)), logits)
 
 
+def test_channels_of_the_discriminator_double_up_to_256():
+    layers = JointDiscriminator((1, 128, 128), 3, units=4).of_sample
+
+    widths = [layer.out_channels for layer in layers if isinstance(layer, nn.Conv2d)]
+    assert widths == [32, 64, 128, 256, 256]
+
+
 def test_players_reach_the_inverse_on_a_line():
     """Samples are a linear map of a uniform cause: the encoder comes to follow the cause."""
     objective = BidirectionalGAN(

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn.functional import softplus
 
 from skdim import DeepInfoMaxTransformer
-from skdim.critics import Discriminator
+from skdim.critics import Discriminator, keras_discriminator
 from skdim.objectives import PriorMatching
 from skdim.objectives.matching import make_discriminator
 from skdim.priors import PRIORS, Prior
@@ -207,3 +207,9 @@ def test_losses_are_those_of_the_two_players():
     assert terms["prior"].item() == pytest.approx(0.7 * softplus(-fake).mean().item())
     expected = softplus(-real).mean() + softplus(fake).mean()
     assert terms["discriminator"].item() == pytest.approx(expected.item())
+
+
+def test_discriminator_of_the_keras_tutorial_is_normalised():
+    network = keras_discriminator(4).network
+
+    assert [part.num_features for part in network if isinstance(part, nn.BatchNorm1d)] == [32, 200]
