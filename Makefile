@@ -30,7 +30,7 @@ help:
 	@echo "make check   style, types, floors, tests, scikit-learn's contract"
 	@echo "make coverage   the tests, but for the slow ones, and which lines and branches they reach"
 	@echo "make faults  trainings killed at random and files damaged at random, in half an hour"
-	@echo "make mutants  faults put into the package one at a time, which some test must notice: an hour"
+	@echo "make mutants  faults put into the package one at a time, which some test must notice"
 	@echo "make docs    the documentation, in docs/_build/html"
 	@echo "make bench   the measurements of speed, in about a quarter of an hour, and one table"
 	@echo "make bench-features   features against rivals, for hours (DATA=digits SEEDS=2)"
