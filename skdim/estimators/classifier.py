@@ -17,21 +17,12 @@ from torch import Tensor, nn
 from skdim.estimators.deep_infomax import DeepInfoMaxTransformer
 from skdim.estimators.finetuning import FineTuner, Labelled
 from skdim.estimators.fitting import forget, forgetting
-from skdim.estimators.head_file import head_contents
-from skdim.estimators.heads import Head, choose_head, fit_head, hold_out, thin_out
+from skdim.estimators.head_file import HEAD_RULES, head_contents
+from skdim.estimators.heads import Head, choose_head, fit_head, stratified_split, thin_out
 from skdim.estimators.labels import count_rows, read_labels, take_rows
-from skdim.estimators.state import contents_of
+from skdim.estimators.state import file_contents
 from skdim.estimators.transformer import EncoderTransformer
-from skdim.estimators.validation import COMMON_RULES
-from skdim.parameters import (
-    Rule,
-    any_of,
-    boolean,
-    check_parameters,
-    choice,
-    integer,
-    real,
-)
+from skdim.parameters import check_parameters
 from skdim.random import draw_seed
 from skdim.saving import (
     Transforming,
@@ -40,35 +31,13 @@ from skdim.saving import (
     write_atomically,
 )
 
-__all__ = ["HEAD_RULES", "TUNED", "DeepInfoMaxClassifier"]
+__all__ = ["TUNED", "DeepInfoMaxClassifier"]
 
 # What the solver of a transformer ends with after fine-tuning.
 TUNED = " then labels"
 
 NEED = "It learns from labels"
 CPU = torch.device("cpu")
-
-HEAD_RULES: dict[str, Rule] = {
-    "transformer": Rule(
-        "an EncoderTransformer, a FrozenEstimator of one, or None",
-        lambda value: value is None or isinstance(unfrozen(value), EncoderTransformer),
-    ),
-    "C": any_of(real(0, low_open=True), choice(["auto"])),
-    "self_training": any_of(boolean(), choice(["auto"])),
-    "fine_tune": boolean(),
-    "max_epochs": integer(1),
-    "layer_decay": real(0, low_open=True),
-    "validation_fraction": real(0, 1, low_open=True),
-    **{
-        name: COMMON_RULES[name]
-        for name in ("batch_size", "learning_rate", "n_iter_no_change", "random_state")
-    },
-}
-
-
-def unfrozen(value: object) -> object:
-    """Return what a FrozenEstimator holds, and everything else as it is."""
-    return value.estimator if isinstance(value, FrozenEstimator) else value
 
 
 class DeepInfoMaxClassifier(ClassifierMixin, BaseEstimator):
@@ -281,7 +250,7 @@ class DeepInfoMaxClassifier(ClassifierMixin, BaseEstimator):
         self, tuner: FineTuner, head: Head, samples: Labelled, x: Tensor, unlabelled: Tensor
     ) -> Head:
         """Train the encoder where that helps on held-out labels, and return the head."""
-        train, held_out = hold_out(samples.y, self.validation_fraction, tuner.seed)
+        train, held_out = stratified_split(samples.y, self.validation_fraction, tuner.seed)
         first = self._fit_head(x[train], samples.y[train], unlabelled)
         scores = self.validation_scores_ = tuner.search(
             first,
@@ -376,7 +345,7 @@ class DeepInfoMaxClassifier(ClassifierMixin, BaseEstimator):
             As ``save`` of the transformer.
         """
         check_is_fitted(self)
-        header, weights = contents_of(self.transformer_)
+        header, weights = file_contents(self.transformer_)
         head, arrays = head_contents(self)
         write_atomically(path, to_bytes({**header, "head": head}, weights | arrays))
 

@@ -1,4 +1,4 @@
-"""The part of a classifier's file that its transformer's file does not have."""
+"""The rules of a classifier's parameters, and the part of its file that its transformer's lacks."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,17 +6,44 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
+from sklearn.frozen import FrozenEstimator
 from torch import Tensor
 
 from skdim.estimators.state import encode_parameters
+from skdim.estimators.transformer import EncoderTransformer
+from skdim.estimators.validation import COMMON_RULES
+from skdim.parameters import Rule, any_of, boolean, choice, integer, real
 from skdim.saving import Stored, check_finite, decode, encode
 
-__all__ = ["HEAD", "head_contents", "read_head"]
+__all__ = ["HEAD", "HEAD_RULES", "head_contents", "read_head"]
 
 # What a fitted classifier has beside its transformer: in the header, and as tensors.
 ATTRIBUTES = ("classes_", "C_", "self_training_", "validation_scores_", "n_iter_")
 ARRAYS = ("coef_", "intercept_")
 HEAD = "head."
+
+
+HEAD_RULES: dict[str, Rule] = {
+    "transformer": Rule(
+        "an EncoderTransformer, a FrozenEstimator of one, or None",
+        lambda value: value is None or isinstance(unfrozen(value), EncoderTransformer),
+    ),
+    "C": any_of(real(0, low_open=True), choice(["auto"])),
+    "self_training": any_of(boolean(), choice(["auto"])),
+    "fine_tune": boolean(),
+    "max_epochs": integer(1),
+    "layer_decay": real(0, low_open=True),
+    "validation_fraction": real(0, 1, low_open=True),
+    **{
+        name: COMMON_RULES[name]
+        for name in ("batch_size", "learning_rate", "n_iter_no_change", "random_state")
+    },
+}
+
+
+def unfrozen(value: object) -> object:
+    """Return what a FrozenEstimator holds, and everything else as it is."""
+    return value.estimator if isinstance(value, FrozenEstimator) else value
 
 
 def head_contents(classifier: BaseEstimator) -> tuple[dict[str, Any], dict[str, Tensor]]:

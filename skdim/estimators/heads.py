@@ -12,7 +12,7 @@ from sklearn.model_selection import StratifiedKFold, train_test_split
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-__all__ = ["Head", "choose_head", "fit_head", "hold_out", "thin_out"]
+__all__ = ["Head", "choose_head", "fit_head", "stratified_split", "thin_out"]
 
 # Inverse strengths of the penalty, and the one where there are too few labels to choose.
 STRENGTHS = (0.001, 0.003, 0.01, 0.03, 0.1)
@@ -177,7 +177,7 @@ def find_folds(y: Tensor, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
             )
 
 
-def hold_out(y: Tensor, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
+def stratified_split(y: Tensor, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
     """Return numbers of rows to train on and to judge, stratified if the classes allow it."""
     classes = y.cpu().numpy()
     counts = np.unique(classes, return_counts=True)[1]

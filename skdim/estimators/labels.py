@@ -148,9 +148,9 @@ def read_values(labels: NDArray[Any]) -> NDArray[Any]:
 
 def count_rows(X: Any) -> int:
     """Return the number of samples."""
-    if isinstance(X, Dataset | Stream):
-        return len(X)
-    return int(X.shape[0]) if len(getattr(X, "shape", ())) else len(indexable(X)[0])
+    if len(getattr(X, "shape", ())):
+        return int(X.shape[0])
+    return len(X if isinstance(X, Dataset | Stream) else indexable(X)[0])  # type: ignore[arg-type]
 
 
 def take_rows(X: Any, rows: NDArray[np.intp]) -> Any:

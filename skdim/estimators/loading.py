@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from skdim.encoders import LAYERS
-from skdim.estimators.classifier import HEAD_RULES, TUNED, DeepInfoMaxClassifier
+from skdim.estimators.classifier import TUNED, DeepInfoMaxClassifier
 from skdim.estimators.deep_infomax import DeepInfoMaxTransformer
-from skdim.estimators.head_file import HEAD, read_head
+from skdim.estimators.head_file import HEAD, HEAD_RULES, read_head
 from skdim.estimators.state import (
     ATTRIBUTES,
     LEFT_OUT,

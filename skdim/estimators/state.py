@@ -42,8 +42,8 @@ __all__ = [
     "Built",
     "PersistentMixin",
     "columns_of",
-    "contents_of",
     "encode_parameters",
+    "file_contents",
 ]
 
 # What a state holds beside attributes.
@@ -174,7 +174,7 @@ class PersistentMixin(BaseEstimator):
         Parameters that are modules or callables of your own are named in the file, and are given
         again on loading: ``skdim.load(path, encoder=my_encoder)``. ``checkpoint_dir`` is not saved.
         """
-        write_atomically(path, to_bytes(*contents_of(self)))
+        write_atomically(path, to_bytes(*file_contents(self)))
 
     def to_onnx(self, path: str | os.PathLike[str]) -> None:
         """Write what ``transform`` computes as a model of ONNX, for other runtimes.
@@ -271,7 +271,7 @@ def pack(net: EncoderNet, built: Built) -> dict[str, Any] | None:
         return None
 
 
-def contents_of(estimator: "PersistentMixin") -> tuple[dict[str, Any], dict[str, Tensor]]:
+def file_contents(estimator: "PersistentMixin") -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Return the header and the tensors of the file of a fitted transformer.
 
     Raises

@@ -17,7 +17,7 @@ from torch.utils.data import TensorDataset
 
 import skdim
 from skdim import DeepInfoMaxClassifier, DeepInfoMaxTransformer, EncoderTransformer
-from skdim.estimators.heads import choose_head, fit_head, hold_out
+from skdim.estimators.heads import choose_head, fit_head, stratified_split
 from skdim.inputs import Stream
 from skdim.objectives import VAE
 
@@ -111,10 +111,10 @@ def test_self_training_is_left_where_cross_validation_is_better_without():
 
 def test_the_rows_held_out_have_all_classes_if_there_are_enough():
     y = torch.arange(100) % 10
-    train, held_out = hold_out(y, 0.2, seed=0)
+    train, held_out = stratified_split(y, 0.2, seed=0)
     assert sorted([*train.tolist(), *held_out.tolist()]) == list(range(100))
     assert torch.equal(y[held_out].sort().values, torch.arange(10).repeat_interleave(2))
-    assert len(hold_out(torch.tensor([0, 1, 2, 2, 2]), 0.2, seed=0)[1]) == 1
+    assert len(stratified_split(torch.tensor([0, 1, 2, 2, 2]), 0.2, seed=0)[1]) == 1
 
 
 def test_a_fitted_transformer_is_neither_fitted_again_nor_changed(digits, fitted):
