@@ -110,7 +110,7 @@ class DeepInfoMaxClassifier(ClassifierMixin, BaseEstimator):
     >>> digits = load_digits()
     >>> y = np.where(np.arange(1797) < 50, digits.target, -1)
     >>> classifier = DeepInfoMaxClassifier(random_state=0).fit(digits.images, y)
-    >>> classifier.score(digits.images[50:], digits.target[50:]) > 0.9
+    >>> classifier.score(digits.images[50:], digits.target[50:]) > 0.85
     True
     """
 
