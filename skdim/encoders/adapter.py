@@ -48,7 +48,7 @@ class UserEncoder(nn.Module):
             return given
         if isinstance(given, tuple | list) and [isinstance(g, Tensor) for g in given] == [True] * 2:
             local, code = given
-            if code.ndim > local.ndim:
+            if code.ndim > local.ndim > 1:
                 raise ValueError(
                     f"it returned tensors of shape {tuple(local.shape)} and {tuple(code.shape)}. "
                     "The pair must be (local, code): the map first."

@@ -41,7 +41,7 @@ from skdim.views import View
 
 __all__ = ["AbstractLearner"]
 
-NEED = "With classifier_weight > 0 it learns from labels"
+NEED = "classifier_weight > 0 needs labels (without them, set it to 0)"
 
 
 class AbstractLearner(PersistentMixin):

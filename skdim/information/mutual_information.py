@@ -180,7 +180,7 @@ def mutual_information(
     >>> low, high = estimate.interval(0.9)
     >>> low < estimate < high
     True
-    >>> labels = np.where(x[:, 0] > 0, "high", "low")
+    >>> labels = np.where(x[:, 0] > np.median(x[:, 0]), "high", "low")
     >>> mutual_information(z, labels, random_state=0).ceiling
     0.693...
     """
