@@ -37,6 +37,11 @@ def entropy(labels: Labels) -> float:
     return float(np.log(len(labels)) - counts @ corrected / len(labels))
 
 
+def most_information(labels: Labels) -> float:
+    """Return the estimated entropy in nats, at most the logarithm of the number of classes."""
+    return min(entropy(labels), float(np.log(len(np.unique(labels)))))
+
+
 def log_frequencies(labels: Labels) -> Columns:
     """Return the log relative frequency of the label of each row."""
     return np.asarray(np.log(np.bincount(labels)[labels] / len(labels)))
@@ -135,10 +140,10 @@ def discrete_information(
     """
     x, z = pair if pair[1].is_discrete else pair[::-1]
     labels = z.labels
-    ceiling = entropy(labels)
+    ceiling = most_information(labels)
     messages = []
     if x.is_discrete:
-        ceiling = min(ceiling, entropy(x.labels))
+        ceiling = min(ceiling, most_information(x.labels))
         value, pointwise, n_cells = count_information(x.labels, labels)
         method, what = "counts", "pairs of values"
     else:

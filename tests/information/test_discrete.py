@@ -168,3 +168,9 @@ def test_wrong_masks_raise(settings, message):
 def test_missing_labels_raise():
     with pytest.raises(ValueError, match="z has no value in 1 of 30 rows"):
         mutual_information(np.arange(30.0), ["a", None, *"b" * 28])
+
+
+def test_the_ceiling_is_at_most_the_logarithm_of_the_number_of_classes():
+    labels = np.arange(60) % 3
+    estimate = mutual_information(labels, labels, random_state=0)
+    assert estimate <= estimate.ceiling <= np.log(3) + 1e-12
