@@ -21,7 +21,7 @@ PYTEST := $(ONE_THREAD) $(BIN)/python -m pytest -n auto --maxprocesses 8
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 .PHONY: help demo test slow check coverage faults mutants docs bench bench-features bench-few-labels \
-	bench-accuracy-seconds bench-tutorial clean
+	bench-accuracy-seconds clean
 
 help:
 	@echo "make demo    digits, end to end: a grid search, a table, two pictures in demo/"
@@ -35,7 +35,6 @@ help:
 	@echo "make bench   the measurements of speed, in about a quarter of an hour, and one table"
 	@echo "make bench-features   features against rivals, for hours (DATA=digits SEEDS=2)"
 	@echo "make bench-few-labels, make bench-accuracy-seconds   features with few labels; against seconds"
-	@echo "make bench-tutorial   the time of our defaults to the accuracy of the PyTorch tutorial"
 	@echo "make clean   remove all that the other targets made, .venv too"
 
 demo: $(VENV)/installed-plot
@@ -94,10 +93,6 @@ bench-few-labels: $(VENV)/installed-plot
 
 bench-accuracy-seconds: $(VENV)/installed-plot
 	@$(ONE_THREAD) CIFAR10=$(CIFAR10) $(BIN)/python benchmarks/accuracy_seconds.py --resume
-
-# Needs CIFAR-10: make bench-tutorial CIFAR10=cifar10.npz
-bench-tutorial: $(VENV)/installed-plot
-	@CIFAR10=$(CIFAR10) $(BIN)/python benchmarks/tutorial_time.py
 
 clean:
 	rm -rf $(VENV) demo build dist *.egg-info docs/_build docs/api docs/auto_examples \
