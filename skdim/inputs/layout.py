@@ -16,6 +16,8 @@ __all__ = ["Layout", "find_layout", "flatten_rows"]
 
 # Most channels of an image: RGBA.
 MOST_COLOURS = 4
+# A side over the other, from which samples may be signals.
+MOST_ELONGATED = 4
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,8 @@ def find_layout(
     Raises
     ------
     ValueError
-        If ``image_shape`` contradicts the array, or the axis of the channels is ambiguous.
+        If ``image_shape`` contradicts the array, if the axis of the channels is ambiguous, or if
+        samples may be signals or images.
     """
     sample = tuple(shape[1:])
     if signals:
@@ -138,6 +141,12 @@ def find_layout(
     if image_shape is None:
         if len(sample) == 1:
             return Layout(sample)
+        if len(sample) == 2 and max(sample) > MOST_ELONGATED * min(sample):
+            raise ValueError(
+                f"X has shape {tuple(shape)}: its samples can be signals or narrow images. For "
+                "signals, give encoder='kernels' or 'conv1d', and channel_axis=1 or -1; for images "
+                f"of {sample[0]}x{sample[1]} pixels, give image_shape={sample}."
+            )
         image_shape = sample
     else:
         image_shape = tuple(int(side) for side in image_shape)
@@ -167,6 +176,11 @@ def signal_layout(
         )
     if channel_axis == -1:
         return Layout((sample[1], sample[0]), channels_last=True)
+    if channel_axis is None and given is None and sample[0] > sample[1]:
+        raise ValueError(
+            f"the samples have shape {sample}: {sample[0]} channels of {sample[1]} values, or "
+            f"{sample[1]} of {sample[0]}. Give channel_axis=1 for the first, -1 for the second."
+        )
     return Layout(sample)
 
 

@@ -69,7 +69,7 @@ def test_samples_that_are_no_signal_or_too_short_are_refused(sample):
     [
         ((9, 50), None, None, Layout((1, 50))),
         ((9, 3, 50), None, None, Layout((3, 50))),
-        ((9, 50, 3), None, None, Layout((50, 3))),
+        ((9, 50, 3), None, 1, Layout((50, 3))),
         ((9, 3, 50), None, 1, Layout((3, 50))),
         ((9, 50, 3), None, -1, Layout((3, 50), channels_last=True)),
         ((9, 150), (3, 50), None, Layout((3, 50))),

@@ -129,3 +129,19 @@ def test_rows_are_arranged_channels_first(n):
     assert np.array_equal(Layout((3, 5, 7)).arrange(flat_first), images)
     assert np.array_equal(Layout((3, 5, 7), True).arrange(flat_last), images)
     assert np.array_equal(Layout((105,)).arrange(flat_first), images.reshape(n, -1))
+
+
+@pytest.mark.parametrize("shape", [(20, 9, 128), (20, 128, 9)])
+def test_samples_that_may_be_signals_are_refused_unless_the_image_shape_is_given(shape):
+    with pytest.raises(ValueError, match=r"signals or narrow images.*encoder='kernels'"):
+        find_layout(shape)
+    assert find_layout(shape, image_shape=shape[1:]).shape == (1, *shape[1:])
+    assert find_layout((20, 8, 32)).shape == (1, 8, 32)
+
+
+def test_signals_of_more_channels_than_values_are_refused_unless_the_axis_is_given():
+    with pytest.raises(ValueError, match=r"128 channels of 9 values.*channel_axis=1"):
+        find_layout((20, 128, 9), signals=True)
+    assert find_layout((20, 128, 9), channel_axis=1, signals=True).shape == (128, 9)
+    assert find_layout((20, 128, 9), channel_axis=-1, signals=True).shape == (9, 128)
+    assert find_layout((20, 9, 128), signals=True).shape == (9, 128)
