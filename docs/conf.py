@@ -67,6 +67,12 @@ def escape_stars(app, what, name, obj, options, lines):
             lines[i] = "".join(parts)
 
 
+def skip_member(app, what, name, obj, skip, options):
+    """Leave out the methods that scikit-learn generates, which refer to its own glossary."""
+    return True if re.fullmatch(r"set_\w+_request", name) else None
+
+
 def setup(app):
     """Escape before numpydoc, whose priority is 500, lays the sections out."""
     app.connect("autodoc-process-docstring", escape_stars, priority=400)
+    app.connect("autodoc-skip-member", skip_member)

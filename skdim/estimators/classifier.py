@@ -43,9 +43,9 @@ CPU = torch.device("cpu")
 class DeepInfoMaxClassifier(ClassifierMixin, BaseEstimator):
     """Classify samples of which few have labels.
 
-    The representation is learnt from all rows, labelled or not. A logistic regression of its
-    standardised features is fitted on the labelled rows, and by self-training on the others. If
-    asked, the encoder is then trained on the labels as well.
+    The representation is learnt from all rows. A logistic regression of its standardised features
+    is fitted on the labelled rows, and by self-training on the others. If asked, the encoder is
+    then trained on the labels as well.
 
     Parameters
     ----------
@@ -71,12 +71,11 @@ class DeepInfoMaxClassifier(ClassifierMixin, BaseEstimator):
     batch_size : int, default=64
         Most samples in a batch of fine-tuning.
     validation_fraction : float, default=0.2
-        Share of the labelled rows that is held out to choose the number of epochs. They are then
-        trained on as well.
+        Share of the labelled rows that is held out to choose the number of epochs, not after that.
     n_iter_no_change : int, default=5
         Epochs without a higher accuracy after which fine-tuning stops.
     random_state : int, RandomState or None, default=None
-        Seed of all draws; if ``transformer`` is None, of those of the representation as well.
+        Seed of all draws, those of the transformer included if it is None.
 
     Attributes
     ----------
@@ -90,7 +89,7 @@ class DeepInfoMaxClassifier(ClassifierMixin, BaseEstimator):
     self_training_ : bool
         What was chosen.
     validation_scores_ : list of float
-        Of fine-tuning: the accuracy on the held-out labels, without it and after each epoch.
+        Accuracy on the held-out labels: without fine-tuning, and after each epoch.
     n_iter_ : int
         Epochs of fine-tuning with the highest of these; 0 leaves the encoder as it was.
     n_features_in_, feature_names_in_
@@ -99,8 +98,7 @@ class DeepInfoMaxClassifier(ClassifierMixin, BaseEstimator):
     See Also
     --------
     DeepInfoMaxTransformer : The representation alone.
-    sklearn.semi_supervised.SelfTrainingClassifier : Self-training with labels instead of
-        probabilities.
+    sklearn.semi_supervised.SelfTrainingClassifier : Self-training with labels.
 
     Examples
     --------
@@ -311,6 +309,22 @@ class DeepInfoMaxClassifier(ClassifierMixin, BaseEstimator):
         best = self._logits(X).argmax(axis=1)
         classes: NDArray[Any] = self.classes_[best]
         return classes
+
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Return the accuracy.
+
+        Parameters
+        ----------
+        X : array-like, Dataset or Stream
+        y : array-like of shape (n,)
+            True classes; -1 is never predicted.
+        sample_weight : array-like of shape (n,), default=None
+
+        Returns
+        -------
+        float
+        """
+        return float(super().score(X, y, sample_weight))
 
     def _logits(self, X: ArrayLike) -> NDArray[np.float32]:
         """Return the logits (n, n_classes)."""
