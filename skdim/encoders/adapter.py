@@ -57,7 +57,8 @@ class UserEncoder(nn.Module):
         raise TypeError(
             f"The encoder {type(self.module).__name__} returned {describe_output(given)}. It must "
             "return skdim.encoders.Features, or a pair (local, code) of tensors of shape "
-            "(n, channels, *grid) and (n, n_components)."
+            "(n, channels, *grid) and (n, n_components). skdim.encoders.HookedEncoder makes an "
+            "encoder of any network."
         )
 
 

@@ -297,7 +297,8 @@ class AbstractLearner(PersistentMixin):
     ) -> Samples:
         """Check ``X``, and ``y`` where it is used, and return them as samples with labels."""
         device = find_device(self.device) if reset else self.device_
-        make, shape, dtype = open_samples(self, X, at_least=at_least, reset=reset, hold=fit)
+        fitted = None if reset else self._layout
+        make, shape, dtype = open_samples(self, X, at_least=at_least, fitted=fitted, hold=fit)
         if reset:
             encoder = ENCODERS.get(self.encoder) if isinstance(self.encoder, str) else self.encoder
             self._layout = find_layout(

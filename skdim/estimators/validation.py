@@ -94,7 +94,7 @@ COMMON_RULES = {
 
 
 def open_samples(
-    estimator: BaseEstimator, X: ArrayLike, *, at_least: int, reset: bool, hold: bool
+    estimator: BaseEstimator, X: ArrayLike, *, at_least: int, fitted: Layout | None, hold: bool
 ) -> tuple[Callable[..., Samples], tuple[int, ...], np.dtype[Any]]:
     """Check X, and keep or compare the number and the names of its features.
 
@@ -105,8 +105,8 @@ def open_samples(
     X : array-like, Dataset or Stream
     at_least : int
         Samples that are needed.
-    reset : bool
-        Whether features are kept or compared.
+    fitted : Layout or None
+        Layout that samples must have; None keeps number and names of the features.
     hold : bool
         Whether to move an array in memory to the device at once.
 
@@ -127,8 +127,11 @@ def open_samples(
     if isinstance(X, Dataset):
         X = Stream(X)
     if isinstance(X, Stream):
-        return open_stream(estimator, X, at_least=at_least, reset=reset)
+        return open_stream(estimator, X, at_least=at_least, fitted=fitted)
     flat, shape = flatten_rows(X)
+    if fitted is not None and shape is not None and len(fitted.shape) > 1:
+        fitted.check_same(shape[1:])
+    reset = fitted is None
     # Numbers too large for float32 become infinite, and are refused as such.
     with np.errstate(over="ignore", invalid="ignore"):
         array = validate_data(
@@ -148,7 +151,7 @@ def array_as_given(flat: Any) -> NDArray[Any]:
 
 
 def open_stream(
-    estimator: BaseEstimator, stream: Stream, *, at_least: int, reset: bool
+    estimator: BaseEstimator, stream: Stream, *, at_least: int, fitted: Layout | None
 ) -> tuple[Callable[..., Samples], tuple[int, ...], np.dtype[Any]]:
     """Check a stream by its length and its first sample; the others are checked when read."""
     name = type(estimator).__name__
@@ -160,9 +163,11 @@ def open_stream(
     n_features = math.prod(shape[1:])
     if n_features == 0:
         raise ValueError(f"X has 0 feature(s) while a minimum of 1 is required by {name}.")
+    if fitted is not None and min(len(shape) - 1, len(fitted.shape)) > 1:
+        fitted.check_same(shape[1:])
     # One number, seen as a table: scikit-learn keeps its books and says what is wrong.
     table = np.broadcast_to(np.float32(0), (shape[0], n_features))
-    validate_data(estimator, table, reset=reset, skip_check_array=True)
+    validate_data(estimator, table, reset=fitted is None, skip_check_array=True)
     return make, shape, dtype
 
 

@@ -270,9 +270,10 @@ def as_array(item: Any, number: int) -> NDArray[Any]:
     known = any(hasattr(type(sample), name) for name in ("__array__", "__array_interface__"))
     array = np.asarray(sample) if known else None
     if array is None or array.dtype.kind not in NUMBERS + "c":
+        hint = " Of a dict, let the data set return the sample alone." * isinstance(sample, dict)
         raise TypeError(
             f"Sample {number} of X is of type {type(sample).__name__}. It must be a tensor, an "
-            "array of numbers, a PIL image, or a tuple that begins with one."
+            f"array of numbers, a PIL image, or a tuple that begins with one.{hint}"
         )
     return array
 

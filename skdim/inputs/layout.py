@@ -3,12 +3,14 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
+from os import PathLike
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from skdim.inputs.tensors import as_plain
 
@@ -18,6 +20,17 @@ __all__ = ["Layout", "find_layout", "flatten_rows"]
 MOST_COLOURS = 4
 # A side over the other, from which samples may be signals.
 MOST_ELONGATED = 4
+
+NOT_SAMPLES = (str, bytes, Mapping, Set, Iterator, PathLike, DataLoader)
+HINTS: dict[type, str] = {
+    str | PathLike: (  # type: ignore[dict-item]
+        " For a folder of images, give a data set, such as torchvision.datasets.ImageFolder."
+    ),
+    DataLoader: (
+        " Give its data set: X.dataset, or skdim.inputs.Stream(X.dataset, n_workers=...) to read "
+        "by worker processes."
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -229,10 +242,11 @@ def flatten_rows(X: Any) -> tuple[Any, tuple[int, ...] | None]:
     X = as_plain(X, "X")
     # Sparse matrices, some of which are mappings, are left to the checks of scikit-learn.
     shapeless = not hasattr(X, "shape")
-    if X is None or (shapeless and isinstance(X, str | bytes | Mapping | Set | Iterator)):
+    if X is None or (shapeless and isinstance(X, NOT_SAMPLES)):
+        hint = next((text for kind, text in HINTS.items() if isinstance(X, kind)), "")
         raise TypeError(
             f"X is of type {type(X).__name__}. It must be an array, a table, a torch tensor or a "
-            "list of samples."
+            f"list of samples.{hint}"
         )
     if isinstance(X, list | tuple) and len(X) > 0:
         samples = [as_plain(sample, f"Sample {number} of X") for number, sample in enumerate(X)]
