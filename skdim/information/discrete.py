@@ -9,7 +9,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skdim.information.columns import Columns, drop_constant, normal_scores
-from skdim.information.estimate import InformationEstimate, standard_error
+from skdim.information.estimate import InformationEstimate, exceeds
 from skdim.information.neighbours import MAX_COLUMNS, class_information
 from skdim.information.variables import ROWS_PER_VALUE, Labels, Variable, labels_of
 
@@ -152,7 +152,7 @@ def discrete_information(
         few = drop_constant(x.numbers)
         if classifier is None and 0 < few.shape[1] <= MAX_COLUMNS and not x.codes.size:
             near = class_information(normal_scores(few, draws), labels)
-            if near.mean() - value > 2 * standard_error(near - pointwise):
+            if exceeds(near, value, pointwise):
                 method, value, pointwise = "neighbours", float(near.mean()), near
     if n_cells * ROWS_PER_VALUE > len(labels):
         messages.append(

@@ -10,12 +10,23 @@ from scipy.special import ndtri
 from skdim.information.columns import Columns
 from skdim.information.fitting import Curve
 
-__all__ = ["InformationEstimate", "standard_error"]
+__all__ = ["InformationEstimate", "exceeds", "standard_error"]
+
+# Standard errors of a difference that decide for a method.
+SIGNIFICANT = 2.0
 
 
 def standard_error(values: Columns) -> float:
     """Return the standard error of the mean of values (n,)."""
     return float(values.std() / math.sqrt(len(values)))
+
+
+def exceeds(pointwise: Columns, value: float, others: Columns) -> bool:
+    """Return whether the mean of pointwise values (n,) is significantly larger than an estimate.
+
+    ``others`` are the pointwise values (n,) of that estimate.
+    """
+    return bool(pointwise.mean() - value > SIGNIFICANT * standard_error(pointwise - others))
 
 
 class InformationEstimate(float):

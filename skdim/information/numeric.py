@@ -9,14 +9,12 @@ import numpy as np
 from skdim.information.columns import Columns, drop_constant, normal_scores
 from skdim.information.copula_information import fit_normal_copula, principal_scores
 from skdim.information.critics import FittedCritic
-from skdim.information.estimate import InformationEstimate, standard_error
+from skdim.information.estimate import InformationEstimate, exceeds, standard_error
 from skdim.information.fitting import Fold
 from skdim.information.neighbours import MAX_COLUMNS, neighbour_information, radii
 
 __all__ = ["numeric_information"]
 
-# Standard errors of a difference that decide for a method.
-SIGNIFICANT = 2.0
 # Gap between training and held-out value that is warned of: share of the training value, and nats.
 GAP_SHARE, GAP_NATS = 0.5, 0.2
 # Fewest rows per column without a warning.
@@ -72,7 +70,7 @@ def numeric_information(
     fits = fit(directions)
     found = combine(directions, folds, fits)
     for method, near in neighbour_candidates(columns, draws) if with_neighbours else ():
-        if near.mean() - found.value > SIGNIFICANT * standard_error(near - found.pointwise):
+        if exceeds(near, found.value, found.pointwise):
             found = Found(method, float(near.mean()), near)
     ceiling = math.log(min(len(fold.held_out) for fold in folds))
     seen, unseen = training_gap(fits)
@@ -99,9 +97,8 @@ def combine(scores: list[Columns], folds: list[Fold], fits: list[FittedCritic]) 
         value, pointwise, spread = fit_normal_copula(*scores)
     else:
         base[:] = 0
-    gain = trained - base
-    if gain.mean() > SIGNIFICANT * standard_error(gain):
-        value, pointwise, method = value + gain.mean(), trained, "critic"
+    if exceeds(trained, base.mean(), base):
+        value, pointwise, method = value + (trained - base).mean(), trained, "critic"
     # Where variables are nearly functions of each other, the copula's own bound is too low.
     if trained.mean() > value:
         return Found("critic", trained.mean(), trained)

@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 
 from skdim.information.columns import Columns, drop_constant, normal_scores, read_columns
 from skdim.information.copulas import fit_copula
-from skdim.information.estimate import InformationEstimate, standard_error
+from skdim.information.estimate import InformationEstimate, exceeds, standard_error
 from skdim.information.fitting import (
     Curve,
     Fold,
@@ -30,8 +30,6 @@ __all__ = ["total_correlation"]
 
 # Number of ranks to within which a coordinate may be determined before an estimate is warned of.
 RANK_WIDTH = 10
-# Standard errors of a difference that decide for a method.
-SIGNIFICANT = 2.0
 
 
 def total_correlation(
@@ -150,7 +148,7 @@ def total_correlation(
     method, value, pointwise = add_network(base, trained, copula_correction(scores, base.mean()))
     if max_epochs > 0 and scores.shape[1] <= MAX_COLUMNS:
         near = neighbour_information([column[:, None] for column in scores.T])
-        if near.mean() - value > SIGNIFICANT * standard_error(near - pointwise):
+        if exceeds(near, value, pointwise):
             method, value, pointwise = "neighbours", float(near.mean()), near
     messages = [
         *describe_near_functions(each[1].mean(axis=0), len(scores)),
@@ -185,8 +183,7 @@ def copula_correction(scores: Columns, held_out: float) -> float:
 
 def add_network(base: Columns, trained: Columns, correction: float) -> tuple[str, float, Columns]:
     """Return method, estimate and pointwise values, with the network where it adds something."""
-    gain = trained - base
-    if gain.mean() > SIGNIFICANT * standard_error(gain):
+    if exceeds(trained, base.mean(), base):
         return "density", float(trained.mean() + correction), trained
     if base.mean() > standard_error(base):
         return "copula", float(base.mean() + correction), base
