@@ -32,7 +32,7 @@ from sklearn.semi_supervised import LabelSpreading
 from threadpoolctl import threadpool_limits
 
 from skdim import DeepInfoMaxTransformer
-from skdim.estimators.heads import choose_head, fit_head, thin_out
+from skdim.estimators.heads import choose_head, feature_statistics, fit_head, thin_out
 
 FEW_STRENGTHS = (*STRENGTHS, 3.0, 10.0)
 NEIGHBOURS = (10, 20, 40)
@@ -74,8 +74,7 @@ def self_trained(
     """Accuracy of the head of DeepInfoMaxClassifier, and whether it chose self-training."""
     rest = thin_out(np.setdiff1d(np.arange(len(found.fit)), rows))
     x = torch.as_tensor(found.fit[np.concatenate([rows, rest])], dtype=torch.float32)
-    scale, mean = torch.std_mean(x, dim=0)
-    scale = torch.where(scale > 1e-6 * mean.abs().clamp(min=1e-6), scale, torch.inf)
+    mean, scale = feature_statistics(x)
     labelled, others = ((x - mean) / scale).tensor_split([len(rows)])
     classes, numbers = np.unique(y, return_inverse=True)
     numbers, n = torch.as_tensor(numbers), len(classes)

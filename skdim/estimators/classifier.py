@@ -18,18 +18,20 @@ from skdim.estimators.deep_infomax import DeepInfoMaxTransformer
 from skdim.estimators.finetuning import FineTuner, Labelled
 from skdim.estimators.fitting import forget, forgetting
 from skdim.estimators.head_file import HEAD_RULES, head_contents
-from skdim.estimators.heads import Head, choose_head, fit_head, stratified_split, thin_out
+from skdim.estimators.heads import (
+    Head,
+    choose_head,
+    feature_statistics,
+    fit_head,
+    stratified_split,
+    thin_out,
+)
 from skdim.estimators.labels import count_rows, read_labels, take_rows
 from skdim.estimators.state import file_contents
 from skdim.estimators.transformer import EncoderTransformer
 from skdim.parameters import check_parameters
 from skdim.random import draw_seed
-from skdim.saving import (
-    Transforming,
-    export,
-    to_bytes,
-    write_atomically,
-)
+from skdim.saving import Transforming, export, to_bytes, write_atomically
 
 __all__ = ["TUNED", "DeepInfoMaxClassifier"]
 
@@ -37,7 +39,6 @@ __all__ = ["TUNED", "DeepInfoMaxClassifier"]
 TUNED = " then labels"
 
 NEED = "It learns from labels"
-CPU = torch.device("cpu")
 
 
 class DeepInfoMaxClassifier(ClassifierMixin, BaseEstimator):
@@ -185,12 +186,13 @@ class DeepInfoMaxClassifier(ClassifierMixin, BaseEstimator):
 
     def _fit(self, X: ArrayLike, y: ArrayLike, seed: int) -> None:
         """Fit the representation, the head, and both together."""
-        classes, self.classes_ = read_labels(y, count_rows(X), CPU, type(self).__name__, NEED)
+        cpu, name = torch.device("cpu"), type(self).__name__
+        classes, self.classes_ = read_labels(y, count_rows(X), cpu, name, NEED)
         self.transformer_ = self._fit_transformer(X, y, seed)
         known, unknown = np.flatnonzero(classes >= 0), thin_out(np.flatnonzero(classes < 0))
         features = self.transformer_.encode(take_rows(X, np.concatenate([known, unknown])))
-        tuner = self._tuner(features.flatten(1), seed)
-        x, unlabelled = tuner.standardised(features.flatten(1)).tensor_split([len(known)])
+        mean, scale = feature_statistics(features.flatten(1))
+        x, unlabelled = ((features.flatten(1) - mean) / scale).tensor_split([len(known)])
         y = classes[known].to(x.device)
         self.C_, self.self_training_ = choose_head(
             x,
@@ -206,10 +208,10 @@ class DeepInfoMaxClassifier(ClassifierMixin, BaseEstimator):
         self.n_iter_ = 0
         if self.fine_tune:
             samples = Labelled(self.transformer_.read_samples(take_rows(X, known)), y)
-            head = self._tune(tuner, head, samples, x, unlabelled)
-        weight = head.weight / tuner.scale
+            head = self._tune(head, samples, x, unlabelled, (mean, scale), seed)
+        weight = head.weight / scale
         self.coef_ = weight.cpu().numpy()
-        self.intercept_ = (head.bias - weight @ tuner.mean).cpu().numpy()
+        self.intercept_ = (head.bias - weight @ mean).cpu().numpy()
 
     def _fit_transformer(self, X: ArrayLike, y: ArrayLike, seed: int) -> EncoderTransformer:
         """Return the fitted representation."""
@@ -218,26 +220,8 @@ class DeepInfoMaxClassifier(ClassifierMixin, BaseEstimator):
             check_is_fitted(fitted)
             return fitted
         if self.transformer is None:
-            transformer = DeepInfoMaxTransformer(output="hidden", random_state=seed)
-        else:
-            transformer = clone(self.transformer)
-        return transformer.fit(X, y)
-
-    def _tuner(self, features: Tensor, seed: int) -> FineTuner:
-        """Return what standardises these features, and trains their encoder."""
-        scale, mean = torch.std_mean(features, dim=0)
-        return FineTuner(
-            encoder=self.transformer_.encoder_,
-            layer=self.transformer_.output_,
-            view=self.transformer_.net_.view,
-            mean=mean,
-            # Constant features become 0.
-            scale=torch.where(scale > 1e-6 * mean.abs().clamp(min=1e-6), scale, torch.inf),
-            learning_rate=float(self.learning_rate),
-            decay=float(self.layer_decay),
-            batch_size=self.batch_size,
-            seed=seed,
-        )
+            return DeepInfoMaxTransformer(output="hidden", random_state=seed).fit(X, y)
+        return clone(self.transformer).fit(X, y)
 
     def _fit_head(self, x: Tensor, y: Tensor, unlabelled: Tensor) -> Head:
         """Fit a head with what was chosen."""
@@ -245,21 +229,36 @@ class DeepInfoMaxClassifier(ClassifierMixin, BaseEstimator):
         return fit_head(x, y, len(self.classes_), self.C_, unlabelled=rows)
 
     def _tune(
-        self, tuner: FineTuner, head: Head, samples: Labelled, x: Tensor, unlabelled: Tensor
+        self,
+        head: Head,
+        samples: Labelled,
+        x: Tensor,
+        unlabelled: Tensor,
+        statistics: tuple[Tensor, Tensor],
+        seed: int,
     ) -> Head:
         """Train the encoder where that helps on held-out labels, and return the head."""
-        train, held_out = stratified_split(samples.y, self.validation_fraction, tuner.seed)
-        first = self._fit_head(x[train], samples.y[train], unlabelled)
+        tuner = FineTuner(
+            self.transformer_.encoder_,
+            self.transformer_.output_,
+            self.transformer_.net_.view,
+            *statistics,
+            learning_rate=float(self.learning_rate),
+            decay=float(self.layer_decay),
+            batch_size=self.batch_size,
+            seed=seed,
+        )
+        train, held_out = stratified_split(samples.y, self.validation_fraction, seed)
         scores = self.validation_scores_ = tuner.search(
-            first,
-            Labelled(samples.x[train], samples.y[train]),
-            Labelled(samples.x[held_out], samples.y[held_out]),
+            self._fit_head(x[train], samples.y[train], unlabelled),
+            samples.part(train),
+            samples.part(held_out),
             self.max_epochs,
             self.n_iter_no_change,
         )
         self.n_iter_ = scores.index(max(scores))
         if self.n_iter_:
-            encoder, head = tuner.train_epochs(head, samples, self.n_iter_)
+            encoder, head = tuner.train(head, samples, self.n_iter_)
             self.transformer_ = copy.deepcopy(self.transformer_)
             self.transformer_.encoder_.load_state_dict(encoder.state_dict())
             self.transformer_.solver_ += TUNED

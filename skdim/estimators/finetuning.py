@@ -1,6 +1,7 @@
 """Training of an encoder on labels, from a fitted representation and a fitted head."""
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +26,10 @@ class Labelled:
 
     x: Tensor
     y: Tensor
+
+    def part(self, rows: Tensor) -> "Labelled":
+        """Return some of the samples."""
+        return Labelled(self.x[rows], self.y[rows])
 
 
 @dataclass(frozen=True)
@@ -67,21 +72,21 @@ class FineTuner:
         """
         accuracies: list[float] = []
 
-        def goes_on(encoder: nn.Module, head: Head) -> bool:
+        def stops(encoder: nn.Module, head: Head) -> bool:
             accuracies.append(self.accuracy(encoder, head, held_out))
-            since = len(accuracies) - 1 - accuracies.index(max(accuracies))
-            return len(accuracies) <= most and since < patience
+            return len(accuracies) > accuracies.index(max(accuracies)) + patience
 
-        self.train(head, train, goes_on)
+        self.train(head, train, most, stops)
         return accuracies
 
-    def train_epochs(self, head: Head, train: Labelled, n_epochs: int) -> tuple[nn.Module, Head]:
-        """Train for some epochs, and return encoder and head."""
-        left = iter(range(n_epochs))
-        return self.train(head, train, lambda *_: next(left, None) is not None)
-
-    def train(self, head: Head, train: Labelled, goes_on: Any) -> tuple[nn.Module, Head]:
-        """Train copies as long as ``goes_on(encoder, head)``, asked before each epoch."""
+    def train(
+        self,
+        head: Head,
+        train: Labelled,
+        n_epochs: int,
+        stops: Callable[[nn.Module, Head], bool] = lambda encoder, head: False,
+    ) -> tuple[nn.Module, Head]:
+        """Train copies of encoder and head; ``stops`` is asked before and after each epoch."""
         encoder = copy.deepcopy(self.encoder).eval()
         head = Head(head.weight.clone(), head.bias.clone())
         own = [head.weight.requires_grad_(), head.bias.requires_grad_()]
@@ -89,7 +94,8 @@ class FineTuner:
         generator = Generator(device=train.x.device).manual_seed(self.seed)
         with seeded(self.seed, train.x.device):
             solver = torch.optim.Adam(groups)
-            while goes_on(encoder, head):
+            while not stops(encoder, head) and n_epochs > 0:
+                n_epochs -= 1
                 order = torch.randperm(len(train.x), generator=generator, device=train.x.device)
                 for batch in order.split(self.batch_size):
                     looks = self.view(train.x[batch].float(), generator)
@@ -117,11 +123,7 @@ class FineTuner:
     def logits(self, encoder: nn.Module, head: Head, x: Tensor) -> Tensor:
         """Return the logits (n, k) of samples (n, *shape)."""
         features = layer_of(encoder(x), self.layer).flatten(1)
-        return head.logits(self.standardised(features))
-
-    def standardised(self, features: Tensor) -> Tensor:
-        """Standardise features (n, d)."""
-        return (features - self.mean) / self.scale
+        return head.logits((features - self.mean) / self.scale)
 
     @torch.no_grad()
     def accuracy(self, encoder: nn.Module, head: Head, held_out: Labelled) -> float:

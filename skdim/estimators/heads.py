@@ -13,7 +13,7 @@ from sklearn.model_selection import StratifiedKFold, train_test_split
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-__all__ = ["Head", "choose_head", "fit_head", "stratified_split", "thin_out"]
+__all__ = ["Head", "choose_head", "feature_statistics", "fit_head", "stratified_split", "thin_out"]
 
 # Inverse strengths of the penalty, and the one where there are too few labels to choose.
 STRENGTHS = (0.001, 0.003, 0.01, 0.03, 0.1)
@@ -54,6 +54,12 @@ class Head:
     def accuracy(self, x: Tensor, y: Tensor) -> float:
         """Return the share of rows whose class is the most probable one."""
         return (self.logits(x).argmax(dim=1) == y).float().mean().item()
+
+
+def feature_statistics(features: Tensor) -> tuple[Tensor, Tensor]:
+    """Return mean and scale (d,) of features (n, d); constant ones, standardised, are 0."""
+    scale, mean = torch.std_mean(features, dim=0)
+    return mean, torch.where(scale > 1e-6 * mean.abs().clamp(min=1e-6), scale, torch.inf)
 
 
 def fit_head(
@@ -142,6 +148,8 @@ def choose_head(
     Self-training is chosen unless its accuracy is lower; where there are too few labels to judge,
     it is chosen as well.
     """
+    if strength is not None and self_training is not None:
+        return strength, self_training
     folds = list(find_folds(y, seed))
     # The weights are combinations of the rows: few rows need few coordinates.
     small = x @ torch.linalg.qr(x.T)[0] if len(x) < x.shape[1] else x
