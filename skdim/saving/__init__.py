@@ -5,7 +5,6 @@ from skdim.saving.container import (
     Stored,
     check_finite,
     open_container,
-    read_container,
     to_bytes,
 )
 from skdim.saving.files import check_regular, remove_partial_files, write_atomically
@@ -33,7 +32,6 @@ __all__ = [
     "flatten",
     "mapped",
     "open_container",
-    "read_container",
     "remove_partial_files",
     "to_bytes",
     "unflatten",

@@ -30,7 +30,6 @@ __all__ = [
     "Stored",
     "check_finite",
     "open_container",
-    "read_container",
     "to_bytes",
 ]
 
@@ -168,20 +167,6 @@ def open_container(
                 f"{path} is damaged, or not a file of skdim: {cut(str(error))}."
             ) from error
         raise
-
-
-def read_container(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Read a file whose content ``to_bytes`` made; see ``open_container``.
-
-    Returns
-    -------
-    header : dict
-    tensors : dict of str to Tensor
-        On the CPU.
-    """
-    with open_container(path) as (header, stored, check):
-        check()
-        return header, {name: tensor.read() for name, tensor in stored.items()}
 
 
 def check_start(path: str | os.PathLike[str]) -> None:

@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from skorch.callbacks import Callback
 from torch import nn
 
-from skdim.saving import read_container, versions
+from skdim.saving import versions
 from skdim.training import find_checkpoint
 from skdim.training.checkpoints import BEST, LAST, read_checkpoint
 from tests.reliability.trainings import (
@@ -29,6 +29,7 @@ from tests.reliability.trainings import (
     make,
     outcome,
 )
+from tests.saving.reading import read_container
 
 pytestmark = pytest.mark.faults
 

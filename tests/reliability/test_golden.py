@@ -19,9 +19,10 @@ from skdim.critics import Discriminator, DotCritic
 from skdim.encoders import ColumnEncoder, MLPEncoder, PatchEncoder, PatchNetworkEncoder
 from skdim.objectives import VAE
 from skdim.priors import PRIORS
-from skdim.saving import FORMAT, decode, encode, read_container, update_header
+from skdim.saving import FORMAT, decode, encode, update_header
 from skdim.views import Augment
 from tests.estimators.helpers import KINDS
+from tests.saving.reading import read_container
 
 GOLDEN = Path(__file__).parent / "golden"
 LARGEST = 30_000

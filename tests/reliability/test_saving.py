@@ -25,11 +25,12 @@ from skdim.encoders import ENCODERS, Features, HookedEncoder, MLPEncoder, PatchE
 from skdim.estimators.build import OPTIMIZERS
 from skdim.estimators.loading import TRANSFORMERS
 from skdim.priors import PRIORS
-from skdim.saving import decode, encode, read_container
+from skdim.saving import decode, encode
 from skdim.training import SCHEDULES
 from skdim.views import VIEWS, Augment, Occlude
 from tests.estimators.helpers import KINDS as EVERY_KIND
 from tests.estimators.helpers import plain_parameters, weights_of
+from tests.saving.reading import read_container
 
 ROWS = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)
 IMAGES = np.random.default_rng(0).integers(0, 256, (24, 8, 8), np.uint8)

@@ -9,12 +9,13 @@ import pytest
 import torch
 
 import skdim
-from skdim.saving import flatten, open_container, read_container, to_bytes
+from skdim.saving import flatten, open_container, to_bytes
 from skdim.saving.container import DTYPES, digest_of, header_digest
 from skdim.training import find_checkpoint
 from skdim.training.checkpoints import LAST
 from tests.reliability.mutations import small_transformer
 from tests.reliability.trainings import fit, folder_in
+from tests.saving.reading import read_container
 
 ROWS = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)
 

@@ -12,13 +12,13 @@ from skdim.saving import (
     VersionWarning,
     flatten,
     mapped,
-    read_container,
     to_bytes,
     unflatten,
     versions,
     warn_of_versions,
 )
 from skdim.saving.container import NAMES
+from tests.saving.reading import read_container
 
 TREE = {
     "state": {0: {"step": torch.tensor(3.0), "sizes": (1, 2)}, 1: {}},
