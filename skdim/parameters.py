@@ -14,6 +14,7 @@ from sklearn.base import BaseEstimator
 from torch import nn
 
 __all__ = [
+    "LONGEST_ERROR",
     "Rule",
     "any_of",
     "boolean",
@@ -38,6 +39,9 @@ __all__ = [
     "tuple_of_integers",
 ]
 
+
+# Characters of an error that the message of another one quotes.
+LONGEST_ERROR = 1000
 
 # The integers of parameters are sizes and counts: torch and its libraries hold them in 32 bits.
 LARGEST = 2**31 - 1

@@ -24,7 +24,7 @@ from skdim.estimators.state import (
 from skdim.estimators.transformer import EncoderTransformer
 from skdim.estimators.validation import COMMON_RULES
 from skdim.inputs import Layout
-from skdim.parameters import check_parameters, cut, shown
+from skdim.parameters import LONGEST_ERROR, check_parameters, cut, shown
 from skdim.saving import Stored, check_finite, decode, open_container, update_header
 from skdim.training import SETTINGS
 
@@ -39,9 +39,6 @@ TRANSFORMERS: dict[str, type[EncoderTransformer]] = {
 OTHER_NAMES = {"lr": "learning_rate", "compiling": "compile"}
 
 Tensors = Mapping[str, Stored]
-
-# Characters of the errors that a message quotes.
-LONGEST = 1000
 
 
 def load(path: str | os.PathLike[str], **given: Any) -> EncoderTransformer | DeepInfoMaxClassifier:
@@ -105,7 +102,7 @@ def load(path: str | os.PathLike[str], **given: Any) -> EncoderTransformer | Dee
             *(RuntimeError, TypeError, ValueError),
         ) as error:
             # What a forged header can cause, also in torch and NumPy.
-            text = cut(str(error), LONGEST)
+            text = cut(str(error), LONGEST_ERROR)
             raise ValueError(f"{os.fspath(path)!r} cannot be loaded. {text}") from error
         check()
     net = transformer.net_

@@ -22,15 +22,17 @@ MOST_COLOURS = 4
 MOST_ELONGATED = 4
 
 NOT_SAMPLES = (str, bytes, Mapping, Set, Iterator, PathLike, DataLoader)
-HINTS: dict[type, str] = {
-    str | PathLike: (  # type: ignore[dict-item]
-        " For a folder of images, give a data set, such as torchvision.datasets.ImageFolder."
+HINTS: tuple[tuple[tuple[type, ...], str], ...] = (
+    (
+        (str, PathLike),
+        " For a folder of images, give a data set, such as torchvision.datasets.ImageFolder.",
     ),
-    DataLoader: (
+    (
+        (DataLoader,),
         " Give its data set: X.dataset, or skdim.inputs.Stream(X.dataset, n_workers=...) to read "
-        "by worker processes."
+        "by worker processes.",
     ),
-}
+)
 
 
 @dataclass(frozen=True)
@@ -243,7 +245,7 @@ def flatten_rows(X: Any) -> tuple[Any, tuple[int, ...] | None]:
     # Sparse matrices, some of which are mappings, are left to the checks of scikit-learn.
     shapeless = not hasattr(X, "shape")
     if X is None or (shapeless and isinstance(X, NOT_SAMPLES)):
-        hint = next((text for kind, text in HINTS.items() if isinstance(X, kind)), "")
+        hint = next((text for kinds, text in HINTS if isinstance(X, kinds)), "")
         raise TypeError(
             f"X is of type {type(X).__name__}. It must be an array, a table, a torch tensor or a "
             f"list of samples.{hint}"

@@ -9,7 +9,7 @@ from skorch.callbacks import Callback
 from torch import Generator, Tensor
 
 from skdim.inputs import Samples
-from skdim.parameters import Rule, any_of, boolean, cut, instance, integer, none
+from skdim.parameters import LONGEST_ERROR, Rule, any_of, boolean, cut, instance, integer, none
 from skdim.random import pack_states, unpack_states
 from skdim.saving import (
     NotPlainError,
@@ -56,9 +56,6 @@ CONTENT: dict[str, Rule] = {
     ),
     "generators": A_DICT,
 }
-
-# Characters of the errors that a message quotes.
-LONGEST = 1000
 
 WAY_OUT = "Remove the file to begin anew, or restore a copy of it."
 
@@ -269,7 +266,7 @@ class Checkpoints(Callback):
         except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
             raise ValueError(
                 f"The checkpoint in {str(self.folder)!r} does not hold the tensors of this "
-                f"training: {cut(str(error), LONGEST)}"
+                f"training: {cut(str(error), LONGEST_ERROR)}"
             ) from error
         net.history.extend(state["history"])
         self.written, self.ended = state["epoch"], state["ended"]
