@@ -1,5 +1,6 @@
 """Data sets that tests of streams share; at the top level, so that spawned workers find them."""
 
+import multiprocessing
 import os
 import random
 import signal
@@ -115,3 +116,13 @@ class Unsized(Dataset):
 class Endless(IterableDataset):
     def __iter__(self):
         yield np.zeros(3)
+
+
+def workers():
+    """Return the running workers; joblib keeps the processes of earlier tests."""
+    children = multiprocessing.active_children()
+    return [child for child in children if type(child).__name__ != "LokyProcess"]
+
+
+def assert_no_workers():
+    assert workers() == []

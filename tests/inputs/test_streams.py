@@ -14,7 +14,16 @@ from torch.utils.data import Subset
 
 from skdim.inputs import Stream
 from skdim.inputs.streams import FEW
-from tests.inputs.datasets import Endless, Items, Unsized, Whereabouts, images, open_stream
+from tests.inputs.datasets import (
+    Endless,
+    Items,
+    Unsized,
+    Whereabouts,
+    assert_no_workers,
+    images,
+    open_stream,
+    workers,
+)
 
 pytestmark = pytest.mark.usefixtures("forked_workers")
 
@@ -33,16 +42,6 @@ def batches(n=N, size=5):
 
 def read(samples, given=None, seed=0):
     return torch.cat(list(samples.read(batches() if given is None else given, seeded(seed))))
-
-
-def workers():
-    """Return the running workers; joblib keeps the processes of earlier tests."""
-    children = multiprocessing.active_children()
-    return [child for child in children if type(child).__name__ != "LokyProcess"]
-
-
-def assert_no_workers():
-    assert workers() == []
 
 
 # ---------------------------------------------------------------------------------------------

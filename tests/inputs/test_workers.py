@@ -1,6 +1,5 @@
 """What reading draws is the same for any number of workers, and what goes wrong is said."""
 
-import multiprocessing
 import os
 import random
 import signal
@@ -24,8 +23,10 @@ from tests.inputs.datasets import (
     Killing,
     OwnError,
     Unpicklable,
+    assert_no_workers,
     images,
     open_stream,
+    workers,
 )
 
 pytestmark = pytest.mark.usefixtures("forked_workers")
@@ -39,16 +40,6 @@ any_number_of_workers = pytest.mark.parametrize("n_workers", [0, 1, 2])
 def read(data, n_workers=0, seed=0):
     generator = torch.Generator().manual_seed(seed)
     return torch.cat(list(open_stream(Stream(data, n_workers)).read(BATCHES, generator)))
-
-
-def workers():
-    """Return the running workers; joblib keeps the processes of earlier tests."""
-    children = multiprocessing.active_children()
-    return [child for child in children if type(child).__name__ != "LokyProcess"]
-
-
-def assert_no_workers():
-    assert workers() == []
 
 
 # ---------------------------------------------------------------------------------------------
