@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from sklearn.utils import check_random_state
 
+from skdim.devices import generator_state, seed_generator, set_generator_state
+
 __all__ = [
     "SEEDING",
     "draw_seed",
@@ -146,16 +148,15 @@ def seeded(seed: int, device: torch.device = CPU) -> Iterator[None]:
         Its generator is seeded in addition to that of the CPU.
     """
     with SEEDING:
-        if device.type == "cuda":
+        if device.type != "cpu":
             DEVICES.add(device)
         LIVE[0].states = take_states(*DEVICES)
         outer, LIVE[0] = OWN.draws, Draws()
         OWN.draws = LIVE[0]
         try:
             set_seed(seed)
-            if device.type == "cuda":
-                with torch.cuda.device(device):
-                    torch.cuda.manual_seed(seed)
+            if device.type != "cpu":
+                seed_generator(device, seed)
             yield
         finally:
             OWN.draws = LIVE[0] = outer
@@ -192,8 +193,8 @@ def pack_states(device: torch.device) -> dict[str, Any]:
     with SEEDING:
         resume(OWN.draws)
         states = take_states()
-        if device.type == "cuda":
-            states["cuda"] = torch.cuda.get_rng_state(device)
+        if device.type != "cpu":
+            states[device.type] = generator_state(device)
     kind, key, *others = states["numpy"]
     return states | {"numpy": [kind, torch.from_numpy(key.astype(np.int64)), *others]}
 
@@ -213,8 +214,8 @@ def unpack_states(states: Mapping[str, Any], device: torch.device) -> None:
     with SEEDING:
         resume(OWN.draws)
         put_states(found)
-        if "cuda" in states and device.type == "cuda":
-            torch.cuda.set_rng_state(states["cuda"], device)
+        if device.type != "cpu" and device.type in states:
+            set_generator_state(device, states[device.type])
 
 
 def resume(draws: Draws) -> None:
@@ -239,7 +240,7 @@ def take_states(*devices: torch.device) -> dict[Any, Any]:
         "python": random.getstate(),
         "numpy": np.random.get_state(),  # noqa: NPY002
         "torch": torch.get_rng_state(),
-        **{device: torch.cuda.get_rng_state(device) for device in devices},
+        **{device: generator_state(device) for device in devices},
     }
 
 
@@ -254,4 +255,4 @@ def put_states(states: Mapping[Any, Any]) -> None:
         if name in setters:
             setters[name](state)
         else:
-            torch.cuda.set_rng_state(state, name)
+            set_generator_state(name, state)

@@ -12,6 +12,7 @@ from skorch.callbacks import Callback
 from skorch.utils import TeeGenerator
 from torch import Generator, Tensor, nn
 
+from skdim.devices import device_or_cpu
 from skdim.encoders import LAYERS, Features
 from skdim.inputs import Samples
 from skdim.objectives import AbstractCriterion, Batch
@@ -19,7 +20,7 @@ from skdim.random import seeded, unlocked
 from skdim.saving import mapped
 from skdim.training.batches import Batches, mean_of
 from skdim.training.closed_form import ClosedFormMixin, LookSums
-from skdim.training.precision import compiled, computing_in, device_or_cpu
+from skdim.training.precision import compiled, computing_in
 from skdim.training.processes import is_shared
 from skdim.training.progress import EpochLog, Progress, summary_of
 from skdim.training.schedules import SCHEDULES

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-__all__ = ["PRECISIONS", "check_precision", "compiled", "computing_in", "device_or_cpu"]
+__all__ = ["PRECISIONS", "check_precision", "compiled", "computing_in"]
 
 PRECISIONS = ("float32", "bfloat16")
 
@@ -44,10 +44,8 @@ def check_precision(precision: str, device: torch.device) -> None:
 
 def has_bfloat16(device: torch.device) -> bool:
     """Whether a device has instructions for bfloat16."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
     if device.type != "cpu":
-        return False
+        return has_bfloat16_multiplication(device)
     if platform.machine().lower() in ("x86_64", "amd64"):
         # torch has no public name for these.
         return bool(
@@ -57,10 +55,13 @@ def has_bfloat16(device: torch.device) -> bool:
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())  # noqa: SLF001
 
 
-def device_or_cpu(name: str) -> torch.device:
-    """Return a device, or the CPU where the device is not available."""
+def has_bfloat16_multiplication(device: torch.device) -> bool:
+    """Whether an accelerator says that it multiplies in bfloat16, or else whether it does."""
     try:
-        torch.zeros(1, device=name)
-    except (AssertionError, ImportError, RuntimeError):  # depends on the backend
-        return torch.device("cpu")
-    return torch.device(name)
+        ask = getattr(torch.get_device_module(device), "is_bf16_supported", None)
+        if ask is not None:
+            return bool(ask(including_emulation=False))
+        one = torch.ones(1, 1, dtype=torch.bfloat16, device=device)
+        return (one @ one).item() == 1
+    except (RuntimeError, TypeError):  # depends on the backend
+        return False
