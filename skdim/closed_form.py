@@ -243,8 +243,9 @@ def principal_axes(x: Tensor, draw: Tensor) -> Tensor:
     ----------
     Halko, Martinsson and Tropp (2011). Finding structure with randomness. SIAM Review 53.
     """
-    basis: Tensor = torch.linalg.qr(x.T @ (x @ draw))[0]
-    return basis
+    # On the CPU: not all devices have this decomposition.
+    basis: Tensor = torch.linalg.qr((x.T @ (x @ draw)).cpu())[0]
+    return basis.to(x.device)
 
 
 def rotation(n: int) -> Tensor:

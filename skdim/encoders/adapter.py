@@ -13,7 +13,12 @@ __all__ = ["Adaptable", "UserEncoder", "check_features", "describe_output", "tak
 
 @runtime_checkable
 class Adaptable(Protocol):
-    """An encoder that sets some of its layers from the data before training."""
+    """An encoder that sets some of its layers from the data before training, on the CPU.
+
+    It may have a method ``reduce(x, n) -> Tensor``, which is called with some standardised samples
+    at a time, of ``n`` in all, and returns what is needed of them, such as patches or smaller
+    images. ``adapt`` then receives the results of all calls, concatenated, and not whole samples.
+    """
 
     def adapt(self, x: Tensor) -> None:
         """Adapt to standardised training samples (n, *input_shape)."""

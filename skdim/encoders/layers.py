@@ -153,14 +153,37 @@ def cut_patches(x: Tensor, side: int, n_patches: int) -> Tensor:
     return x[image, :, top + span[:, None], left + span].movedim(-1, 1).flatten(1)
 
 
-def pool_both_signs(response: Tensor, threshold: float, grid: int | tuple[int, int]) -> Tensor:
+def pool(x: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Average maps (n, c, H, W) over the cells of a grid: (n, c, *grid).
+
+    On accelerators by matrix products, unless the sides are multiples of the grid's: MPS has no
+    other adaptive pooling before torch 2.11.
+    """
+    sides = x.shape[2:]
+    if x.device.type == "cpu" or not any(side % n for side, n in zip(sides, grid, strict=True)):
+        return adaptive_avg_pool2d(x, grid)
+    rows, columns = (
+        means_of_cells(side, n, x.device).to(x.dtype) for side, n in zip(sides, grid, strict=True)
+    )
+    return rows @ x @ columns.T
+
+
+def means_of_cells(side: int, n: int, device: torch.device) -> Tensor:
+    """Return the matrix (n, side) that averages a side over cells, as adaptive pooling does."""
+    cells, places = (torch.arange(k, device=device) for k in (n, side))
+    first, last = cells * side // n, ((cells + 1) * side - 1) // n
+    inside = (places >= first[:, None]) & (places <= last[:, None])
+    return inside / (last - first + 1)[:, None]
+
+
+def pool_both_signs(response: Tensor, threshold: float, grid: tuple[int, int]) -> Tensor:
     """Average responses (n, c, H, W) of either sign beyond a threshold.
 
     Averages are over the cells of a grid; the result has shape (n, 2 * c, *grid).
     """
     # The mean of the negative part is the mean of the positive part less that of both.
     passed = softshrink(response, threshold)
-    positive, signed = (adaptive_avg_pool2d(part, grid) for part in (relu(passed), passed))
+    positive, signed = (pool(part, grid) for part in (relu(passed), passed))
     return torch.cat([positive, positive - signed], dim=1)
 
 

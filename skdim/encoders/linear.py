@@ -23,9 +23,13 @@ class AbstractStem(nn.Module, ABC):
 
     out_shape: tuple[int, ...]  # (channels, *grid) of its features
 
+    def reduce(self, x: Tensor, n: int) -> Tensor:
+        """Return what ``adapt`` needs of some standardised samples: by default all of them."""
+        return x
+
     @abstractmethod
     def adapt(self, x: Tensor) -> None:
-        """Set buffers from standardised training samples (n, *input_shape)."""
+        """Set buffers from standardised training samples (n, *input_shape), after ``reduce``."""
 
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:
@@ -129,9 +133,13 @@ class LinearEncoder(nn.Module):
         hidden = self.to_hidden(conv.flatten(1))
         return Features(self.to_local(conv), conv, hidden, self.to_code(hidden))
 
+    def reduce(self, x: Tensor, n: int) -> Tensor:
+        """Return what ``adapt`` needs of some of ``n`` standardised samples."""
+        return self.stem.reduce(x, n)
+
     @torch.no_grad()
     def adapt(self, x: Tensor) -> None:
-        """Set the fixed network from standardised training samples (n, *input_shape)."""
+        """Set the fixed network from standardised training samples, after ``reduce``."""
         self.stem.adapt(x)
 
     @torch.no_grad()

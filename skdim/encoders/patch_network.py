@@ -85,15 +85,18 @@ class PatchNetworkEncoder(Stages):
         self.to_hidden = hidden_layer(map_units * (GRID // 2) ** 2, hidden_units)
         self.to_code = nn.Linear(hidden_units, n_components)
 
+    def reduce(self, x: Tensor, n: int) -> Tensor:
+        """Cut patches out of some of ``n`` standardised images (m, C, H, W)."""
+        return cut_patches(x, self.side, -(-DRAWN * len(x) // n))
+
     @torch.no_grad()
-    def adapt(self, x: Tensor) -> None:
-        """Set the filters from standardised training images (n, C, H, W)."""
-        patches = cut_patches(x, self.side, DRAWN)
+    def adapt(self, patches: Tensor) -> None:
+        """Set the filters from the patches (n_patches, C * side * side) of ``reduce``."""
         mean = patches.mean(dim=0)
         variances, axes = torch.linalg.eigh(torch.cov(patches.T))
         damping = (DAMPING * variances.sum()).clamp(min=1e-12)
         whiten = axes * (variances.clamp(min=0) + damping).rsqrt() @ axes.T
-        chosen = torch.randint(len(patches), (len(self.filters),)).to(x.device)
+        chosen = torch.randint(len(patches), (len(self.filters),)).to(patches.device)
         directions = nn.functional.normalize((patches[chosen] - mean) @ whiten, dim=1)
         filters = directions @ whiten
         self.filters.copy_(filters.reshape(self.filters.shape))
@@ -110,7 +113,7 @@ class PatchNetworkEncoder(Stages):
             self.offset,
             stride=self.stride,
         )
-        return pool_both_signs(response, THRESHOLD, GRID)
+        return pool_both_signs(response, THRESHOLD, (GRID, GRID))
 
     def prepare(self, x: Tensor) -> Tensor:
         """Return the averaged responses of all images."""

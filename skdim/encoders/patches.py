@@ -2,9 +2,9 @@
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, conv2d, normalize
+from torch.nn.functional import avg_pool2d, conv2d, normalize
 
-from skdim.encoders.layers import check_images, cut_patches, in_parts, pool_both_signs
+from skdim.encoders.layers import check_images, cut_patches, in_parts, pool, pool_both_signs
 from skdim.encoders.linear import AbstractStem, LinearEncoder
 
 __all__ = ["PatchEncoder", "PatchLayer", "PatchStem"]
@@ -75,7 +75,8 @@ class PatchLayer(nn.Module):
         centered = bool((parity > 0).all())
         if centered:
             patches = patches - patches.mean(dim=1, keepdim=True)
-        normal = patches / (patches.square().mean(dim=1, keepdim=True) + SMALLEST_VARIANCE).sqrt()
+        variances = in_parts(lambda part: part.square().mean(dim=1, keepdim=True), patches, 1024)
+        normal = patches / (variances + SMALLEST_VARIANCE).sqrt()
         unit = torch.eye(patches.shape[1]).to(x)
         mirror = unit
         if self.mirrored:
@@ -156,10 +157,13 @@ class PatchStem(AbstractStem):
         each = 1 if mirrored else 2
         self.out_shape = (each * (n_filters + n_second), GRID, GRID)
 
+    def reduce(self, x: Tensor, n: int) -> Tensor:
+        """Average large images down."""
+        return self.shrunk(x)
+
     @torch.no_grad()
     def adapt(self, x: Tensor) -> None:
-        """Set both layers from standardised images (n, C, H, W)."""
-        x = self.shrunk(x)
+        """Set both layers from standardised images (n, C, H, W), after ``reduce``."""
         self.first.adapt(x, torch.ones(x.shape[1]).to(x))
         some = x[torch.arange(min(len(x), MAPS)) * len(x) // min(len(x), MAPS)]
         maps = in_parts(lambda part: self.first(part, self.map), some, IN_CACHE)
@@ -186,7 +190,7 @@ class PatchStem(AbstractStem):
     def respond(self, x: Tensor) -> Tensor:
         """Return the features of some images."""
         maps = self.first(self.shrunk(x), self.map)
-        pooled = self.first.averaged(adaptive_avg_pool2d(maps, GRID))
+        pooled = self.first.averaged(pool(maps, (GRID, GRID)))
         second = self.second.averaged(self.second(self.reduced(maps), (GRID, GRID)))
         return torch.cat([pooled, second], dim=1).clamp(min=0).sqrt()
 

@@ -11,6 +11,7 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 from torch import Generator, Tensor, nn
 
+from skdim.devices import check_device, find_accelerator, first_line
 from skdim.encoders import (
     ENCODERS,
     Adaptable,
@@ -50,6 +51,8 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
 }
 
 ADAPTING_ROWS = 5000
+# Numbers of samples that are standardised at once for it.
+ADAPTING_NUMBERS = 2**22
 
 EncoderSpec = str | nn.Module | Callable[..., nn.Module]
 
@@ -97,8 +100,8 @@ def find_device(name: str | torch.device) -> torch.device:
         If there is no such device here. There is no silent fallback.
     """
     if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    elif name == "accelerate":
+        return find_accelerator()
+    if name == "accelerate":
         name = find_own_device()
     try:
         device = torch.device(name)
@@ -108,12 +111,11 @@ def find_device(name: str | torch.device) -> torch.device:
             "'accelerate', ..."
         ) from error
     try:
-        torch.zeros(1, device=device).item()
+        check_device(device)
     except (AssertionError, ImportError, RuntimeError) as error:  # each backend in its own way
-        reason = str(error).splitlines()[0].rstrip(".")
         seen = f" torch sees {torch.cuda.device_count()} CUDA devices." * (device.type == "cuda")
         raise ValueError(
-            f"device={shown(name)} cannot be used here: {reason}.{seen} "
+            f"device={shown(name)} cannot be used here: {first_line(error)}.{seen} "
             "Use device='auto' or 'cpu', or a torch that was built for this device."
         ) from error
     return device
@@ -181,7 +183,10 @@ def build_encoder(encoder: EncoderSpec, n_components: int, layout: Layout) -> nn
 
 
 def adapt_encoder(module: nn.Sequential, rows: Samples) -> None:
-    """Set the standardisation from the samples, and the encoder where it asks for samples."""
+    """Set the standardisation from the samples, and the encoder where it asks for samples.
+
+    Module and samples are on the CPU: so the result does not depend on the device.
+    """
     standardise, encoder = module
     assert isinstance(standardise, Standardise)
     mean, scale = channel_statistics(rows)
@@ -195,17 +200,30 @@ def adapt_encoder(module: nn.Sequential, rows: Samples) -> None:
     scale[constant] = 1.0
     standardise.set_statistics(mean, scale)
     adapted = encoder.module if isinstance(encoder, UserEncoder) else encoder
-    n_rows = ADAPTING_ROWS if isinstance(adapted, Adaptable) else 2
-    samples = standardise(rows[rows.evenly_spaced(n_rows)])
-    if not samples.isfinite().all():
+    if not isinstance(adapted, Adaptable):
+        standardised(standardise, rows[rows.evenly_spaced(2)])
+        return
+    # Whatever weights were drawn before: of one seed, all sizes of codes have the same filters.
+    torch.default_generator.manual_seed(torch.initial_seed())
+    numbers = rows.evenly_spaced(ADAPTING_ROWS)
+    reduce, parts = getattr(adapted, "reduce", None), []
+    for some in torch.split(numbers, max(2, ADAPTING_NUMBERS // rows.layout.n_features)):
+        x = standardised(standardise, rows[some])
+        parts.append(x if reduce is None else reduce(x, len(numbers)))
+    whole = torch.cat(parts)
+    parts.clear()
+    adapted.adapt(whole)
+
+
+def standardised(standardise: nn.Module, samples: Tensor) -> Tensor:
+    """Standardise samples, and raise a ValueError if the results are not finite."""
+    x: Tensor = standardise(samples)
+    if not x.isfinite().all():
         raise ValueError(
             "X cannot be standardised in float32: its values are too large, or differ by too "
             "little. Divide X by a constant, for example by its largest absolute value."
         )
-    if isinstance(adapted, Adaptable):
-        # Whatever weights were drawn before: of one seed, all sizes of codes have the same filters.
-        torch.default_generator.manual_seed(torch.initial_seed())
-        adapted.adapt(samples)
+    return x
 
 
 @torch.no_grad()
@@ -315,8 +333,9 @@ def build_net(
         Features of two samples.
     """
     with seeded(entropy, rows.device):
-        module = build_encoder(spec.encoder, spec.n_components, spec.layout).to(rows.device)
-        adapt_encoder(module, rows)
+        module = build_encoder(spec.encoder, spec.n_components, spec.layout).cpu()
+        adapt_encoder(module, rows.on_cpu())
+        module.to(rows.device)
         two = rows[rows.evenly_spaced(2)]
         sizes = measure(module, two)
         if wrap_encoder(module, spec, sizes):

@@ -126,9 +126,9 @@ def minimise(x: Tensor, targets: Tensor, strength: float, start: Head, steps: in
         value = head.weight.square().sum() / (2 * strength) - (targets * logs).sum()
         by_weight = slope @ x + head.weight / strength
         slopes = torch.cat([by_weight, slope.sum(dim=1, keepdim=True)], dim=1) / total
-        return (value / total).item(), slopes.flatten().double().cpu().numpy()
+        return (value / total).item(), slopes.flatten().cpu().double().numpy()
 
-    first = torch.cat([start.weight, start.bias[:, None]], dim=1).flatten().double().cpu().numpy()
+    first = torch.cat([start.weight, start.bias[:, None]], dim=1).flatten().cpu().double().numpy()
     options = {"maxiter": steps, "gtol": 1e-5, "ftol": 1e-7}
     return unpacked(scipy_minimize(loss, first, jac=True, method="L-BFGS-B", options=options).x)
 
@@ -152,7 +152,7 @@ def choose_head(
         return strength, self_training
     folds = list(find_folds(y, seed))
     # The weights are combinations of the rows: few rows need few coordinates.
-    small = x @ torch.linalg.qr(x.T)[0] if len(x) < x.shape[1] else x
+    small = x @ torch.linalg.qr(x.T.cpu())[0].to(x.device) if len(x) < x.shape[1] else x
 
     def accuracy(rows: Tensor, value: float, unlabelled: Tensor | None = None) -> float:
         scores = [

@@ -155,4 +155,4 @@ def evaluate_critic(
     centred = [
         each[half] - each[half].mean() + value for half, value in zip(halves, values, strict=True)
     ]
-    return torch.cat(centred).double().cpu().numpy(), (values[0], values[1])
+    return torch.cat(centred).cpu().double().numpy(), (values[0], values[1])

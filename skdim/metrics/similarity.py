@@ -125,6 +125,7 @@ def multi_scale_similarity(images: Tensor, truth: Tensor) -> float:
             data_range=1.0,
             reduction="none",
         )
+        .cpu()
         .double()
         .sum()
         for some, true in chunks

@@ -304,7 +304,7 @@ def check_same_rows(rows: Samples) -> None:
     """
     size = 0.0
     if isinstance(rows, ArraySamples):
-        size = rows[rows.evenly_spaced(COMPARED_ROWS)].double().abs().mean().item()
+        size = rows[rows.evenly_spaced(COMPARED_ROWS)].cpu().double().abs().mean().item()
     given = ask_all((len(rows), size))
     counts, sizes = zip(*given, strict=True)
     # Earlier computations may be rounded differently on each process.

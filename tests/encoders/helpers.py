@@ -13,6 +13,12 @@ def seeded(make, *args, **kwargs):
         return make(*args, **kwargs)
 
 
+def adapt(encoder, x):
+    """Adapt an encoder to samples at once."""
+    reduce = getattr(encoder, "reduce", None)
+    encoder.adapt(x if reduce is None else reduce(x, len(x)))
+
+
 def draw(*shape, seed=1):
     """Draw normal numbers that are the same each time."""
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))

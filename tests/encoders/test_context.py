@@ -9,7 +9,7 @@ from torch import nn
 
 from skdim.encoders import ENCODERS, ContextEncoder, Features, check_features, layer_of
 from skdim.encoders.adapter import Adaptable
-from tests.encoders.helpers import draw, seeded
+from tests.encoders.helpers import adapt, draw, seeded
 
 SHAPES = {
     "mlp": (12,),
@@ -78,7 +78,7 @@ def below(name):
     x = draw(4, *SHAPES[name])
     base = seeded(ENCODERS[name], SHAPES[name], 6)
     if isinstance(base, Adaptable):
-        seeded(base.adapt, x)
+        seeded(adapt, base, x)
     return base.eval(), x
 
 

@@ -20,7 +20,7 @@ from skdim.encoders import ENCODERS, LAYERS, LinearEncoder, UserEncoder, check_f
 from skdim.encoders.adapter import Adaptable
 from skdim.objectives import Batch, infomax
 from skdim.priors import PRIORS
-from tests.encoders.helpers import draw, on_paper, seeded
+from tests.encoders.helpers import adapt, draw, on_paper, seeded
 
 # Shapes of samples, and narrow layers where the encoder's own are wide.
 NARROW = {"hidden_units": 16}
@@ -60,7 +60,7 @@ def made(name):
     sample, kwargs = TINY[name]
     encoder = seeded(ENCODERS[name], sample, 5, **kwargs)
     if isinstance(encoder, Adaptable):
-        seeded(encoder.adapt, samples(name))
+        seeded(adapt, encoder, samples(name))
     return encoder
 
 

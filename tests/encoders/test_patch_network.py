@@ -8,6 +8,7 @@ from torch.nn.functional import adaptive_avg_pool2d, conv2d, pad
 
 from skdim import DeepInfoMaxTransformer
 from skdim.encoders import Adaptable, PatchNetworkEncoder, check_features
+from tests.encoders.helpers import adapt
 
 patient = settings(deadline=None, max_examples=25)  # The machine may be busy.
 
@@ -23,7 +24,7 @@ def make_encoder(sample, n_components=16, seed=0, x=None, **kwargs):
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         encoder = PatchNetworkEncoder(sample, n_components, **kwargs)
-        encoder.adapt(images(50, *sample) if x is None else x)
+        adapt(encoder, images(50, *sample) if x is None else x)
     return encoder.eval()
 
 

@@ -18,7 +18,9 @@ from skdim.encoders.patches import (
     principal_pairs,
     spherical_kmeans,
 )
-from tests.encoders.helpers import draw, seeded
+from skdim.estimators.build import adapt_encoder, build_encoder
+from skdim.inputs import ArraySamples, Layout
+from tests.encoders.helpers import adapt, draw, seeded
 
 patient = settings(deadline=None, max_examples=15)  # The machine may be busy.
 
@@ -53,7 +55,7 @@ def make_layer(x, side=3, rank=10, n_filters=7, damping=0.1, seed=0, parity=None
 def make_stem(sample, seed=0, x=None, n_filters=6, n_second=8, **kwargs):
     def make():
         stem = PatchStem(sample, n_filters=n_filters, n_second=n_second, **kwargs)
-        stem.adapt(images(30, *sample) if x is None else x)
+        adapt(stem, images(30, *sample) if x is None else x)
         return stem
 
     return with_seed(seed, make)
@@ -64,7 +66,7 @@ def make_encoder(sample, n_components=3, seed=0, x=None, **kwargs):
 
     def make():
         encoder = PatchEncoder(sample, n_components, **kwargs)
-        encoder.adapt(images(30, *sample) if x is None else x)
+        adapt(encoder, images(30, *sample) if x is None else x)
         return encoder
 
     return with_seed(seed, make).eval()
@@ -477,3 +479,26 @@ def test_the_code_may_be_larger_than_the_hidden_layer_asked_for():
     encoder = make_encoder((1, 8, 8), n_components=30)
 
     assert encoder(images(2, 1, 8, 8)).hidden.shape == (2, 30)
+
+
+@pytest.mark.parametrize("name", ["patches", "patch_network"])
+def test_adapting_reads_few_samples_at_once_whatever_their_size(monkeypatch, name):
+    layout = Layout((1, 96, 80))
+    rows = ArraySamples(images(20, 1, 96, 80).flatten(1).numpy(), layout)
+    module = build_encoder(name, 4, layout)
+    sizes, reduce = [], module[1].reduce
+
+    def watched(x, n):
+        sizes.append(len(x))
+        assert n == 20
+        return reduce(x, n)
+
+    monkeypatch.setattr(module[1], "reduce", watched)
+    monkeypatch.setattr("skdim.estimators.build.ADAPTING_NUMBERS", 8 * layout.n_features)
+    with_seed(0, lambda: adapt_encoder(module, rows))
+    assert sizes == [8, 8, 4]
+    if name == "patches":
+        whole = build_encoder(name, 4, layout)
+        monkeypatch.undo()
+        with_seed(0, lambda: adapt_encoder(whole, rows))
+        assert torch.equal(whole[1].stem.first.filters, module[1].stem.first.filters)

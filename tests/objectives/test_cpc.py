@@ -10,6 +10,7 @@ from torch.nn.functional import cross_entropy
 from skdim.encoders import ENCODERS, ContextEncoder, Features
 from skdim.encoders.adapter import Adaptable
 from skdim.objectives import ContextPrediction, unseen_rows
+from tests.encoders.helpers import adapt
 from tests.objectives.helpers import made, make_batch, normals
 
 N, LOCAL, CODE = 5, 4, 3
@@ -28,7 +29,7 @@ def context_of(name, shape, n_components=CODE):
     def build():
         base = ENCODERS[name](shape, n_components)
         if isinstance(base, Adaptable):
-            base.adapt(normals(40, *shape, dtype=torch.float32))
+            adapt(base, normals(40, *shape, dtype=torch.float32))
         local = base.eval()(normals(2, *shape, dtype=torch.float32)).local
         return ContextEncoder(base, tuple(local.shape[1:]), n_components, context_units=8)
 
