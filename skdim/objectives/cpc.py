@@ -64,6 +64,10 @@ class ContextPrediction(AbstractCriterion):
         self.critics = nn.ModuleDict(
             {str(d): DotCritic(code_features, local_features, units) for d in distances}
         )
+        # On the device: indexing by lists would wait for it.
+        for d in distances:
+            of_distance = torch.tensor([r for r, t in rows if t - r == d], device="cpu")
+            self.register_buffer(f"rows_{d}", of_distance, persistent=False)
 
     @property
     def compares_samples(self) -> bool:
@@ -88,10 +92,9 @@ class ContextPrediction(AbstractCriterion):
         bounds = []
         for distance, critic in self.critics.items():
             assert isinstance(critic, DotCritic)
-            rows = [r for r, t in self.rows if t - r == int(distance)]
-            ahead = [r + int(distance) for r in rows]
+            rows = self.get_buffer(f"rows_{distance}")
             codes = critic.project_code(features.code[:, :, rows])
-            locations = critic.project_local(features.local[:, :, ahead])
+            locations = critic.project_local(features.local[:, :, rows + int(distance)])
             bounds.append(info_nce_of(*(by_row(part, len(rows)) for part in (codes, locations))))
         return torch.cat(bounds).mean()
 
@@ -147,7 +150,7 @@ def unseen_rows(encoder: nn.Module, shape: tuple[int, ...], most: int = 5) -> li
         features = encoder(x)
         context, local = (pixels_read(layer, x) for layer in (features.code, features.local))
     encoder.train(training)
-    shared = (context.double() @ local.double().T).cpu() > 0
+    shared = context.cpu().double() @ local.cpu().double().T > 0
     pairs = []
     for r in range(len(shared)):
         ahead = (~shared[r, r + 1 :]).nonzero().flatten().tolist()
