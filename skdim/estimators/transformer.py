@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from itertools import chain
 from os import PathLike
 from typing import Any, Self
 
@@ -21,7 +20,7 @@ from skdim.estimators.build import EncoderSpec
 from skdim.estimators.resuming import Run, check_checkpoints
 from skdim.estimators.tasks import CallbackSupport, reported, reports
 from skdim.estimators.validation import COMMON_RULES
-from skdim.inference import encode_rows
+from skdim.inference import encode_rows, features_of
 from skdim.objectives import AbstractObjective, InfoMax
 from skdim.parameters import Rule, any_of, instance, none, shown
 from skdim.random import seeded
@@ -228,14 +227,7 @@ loss_curve_, device_, classes_, canonical_correlations_, directions_
         """
         check_is_fitted(self)
         with self._read(X) as rows, self._guarded():
-            chunks = encode_rows(self.encoder_, rows, self._layer)
-            first = next(chunks).flatten(1)
-            features = np.empty((len(rows), first.shape[1]), np.float32)
-            start = 0
-            for chunk in chain([first], chunks):
-                features[start : start + len(chunk)] = chunk.flatten(1).cpu().numpy()
-                start += len(chunk)
-        return features
+            return features_of(self.encoder_, rows, self._layer)
 
     def encode(self, X: ArrayLike, output: str | None = None) -> Tensor:
         """Encode ``X`` to a tensor on ``device_``, for torch users and for other layers.

@@ -2,8 +2,8 @@
 
 import copy
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from collections.abc import Generator as Reading
-from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Generator, Tensor
 
+from skdim.devices import free_memory
 from skdim.inputs.items import Convert, find_map
 from skdim.inputs.layout import Layout
 
@@ -132,7 +133,8 @@ class ArraySamples(Samples):
     given : ndarray of shape (n, n_features), default=None
         The same numbers before they were rounded to float32, which ``convert`` needs.
     hold : bool, default=False
-        Whether to copy all samples to the device, unless the array is a memory map.
+        Whether to copy all samples to the device, unless the array is a memory map, or would take
+        more than half of the device's free memory.
     """
 
     def __init__(
@@ -151,7 +153,7 @@ class ArraySamples(Samples):
         self.held: Tensor | None = None
         # A memory map may exceed the memory.
         if hold and self.device.type != "cpu" and find_map(self.array) is None:
-            self.held = self.take(np.arange(len(array))).to(self.device)
+            self.held = held_on(self.device, array, self.take)
 
     def take(self, numbers: NDArray[np.intp]) -> Tensor:
         """Return a copy of rows of the array."""
@@ -177,6 +179,17 @@ class ArraySamples(Samples):
         shared = super().on_cpu()
         shared.held = None
         return shared
+
+
+def held_on(
+    device: torch.device, array: NDArray[Any], take: Callable[[NDArray[np.intp]], Tensor]
+) -> Tensor | None:
+    """Copy all rows to an accelerator, or return None if they take more than half of its memory."""
+    free = free_memory(device)
+    # Rows are read as float32, or as uint8.
+    if free is not None and array.size * min(array.itemsize, 4) > free / 2:
+        return None
+    return take(np.arange(len(array))).to(device)
 
 
 def numbers_on_cpu(batches: Sequence[Tensor]) -> list[NDArray[np.intp]]:
