@@ -126,8 +126,9 @@ class DeepInfoMaxTransformer(EncoderTransformer):
         Seed of everything that is drawn. The global generators of torch, numpy and python are
         left as they were.
     device : str or torch.device, default="auto"
-        "auto" takes a CUDA device where there is one. "accelerate" trains one model on all the
-        processes that ``accelerate launch`` has started: see :doc:`/guide/several_processes`.
+        "auto" takes the accelerator of torch if there is one that works, else the CPU.
+        "accelerate" trains one model on all the processes that ``accelerate launch`` has started:
+        see :doc:`/guide/several_processes`.
     precision : {"float32", "bfloat16"}, default="float32"
         Numbers in which training computes; weights, bounds and the optimizer stay in float32, and
         so does ``transform``. "bfloat16" is 1.4 to 1.7 times as fast where the device has
