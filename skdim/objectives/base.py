@@ -94,6 +94,10 @@ class Batch:
     notes : dict of str to Tensor of shape () or (2,)
         Metrics that criteria record, detached. The history holds a number as its mean over
         samples, and a pair (sum, count) as the ratio of both over the epoch.
+    drawn : mapping of str to Tensor, default={}
+        Draws made before a compiled step, which cannot draw from a generator.
+    planned : dict of str to callable or None, default=None
+        Where ``draw`` records how to repeat its draws.
     """
 
     x: Tensor
@@ -101,6 +105,19 @@ class Batch:
     y: Tensor
     generator: Generator
     notes: dict[str, Tensor] = field(default_factory=dict)
+    drawn: Mapping[str, Tensor] = field(default_factory=dict)
+    planned: dict[str, Callable[[Generator], Tensor]] | None = None
+
+    def draw(self, name: str, make: Callable[[Generator], Tensor]) -> Tensor:
+        """Return ``make(generator)``, or what was drawn before under this name, unique in a step.
+
+        ``make`` is called in later steps, too, and must not hold tensors.
+        """
+        if name in self.drawn:
+            return self.drawn[name]
+        if self.planned is not None:
+            self.planned[name] = make
+        return make(self.generator)
 
 
 class AbstractCriterion(nn.Module, ABC):
@@ -356,7 +373,7 @@ class Together(AbstractCriterion):
 
 
 def frozen(module: nn.Module, *args: Tensor) -> Any:
-    """Evaluate a module without changing its parameters or statistics.
+    """Evaluate a module without changing its parameters or statistics; return its result.
 
     Gradients flow to the arguments and not to the weights; buffers, such as running means, are
     not updated. So one optimizer trains two players at once, each against the other one frozen.
@@ -366,11 +383,6 @@ def frozen(module: nn.Module, *args: Tensor) -> Any:
     module : Module
     *args : Tensor
         Arguments of its ``forward``.
-
-    Returns
-    -------
-    object
-        The result of ``module(*args)``.
     """
     weights = {name: weight.detach() for name, weight in module.named_parameters()}
     buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}

@@ -20,7 +20,7 @@ from skdim.objectives.base import (
     Setting,
     frozen,
 )
-from skdim.objectives.matching import PRIOR_RULE, adversarial_loss, find_prior
+from skdim.objectives.matching import PRIOR_RULE, adversarial_loss, drawing_like, find_prior
 from skdim.pairs import in_full
 from skdim.parameters import Rule, real
 from skdim.priors import Prior
@@ -83,7 +83,7 @@ class BidirectionalGAN(AbstractCriterion):
         x = self.standardise(batch.x.float())
         x = x.repeat(len(looks), *[1] * (x.ndim - 1))
         codes = torch.cat([self.squashed(look) for look in looks])
-        drawn = self.prior.sample(codes.shape, batch.generator, codes.device, codes.dtype)
+        drawn = batch.draw("prior", drawing_like(self.prior, codes))
         made = self.generator(drawn)
         real = frozen(self.discriminator, x, codes)
         fake = frozen(self.discriminator, made, drawn)

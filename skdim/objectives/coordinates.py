@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from skdim.encoders import Features, layer_of
@@ -77,7 +77,8 @@ class AbstractCoordinates(AbstractCriterion):
     def forward(self, looks: Sequence[Features], batch: Batch) -> dict[str, Tensor]:
         """Return the term, and record the accuracy as NAME_accuracy."""
         tasks = [
-            self.task(looks[code], looks[at].local, batch.generator) for code, at in self.looks
+            self.task(looks[code], looks[at].local, batch, i)
+            for i, (code, at) in enumerate(self.looks)
         ]
         losses, hits = zip(*(loss_and_accuracy(*task) for task in tasks), strict=True)
         batch.notes[f"{self.name}_accuracy"] = torch.stack(hits).mean()
@@ -90,7 +91,7 @@ class AbstractCoordinates(AbstractCriterion):
 
     @abstractmethod
     def task(
-        self, of_code: Features, local: Tensor, generator: Generator
+        self, of_code: Features, local: Tensor, batch: Batch, i: int
     ) -> tuple[Sequence[Tensor], Tensor]:
         """Return logits (n, l, classes) of each axis, and the true classes (n, l, axes)."""
 
@@ -135,7 +136,7 @@ class AbsoluteCoordinates(AbstractCoordinates):
         return torch.full((side,), 1 / side)
 
     def task(
-        self, of_code: Features, local: Tensor, generator: Generator
+        self, of_code: Features, local: Tensor, batch: Batch, i: int
     ) -> tuple[Sequence[Tensor], Tensor]:
         """Predict the place of every location."""
         here = local.flatten(2).mT
@@ -169,13 +170,17 @@ class RelativeCoordinates(AbstractCoordinates):
         return (side - torch.arange(1 - side, side).abs()) / side**2
 
     def task(
-        self, of_code: Features, local: Tensor, generator: Generator
+        self, of_code: Features, local: Tensor, batch: Batch, i: int
     ) -> tuple[Sequence[Tensor], Tensor]:
         """Predict the offset of every location from another one."""
         here = local.flatten(2).mT
         n, n_locations, channels = here.shape
-        other = torch.randint(
-            n_locations, (n, n_locations), generator=generator, device=here.device
+        device = here.device
+        other = batch.draw(
+            f"{self.name}_others_{i}",
+            lambda generator: torch.randint(
+                n_locations, (n, n_locations), generator=generator, device=device
+            ),
         )
         there = here.gather(1, other[:, :, None].expand(-1, -1, channels))
         # Shifted by the largest difference: classes begin at 0.

@@ -1,15 +1,16 @@
 """The local and the global term: information between the code and a map of a sample."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
 from skdim.bounds import Bound
 from skdim.critics import AbstractCritic
 from skdim.encoders import Features
 from skdim.objectives.base import AbstractCriterion, Batch
-from skdim.pairs import bound_of_pairs
+from skdim.pairs import bound_of_pairs, draw_negatives
 
 __all__ = ["Information"]
 
@@ -108,10 +109,10 @@ class Information(AbstractCriterion):
     def forward(self, looks: Sequence[Features], batch: Batch) -> dict[str, Tensor]:
         """Return minus the weighted bound, and the penalty; see ``AbstractCriterion.forward``."""
         bounds, lengths = [], []
-        for code, at in self.looks:
+        for i, (code, at) in enumerate(self.looks):
             projected = self.critic.project_code(looks[code].code)
-            layer = self.sampled(self.layer_of(looks[at]), batch.generator)
-            bounds.append(self.compare(projected, layer, batch.generator))
+            layer = self.sampled(self.layer_of(looks[at]), batch, i)
+            bounds.append(self.compare(projected, layer, batch, i))
             lengths.append(projected.square().sum(dim=2).mean())
         terms = {self.name: -self.weight * torch.stack(bounds).mean()}
         if penalty := self.critic.activation_penalty:
@@ -120,12 +121,12 @@ class Information(AbstractCriterion):
 
     def score(self, features: Features, batch: Batch) -> Tensor:
         """Return the bound without its weight; see ``AbstractCriterion.score``."""
-        return self.estimate(features, features, batch.generator)
+        return self.estimate(features, features, batch)
 
-    def estimate(self, of_code: Features, of_layer: Features, generator: Generator) -> Tensor:
+    def estimate(self, of_code: Features, of_layer: Features, batch: Batch) -> Tensor:
         """Bound the information between the code of one look and the layer of another."""
         codes = self.critic.project_code(of_code.code)
-        return self.compare(codes, self.layer_of(of_layer), generator)
+        return self.compare(codes, self.layer_of(of_layer), batch)
 
     def layer_of(self, features: Features) -> Tensor:
         """Return the layer that codes are compared with, (n, c, *grid)."""
@@ -133,28 +134,33 @@ class Information(AbstractCriterion):
             return features.conv.flatten(1)
         return features.local
 
-    def sampled(self, layer: Tensor, generator: Generator) -> Tensor:
+    def sampled(self, layer: Tensor, batch: Batch, i: int = 0) -> Tensor:
         """Draw locations of each sample if the critic says so, as (n, c, samples)."""
         if self.critic.samples is None or self.whole:
             return layer
         n, channels = layer.shape[:2]
         locations = layer.reshape(n, channels, -1)
-        drawn = torch.randint(
-            locations.shape[2],
-            (n, 1, self.critic.samples),
-            generator=generator,
-            device=layer.device,
+        most, size, device = locations.shape[2], (n, 1, self.critic.samples), layer.device
+        drawn = batch.draw(
+            f"{self.name}_locations_{i}",
+            lambda generator: torch.randint(most, size, generator=generator, device=device),
         )
         return locations.gather(2, drawn.expand(-1, channels, -1))
 
-    def compare(self, codes: Tensor, layer: Tensor, generator: Generator) -> Tensor:
+    def compare(self, codes: Tensor, layer: Tensor, batch: Batch, i: int = 0) -> Tensor:
         """Bound the information between projected codes (n, g, u) and a layer (n, c, *grid)."""
+        local = self.critic.project_local(layer)
+        negatives: str | Tensor
+        if isinstance(self.negatives, str):
+            negatives = self.negatives
+        else:
+            draw = partial(draw_negatives, local.shape[:2], self.negatives, local.device)
+            negatives = batch.draw(f"{self.name}_negatives_{i}", draw)
         return bound_of_pairs(
             self.bound,
             self.critic.join,
             codes,
-            self.critic.project_local(layer),
-            self.negatives,
-            generator=generator,
+            local,
+            negatives,
             pair_floats=self.critic.pair_floats,
         )

@@ -1,10 +1,11 @@
 """The prior term: codes are matched to a prior by a discriminator."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 from torch.nn.functional import softplus
 
 from skdim.critics import Discriminator
@@ -18,6 +19,7 @@ __all__ = [
     "PRIOR_RULE",
     "PriorMatching",
     "adversarial_loss",
+    "drawing_like",
     "find_prior",
     "make_discriminator",
 ]
@@ -63,7 +65,7 @@ class PriorMatching(AbstractCriterion):
         """Return the terms of the two players; see ``AbstractCriterion.forward``."""
         codes = torch.cat([all_globals(look.code) for look in looks])
         codes = self.prior.squash(codes)
-        drawn = self.prior.sample(codes.shape, batch.generator, codes.device, codes.dtype)
+        drawn = batch.draw("prior", drawing_like(self.prior, codes))
         loss = adversarial_loss(
             self.discriminator,
             [drawn],
@@ -76,6 +78,11 @@ class PriorMatching(AbstractCriterion):
 
     def score(self, features: Features, batch: Batch) -> None:
         """Return None: the losses of adversaries do not measure the quality of a code."""
+
+
+def drawing_like(prior: Prior, codes: Tensor) -> Callable[[Generator], Tensor]:
+    """Return a function of a generator that draws from a prior as many codes as given."""
+    return partial(prior.sample, codes.shape, device=codes.device, dtype=codes.dtype)
 
 
 def adversarial_loss(
@@ -105,12 +112,15 @@ def adversarial_loss(
     """
     if not penalty:
         return loss_of(discriminator(*real), discriminator(*fake))
-    # A compiler cannot differentiate twice.
+    if next(discriminator.buffers(), None) is None:
+        return penalised_loss(logits_and_slopes, discriminator, real, fake, penalty, penalise_fake)
+    # Running statistics cannot change in torch.func.grad, nor autograd.grad be compiled.
     run = uncompiled(penalised_loss)
-    return run(discriminator, real, fake, penalty, penalise_fake)
+    return run(logits_and_slopes_of_module, discriminator, real, fake, penalty, penalise_fake)
 
 
 def penalised_loss(
+    differentiate: Callable[[nn.Module, Sequence[Tensor]], tuple[Tensor, Sequence[Tensor]]],
     discriminator: nn.Module,
     real: Sequence[Tensor],
     fake: Sequence[Tensor],
@@ -118,15 +128,38 @@ def penalised_loss(
     penalise_fake: bool,
 ) -> Tensor:
     """Compute the loss of a discriminator with its gradient penalty."""
-    logits, squares = [], []
-    for given, penalised in ((real, True), (fake, penalise_fake)):
-        points = [part.detach().requires_grad_(penalised) for part in given]
-        logits.append(discriminator(*points))
-        if penalised:
-            total = in_full(logits[-1]).sum()
-            gradients = torch.autograd.grad(total, points, create_graph=True)
-            squares += [part.flatten(1).square().sum(dim=1).mean() for part in gradients]
-    return loss_of(*logits) + penalty * 0.5 * torch.stack(squares).sum()
+    of_real, slopes = differentiate(discriminator, real)
+    slopes = list(slopes)
+    if penalise_fake:
+        of_fake, more = differentiate(discriminator, fake)
+        slopes += more
+    else:
+        of_fake = discriminator(*fake)
+    squares = [part.flatten(1).square().sum(dim=1).mean() for part in slopes]
+    return loss_of(of_real, of_fake) + penalty * 0.5 * torch.stack(squares).sum()
+
+
+def logits_and_slopes(
+    discriminator: nn.Module, given: Sequence[Tensor]
+) -> tuple[Tensor, Sequence[Tensor]]:
+    """Return the logits of a discriminator, and their gradients in its arguments."""
+
+    def total(*points: Tensor) -> tuple[Tensor, Tensor]:
+        logits = discriminator(*points)
+        return in_full(logits).sum(), logits
+
+    slope = torch.func.grad(total, argnums=tuple(range(len(given))), has_aux=True)
+    slopes, logits = slope(*[part.detach() for part in given])
+    return logits, slopes
+
+
+def logits_and_slopes_of_module(
+    discriminator: nn.Module, given: Sequence[Tensor]
+) -> tuple[Tensor, Sequence[Tensor]]:
+    """Return the same of a discriminator that changes its buffers."""
+    points = [part.detach().requires_grad_() for part in given]
+    logits = discriminator(*points)
+    return logits, torch.autograd.grad(in_full(logits).sum(), points, create_graph=True)
 
 
 def loss_of(real: Tensor, fake: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from skdim.decoders import make_decoder
 from skdim.encoders import Features, layer_of
 from skdim.objectives.base import AbstractCriterion, Batch, Setting
+from skdim.objectives.matching import drawing_like
 from skdim.objectives.reconstruction import Autoencoder
 from skdim.pairs import in_full
 from skdim.parameters import Rule, real
@@ -101,7 +102,7 @@ class Variational(AbstractCriterion):
             Of the codes of each look from the prior.
         """
         means, log_variances = self.posterior(looks)
-        noise = PRIORS["normal"].sample(means.shape, batch.generator, means.device, means.dtype)
+        noise = batch.draw("noise", drawing_like(PRIORS["normal"], means))
         decoded = in_full(self.decoder(means + noise * (log_variances / 2).exp()))
         target = self.standardise(batch.x).to(decoded.dtype)
         log_density = gaussian_log_density(

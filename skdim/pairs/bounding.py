@@ -50,7 +50,7 @@ def bound_of_pairs(
     join: Join,
     code: Tensor,
     local: Tensor,
-    negatives: str | int = "all",
+    negatives: str | int | Tensor = "all",
     *,
     generator: Generator | None = None,
     pair_floats: int = 1,
@@ -74,8 +74,9 @@ def bound_of_pairs(
         Projected globals.
     local : Tensor of shape (n, l, u)
         Projected locations.
-    negatives : {"all", "shift"} or int, default="all"
-        Which pairs are negative; see :mod:`skdim.pairs`.
+    negatives : {"all", "shift"}, int or Tensor, default="all"
+        Which pairs are negative; see :mod:`skdim.pairs`. A tensor is a result of
+        ``draw_negatives``.
     generator : Generator or None, default=None
         For an int. None is torch's global generator.
     pair_floats : int, default=1

@@ -8,7 +8,14 @@ from numbers import Integral
 import torch
 from torch import Generator, Tensor
 
-__all__ = ["AbstractChoice", "Every", "check_samples", "choose_negatives", "consecutive"]
+__all__ = [
+    "AbstractChoice",
+    "Every",
+    "check_samples",
+    "choose_negatives",
+    "consecutive",
+    "draw_negatives",
+]
 
 
 class AbstractChoice(ABC):
@@ -99,7 +106,7 @@ class Drawn(AbstractChoice):
 
 
 def choose_negatives(
-    code: Tensor, local: Tensor, negatives: str | int, generator: Generator | None
+    code: Tensor, local: Tensor, negatives: str | int | Tensor, generator: Generator | None
 ) -> AbstractChoice:
     """Choose negatives; raise a ValueError if the batch or ``negatives`` is not valid."""
     if code.ndim != 3 or local.ndim != 3 or len(code) != len(local):
@@ -109,24 +116,48 @@ def choose_negatives(
         )
     n, n_locations = local.shape[:2]
     check_samples(n)
+    if isinstance(negatives, Tensor):
+        return Drawn(negatives)
     if negatives == "all":
         return Every()
     if negatives == "shift":
         return Next()
     if isinstance(negatives, Integral) and not isinstance(negatives, bool) and negatives >= 1:
-        # Steps of 1 to n - 1 around the batch exclude the sample itself.
-        size, device = (n, n_locations, int(negatives)), local.device
-        drawn_on = device if generator is None else generator.device
-        step = torch.randint(1, n, size, generator=generator, device=drawn_on)
-        sample = torch.arange(n, device=device)[:, None, None]
-        other = (sample + step.to(device, non_blocking=True)) % n
-        location = torch.arange(n_locations, device=device)[:, None]
-        return Drawn((other * n_locations + location).flatten(1))
+        return Drawn(draw_negatives((n, n_locations), int(negatives), local.device, generator))
     raise ValueError(
         f"negatives={negatives!r} is not known. Allowed are 'all' (every location of every "
         "other sample), 'shift' (the locations of the next sample) and an int of at least 1 "
         "(that many draws a location)."
     )
+
+
+def draw_negatives(
+    shape: Sequence[int], count: int, device: torch.device, generator: Generator | None
+) -> Tensor:
+    """Draw a location of another sample ``count`` times for each location.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        Numbers of samples n, at least 2, and of locations l of each.
+    count : int
+    device : torch.device
+    generator : Generator or None
+
+    Returns
+    -------
+    Tensor of shape (n, l * count)
+        Rows of all locations (n * l, u).
+    """
+    n, n_locations = shape
+    check_samples(n)
+    # Steps of 1 to n - 1 around the batch exclude the sample itself.
+    drawn_on = device if generator is None else generator.device
+    step = torch.randint(1, n, (n, n_locations, count), generator=generator, device=drawn_on)
+    sample = torch.arange(n, device=device)[:, None, None]
+    other = (sample + step.to(device, non_blocking=True)) % n
+    location = torch.arange(n_locations, device=device)[:, None]
+    return (other * n_locations + location).flatten(1)
 
 
 def check_samples(n: int) -> None:

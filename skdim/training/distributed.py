@@ -216,6 +216,11 @@ class AcceleratedNet(AccelerateMixin, EncoderNet):
             for buffer in [*self.module_.buffers(), *self.criterion_.buffers()]:
                 torch.distributed.broadcast(buffer, src=0)
 
+    @property
+    def alone(self) -> bool:  # type: ignore[override]
+        """Whether this process computes whole batches."""
+        return bool(self.accelerator.num_processes == 1)
+
     def agree(self, means: dict[str, float]) -> dict[str, float]:
         """Return the means of the first process, which may be rounded differently on others."""
         return tell_all(means)

@@ -20,6 +20,7 @@ from skdim.random import seeded, unlocked
 from skdim.saving import mapped
 from skdim.training.batches import Batches, mean_of
 from skdim.training.closed_form import ClosedFormMixin, LookSums
+from skdim.training.draws import Draws
 from skdim.training.precision import compiled, computing_in
 from skdim.training.processes import is_shared
 from skdim.training.progress import EpochLog, Progress, summary_of
@@ -34,7 +35,6 @@ DIVERGED = 1e6
 
 # Samples whose looks are scored at once.
 SCORED_AT_ONCE = 64
-
 
 GIVEN = ("module", "criterion")
 
@@ -63,6 +63,8 @@ class EncoderNet(ClosedFormMixin, NeuralNet):
     history has no entries per batch. Optimizers with closures (LBFGS) cannot be used.
     """
 
+    # Whether this process computes whole batches.
+    alone = True
     callbacks: Any
     callbacks_: list[Any]
     device: str
@@ -209,6 +211,8 @@ class EncoderNet(ClosedFormMixin, NeuralNet):
             self.make_optimizer()
         n_before = len(self.history)
         self.weigh = compiled(self.terms, self.compiling if epochs else False, rows.device)
+        if self.compiling and self.alone:
+            self.weigh = Draws(self.module_, self.criterion_).before(self.weigh)
         self.notify("on_train_begin", X=rows, y=None)
         try:
             # The history is longer, and the steps are fewer, if a callback resumed a training.
@@ -259,7 +263,7 @@ class EncoderNet(ClosedFormMixin, NeuralNet):
         step_fn: Callable[..., dict[str, Tensor]],
         **fit_params: Any,
     ) -> None:
-        """Run an epoch and record its means in the history; see skorch."""
+        """Run an epoch and record its means in the history."""
         if iterator is None:
             return
         started = time.perf_counter()
@@ -285,7 +289,7 @@ class EncoderNet(ClosedFormMixin, NeuralNet):
         self.check_finite(terms, self.limit)
 
     def agree(self, means: dict[str, float]) -> dict[str, float]:
-        """Return the means on which all processes agree: here those of the only one."""
+        """Return the means on which all processes agree."""
         return means
 
     @torch.no_grad()

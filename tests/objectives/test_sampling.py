@@ -1,5 +1,6 @@
 """What a critic asks of its term: some locations only, and short projections of codes."""
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -43,7 +44,8 @@ def test_term_compares_with_the_locations_drawn_and_no_other(kind, negatives):
     flat = features.local.flatten(2)
     taken = torch.stack([flat[i][:, drawn[i]] for i in range(N)])
     # What negatives are drawn comes after.
-    expected = -0.5 * term.estimate(features, make_features(taken, features.code), generator)
+    batch = replace(make_batch(N), generator=generator)
+    expected = -0.5 * term.estimate(features, make_features(taken, features.code), batch)
 
     assert value.item() == pytest.approx(expected.item())
     (gradient,) = torch.autograd.grad(value, features.local)
@@ -54,11 +56,11 @@ def test_term_compares_with_the_locations_drawn_and_no_other(kind, negatives):
 
 def test_draws_are_with_replacement_and_new_each_time():
     term, features = make(samples=40), look()
-    taken = term.sampled(features.local, seeded(0))
+    taken = term.sampled(features.local, make_batch(N, seed=0))
 
     assert taken.shape == (N, LOCAL, 40)
-    assert not torch.equal(taken, term.sampled(features.local, seeded(1)))
-    torch.testing.assert_close(taken, term.sampled(features.local, seeded(0)))
+    assert not torch.equal(taken, term.sampled(features.local, make_batch(N, seed=1)))
+    torch.testing.assert_close(taken, term.sampled(features.local, make_batch(N, seed=0)))
 
 
 def test_scores_compare_with_all_locations():

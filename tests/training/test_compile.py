@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from skdim import DeepInfoMaxTransformer
+from skdim import DeepInfoMaxTransformer, EncoderTransformer
 from skdim.critics import DotCritic
 from skdim.estimators.loading import TRANSFORMERS
+from skdim.objectives import AAE, VAE, BiGAN
 from skdim.priors import PRIORS
 
 # Said by torch of what its own compiler does.
@@ -67,6 +68,34 @@ def test_captured_steps_give_what_plain_steps_give(captured, X, settings):
     assert captured == [("terms", False, "default")]
     assert compiled.history_["loss"] == pytest.approx(plain.history_["loss"], rel=1e-5)
     np.testing.assert_allclose(compiled.transform(X), plain.transform(X), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"prior_weight": 0.1, "prior": "uniform", "global_weight": 0.5, "bound": "kl"},
+        {"negatives": 3, "bound": "jsd"},
+        {"critic": SAMPLING, "bound": "dv", "negatives": "shift"},
+        COORDINATES,
+        {"objective": VAE()},
+        {"objective": AAE()},
+        PENALISED,
+        {"objective": BiGAN(gradient_penalty=0.0), "encoder": "mlp"},
+    ],
+    ids=str,
+)
+def test_a_step_that_draws_is_one_graph_and_draws_as_a_plain_step(monkeypatch, settings):
+    original = torch.compile
+    # Raises an error where the graph breaks.
+    monkeypatch.setattr(
+        torch, "compile", lambda run, **kwargs: original(run, backend="eager", fullgraph=True)
+    )
+    kind = EncoderTransformer if "objective" in settings else DeepInfoMaxTransformer
+    settings = {"max_epochs": 2, "batch_size": 8, "device": "cpu", "random_state": 0} | settings
+    plain, whole = (kind(4, compile=c, **settings).fit(VECTORS) for c in (False, True))
+    torch.compiler.reset()
+
+    assert whole.history_["loss"] == pytest.approx(plain.history_["loss"], rel=1e-5)
 
 
 def test_what_is_fitted_holds_nothing_compiled(captured):
