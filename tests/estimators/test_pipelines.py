@@ -55,9 +55,8 @@ def test_pipeline_is_its_steps_one_after_the_other():
     np.testing.assert_array_equal(pipe.predict(ROWS), by_hand.predict(codes))
 
 
-@pytest.mark.parametrize("classifier", [LogisticRegression(max_iter=2000), SVC(kernel="linear")])
-def test_probe_of_images_does_better_than_chance_on_new_ones(classifier):
-    pipe = make_pipeline(brief(), StandardScaler(), classifier)
+def test_probe_of_images_does_better_than_chance_on_new_ones():
+    pipe = make_pipeline(brief(), StandardScaler(), SVC(kernel="linear"))
 
     assert pipe.fit(IMAGES[:160], LABELS[:160]).score(IMAGES[160:], LABELS[160:]) > 4 * CHANCE
 
@@ -197,7 +196,7 @@ def test_grid_search_in_two_processes_is_the_one_in_one(two_workers):
 
 
 def test_search_without_labels_goes_by_the_score_of_the_transformer():
-    few = IMAGES[:120]
+    few = ROWS[:120]
     search = GridSearchCV(brief(), {"max_epochs": [1, 6]}, cv=2).fit(few)
 
     assert search.best_params_ == {"max_epochs": 6}
@@ -206,9 +205,9 @@ def test_search_without_labels_goes_by_the_score_of_the_transformer():
 
 
 def test_cross_validation_of_images():
-    scores = cross_val_score(make_pipeline(brief(), probe()), IMAGES, LABELS, cv=3)
+    scores = cross_val_score(make_pipeline(brief(), probe()), IMAGES[:160], LABELS[:160], cv=2)
 
-    assert scores.shape == (3,)
+    assert scores.shape == (2,)
     assert scores.mean() > 4 * CHANCE
 
 

@@ -6,6 +6,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from joblib import parallel_config
 
 from skdim.critics import ConcatCritic
 from skdim.information import (
@@ -70,7 +71,7 @@ def test_many_dimensions_of_which_two_matter():
 
 
 @pytest.mark.parametrize(
-    ("critic", "epochs"), [("dot", 40), pytest.param("concat", 25, marks=pytest.mark.slow)]
+    ("critic", "epochs"), [("dot", 20), pytest.param("concat", 25, marks=pytest.mark.slow)]
 )
 def test_network_finds_what_no_correlation_shows(critic, epochs):
     draws = np.random.default_rng(0)
@@ -82,6 +83,8 @@ def test_network_finds_what_no_correlation_shows(critic, epochs):
 
     assert copula_alone < 0.05
     assert found > 0.2
+    # Nearest neighbours find it, too.
+    assert np.mean([curve.held_out for curve in found.curve_]) > 0.2
 
 
 def test_a_held_out_bound_is_not_fooled_by_memory():
@@ -191,12 +194,17 @@ def test_held_out_rows_are_compared_in_groups(monkeypatch):
 
 
 @pytest.mark.filterwarnings("ignore:There are 60 rows and 10 columns")
-def test_parallel_parts_change_no_digit(capsys):
+@pytest.mark.usefixtures("forked_workers")
+@pytest.mark.parametrize(
+    "backend", ["multiprocessing", pytest.param("loky", marks=pytest.mark.slow)]
+)
+def test_parallel_parts_change_no_digit(backend, capsys):
     x, z = folded(60)
 
     found = mutual_information(x, z, **SHORT)
 
-    assert mutual_information(x, z, **SHORT, n_jobs=2, device="cpu") == found
+    with parallel_config(backend):
+        assert mutual_information(x, z, **SHORT, n_jobs=2, device="cpu") == found
     assert mutual_information(x, z, **SHORT, verbose=True) == found
     assert "5/5" in capsys.readouterr().err
 
@@ -207,14 +215,15 @@ def test_parallel_parts_change_no_digit(capsys):
 
 @pytest.mark.usefixtures("global_random_state_untouched")
 def test_the_random_state_decides_and_no_global_one_moves():
-    x, z = folded()
+    x, z = folded(300)
 
     first, again, other = (
-        mutual_information(x, z, max_epochs=10, random_state=seed) for seed in (0, 0, 1)
+        mutual_information(x, z, max_epochs=5, random_state=seed) for seed in (0, 0, 1)
     )
     mutual_information(x, z, max_epochs=1)
 
     assert isinstance(first, float)
+    assert first.method_ == "critic"
     assert first == again != other
 
 
@@ -291,9 +300,7 @@ def test_estimate_of_critics_is_the_mean_of_the_held_out_ends_of_the_curves():
     assert [len(curve.halves) for curve in curves] == [11] * 5
 
 
-@pytest.mark.parametrize(
-    ("ones", "bound"), [(1, "dv"), (2, "infonce"), (5, "dv"), (20, "infonce"), (100, "dv")]
-)
+@pytest.mark.parametrize(("ones", "bound"), [(1, "dv"), (5, "infonce"), (100, "dv")])
 def test_rare_flags_tell_as_much_as_they_can(ones, bound):
     """Of 1,000: hardly anything. The log ratio of normal variables would be far off."""
     share = ones / 1000
@@ -302,8 +309,8 @@ def test_rare_flags_tell_as_much_as_they_can(ones, bound):
     noise = np.random.default_rng(0).standard_normal(1000)
 
     shared, none = (
-        mutual_information(flags, other, bound=bound, max_epochs=8, random_state=0)
-        for other in (flags, noise)
+        mutual_information(flags, other, bound=bound, max_epochs=epochs, random_state=0)
+        for other, epochs in ((flags, 8), (noise, 3))
     )
 
     assert shared == pytest.approx(entropy, abs=0.05)

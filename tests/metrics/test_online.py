@@ -22,6 +22,7 @@ from tests.estimators.helpers import weights_of
 
 DIGITS = load_digits()
 IMAGES, Y = DIGITS.images[:120], DIGITS.target[:120]
+ROWS = IMAGES.reshape(120, -1)
 
 
 def make_dim(*callbacks, **kwargs):
@@ -94,10 +95,10 @@ def test_images_are_read_as_the_transformer_reads_them(layout):
 
 
 def test_a_quarter_is_held_out_where_no_test_data_are_given():
-    dim = make_dim(OnlineProbe(IMAGES, Y, random_state=3)).fit(IMAGES)
+    dim = make_dim(OnlineProbe(ROWS, Y, random_state=3)).fit(ROWS)
 
     kept, held = hold_out(Y, 0.25, 3)
-    codes = dim.transform(IMAGES)
+    codes = dim.transform(ROWS)
     by_hand = make_pipeline(StandardScaler(), RidgeClassifier()).fit(codes[kept], Y[kept])
     assert dim.history_["probe_code"][-1] == by_hand.score(codes[held], Y[held])
 
@@ -105,38 +106,38 @@ def test_a_quarter_is_held_out_where_no_test_data_are_given():
 def test_two_probes_have_two_columns_and_words_are_labels():
     words = np.array(["even", "odd"])[Y % 2]
     probes = [
-        OnlineProbe(IMAGES, words),
-        OnlineProbe(IMAGES, words, classifier=DummyClassifier(), name="chance"),
+        OnlineProbe(ROWS, words),
+        OnlineProbe(ROWS, words, classifier=DummyClassifier(), name="chance"),
     ]
 
-    history = make_dim(*probes).fit(IMAGES).history_
+    history = make_dim(*probes).fit(ROWS).history_
 
     assert history["probe_code"][-1] > history["chance"][-1]
     assert history["chance"][0] == pytest.approx(0.5, abs=0.1)
 
 
 def test_it_stands_beside_early_stopping_and_partial_fit():
-    dim = make_dim(OnlineProbe(IMAGES, Y), early_stopping=True, max_epochs=3).fit(IMAGES)
+    dim = make_dim(OnlineProbe(ROWS, Y), early_stopping=True, max_epochs=3).fit(ROWS)
     assert len(dim.history_["probe_code"]) == len(dim.loss_curve_)
 
-    dim.partial_fit(IMAGES)
+    dim.partial_fit(ROWS)
     assert len(dim.history_["probe_code"]) == len(dim.loss_curve_)
 
 
 def test_it_is_cloned_and_pickled_with_its_transformer():
-    dim = make_dim(OnlineProbe(IMAGES, Y)).fit(IMAGES)
+    dim = make_dim(OnlineProbe(ROWS, Y)).fit(ROWS)
 
     copies = [clone(dim), pickle.loads(pickle.dumps(dim))]
 
     for copy in copies:
-        assert copy.fit(IMAGES).history_["probe_code"] == dim.history_["probe_code"]
+        assert copy.fit(ROWS).history_["probe_code"] == dim.history_["probe_code"]
 
 
 def test_nothing_that_was_read_is_kept():
-    probe = OnlineProbe(IMAGES, Y)
+    probe = OnlineProbe(ROWS, Y)
     before = dict(vars(probe))
 
-    make_dim(probe).fit(IMAGES)
+    make_dim(probe).fit(ROWS)
 
     assert dict(vars(probe)) == before
 
@@ -176,7 +177,7 @@ def test_errors_come_before_the_first_epoch(change, text):
 @pytest.mark.parametrize("name", ["validation_score", "loss", "epoch", "probe_code"])
 def test_names_in_the_books_of_the_training_are_refused(name):
     """Early stopping would else look at the probe."""
-    first, named = OnlineProbe(IMAGES, Y), OnlineProbe(IMAGES, Y, name=name)
+    first, named = OnlineProbe(ROWS, Y), OnlineProbe(ROWS, Y, name=name)
 
     with pytest.raises(ValueError, match=f"name='{name}' is taken"):
-        make_dim(first, named, validation_fraction=0.25).fit(IMAGES)
+        make_dim(first, named, validation_fraction=0.25).fit(ROWS)

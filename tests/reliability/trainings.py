@@ -2,6 +2,7 @@
 
 import hashlib
 import random
+from functools import partial
 
 import numpy as np
 import torch
@@ -9,6 +10,7 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from skdim import DeepInfoMaxTransformer
+from skdim.encoders import PatchEncoder
 
 N, D, SIDE, EPOCHS = 32, 6, 8, 5
 
@@ -56,6 +58,7 @@ STOPPING = {
     "tol": 0.0,
     "max_epochs": 10,
 }
+NARROW = {"encoder": partial(PatchEncoder, n_filters=4, n_second=4, hidden_units=8)}
 
 # Name: data, labels, parameters.
 TRAININGS = {
@@ -69,10 +72,10 @@ TRAININGS = {
     "dropout": (VECTORS, None, {"encoder": Dropping(), "optimizer": "adamw"}),
     "built": (VECTORS, None, {"encoder": lambda input_shape, n_components: Dropping()}),
     "dropped and stopped": (VECTORS, None, STOPPING | {"encoder": Dropping()}),
-    "labels": (IMAGES, LABELS, {"classifier_weight": 0.5, "checkpoint_every": 3}),
+    "labels": (IMAGES, LABELS, {"classifier_weight": 0.5, "checkpoint_every": 3} | NARROW),
     "stream": (Noisy(), None, {}),
     "noise": (VECTORS, None, {"encoder": "mlp", "view": noisy}),
-    "coordinates": (IMAGES, None, {"coordinate_weight": 1.0}),
+    "coordinates": (IMAGES, None, {"coordinate_weight": 1.0} | NARROW),
 }
 
 
