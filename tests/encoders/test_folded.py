@@ -168,9 +168,9 @@ def test_dropout_repeats_with_the_seed(monkeypatch):
     # By name, so that nothing but the dropout itself calls for the guard over torch's generators.
     monkeypatch.setitem(ENCODERS, "folded_alexnet", small_folded(0.1))
     monkeypatch.setattr("skdim.inference.CHUNK", 4)
-    X = images(6, 32)
+    X = images(4, 32)
     dim = DeepInfoMaxTransformer(
-        3, encoder="folded_alexnet", max_epochs=1, batch_size=4, view=None, random_state=0
+        3, encoder="folded_alexnet", max_epochs=1, batch_size=2, view=None, random_state=0
     )
     codes = []
     for stand in (1, 2):

@@ -177,7 +177,7 @@ def test_score_of_a_variational_autoencoder_leaves_beta_out():
 
 def test_without_beta_codes_spread_and_with_much_of_it_they_tell_nothing():
     columns = {
-        beta: brief(VAE, beta=beta, max_epochs=15).fit(ROWS).history_ for beta in (0, 1, 100)
+        beta: brief(VAE, beta=beta, max_epochs=10).fit(ROWS).history_ for beta in (0, 1, 100)
     }
 
     assert columns[0]["kl"][-1] == 0
@@ -239,7 +239,7 @@ def test_parameters_that_are_not_allowed_are_named(kind, parameters, said):
 
 def test_grid_search_over_beta_inside_a_pipeline():
     labels = (CAUSES[:, 0] > 0).astype(int)
-    pipe = make_pipeline(brief(VAE, max_epochs=10), StandardScaler(), LogisticRegression())
+    pipe = make_pipeline(brief(VAE, max_epochs=5), StandardScaler(), LogisticRegression())
     search = GridSearchCV(pipe, {"encodertransformer__objective__beta": [0.1, 1.0]}, cv=2).fit(
         ROWS, labels
     )
@@ -251,8 +251,8 @@ def test_grid_search_over_beta_inside_a_pipeline():
 @each_autoencoder
 def test_half_precision_trains_to_about_the_same(kind, monkeypatch):
     monkeypatch.setattr(precision, "has_bfloat16", lambda device: True)  # Imitated where it is not.
-    full = brief(kind, max_epochs=3).fit(ROWS)
-    half = brief(kind, max_epochs=3, precision="bfloat16").fit(ROWS)
+    full = brief(kind, max_epochs=2).fit(ROWS)
+    half = brief(kind, max_epochs=2, precision="bfloat16").fit(ROWS)
 
     assert half.transform(ROWS).dtype == np.float32
     assert half.score(ROWS) == pytest.approx(full.score(ROWS), rel=0.3)

@@ -55,13 +55,13 @@ def small(baseline, kind="vectors", **parameters):
     return trained_by(baseline, 8, encoder=ENCODERS.get(kind, "auto"), **settings | parameters)
 
 
-# One without partial_fit and score, one with two players and a decoder, and one of a user's.
-@parametrize_with_checks([small(baseline) for baseline in (NAT, AAE, Alignment)])
+# One without partial_fit and score, and one of a user's.
+@parametrize_with_checks([small(baseline) for baseline in (NAT, Alignment)])
 def test_keeps_the_contract_of_scikit_learn(estimator, check):
     check(estimator)
 
 
-@varying_checks([small(baseline) for baseline in (Autoencoder, BiGAN, CPC, VAE, Decoding)])
+@varying_checks([small(baseline) for baseline in (AAE, Autoencoder, BiGAN, CPC, VAE, Decoding)])
 def test_keeps_what_depends_on_the_objective(estimator, check):
     check(estimator)
 

@@ -56,7 +56,6 @@ MAIN = [
     small(),
     small(coordinate_weight=0.5, relative_coordinate_weight=0.5, critic="concat", bound="dv"),
     small(classifier_weight=0.5, classifier_layer="hidden"),
-    small(DeepInfoMaxOfTiles, view="augment"),
 ]
 
 # Vectors have no maps.
@@ -78,7 +77,7 @@ CHOICES = [
         )
     ),
     small(global_weight=1, local_weight=0),
-    *(small(DeepInfoMaxOfTiles, view=view) for view in VIEWS if view not in ("augment", "stretch")),
+    *(small(DeepInfoMaxOfTiles, view=view) for view in VIEWS if view != "stretch"),
 ]
 VARYING = {
     "check_dict_unchanged",

@@ -93,7 +93,7 @@ def test_unlabelled_rows_are_trained_on_too():
 
 
 def test_labels_of_some_make_the_codes_of_the_others_tell_their_classes():
-    X, y = (part[:600] for part in load_digits(return_X_y=True))
+    X, y = (part[:400] for part in load_digits(return_X_y=True))
     half = np.where(np.arange(len(y)) % 2 == 0, y, -1)
     labelled = half >= 0
     accuracy = {}

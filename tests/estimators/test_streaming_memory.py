@@ -38,10 +38,10 @@ class Sample(np.ndarray):
 
 
 class Made(Dataset):
-    """Four thousand samples, each made when it is asked for."""
+    """Two thousand samples, each made when it is asked for."""
 
     def __len__(self):
-        return 4_000
+        return 2_000
 
     def __getitem__(self, number):
         sample = np.ndarray.__new__(Sample, 1024, np.float32)
@@ -57,10 +57,10 @@ def test_samples_are_never_all_there():
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 
-    assert len(codes) == 4_000
+    assert len(codes) == 2_000
     assert Sample.alive == 0
     assert Sample.most <= 3
-    # The codes, the order of an epoch, and much less than the 16 MB of all samples.
+    # The codes, the order of an epoch, and much less than the 8 MB of all samples.
     assert most < codes.nbytes + 4e6
 
 

@@ -58,6 +58,7 @@ def test_codes_of_occluded_digits_meet_features_of_whole_ones(term):
         assert 1 <= hidden.min() <= hidden.max() <= 16  # At most half of either side.
 
 
+@pytest.mark.slow
 def test_occlusion_learns_to_tell_digits():
     dim = brief(n_components=16, view="occlude", max_epochs=4).fit(DIGITS[:600])
     probe = LogisticRegression(max_iter=1000).fit(dim.transform(DIGITS[:600]), CLASSES[:600])

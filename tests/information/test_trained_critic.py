@@ -9,8 +9,8 @@ from skdim.information import CorrelatedNormals
 from skdim.pairs import bound_of_pairs
 
 DIMS = 2
-STEPS, BATCH = 300, 256
-HELD_OUT_BATCHES, HELD_OUT_BATCH = 5, 1024
+STEPS, BATCH = 200, 128
+HELD_OUT_BATCHES, HELD_OUT_BATCH = 10, 512
 
 
 def dot(x, y):
@@ -57,7 +57,7 @@ def learn(name, information, seed):
     return torch.stack(held_out).mean().item()
 
 
-# The log of the batch, the ceiling of InfoNCE, is 5.5 nats in training, 6.9 held out: no limit.
+# The log of the batch, the ceiling of InfoNCE, is 4.9 nats in training, 6.2 held out: no limit.
 @pytest.mark.parametrize(("name", "information"), [("dv", 0.5), ("kl", 1.0), ("infonce", 2.0)])
 def test_critic_trained_alone_recovers_the_information(name, information):
     assert learn(name, information, seed=0) == pytest.approx(information, rel=0.1)

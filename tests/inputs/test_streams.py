@@ -220,7 +220,11 @@ STARTED = multiprocessing.get_all_start_methods()
 
 @pytest.mark.parametrize(
     ("start_method", "on_disk"),
-    [pair for pair in (("spawn", True), ("forkserver", False)) if pair[0] in STARTED],
+    [
+        pytest.param(*pair, marks=[pytest.mark.slow] * (pair[0] == "forkserver"))
+        for pair in (("spawn", True), ("forkserver", False))
+        if pair[0] in STARTED
+    ],
 )
 def test_workers_that_inherit_nothing_read_the_same(start_method, on_disk, tmp_path):
     np.save(tmp_path / "floats.npy", FLOATS)

@@ -48,6 +48,11 @@ def encoded(looks, found, name):
     return features
 
 
+def rows_of(looks, start, stop):
+    fields = Features.__dataclass_fields__
+    return [Features(*(getattr(f, name)[start:stop] for name in fields)) for f in looks]
+
+
 def solved(name="local", **kwargs):
     looks, term = make_looks(), make_term(name, **kwargs)
     found = solve({name: Sums.of(looks, looks, BOTH_WAYS)}, {name: 1.0}, CELLS, Q)
@@ -95,7 +100,7 @@ def test_the_score_of_the_whole_is_the_information_of_gaussian_looks(monkeypatch
 @each_name
 def test_the_score_of_looks_is_the_mean_of_the_scores_of_true_pairs(name):
     term, _, _, looks = solved(name)
-    few = [Features(*(getattr(f, n)[:5] for n in Features.__dataclass_fields__)) for f in looks]
+    few = rows_of(looks, 0, 5)
     values = []
     for i, j in BOTH_WAYS:
         scores = term.critic(few[i].code, term.layer_of(few[j]))[:, 0]
@@ -108,24 +113,19 @@ def test_the_score_of_looks_is_the_mean_of_the_scores_of_true_pairs(name):
 @each_name
 def test_the_score_does_not_depend_on_the_batches(name):
     term, _, _, looks = solved(name)
-    whole = term.score_looks(looks, make_batch(4000))
-    for size in (1000, 50):
-        parts = []
-        for start in range(0, 4000, size):
-            part = [
-                Features(
-                    *(getattr(f, n)[start : start + size] for n in Features.__dataclass_fields__)
-                )
-                for f in looks
-            ]
-            parts.append(term.score_looks(part, make_batch(size)))
+    whole = term.score_looks(rows_of(looks, 0, 800), make_batch(800))
+    for size in (200, 50):
+        parts = [
+            term.score_looks(rows_of(looks, start, start + size), make_batch(size))
+            for start in range(0, 800, size)
+        ]
         torch.testing.assert_close(torch.stack(parts).mean(), whole)
 
 
 @each_name
 def test_training_makes_the_score_infonce(name):
     term, _, _, looks = solved(name)
-    few = [Features(*(getattr(f, n)[:6] for n in Features.__dataclass_fields__)) for f in looks]
+    few = rows_of(looks, 0, 6)
     before = term.score_looks(few, make_batch(6))
     (loss,) = term(few, make_batch(6)).values()
     after = term.score_looks(few, make_batch(6))
@@ -148,13 +148,13 @@ def test_training_makes_the_score_infonce(name):
 
 def test_a_new_solution_makes_the_score_exact_again():
     term, found, _, looks = solved("global")
-    before = term.score_looks(looks, make_batch(4000))
-    few = [Features(*(getattr(f, n)[:6] for n in Features.__dataclass_fields__)) for f in looks]
+    looks, few = rows_of(looks, 0, 800), rows_of(looks, 0, 6)
+    before = term.score_looks(looks, make_batch(800))
     term(few, make_batch(6))
     term.set_directions(found, BASIS, CODE)
 
     assert term.solved
-    torch.testing.assert_close(term.score_looks(looks, make_batch(4000)), before)
+    torch.testing.assert_close(term.score_looks(looks, make_batch(800)), before)
 
 
 def test_what_was_never_set_is_not_solved_and_trains():
@@ -184,7 +184,7 @@ def test_whether_it_is_solved_is_saved_with_the_weights():
 @each_name
 def test_the_weight_is_of_the_loss_and_not_of_the_score(name):
     (one, *_, looks), (other, *_) = solved(name), solved(name, weight=2.5)
-    few = [Features(*(getattr(f, n)[:6] for n in Features.__dataclass_fields__)) for f in looks]
+    few = rows_of(looks, 0, 6)
 
     torch.testing.assert_close(
         one.score_looks(few, make_batch(6)), other.score_looks(few, make_batch(6))

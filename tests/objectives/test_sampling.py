@@ -111,7 +111,7 @@ def test_penalty_shortens_projections():
         dim = DeepInfoMaxTransformer(
             4,
             critic=partial(DotCritic, units=16, activation_penalty=penalty),
-            max_epochs=30,
+            max_epochs=15,
             batch_size=10,
             learning_rate=1e-2,
             random_state=0,

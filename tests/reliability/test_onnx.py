@@ -40,7 +40,7 @@ def assert_runs_alike(model, X, path):
     ("encoder", "X"),
     [
         ("mlp", ROWS),
-        ("columns", ROWS),
+        pytest.param("columns", ROWS, marks=slow),
         pytest.param("kernels", SIGNALS, marks=slow),
         pytest.param("patch_network", IMAGES, marks=slow),
         pytest.param("patch_network", COLOURS, marks=slow),

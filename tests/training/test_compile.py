@@ -54,7 +54,11 @@ def captured(monkeypatch):
     ("X", "settings"),
     [
         (VECTORS, {"global_weight": 0.5, "bound": "dv", "negatives": 3} | PENALISED),
-        (VECTORS, {"critic": "concat", "critic_units": 8, "negatives": "shift"} | COORDINATES),
+        pytest.param(
+            VECTORS,
+            {"critic": "concat", "critic_units": 8, "negatives": "shift"} | COORDINATES,
+            marks=pytest.mark.slow,
+        ),
         (VECTORS, {"critic": SAMPLING, "bound": "jsd"}),
         pytest.param(IMAGES, {"encoder": "dcgan", "prior_weight": 0.1}, marks=pytest.mark.slow),
         pytest.param(IMAGES, {"encoder": "patch_network"}, marks=pytest.mark.slow),

@@ -40,7 +40,7 @@ def test_layers_compute_in_bfloat16_in_training_and_in_float32_after_it(encoder)
             layer = net.module_[1].to_code
             layer.register_forward_hook(lambda module, given, out: seen.append(out.dtype))
 
-    model = make(encoder=encoder, precision="bfloat16", callbacks=[Watch()]).fit(IMAGES)
+    model = make(encoder=encoder, precision="bfloat16", callbacks=[Watch()]).fit(IMAGES[:8])
     in_training = seen[:-1]  # The last look at the encoder comes after training.
     assert set(in_training) == {torch.bfloat16}
     seen.clear()
@@ -52,7 +52,8 @@ def test_layers_compute_in_bfloat16_in_training_and_in_float32_after_it(encoder)
 
 @pytest.mark.usefixtures("able")
 def test_weights_and_the_optimizer_stay_in_float32():
-    model = make(precision="bfloat16", prior_weight=0.1, warm_start=True).fit(IMAGES)
+    model = make(precision="bfloat16", prior_weight=0.1, warm_start=True, max_epochs=1)
+    model.fit(IMAGES[:8])
     tensors = [*model.net_.module_.parameters(), *model.net_.criterion_.parameters()]
     tensors += [s["exp_avg"] for s in model.net_.optimizer_.state.values()]
 
