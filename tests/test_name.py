@@ -1,27 +1,19 @@
 """The import name belongs to scikit-dimension too."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
+import importlib
 
-ROOT = Path(__file__).parents[1]
+import pytest
 
-
-def say_on_import(folder):
-    command = [sys.executable, "-c", "import skdim"]
-    path = os.pathsep.join([str(ROOT), str(folder)])
-    done = subprocess.run(
-        command, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, check=True
-    )
-    return done.stderr
+import skdim
 
 
-def test_import_says_what_to_do_beside_scikit_dimension(tmp_path):
+def test_import_says_what_to_do_beside_scikit_dimension(tmp_path, monkeypatch):
     metadata = tmp_path / "scikit_dimension-0.5.0.dist-info" / "METADATA"
     metadata.parent.mkdir()
     metadata.write_text("Metadata-Version: 2.1\nName: scikit-dimension\nVersion: 0.5.0\n")
-    said = say_on_import(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
 
-    assert "scikit-deepinfomax and scikit-dimension are both installed" in said
-    assert "separate environments" in said
+    with pytest.warns(UserWarning, match="separate environments") as said:
+        importlib.reload(skdim)
+
+    assert "scikit-deepinfomax and scikit-dimension are both installed" in str(said[0].message)

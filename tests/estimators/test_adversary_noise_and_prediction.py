@@ -194,7 +194,7 @@ def test_cpc_tells_the_future_of_a_signal_from_its_past():
 
     settings = {"encoder": "conv1d", "max_epochs": 6, "random_state": 0, "device": "cpu"}
     told, noise = (
-        trained_by(CPC, 8, **settings).fit(waves(100, 0, steady)).score(waves(100, 1, steady))
+        trained_by(CPC, 8, **settings).fit(waves(150, 0, steady)).score(waves(100, 1, steady))
         for steady in (True, False)
     )
 

@@ -216,7 +216,9 @@ def test_fine_tuning_that_does_not_help_leaves_the_encoder_as_it_was(digits):
 @pytest.mark.parametrize("which", ["fitted", "tuned"])
 def test_pickles_and_files_predict_the_same(request, tmp_path, which):
     value = request.getfixturevalue(which)
-    classifier, X = (value, IMAGES[N : N + 100]) if which == "fitted" else (value[2], hidden_class(50)[0])
+    classifier, X = (
+        (value, IMAGES[N : N + 100]) if which == "fitted" else (value[2], hidden_class(50)[0])
+    )
     classifier.save(tmp_path / "classifier.skdim")
     loaded = skdim.load(tmp_path / "classifier.skdim")
     for again in (pickle.loads(pickle.dumps(classifier)), loaded):

@@ -239,7 +239,10 @@ def test_no_worker_starts_while_another_thread_draws():
 
 @pytest.mark.faults
 @pytest.mark.usefixtures("ctrl_c_raises")
-def test_ctrl_c_while_a_batch_is_waited_for_ends_the_workers():
+def test_ctrl_c_while_a_batch_is_waited_for_ends_the_workers(monkeypatch):
+    # How long torch waits for a worker to end by itself.
+    monkeypatch.setattr("torch.utils.data._utils.MP_STATUS_CHECK_INTERVAL", 0.5)
+
     def wait(sample, number):
         time.sleep(60 * (number == 7))
         return sample

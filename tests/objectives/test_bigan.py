@@ -200,6 +200,7 @@ def test_channels_of_the_discriminator_double_up_to_256():
     assert widths == [32, 64, 128, 256, 256]
 
 
+@pytest.mark.slow
 def test_players_reach_the_inverse_on_a_line():
     """Samples are a linear map of a uniform cause: the encoder comes to follow the cause."""
     objective = BidirectionalGAN(

@@ -106,22 +106,22 @@ def test_a_fit_of_bytes_makes_no_floats_of_all_of_them():
     assert not with_at_most(200 * MB, lambda: images.astype(np.float32))
 
 
-def test_memory_is_flat_over_a_thousand_transforms():
+def test_memory_is_flat_over_hundreds_of_transforms():
     X = np.random.default_rng(0).normal(size=(8, 6))
     model = make().fit(X)
-    for _ in range(100):
+    for _ in range(50):
         model.transform(X)
     gc.collect()
     before = private_memory("RssAnon")
     tracemalloc.start()
-    for _ in range(1000):
+    for _ in range(300):
         model.transform(X)
     gc.collect()
     held, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 
-    assert held < MB / 4
-    assert private_memory("RssAnon") - before < 16 * MB
+    assert held < MB / 12
+    assert private_memory("RssAnon") - before < 5 * MB
 
 
 def count_threads(model, X):
@@ -129,6 +129,7 @@ def count_threads(model, X):
     return torch.get_num_threads()
 
 
+@pytest.mark.slow
 def test_workers_share_the_processors_out(monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     X = np.random.default_rng(0).normal(size=(16, 6))

@@ -3,8 +3,6 @@
 import errno
 import os
 import pickle
-import subprocess
-import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -317,28 +315,6 @@ def test_the_file_is_read_by_safetensors_alone(tmp_path):
     own = model.encoder_.state_dict()
     assert {f"module.{name}" for name in own} <= tensors.keys()
     assert all(torch.equal(own[name], tensors[f"module.{name}"]) for name in own)
-
-
-def test_loads_in_a_fresh_process_without_the_training_script(tmp_path):
-    model = make().fit(ROWS)
-    model.save(tmp_path / "model.skdim")
-    np.save(tmp_path / "rows.npy", ROWS)
-    command = (
-        "import numpy as np, skdim, sys\n"
-        "codes = skdim.load('model.skdim').transform(np.load('rows.npy'))\n"
-        "np.save('codes.npy', codes)"
-    )
-
-    root = str(Path(__file__).parents[2])
-    subprocess.run(
-        [sys.executable, "-c", command],
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": root},
-        check=True,
-    )
-
-    # Another process may have another number of threads.
-    np.testing.assert_allclose(np.load(tmp_path / "codes.npy"), model.transform(ROWS), atol=1e-5)
 
 
 @pytest.mark.gpu

@@ -79,11 +79,22 @@ def describe_all():
     return described, describe_parameters(model), digest_rows(np.arange(12.0).reshape(6, 2))
 
 
-def test_the_same_in_every_process():
-    command = "from tests.saving.test_fingerprints import describe_all; print(describe_all())"
+def test_another_process_has_the_same_digests_and_loads_the_same_codes(tmp_path):
+    rows = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)
+    model = DeepInfoMaxTransformer(4, max_epochs=1, random_state=0).fit(rows)
+    model.save(tmp_path / "model.skdim")
+    np.save(tmp_path / "rows.npy", rows)
+    # Loaded before anything of the tests is imported.
+    command = (
+        "import numpy as np, skdim, sys\n"
+        "model, rows = (f'{sys.argv[1]}/{name}' for name in ('model.skdim', 'rows.npy'))\n"
+        "codes = skdim.load(model).transform(np.load(rows))\n"
+        "np.save(f'{sys.argv[1]}/codes.npy', codes)\n"
+        "from tests.saving.test_fingerprints import describe_all; print(describe_all())"
+    )
     seed = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
     printed = subprocess.run(
-        [sys.executable, "-c", command],
+        [sys.executable, "-c", command, str(tmp_path)],
         env=os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(sys.path)},
         cwd=Path(__file__).parents[2],
         capture_output=True,
@@ -92,6 +103,8 @@ def test_the_same_in_every_process():
     ).stdout
 
     assert printed.strip() == repr(describe_all())
+    # Another process may have another number of threads.
+    np.testing.assert_allclose(np.load(tmp_path / "codes.npy"), model.transform(rows), atol=1e-5)
 
 
 @pytest.mark.parametrize("name", make_all())
