@@ -1,7 +1,6 @@
 """Every objective, a user's own too, keeps scikit-learn's contract and ours."""
 
 import pickle
-from functools import cache
 from itertools import cycle
 
 import numpy as np
@@ -73,60 +72,34 @@ def test_keeps_the_contract_of_a_transformer(check):
     check("EncoderTransformer", small(NAT))
 
 
-@cache
-def fitted_on(baseline, kind):
-    """Fit once; tests only read."""
-    return small(baseline, kind).fit(SAMPLES[kind])
-
-
-@every_kind
-@every_baseline
-@pytest.mark.usefixtures("global_random_state_untouched")
-def test_one_seed_gives_one_code_and_another_another(baseline, kind):
-    X = SAMPLES[kind]
-    codes = fitted_on(baseline, kind).transform(X)
-    again = small(baseline, kind).fit_transform(X)
-    other = small(baseline, kind, random_state=1).fit_transform(X)
-
-    assert codes.shape == (N, 8)
-    assert codes.dtype == np.float32
-    assert np.isfinite(codes).all()
-    np.testing.assert_array_equal(codes, again)
-    assert not np.array_equal(codes, other)
-
-
-@every_kind
-@every_baseline
-def test_a_row_depends_on_its_own_sample_only(baseline, kind):
-    X, fitted = SAMPLES[kind], fitted_on(baseline, kind)
-    codes = fitted.transform(X)
-
-    np.testing.assert_array_equal(fitted.transform(X[7:9]), codes[7:9])
-    np.testing.assert_array_equal(fitted.transform(X[::-1]), codes[::-1])
-
-
-@every_kind
-@every_baseline
-def test_a_pickle_gives_the_same_codes(baseline, kind):
-    X, fitted = SAMPLES[kind], fitted_on(baseline, kind)
-    copied = pickle.loads(pickle.dumps(fitted))
-
-    np.testing.assert_array_equal(copied.transform(X), fitted.transform(X))
-
-
 LAYER_OF = {"images": "conv", "vectors": "hidden", "signals": "local"}
 
 
 @every_kind
 @every_baseline
-def test_every_layer_can_be_had(baseline, kind):
-    X, fitted = SAMPLES[kind], fitted_on(baseline, kind)
-    layers = {layer: fitted.encode(X[:5], layer) for layer in ("code", "hidden", "conv", "local")}
-
-    assert all(len(features) == 5 and features.isfinite().all() for features in layers.values())
+@pytest.mark.usefixtures("global_random_state_untouched")
+def test_codes_and_layers_follow_from_the_seed_and_each_sample_alone(baseline, kind):
+    X = SAMPLES[kind]
+    fitted = small(baseline, kind).fit(X)
+    codes = fitted.transform(X)
     output = LAYER_OF[kind]
-    transformed = small(baseline, kind, output=output).fit(X).transform(X[:5])
-    assert transformed.shape == (5, layers[output][0].numel())
+    again = small(baseline, kind, output=output).fit(X)
+    other = small(baseline, kind, random_state=1).fit_transform(X)
+
+    assert codes.shape == (N, 8)
+    assert codes.dtype == np.float32
+    assert np.isfinite(codes).all()
+    np.testing.assert_array_equal(codes, again.encode(X, "code"))
+    assert not np.array_equal(codes, other)
+    # A row depends on its own sample only.
+    np.testing.assert_array_equal(fitted.transform(X[7:9]), codes[7:9])
+    np.testing.assert_array_equal(fitted.transform(X[::-1]), codes[::-1])
+    # A pickle gives the same codes.
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(fitted)).transform(X), codes)
+    # Every layer can be had.
+    layers = {layer: fitted.encode(X[:5], layer) for layer in ("code", "hidden", "conv", "local")}
+    assert all(len(features) == 5 and features.isfinite().all() for features in layers.values())
+    np.testing.assert_array_equal(again.transform(X[:5]), layers[output].flatten(1))
 
 
 @every_baseline

@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import pickle
 import weakref
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ from skorch.callbacks import Callback
 from torch.utils.data import ConcatDataset, Subset, TensorDataset
 
 from skdim import DeepInfoMaxTransformer
+from skdim.encoders import PatchEncoder
 from skdim.inputs import ImageFolder, Stream
 from tests.estimators.helpers import weights_of
 from tests.inputs.datasets import Drawing, Items, images
@@ -61,6 +63,8 @@ def assert_no_workers():
 def test_a_data_set_gives_what_its_array_gives(name, n_workers):
     X = SETS[name]
     params = {"validation_fraction": 0.2, "max_epochs": 2}
+    if X.ndim > 2:
+        params["encoder"] = partial(PatchEncoder, n_filters=4, n_second=4, hidden_units=8)
     expected, dim = make(**params).fit(X), make(**params)
     dim.fit(Stream(Items(X, lambda x, i: (x, i)), n_workers))
 
