@@ -237,7 +237,8 @@ def flatten_rows(X: Any) -> tuple[Any, tuple[int, ...] | None]:
     Raises
     ------
     TypeError
-        If ``X`` is not a sequence of samples, is masked, or is a tensor without dense numbers.
+        If ``X`` is not a sequence of samples, is masked, holds dates or times, or is a tensor
+        without dense numbers.
     ValueError
         If a list has arrays of different shapes.
     """
@@ -254,6 +255,10 @@ def flatten_rows(X: Any) -> tuple[Any, tuple[int, ...] | None]:
         samples = [as_plain(sample, f"Sample {number} of X") for number, sample in enumerate(X)]
         if np.ndim(first_of(samples)) >= 1:
             X = stack_samples(samples)
+    # NumPy would convert NaT to a number.
+    known = isinstance(X, np.ndarray) or hasattr(X, "dtypes")
+    if known and X.shape and np.asarray(X[:1]).dtype.kind in "mM":
+        raise TypeError("X holds dates or times. Convert them to numbers: seconds, for instance.")
     if not isinstance(X, np.ndarray) or X.ndim <= 2:
         return X, None
     return X.reshape(X.shape[0], math.prod(X.shape[1:])), X.shape

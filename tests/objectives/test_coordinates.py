@@ -45,6 +45,20 @@ def entropy_of_offsets(side):
 
 
 # ---------------------------------------------------------------------------------------------
+# First weights
+
+
+@each_task
+def test_first_weights_are_drawn_as_those_of_one_layer_of_all_inputs(name):
+    classifier = make(name, (8, 8), local=60).classifier
+    n_inputs = CODE + 60 * TASKS[name].n_locations
+    for part in classifier.project:
+        largest = part.weight.abs().max().item() * math.sqrt(n_inputs)
+
+        assert 0.9 < largest <= 1
+
+
+# ---------------------------------------------------------------------------------------------
 # Chance
 
 

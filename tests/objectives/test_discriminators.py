@@ -184,6 +184,14 @@ def test_a_module_that_was_given_is_not_trained():
     assert term.discriminator.point.any()
 
 
+@pytest.mark.parametrize("training", [True, False])
+def test_the_mode_of_a_module_that_was_given_is_kept(training):
+    own = Own(4).train(training)
+    term = make_discriminator(replace(PRIORS["uniform"], discriminator=own), 4)
+
+    assert [part.training for part in term.modules()] == [training] * 2
+
+
 @pytest.mark.parametrize(
     ("discriminator", "error", "text"),
     [

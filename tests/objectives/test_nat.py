@@ -122,6 +122,17 @@ def test_all_looks_go_to_the_one_point_of_their_sample():
     assert term.item() == pytest.approx(1 - torch.stack(cosines).mean().item(), rel=1e-5)
 
 
+def test_the_assignment_is_the_best_of_all_for_all_looks():
+    nat, n = make(6), 6
+    looks, points = [look_of(n, seed) for seed in (0, 1, 2)], nat.targets.clone()
+    total = sum(normalize(look.code, dim=1) for look in looks)
+    gains = total @ points.T
+    best = max(itertools.permutations(range(n)), key=lambda order: gains[range(n), order].sum())
+    nat(looks, batch_of(range(n)))
+
+    assert torch.equal(nat.targets, points[list(best)])
+
+
 def test_several_globals_are_averaged():
     one, other = make(), make()
     features = look_of(N, grid=(3,))
