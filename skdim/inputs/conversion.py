@@ -116,8 +116,9 @@ def find_equal_values(samples: Samples, convert: Convert) -> list[tuple[int, int
     else:
         given = samples[numbers].numpy()
     read = convert(given)
-    # Standardisation subtracts a mean, too.
-    before, after = count_values(given), count_values(read - read.mean(axis=0))
+    # Standardisation subtracts a mean, too. Halves: differences can exceed the largest number.
+    mean = (read.mean(axis=0, dtype=np.float64) / 2).astype(np.float32)
+    before, after = count_values(given), count_values(read / 2 - mean)
     lost = 2 * after < before
     if given.dtype.kind == "f":
         lost &= given.std(axis=0) > NOISE * abs(given.mean(axis=0))

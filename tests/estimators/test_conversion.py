@@ -128,6 +128,13 @@ def test_what_rounding_errors_make_of_a_constant_stays_constant():
     assert not hasattr(make().fit(X), "_conversion")
 
 
+@pytest.mark.parametrize("signs", [1, (-1) ** np.arange(N)], ids=["positive", "both signs"])
+def test_the_largest_numbers_do_not_become_equal(signs):
+    X = np.column_stack([np.arange(N) % 7, signs * np.linspace(2e38, 3.4e38, N)])
+
+    make().fit(X)  # A warning would be an error.
+
+
 IDS = 2**60 + np.arange(N)
 # Standardised by its outlier, all others are the same number.
 OUTLIER = np.r_[1e-12 * np.arange(N - 1), 1e9]
