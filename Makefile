@@ -10,6 +10,9 @@ SEEDS ?= 5
 # How often make faults kills a training, and how many damaged files it reads.
 KILLS ?= 200
 FILES ?= 10000
+# How many random cases make adversary tries, and the seed of the first one: SEED=3, else at random.
+CASES ?= 1000
+SEED ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -20,7 +23,7 @@ PYTEST := $(ONE_THREAD) $(BIN)/python -m pytest -n auto --maxprocesses 8
 # Two pips at once would break the environment they share.
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo test slow check coverage faults mutants docs bench bench-features bench-few-labels \
+.PHONY: help demo test slow check coverage faults adversary mutants docs bench bench-features bench-few-labels \
 	bench-accuracy-seconds clean
 
 help:
@@ -30,6 +33,7 @@ help:
 	@echo "make check   style, types, floors, tests, scikit-learn's contract"
 	@echo "make coverage   the tests, but for the slow ones, and which lines and branches they reach"
 	@echo "make faults  trainings killed at random and files damaged at random, in half an hour"
+	@echo "make adversary  random parameters, inputs, files and processes, in 15 minutes (CASES=100 SEED=3)"
 	@echo "make mutants  faults put into the package one at a time, which some test must notice"
 	@echo "make docs    the documentation, in docs/_build/html"
 	@echo "make bench   the measurements of speed, in about a quarter of an hour, and one table"
@@ -71,6 +75,10 @@ coverage: $(VENV)/installed-dev
 
 faults: $(VENV)/installed-test
 	@$(ONE_THREAD) $(BIN)/python -m tests.reliability.faults --kills $(KILLS) --files $(FILES)
+
+adversary: $(VENV)/installed-test
+	@$(ONE_THREAD) $(BIN)/python -m tests.reliability.adversary \
+		--cases $(CASES) $(if $(SEED),--seed $(SEED))
 
 mutants: $(VENV)/installed-test
 	@$(ONE_THREAD) $(BIN)/python -m tests.reliability.mutants $(ARGS)
