@@ -14,7 +14,15 @@ from torch import nn
 
 from skdim.closed_form import rotation
 from skdim.encoders import ENCODERS, LinearEncoder, takes_signals
-from skdim.estimators.build import OPTIMIZERS, EncoderSpec, Spec, build_net, find_device, find_view
+from skdim.estimators.build import (
+    OPTIMIZERS,
+    EncoderSpec,
+    Spec,
+    build_net,
+    find_device,
+    find_view,
+    parse_device,
+)
 from skdim.estimators.fitting import (
     Plan,
     auto_epochs,
@@ -162,6 +170,7 @@ class AbstractLearner(PersistentMixin):
     def _go_on(self, X: ArrayLike, y: ArrayLike | None) -> Samples:
         """Read ``X`` for more training of what there is."""
         self._built.check_unchanged(self)
+        parse_device(self.device)  # What is trained stays where it is.
         rows = self._read(X, y, at_least=2, fit=True)
         n_before = self._built.n_samples
         if self._get_objective().keeps_samples and len(rows) != n_before:

@@ -99,17 +99,7 @@ def find_device(name: str | torch.device) -> torch.device:
     ValueError
         If there is no such device here. There is no silent fallback.
     """
-    if name == "auto":
-        return find_accelerator()
-    if name == "accelerate":
-        name = find_own_device()
-    try:
-        device = torch.device(name)
-    except (RuntimeError, TypeError) as error:
-        raise ValueError(
-            f"device={shown(name)} is not a valid device. Use 'auto', 'cpu', 'cuda', 'cuda:0', "
-            "'accelerate', ..."
-        ) from error
+    device = parse_device(name)
     try:
         check_device(device)
     except (AssertionError, ImportError, RuntimeError) as error:  # each backend in its own way
@@ -119,6 +109,21 @@ def find_device(name: str | torch.device) -> torch.device:
             "Use device='auto' or 'cpu', or a torch that was built for this device."
         ) from error
     return device
+
+
+def parse_device(name: str | torch.device) -> torch.device:
+    """Return the device of a name; raise a ValueError for other names."""
+    if name == "auto":
+        name = find_accelerator()
+    elif name == "accelerate":
+        name = find_own_device()
+    try:
+        return torch.device(name)
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(
+            f"device={shown(name)} is not a valid device. Use 'auto', 'cpu', 'cuda', 'cuda:0', "
+            "'accelerate', ..."
+        ) from error
 
 
 def find_view(view: str | View | None, layout: Layout, automatic: View) -> View:

@@ -19,7 +19,7 @@ from skdim.estimators.base import AbstractLearner
 from skdim.estimators.build import EncoderSpec
 from skdim.estimators.resuming import Run, check_checkpoints
 from skdim.estimators.tasks import CallbackSupport, reported, reports
-from skdim.estimators.validation import COMMON_RULES
+from skdim.estimators.validation import COMMON_RULES, check_rows
 from skdim.inference import encode_rows, features_of
 from skdim.objectives import AbstractObjective, InfoMax
 from skdim.parameters import Rule, any_of, instance, none, shown
@@ -269,16 +269,23 @@ loss_curve_, device_, classes_, canonical_correlations_, directions_
         X : array-like, Dataset or Stream
             As in ``transform``.
         rows : array-like of shape (m,), default=None
-            Numbers of the samples to give; None gives all.
+            Numbers of the samples to return, from -n to n - 1; None returns all.
 
         Returns
         -------
         Tensor of shape (m, C, H, W), (m, C, L) or (m, d), uint8 or float32
             On ``device_``; ``encoder_`` takes it as it is.
+
+        Raises
+        ------
+        TypeError
+            If ``rows`` are not integers.
+        IndexError
+            If there is no such sample.
         """
         check_is_fitted(self)
         with self._read(X) as read:
-            chosen = np.arange(len(read)) if rows is None else np.asarray(rows)
+            chosen = np.arange(len(read)) if rows is None else check_rows(rows, len(read))
             return read[torch.as_tensor(chosen, device=read.device)]
 
     @available_if(lambda self: self._get_objective().has_score)

@@ -42,6 +42,7 @@ from skdim.parameters import (
     path,
     real,
     sequence_of_sides,
+    shown,
     stacklevel_of_user,
 )
 from skdim.training import PRECISIONS, SCHEDULES
@@ -49,6 +50,7 @@ from skdim.views import VIEWS
 
 __all__ = [
     "COMMON_RULES",
+    "check_rows",
     "choose_conversion",
     "open_samples",
 ]
@@ -169,6 +171,29 @@ def open_stream(
     table = np.broadcast_to(np.float32(0), (shape[0], n_features))
     validate_data(estimator, table, reset=fitted is None, skip_check_array=True)
     return make, shape, dtype
+
+
+def check_rows(rows: ArrayLike, n: int) -> NDArray[np.intp]:
+    """Return numbers of samples as an array.
+
+    Raises
+    ------
+    TypeError
+        If they are not integers.
+    IndexError
+        If there is no such sample among ``n``.
+    """
+    try:
+        given = np.asarray(rows)
+    except Exception as error:  # of classes of the user
+        raise TypeError(f"rows must be a list of integers. Got {shown(rows)}.") from error
+    if given.ndim != 1 or (given.dtype.kind not in "iu" and given.size):
+        raise TypeError(f"rows must be a list of integers. Got {shown(rows)}.")
+    if given.size and not -n <= given.min() <= given.max() < n:
+        raise IndexError(
+            f"rows has numbers from {given.min()} to {given.max()}, but X has {n} samples."
+        )
+    return given.astype(np.intp)
 
 
 def choose_conversion(make: Callable[..., Samples], layout: Layout) -> NDArray[np.float64] | None:

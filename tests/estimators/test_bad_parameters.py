@@ -186,10 +186,13 @@ def test_cuda_without_cuda_is_refused_without_a_fallback():
 
 @pytest.mark.parametrize("device", ["x", "cuda:x", "", "cpu:cpu"])
 def test_a_name_that_is_no_device_is_refused(device):
-    with pytest.raises(
-        ValueError, match=f"device={device!r} is not a valid device. Use 'auto', 'cpu'"
-    ):
+    said = f"device={device!r} is not a valid device. Use 'auto', 'cpu'"
+    with pytest.raises(ValueError, match=said):
         make(device=device).fit(VECTORS)
+    fitted = make(warm_start=True).fit(VECTORS).set_params(device=device)
+    with pytest.raises(ValueError, match=said):
+        fitted.fit(VECTORS)
+    fitted.transform(VECTORS)
 
 
 @pytest.mark.parametrize(

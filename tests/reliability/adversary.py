@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from tests.reliability.attacks import files, inputs, models, processes
+from tests.reliability.attacks import calls, files, inputs, models, processes
 from tests.reliability.attacks.oracles import Wrong
 from tests.reliability.kills import fork
 
@@ -35,6 +35,10 @@ KINDS = {
     inputs.invalid_inputs: 4,
     inputs.later_inputs: 3,
     inputs.invalid_labels: 2,
+    calls.arguments: 3,
+    calls.streams: 1,
+    calls.changes: 3,
+    calls.copies: 1,
     files.damaged_files: 3,
     files.other_files: 2,
     files.save_to: 2,

@@ -24,6 +24,16 @@ def closing_over(value):
     return inner
 
 
+def defaulting(value, other=None):
+    def inner(x=value, *, y=other):
+        return x
+
+    return inner
+
+
+ONE, OTHER = [1], [1]
+
+
 class Own:
     """An object with attributes, slots' and others'."""
 
@@ -57,14 +67,18 @@ def make_all():
         "number": [1, 2, 0.5, True, None, "1", b"1", 1j],
         "array": [np.arange(3), np.arange(3.0), np.arange(4), np.array(["a", "b", "c"])],
         "objects": [np.array(["a", None], dtype=object), np.array(["b", None], dtype=object)],
-        "tensor": [torch.arange(3), torch.arange(4), torch.arange(3).to(torch.bfloat16)],
+        "tensor": [torch.arange(3), torch.arange(4), torch.arange(3).to(torch.bfloat16)]
+        + [torch.arange(4).reshape(2, 2)],
         "generator": [torch.Generator().manual_seed(seed) for seed in (1, 2)],
         "set": [{"apple", "pear", "plum"}, {"apple", "pear"}, frozenset(["apple", "pear"])],
         "dict": [{"a": {"x", "y"}}, {"a": {"x", "z"}}, {"b": {"x", "y"}}],
         "sequence": [[1, 2], (1, 2), [1, 3], [[1], 2], []],
+        "again": [[ONE, OTHER, ONE], [ONE, OTHER, OTHER]],
+        "defaults": [defaulting(1), defaulting(2), defaulting(1, 2)],
         "function": [closing_over(1), closing_over(2), make_all, functools.reduce, len, Own],
         "lambda": [lambda x: x + 1, lambda x: x + 2, lambda x: {"p", "q"} if x else {"r"}],
-        "partial": [functools.partial(len), functools.partial(print, 1), functools.partial(print)],
+        "partial": [functools.partial(len), functools.partial(print, 1), functools.partial(print)]
+        + [functools.partial(print, sep="a"), functools.partial(print, sep="b")],
         "object": [Own(a=1), Own(a=2), Own(b=1), Own(a=1).method, Own(a=[np.ones(2)])],
         "module": [Cyclic("one", "two"), Cyclic("one", "three"), nn.Identity(), nn.ReLU()],
         "view": [Augment(flip=True), Augment(flip=False)],
@@ -118,6 +132,7 @@ def test_the_same_for_equal_numbers_and_copies():
     assert fingerprint(1) == fingerprint(1.0)
     assert fingerprint(np.ones((4, 3))[:, ::2]) == fingerprint(np.ones((4, 2)))
     assert fingerprint(torch.ones(3, 4).T) == fingerprint(torch.ones(4, 3))
+    assert fingerprint(Cyclic("one")) == fingerprint(Cyclic("one"))
     again = [(1, 2)] * 2
     assert fingerprint(again) == fingerprint([(1, 2), tuple([1, 2])])
 

@@ -283,7 +283,6 @@ LABELS = {
     "sparse": lambda y: sp.csr_matrix(y),
     "masked": lambda y: np.ma.masked_equal(y, 0),
     "complex": lambda y: y + 1j,
-    "times": lambda y: y.astype("datetime64[s]"),
     "text": lambda y: "labels",
     "number": lambda y: 3,
     "dict": lambda y: dict(enumerate(y)),
