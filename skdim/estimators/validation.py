@@ -18,6 +18,7 @@ from torch.utils.data import Dataset
 from skdim.encoders import ENCODERS, LAYERS
 from skdim.estimators.build import OPTIMIZERS
 from skdim.inputs import (
+    NUMBERS_AT_ONCE,
     ArraySamples,
     Conversion,
     Layout,
@@ -26,7 +27,9 @@ from skdim.inputs import (
     as_given,
     find_conversion,
     find_equal_values,
+    find_map,
     flatten_rows,
+    is_wide,
     rounded,
 )
 from skdim.parameters import (
@@ -134,6 +137,9 @@ def open_samples(
     if fitted is not None and shape is not None and len(fitted.shape) > 1:
         fitted.check_same(shape[1:])
     reset = fitted is None
+    if is_large_map(flat):
+        check_blocks(estimator, flat, at_least=at_least, reset=reset)
+        return partial(ArraySamples, flat, hold=hold), shape or flat.shape, flat.dtype
     # Numbers too large for float32 become infinite, and are refused as such.
     with np.errstate(over="ignore", invalid="ignore"):
         array = validate_data(
@@ -142,6 +148,25 @@ def open_samples(
     exact = array.dtype == np.float32 and (reset or hasattr(estimator, "_conversion"))
     given = array_as_given(flat) if exact else array
     return partial(ArraySamples, array, given=given, hold=hold), shape or array.shape, given.dtype
+
+
+def is_large_map(flat: object) -> bool:
+    """Return whether a table is a memory map of numbers that float32 rounds."""
+    known = isinstance(flat, np.ndarray) and flat.dtype.kind in "iuf" and is_wide(flat.dtype)
+    return known and find_map(flat) is not None
+
+
+def check_blocks(
+    estimator: BaseEstimator, table: NDArray[Any], *, at_least: int, reset: bool
+) -> None:
+    """Check a table as ``validate_data`` does, but without a copy of all of it."""
+    checked = partial(check_array, dtype=np.float32, estimator=estimator, input_name="X")
+    with np.errstate(over="ignore", invalid="ignore"):
+        checked(table[:at_least], ensure_min_samples=at_least)
+        step = max(1, NUMBERS_AT_ONCE // table.shape[1])
+        for start in range(0, len(table), step):
+            checked(table[start : start + step])
+    validate_data(estimator, table, reset=reset, skip_check_array=True)
 
 
 def array_as_given(flat: Any) -> NDArray[Any]:

@@ -9,13 +9,15 @@ from skdim.inputs.conversion import (
     rounded,
 )
 from skdim.inputs.images import ImageFolder
+from skdim.inputs.items import find_map
 from skdim.inputs.layout import Layout, find_layout, flatten_rows
 from skdim.inputs.samples import ArraySamples, Samples
-from skdim.inputs.standardise import Standardise, channel_statistics
+from skdim.inputs.standardise import NUMBERS_AT_ONCE, Standardise, channel_statistics
 from skdim.inputs.streams import Stream, StreamSamples
 from skdim.inputs.tensors import as_plain
 
 __all__ = [
+    "NUMBERS_AT_ONCE",
     "ArraySamples",
     "Conversion",
     "ImageFolder",
@@ -30,6 +32,7 @@ __all__ = [
     "find_conversion",
     "find_equal_values",
     "find_layout",
+    "find_map",
     "flatten_rows",
     "is_wide",
     "rounded",

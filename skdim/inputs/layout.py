@@ -244,8 +244,9 @@ def flatten_rows(X: Any) -> tuple[Any, tuple[int, ...] | None]:
     """
     X = as_plain(X, "X")
     # Sparse matrices, some of which are mappings, are left to the checks of scikit-learn.
-    shapeless = not hasattr(X, "shape")
-    if X is None or (shapeless and isinstance(X, NOT_SAMPLES)):
+    shapeless = not isinstance(getattr(X, "shape", None), tuple)
+    countable = any(hasattr(X, name) for name in ("__len__", "__array__", "__float__"))
+    if shapeless and (isinstance(X, NOT_SAMPLES) or not countable):
         hint = next((text for kinds, text in HINTS if isinstance(X, kinds)), "")
         raise TypeError(
             f"X is of type {type(X).__name__}. It must be an array, a table, a torch tensor or a "
@@ -256,7 +257,7 @@ def flatten_rows(X: Any) -> tuple[Any, tuple[int, ...] | None]:
         if np.ndim(first_of(samples)) >= 1:
             X = stack_samples(samples)
     # NumPy would convert NaT to a number.
-    known = isinstance(X, np.ndarray) or hasattr(X, "dtypes")
+    known = isinstance(X, np.ndarray) or (hasattr(X, "dtypes") and not shapeless)
     if known and X.shape and np.asarray(X[:1]).dtype.kind in "mM":
         raise TypeError("X holds dates or times. Convert them to numbers: seconds, for instance.")
     if not isinstance(X, np.ndarray) or X.ndim <= 2:

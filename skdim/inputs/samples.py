@@ -158,7 +158,14 @@ class ArraySamples(Samples):
     def take(self, numbers: NDArray[np.intp]) -> Tensor:
         """Return a copy of rows of the array."""
         rows = self.array[numbers]
-        return torch.from_numpy(rows if self.convert is None else self.convert(rows))
+        if self.convert is not None:
+            return torch.from_numpy(self.convert(rows))
+        return torch.from_numpy(rows.astype(self.dtype, copy=False))
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the numbers that are read without ``convert``."""
+        return self.array.dtype if self.array.dtype == np.uint8 else np.dtype(np.float32)
 
     def __getitem__(self, numbers: Tensor) -> Tensor:
         """Read samples; see :class:`Samples`."""

@@ -181,8 +181,8 @@ def describe_data(rows: Samples, classes: NDArray[Any] | None) -> dict[str, str]
     dict of str to str
     """
     if isinstance(rows, ArraySamples):
-        array = rows.array
-        dtype, content = str(array.dtype), digest_rows(array)
+        kind = rows.dtype if rows.convert is None else rows.array.dtype
+        dtype, content = str(kind), digest_rows(rows.array, kind)
     else:
         assert isinstance(rows, StreamSamples)
         dtype, content = digest_samples(rows)
@@ -197,11 +197,12 @@ def describe_data(rows: Samples, classes: NDArray[Any] | None) -> dict[str, str]
     return described
 
 
-def digest_rows(array: NDArray[Any]) -> str:
-    """Return a digest of an array, read in blocks: a memory map may not fit memory."""
+def digest_rows(array: NDArray[Any], dtype: np.dtype[Any] | None = None) -> str:
+    """Return a digest of an array in a dtype, read in blocks: a memory map may not fit memory."""
+    dtype = dtype or array.dtype
     step = max(1, BLOCK // max(1, array[:1].nbytes))
     blocks = (array[start : start + step] for start in range(0, len(array), step))
-    return fingerprint([sha1_of(np.ascontiguousarray(block)) for block in blocks])
+    return fingerprint([sha1_of(np.ascontiguousarray(block, dtype)) for block in blocks])
 
 
 def digest_samples(rows: StreamSamples) -> tuple[str, str]:

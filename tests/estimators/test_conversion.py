@@ -96,6 +96,38 @@ def test_memory_maps_are_converted(fitted, give, tmp_path):
     np.testing.assert_array_equal(fitted.transform(give(mapped)), fitted.transform(FAR))
 
 
+def mapped(X, folder):
+    np.save(folder / "X.npy", X)
+    return np.load(folder / "X.npy", mmap_mode="r")
+
+
+@pytest.mark.parametrize("X", [NEAR, FAR, np.arange(6 * N).reshape(-1, 6), IMAGES], ids=range(4))
+def test_a_fit_on_a_memory_map_is_that_on_the_array(X, tmp_path):
+    X = X[:N]
+    model, other = (make(checkpoint_dir=tmp_path / "runs") for _ in range(2))
+    model.fit(mapped(X, tmp_path))
+
+    np.testing.assert_array_equal(model.transform(X), make().fit(X).transform(X))
+    other.fit(X)  # Its checkpoints are the same.
+    assert len(list((tmp_path / "runs").iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "said"), [(np.nan, "Input X contains NaN"), (1e39, "X contains infinity or a value")]
+)
+def test_memory_maps_are_checked_to_the_end(fitted, value, said, tmp_path):
+    X = np.tile(FAR, (400, 1))
+    X[-1, -1] = value
+    for call in (make().fit, fitted.transform):
+        with pytest.raises(ValueError, match=said):
+            call(mapped(X, tmp_path))
+    for rows, error in ((X[:1], "Found array with 1 sample"), (X[:5, :0], "0 feature")):
+        with pytest.raises(ValueError, match=error):
+            make().fit(mapped(rows, tmp_path))
+    with pytest.raises(ValueError, match="X has 3 features"):
+        fitted.transform(mapped(FAR[:, :3], tmp_path))
+
+
 def test_the_offset_is_in_files(fitted, tmp_path):
     fitted.save(tmp_path / "model.skdim")
 

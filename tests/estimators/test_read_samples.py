@@ -48,7 +48,7 @@ def test_other_samples_and_other_rows_are_refused():
     with pytest.raises(ValueError, match="fitted on samples of shape"):
         transformer.read_samples(images(shape=(16, 4)))
     for row in (len(X), -len(X) - 1, 2**63):
-        with pytest.raises(IndexError, match=r"rows has numbers from -?\d+ to -?\d+, but X has 24 samples"):
+        with pytest.raises(IndexError, match=r"rows has numbers from .* but X has 24 samples"):
             transformer.read_samples(X, [row])
     for rows in ([0.5], [None], [np.nan], "all", [[0, 1]], 3, [True], np.array([0], "M8[s]")):
         with pytest.raises(TypeError, match="rows must be a list of integers"):

@@ -95,6 +95,23 @@ def test_a_memory_map_larger_than_the_memory_is_transformed(tmp_path):
     assert not with_at_most(64 * MB, copy)  # The limit is one.
 
 
+def test_a_memory_map_of_doubles_is_not_copied_to_be_checked(tmp_path):
+    path = tmp_path / "images.npy"
+    X = np.lib.format.open_memmap(path, "w+", np.float64, (2**11, 64, 64))
+    X[:] = np.arange(2**11)[:, None, None] % 7
+    X.flush()
+    mapped = np.load(path, mmap_mode="r")
+    model = make(encoder=Pooled(), view=None, negatives="shift").fit(mapped[:100])
+    model.transform(mapped[:100])
+
+    def fit():
+        model.fit(mapped).transform(mapped)
+
+    assert mapped.nbytes == 64 * MB
+    assert with_at_most(24 * MB, fit)
+    assert not with_at_most(24 * MB, lambda: mapped.astype(np.float32))
+
+
 def test_a_fit_of_bytes_makes_no_floats_of_all_of_them():
     images = np.random.default_rng(0).integers(256, size=(4096, 128, 128), dtype=np.uint8)
     params = {"encoder": Pooled(), "view": None, "batch_size": 32, "negatives": "shift"}

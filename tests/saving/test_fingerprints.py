@@ -67,8 +67,10 @@ def make_all():
         "number": [1, 2, 0.5, True, None, "1", b"1", 1j],
         "array": [np.arange(3), np.arange(3.0), np.arange(4), np.array(["a", "b", "c"])],
         "objects": [np.array(["a", None], dtype=object), np.array(["b", None], dtype=object)],
-        "tensor": [torch.arange(3), torch.arange(4), torch.arange(3).to(torch.bfloat16)]
-        + [torch.arange(4).reshape(2, 2)],
+        "tensor": [
+            *(torch.arange(3), torch.arange(4), torch.arange(3).to(torch.bfloat16)),
+            torch.arange(4).reshape(2, 2),
+        ],
         "generator": [torch.Generator().manual_seed(seed) for seed in (1, 2)],
         "set": [{"apple", "pear", "plum"}, {"apple", "pear"}, frozenset(["apple", "pear"])],
         "dict": [{"a": {"x", "y"}}, {"a": {"x", "z"}}, {"b": {"x", "y"}}],
@@ -77,8 +79,10 @@ def make_all():
         "defaults": [defaulting(1), defaulting(2), defaulting(1, 2)],
         "function": [closing_over(1), closing_over(2), make_all, functools.reduce, len, Own],
         "lambda": [lambda x: x + 1, lambda x: x + 2, lambda x: {"p", "q"} if x else {"r"}],
-        "partial": [functools.partial(len), functools.partial(print, 1), functools.partial(print)]
-        + [functools.partial(print, sep="a"), functools.partial(print, sep="b")],
+        "partial": [
+            *(functools.partial(len), functools.partial(print, 1), functools.partial(print)),
+            *(functools.partial(print, sep="a"), functools.partial(print, sep="b")),
+        ],
         "object": [Own(a=1), Own(a=2), Own(b=1), Own(a=1).method, Own(a=[np.ones(2)])],
         "module": [Cyclic("one", "two"), Cyclic("one", "three"), nn.Identity(), nn.ReLU()],
         "view": [Augment(flip=True), Augment(flip=False)],
