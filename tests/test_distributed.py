@@ -11,11 +11,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
 from skdim import DeepInfoMaxTransformer
 from skdim.inputs import ArraySamples, Layout
 from skdim.training.batches import Batches
-from skdim.training.distributed import Shares
+from skdim.training.distributed import AcceleratedNet, Shares
 from skdim.training.net import EncoderNet
 from skdim.training.processes import check_launch, sizes_of_parts
 from tests.several_processes import (
@@ -233,6 +234,21 @@ def test_all_processes_hold_the_same_fitted_estimator(launched, name):
         assert process["free of accelerate"]
         assert process["device"] == torch.device("cpu")
         assert process["kind"] == ["AcceleratedNet", "Sequential"]
+
+
+@pytest.mark.parametrize("n_processes", [1, 2])
+@pytest.mark.parametrize("training", [True, False])
+def test_buffers_are_sent_by_the_first_process_after_training(training, n_processes, monkeypatch):
+    net, sent = object.__new__(AcceleratedNet), []
+    module, criterion = nn.BatchNorm1d(2), nn.BatchNorm1d(3)
+    accelerator = SimpleNamespace(num_processes=n_processes)
+    vars(net).update(module_=module, criterion_=criterion, accelerator=accelerator)
+    monkeypatch.setattr(EncoderNet, "run_single_epoch", lambda *given, **kwargs: None)
+    monkeypatch.setattr(torch.distributed, "broadcast", lambda buffer, src: sent.append(buffer))
+    net.run_single_epoch(None, training, "", None)
+
+    expected = [*module.buffers(), *criterion.buffers()] * (training and n_processes > 1)
+    assert list(map(id, sent)) == list(map(id, expected))
 
 
 @slow
