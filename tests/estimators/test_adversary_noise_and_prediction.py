@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from skdim.critics import Discriminator
 from skdim.encoders import ContextEncoder, MLPEncoder
 from skdim.objectives import CPC, NAT, BiGAN
 from skdim.priors import PRIORS, Prior
@@ -76,15 +75,6 @@ def test_bigan_takes_any_prior(prior, penalty):
     fitted = trained_by(BiGAN, 4, prior=prior, gradient_penalty=penalty, **BRIEF).fit(ROWS)
 
     assert np.isfinite(fitted.transform(ROWS)).all()
-
-
-@pytest.mark.parametrize(
-    "own", [{"gradient_penalty": 0.1}, {"discriminator": Discriminator}], ids=list
-)
-def test_bigan_takes_no_prior_that_judges_codes_by_themselves(own):
-    prior = replace(PRIORS["uniform"], **own)
-    with pytest.raises(ValueError, match="The prior of BiGAN has a discriminator or a gradient_p"):
-        trained_by(BiGAN, 4, prior=prior, **BRIEF).fit(ROWS)
 
 
 def test_bigan_comes_to_the_distribution_of_its_prior():

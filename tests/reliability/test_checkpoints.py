@@ -135,8 +135,9 @@ def test_other_verbosity_callbacks_and_intervals_may_be_asked_for(tmp_path, caps
     assert str(EPOCHS) in capsys.readouterr().out
 
 
-def test_more_epochs_may_be_asked_for_at_a_constant_rate(tmp_path):
-    fit("vectors", checkpoint_dir=tmp_path, max_epochs=3)
+@pytest.mark.parametrize("every", [1, 2])
+def test_more_epochs_may_be_asked_for_at_a_constant_rate(every, tmp_path):
+    fit("vectors", checkpoint_dir=tmp_path, max_epochs=3, checkpoint_every=every)
     assert outcome("vectors", fit("vectors", checkpoint_dir=tmp_path)) == whole("vectors")
     with pytest.raises(ValueError, match=f"of {EPOCHS} epochs, but max_epochs=2"):
         fit("vectors", checkpoint_dir=tmp_path, max_epochs=2)
