@@ -16,7 +16,15 @@ from torch import Generator
 from skdim import DeepInfoMaxTransformer
 from skdim.bounds import BOUNDS
 from skdim.critics import DotCritic
-from skdim.encoders import ENCODERS, LAYERS, LinearEncoder, UserEncoder, check_features, layer_of
+from skdim.encoders import (
+    ENCODERS,
+    LAYERS,
+    Features,
+    LinearEncoder,
+    UserEncoder,
+    check_features,
+    layer_of,
+)
 from skdim.encoders.adapter import Adaptable
 from skdim.objectives import Batch, infomax
 from skdim.priors import PRIORS
@@ -48,6 +56,15 @@ every_encoder = pytest.mark.parametrize("name", sorted(ENCODERS))
 
 def test_the_table_is_whole():
     assert set(TINY) == set(ENCODERS)
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_several_globals_are_averaged_and_maps_are_not(layer):
+    features = Features(*(draw(N, 3, *grid) for grid in ((4,), (2, 2), (5,), (2, 3))))
+    taken = getattr(features, layer)
+
+    expected = taken.mean(dim=(2, 3)) if layer == "code" else taken
+    torch.testing.assert_close(layer_of(features, layer), expected)
 
 
 def samples(name):

@@ -1,5 +1,6 @@
 """The loop: events, books, one training after the other, two players."""
 
+import math
 from contextlib import nullcontext
 from dataclasses import replace
 
@@ -12,6 +13,7 @@ from skorch.callbacks import Callback, GradientNormClipping
 from torch import nn
 
 from skdim import DeepInfoMaxTransformer
+from skdim.encoders import LAYERS, Features
 from skdim.objectives import AbstractCriterion
 from skdim.priors import PRIORS
 from skdim.training import SCHEDULES
@@ -68,6 +70,20 @@ def test_samples_that_are_compared_are_scored_beside_equally_many(n):
     net = train(make_net(rows, ComparesSamples(), batch_size=5), rows, epochs=1)
 
     assert net.score_rows(rows.part(np.arange(n)), 0) == min(n, 5)
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_every_layer_of_the_encoder_must_be_finite(layer, value):
+    rows = make_rows()
+    net = train(make_net(rows), rows, epochs=1)
+    net.check_encoder(rows)
+    features = {name: torch.ones(4, 2) for name in LAYERS}
+    features[layer][1, 1] = value
+    net.module_.forward = lambda x: Features(**features)
+
+    with pytest.raises(FloatingPointError, match=r"diverged in epoch 1: largest code = (nan|inf)"):
+        net.check_encoder(rows)
 
 
 @pytest.mark.parametrize(("n_summed", "diverged"), [(1, True), (1000, True), (2000, False)])
