@@ -19,7 +19,7 @@ from skdim.estimators.base import AbstractLearner
 from skdim.estimators.build import EncoderSpec
 from skdim.estimators.resuming import Run, check_checkpoints
 from skdim.estimators.tasks import CallbackSupport, reported, reports
-from skdim.estimators.validation import COMMON_RULES, check_rows
+from skdim.estimators.validation import COMMON_RULES, sample_numbers
 from skdim.inference import encode_rows, features_of
 from skdim.objectives import AbstractObjective, InfoMax
 from skdim.parameters import Rule, any_of, instance, none, shown
@@ -285,7 +285,7 @@ loss_curve_, device_, classes_, canonical_correlations_, directions_
         """
         check_is_fitted(self)
         with self._read(X) as read:
-            chosen = np.arange(len(read)) if rows is None else check_rows(rows, len(read))
+            chosen = np.arange(len(read)) if rows is None else sample_numbers(rows, len(read))
             return read[torch.as_tensor(chosen, device=read.device)]
 
     @available_if(lambda self: self._get_objective().has_score)

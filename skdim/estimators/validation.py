@@ -53,9 +53,9 @@ from skdim.views import VIEWS
 
 __all__ = [
     "COMMON_RULES",
-    "check_rows",
     "choose_conversion",
     "open_samples",
+    "sample_numbers",
 ]
 
 COMMON_RULES = {
@@ -198,7 +198,7 @@ def open_stream(
     return make, shape, dtype
 
 
-def check_rows(rows: ArrayLike, n: int) -> NDArray[np.intp]:
+def sample_numbers(rows: ArrayLike, n: int) -> NDArray[np.intp]:
     """Return numbers of samples as an array.
 
     Raises
