@@ -62,7 +62,7 @@ def device_or_cpu(name: str) -> torch.device:
 
 def free_memory(device: torch.device) -> int | None:
     """Return the free memory of an accelerator in bytes, or None if its backend does not tell."""
-    ask = getattr(torch.get_device_module(device), "mem_get_info", None)
+    ask = getattr(getattr(torch, device.type, None), "mem_get_info", None)
     return None if ask is None else int(ask(device)[0])
 
 

@@ -160,7 +160,8 @@ def pool(x: Tensor, grid: tuple[int, int]) -> Tensor:
     other adaptive pooling before torch 2.11.
     """
     sides = x.shape[2:]
-    if x.device.type == "cpu" or not any(side % n for side, n in zip(sides, grid, strict=True)):
+    divisible = not any(side % n for side, n in zip(sides, grid, strict=True))
+    if divisible or x.device.type in ("cpu", "meta"):
         return adaptive_avg_pool2d(x, grid)
     rows, columns = (
         means_of_cells(side, n, x.device).to(x.dtype) for side, n in zip(sides, grid, strict=True)
