@@ -86,7 +86,6 @@ def test_captured_steps_give_what_plain_steps_give(captured, X, settings):
         PENALISED,
         {"objective": BiGAN(gradient_penalty=0.0), "encoder": "mlp"},
     ],
-    ids=str,
 )
 def test_a_step_that_draws_is_one_graph_and_draws_as_a_plain_step(monkeypatch, settings):
     original = torch.compile
