@@ -44,7 +44,7 @@ from skdim.inputs import Conversion, Layout, Samples, find_layout, is_wide
 from skdim.objectives import AbstractObjective
 from skdim.parameters import Rule, check_parameters, shown
 from skdim.random import draw_seed
-from skdim.training import Checkpoints, agree_on_seed
+from skdim.training import Checkpoints, Schedule, agree_on_seed
 from skdim.views import View
 
 __all__ = ["AbstractLearner"]
@@ -68,7 +68,7 @@ class AbstractLearner(PersistentMixin):
     batch_size: int
     learning_rate: float
     optimizer: str | Callable[..., torch.optim.Optimizer]
-    schedule: str
+    schedule: str | Schedule
     validation_fraction: float | None
     early_stopping: bool
     n_iter_no_change: int

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from skdim.bounds import Bound
 from skdim.critics import AbstractCritic
 from skdim.estimators.build import EncoderSpec
 from skdim.estimators.transformer import EncoderTransformer
@@ -14,6 +15,7 @@ from skdim.estimators.validation import COMMON_RULES
 from skdim.objectives import InfoMax
 from skdim.parameters import Rule
 from skdim.priors import Prior
+from skdim.training import Schedule
 from skdim.views import View
 
 __all__ = ["DeepInfoMaxTransformer"]
@@ -68,9 +70,9 @@ class DeepInfoMaxTransformer(EncoderTransformer):
         there is no label; at 0, ``y`` is not looked at.
     classifier_layer : {"code", "hidden", "conv", "local"}, default="code"
         Layer that it classifies; maps are flattened.
-    bound : {"auto", "jsd", "infonce", "dv", "kl", "rkl", "h2", "chi2"}, default="auto"
+    bound : {"auto", "jsd", "infonce", "dv", "kl", "rkl", "h2", "chi2"} or Bound, default="auto"
         How scores become a number to maximise; see :mod:`skdim.bounds`. "auto" is "infonce" with
-        gradients; the closed form needs no bound.
+        gradients; the closed form needs no bound. Or a :class:`~skdim.bounds.Bound`.
     critic : str, AbstractCritic, callable or dict, default="auto"
         What scores pairs of codes and maps: "dot", "encode_and_dot", "concat", "map", "gaussian"
         or "auto"; see :mod:`skdim.critics`. "auto" is "gaussian" in closed form, and "dot" with
@@ -108,8 +110,9 @@ class DeepInfoMaxTransformer(EncoderTransformer):
     optimizer : {"adam", "adamw", "adam_gan", "sgd"} or callable, default="adam"
         "adam_gan" is Adam with betas (0.5, 0.999), as GANs are trained. Or a class of
         ``torch.optim``, or anything called with parameters and ``lr``.
-    schedule : {"constant", "cosine", "one_cycle"}, default="one_cycle"
-        Of the learning rate over the steps of a ``fit``.
+    schedule : {"constant", "cosine", "one_cycle"} or callable, default="one_cycle"
+        Of the learning rate over the steps of a ``fit``. Or a callable that maps the share of the
+        steps taken, in [0, 1), to a factor of the learning rate.
     validation_fraction : float, default=None
         Share of the samples that is not trained on and whose score is written to ``history_``
         after each epoch. None is 0.1 with early stopping, else nothing.
@@ -239,7 +242,7 @@ class DeepInfoMaxTransformer(EncoderTransformer):
         relative_coordinate_weight: float = 0.0,
         classifier_weight: float = 0.0,
         classifier_layer: str = "code",
-        bound: str = "auto",
+        bound: str | Bound = "auto",
         critic: str | AbstractCritic | Callable[..., AbstractCritic] | Mapping[str, Any] = "auto",
         critic_units: int | tuple[int, ...] | str | Mapping[str, Any] = "auto",
         negatives: int | str = "all",
@@ -249,7 +252,7 @@ class DeepInfoMaxTransformer(EncoderTransformer):
         batch_size: int = 64,
         learning_rate: float = 1e-3,
         optimizer: str | Callable[..., torch.optim.Optimizer] = "adam",
-        schedule: str = "one_cycle",
+        schedule: str | Schedule = "one_cycle",
         validation_fraction: float | None = None,
         early_stopping: bool = False,
         n_iter_no_change: int = 10,

@@ -20,7 +20,7 @@ from skdim.estimators.build import EncoderSpec
 from skdim.inputs import Samples
 from skdim.parameters import is_same, shown, stacklevel_of_user
 from skdim.random import seeded
-from skdim.training import Checkpoints, EarlyStopping, EncoderNet, check_precision
+from skdim.training import Checkpoints, EarlyStopping, EncoderNet, Schedule, check_precision
 
 __all__ = [
     "Plan",
@@ -69,7 +69,7 @@ class Plan:
         By gradients.
     solving : bool
         Whether to begin with the closed form.
-    schedule : str
+    schedule : str or callable
         Of the learning rate.
     held_out : float
         Share of the samples that is scored only.
@@ -87,7 +87,7 @@ class Plan:
 
     epochs: int
     solving: bool
-    schedule: str
+    schedule: str | Schedule
     held_out: float
     patience: int | None
     tol: float

@@ -24,6 +24,7 @@ from skdim.inference import encode_rows, features_of
 from skdim.objectives import AbstractObjective, InfoMax
 from skdim.parameters import Rule, any_of, instance, none, shown
 from skdim.random import seeded
+from skdim.training import Schedule
 from skdim.views import View
 
 __all__ = ["EncoderTransformer"]
@@ -93,7 +94,7 @@ loss_curve_, device_, classes_, canonical_correlations_, directions_
         batch_size: int = 64,
         learning_rate: float = 1e-3,
         optimizer: str | Callable[..., torch.optim.Optimizer] = "auto",
-        schedule: str = "one_cycle",
+        schedule: str | Schedule = "one_cycle",
         validation_fraction: float | None = None,
         early_stopping: bool = False,
         n_iter_no_change: int = 10,

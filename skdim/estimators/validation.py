@@ -77,7 +77,7 @@ COMMON_RULES = {
     "optimizer": any_of(
         choice(["auto", *OPTIMIZERS]), is_callable("a torch.optim.Optimizer class")
     ),
-    "schedule": choice(SCHEDULES),
+    "schedule": any_of(choice(SCHEDULES), is_callable("a callable (share of the steps) -> factor")),
     "validation_fraction": any_of(real(0, 1, low_open=True), none()),
     "early_stopping": boolean(),
     "n_iter_no_change": integer(1),

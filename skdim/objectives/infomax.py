@@ -154,7 +154,7 @@ class InfoMax(AbstractObjective):
     prior_weight, coordinate_weight, relative_coordinate_weight, classifier_weight : float, \
 default=0.0
     classifier_layer : {"code", "hidden", "conv", "local"}, default="code"
-    bound : str, default="auto"
+    bound : str or Bound, default="auto"
     critic : str, AbstractCritic, callable or dict, default="auto"
     critic_units : int, tuple, dict or "auto", default="auto"
     negatives : {"all", "shift"} or int, default="all"
@@ -187,7 +187,7 @@ default=0.0
         **dict.fromkeys(INFORMATION_WEIGHTS, any_of(real(0), choice(["auto"]))),
         **dict.fromkeys(OTHER_WEIGHTS, real(0)),
         "classifier_layer": choice(LAYERS),
-        "bound": choice(["auto", *BOUNDS]),
+        "bound": any_of(choice(["auto", *BOUNDS]), instance("a skdim.bounds.Bound", Bound)),
         "critic": any_of(CRITIC_RULE, dict_of("local", "global", rule=CRITIC_RULE)),
         "critic_units": any_of(UNITS_RULE, dict_of("local", "global", rule=UNITS_RULE)),
         "negatives": any_of(choice(["all", "shift"]), integer(1)),
@@ -205,7 +205,7 @@ default=0.0
         relative_coordinate_weight: float = 0.0,
         classifier_weight: float = 0.0,
         classifier_layer: str = "code",
-        bound: str = "auto",
+        bound: str | Bound = "auto",
         critic: CriticSpec | Mapping[str, CriticSpec] = "auto",
         critic_units: Units | Mapping[str, Units] = "auto",
         negatives: int | str = "all",
@@ -278,6 +278,8 @@ default=0.0
         gaussian = isinstance(self.critic, str) and self.critic == "gaussian"
         if linear and (gaussian or not gradients) and not self.without_closed_form():
             return None
+        if isinstance(self.bound, Bound):
+            return self.bound
         return BOUNDS["infonce" if self.bound == "auto" else self.bound]
 
     @property

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from skdim import critics, encoders, objectives, priors, views
+from skdim import bounds, critics, encoders, objectives, priors, views
 from skdim.inputs import Layout
 from skdim.parameters import cut, shown
 
@@ -49,7 +49,8 @@ def named_callables() -> dict[str, Any]:
     offered = [getattr(room, name) for room in (critics, encoders) for name in room.__all__]
     networks = [kind for kind in offered if inspect.isclass(kind) and issubclass(kind, nn.Module)]
     maps: list[Any] = [
-        part for prior in priors.PRIORS.values() for part in (prior.squash, prior.sample)
+        *(part for prior in priors.PRIORS.values() for part in (prior.squash, prior.sample)),
+        *(part for bound in bounds.BOUNDS.values() for part in (bound.anchors, bound.total)),
     ]
     optimizers = {
         f"torch.optim.{name}": kind
@@ -65,7 +66,7 @@ CALLABLES: dict[str, Any] = named_callables()
 DATACLASSES: dict[str, Any] = {
     kind.__name__: kind
     for kind in (
-        *(Layout, priors.Prior),
+        *(Layout, bounds.Bound, priors.Prior),
         *(views.Augment, views.Identity, views.Mirror, views.Occlude, views.Stretch),
     )
 }

@@ -6,7 +6,7 @@ from skdim.training.keeping import SETTINGS, Weights, give_back, take_out
 from skdim.training.net import EncoderNet, choose_net
 from skdim.training.precision import PRECISIONS, check_precision
 from skdim.training.processes import agree_on_seed, find_own_device
-from skdim.training.schedules import SCHEDULES
+from skdim.training.schedules import SCHEDULES, Schedule
 from skdim.training.stopping import EarlyStopping, StopTraining
 from skdim.training.tasks import TaskEvents
 
@@ -18,6 +18,7 @@ __all__ = [
     "Checkpoints",
     "EarlyStopping",
     "EncoderNet",
+    "Schedule",
     "StopTraining",
     "TaskEvents",
     "Weights",

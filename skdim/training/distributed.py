@@ -29,6 +29,7 @@ from skdim.training.processes import (
     start_accelerate,
     tell_all,
 )
+from skdim.training.schedules import Schedule
 
 __all__ = ["AcceleratedNet", "Shares"]
 
@@ -133,7 +134,9 @@ class AcceleratedNet(AccelerateMixin, EncoderNet):
         self.accelerator = None  # It cannot be pickled.
         return self
 
-    def plan(self, schedule: str, callbacks: list[Any], settings: dict[str, Any]) -> None:
+    def plan(
+        self, schedule: str | Schedule, callbacks: list[Any], settings: dict[str, Any]
+    ) -> None:
         """Set what may differ between trainings; only the first process prints."""
         quiet = {} if start_accelerate().is_main_process else {"verbose": 0}
         super().plan(schedule, callbacks, settings | quiet)

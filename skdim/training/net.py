@@ -24,7 +24,7 @@ from skdim.training.draws import Draws
 from skdim.training.precision import compiled, computing_in
 from skdim.training.processes import is_shared
 from skdim.training.progress import EpochLog, Progress, summary_of
-from skdim.training.schedules import SCHEDULES
+from skdim.training.schedules import Schedule, find_schedule
 from skdim.training.stopping import StopTraining
 from skdim.views import View
 
@@ -35,7 +35,6 @@ DIVERGED = 1e6
 
 # Samples whose looks are scored at once.
 SCORED_AT_ONCE = 64
-
 GIVEN = ("module", "criterion")
 
 
@@ -75,7 +74,7 @@ class EncoderNet(ClosedFormMixin, NeuralNet):
         self, module: nn.Module, criterion: AbstractCriterion, *, view: View, **kwargs: Any
     ) -> None:
         self.view = view
-        self.schedule = "constant"
+        self.schedule: str | Schedule = "constant"
         self.precision = "float32"
         self.compiling: bool | str = False
         self.look_sums: LookSums | None = None
@@ -121,13 +120,15 @@ class EncoderNet(ClosedFormMixin, NeuralNet):
         """Return a callback that prints a line per epoch; the net records the history itself."""
         return [("print_log", EpochLog())]
 
-    def plan(self, schedule: str, callbacks: list[Any], settings: dict[str, Any]) -> None:
+    def plan(
+        self, schedule: str | Schedule, callbacks: list[Any], settings: dict[str, Any]
+    ) -> None:
         """Set what may differ between trainings.
 
         Parameters
         ----------
-        schedule : str
-            A key of ``SCHEDULES``.
+        schedule : str or callable
+            A key or a value of ``SCHEDULES``.
         callbacks : list
             Callbacks of skorch.
         settings : dict
@@ -141,9 +142,10 @@ class EncoderNet(ClosedFormMixin, NeuralNet):
         self.initialize_callbacks()
 
     def clear_callbacks(self) -> None:
-        """Delete the callbacks, which need not be picklable."""
+        """Delete the callbacks and a user's schedule, which need not be picklable."""
         self.callbacks = None
         self.callbacks_ = []
+        self.schedule = self.schedule if isinstance(self.schedule, str) else "constant"
 
     # skorch has no public method for this.
     def _initialize_optimizer(self, *args: Any, **kwargs: Any) -> Any:
@@ -321,7 +323,7 @@ class EncoderNet(ClosedFormMixin, NeuralNet):
             Terms, notes of the batch, ``loss`` (sum of the terms) and ``spread`` (of the codes),
             all detached.
         """
-        factor = SCHEDULES[self.schedule](self.step / self.n_steps)
+        factor = find_schedule(self.schedule)(self.step / self.n_steps)
         self.step += 1
         for group in self.optimizer_.param_groups:
             group["lr"] = self.lr * factor
@@ -331,8 +333,7 @@ class EncoderNet(ClosedFormMixin, NeuralNet):
             terms, code = self.weigh(torch.cat(looks), len(looks), batch)
         loss = torch.stack(list(terms.values())).sum()
         loss.backward()
-        # Several callbacks may iterate over it.
-        named = TeeGenerator(self.get_all_learnable_params())
+        named = TeeGenerator(self.get_all_learnable_params())  # For several callbacks.
         self.notify("on_grad_computed", named_parameters=named, batch=batch, training=True)
         self.optimizer_.step()
         spread = code.detach().float().std(dim=0).mean()
@@ -392,7 +393,7 @@ def choose_net(device: str | torch.device) -> type[EncoderNet]:
     """Return the class of the net: the one of several processes if ``device`` asks for it."""
     if not is_shared(device):
         return EncoderNet
-    # Imported only where it is needed: it imports this file, and takes long.
+    # It imports this file, and takes long.
     from skdim.training.distributed import AcceleratedNet  # noqa: PLC0415
 
     return AcceleratedNet

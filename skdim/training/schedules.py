@@ -3,7 +3,10 @@
 import math
 from collections.abc import Callable
 
-__all__ = ["SCHEDULES"]
+__all__ = ["SCHEDULES", "Schedule", "find_schedule"]
+
+# From the share of the steps taken, in [0, 1), to a factor of the learning rate.
+Schedule = Callable[[float], float]
 
 # Share of the steps in which "one_cycle" increases the learning rate.
 WARMUP = 0.1
@@ -21,9 +24,13 @@ def one_cycle(progress: float) -> float:
     return cosine((progress - WARMUP) / (1 - WARMUP))
 
 
-# From the share of the steps taken to a factor of the learning rate.
-SCHEDULES: dict[str, Callable[[float], float]] = {
+SCHEDULES: dict[str, Schedule] = {
     "constant": lambda progress: 1.0,
     "cosine": cosine,
     "one_cycle": one_cycle,
 }
+
+
+def find_schedule(schedule: str | Schedule) -> Schedule:
+    """Return a schedule by its key, or as it is."""
+    return SCHEDULES[schedule] if isinstance(schedule, str) else schedule

@@ -1,0 +1,84 @@
+"""Bounds and schedules of the user's own."""
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+
+import skdim
+from skdim import DeepInfoMaxTransformer
+from skdim.bounds import BOUNDS, Bound
+
+VECTORS = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)
+
+
+def halved(progress):
+    """Train at half of the learning rate from the middle on."""
+    return 1.0 if progress < 0.5 else 0.5
+
+
+def twice_jsd(positive, negative):
+    gain, cost = BOUNDS["jsd"].anchors(positive, negative)
+    return 2 * gain, 2 * cost
+
+
+TWICE = Bound(twice_jsd, lambda gain, cost: gain.mean() - cost.mean())
+
+
+def make(**settings):
+    settings = {"max_epochs": 2, "batch_size": 10, "device": "cpu", "random_state": 0} | settings
+    return DeepInfoMaxTransformer(3, **settings)
+
+
+def test_an_own_bound_trains_and_scores():
+    found, expected = (make(bound=bound).fit(VECTORS) for bound in (TWICE, "jsd"))
+
+    assert found.history_["loss"][0] == pytest.approx(2 * expected.history_["loss"][0], rel=0.05)
+    # Adam does not depend on the scale of a loss.
+    np.testing.assert_allclose(
+        found.transform(VECTORS), expected.transform(VECTORS), rtol=1e-2, atol=1e-2
+    )
+    assert found.score(VECTORS) == pytest.approx(2 * expected.score(VECTORS), rel=0.05)
+
+
+def test_a_bound_of_the_table_given_as_an_object_is_that_of_its_name(tmp_path):
+    model, named = (make(bound=bound).fit(VECTORS) for bound in (BOUNDS["kl"], "kl"))
+    np.testing.assert_array_equal(model.transform(VECTORS), named.transform(VECTORS))
+    model.save(tmp_path / "model")
+    loaded = skdim.load(tmp_path / "model")
+
+    assert loaded.bound == BOUNDS["kl"]
+    np.testing.assert_array_equal(loaded.transform(VECTORS), model.transform(VECTORS))
+
+
+def test_an_own_schedule_sets_the_learning_rate_of_each_step():
+    model = make(schedule=halved, max_epochs=4, learning_rate=1e-3).fit(VECTORS)
+
+    assert model.history_["learning_rate"] == pytest.approx([1e-3, 1e-3, 5e-4, 5e-4])
+
+
+def test_own_parts_are_cloned_pickled_searched_and_given_again_on_loading(tmp_path):
+    model = make(bound=TWICE, schedule=halved).fit(VECTORS)
+    codes = model.transform(VECTORS)
+
+    assert clone(model).bound == TWICE
+    again = pickle.loads(pickle.dumps(make(schedule=halved).fit(VECTORS)))
+    assert again.schedule is halved
+    search = GridSearchCV(make(), {"bound": ["jsd", TWICE], "schedule": ["constant", halved]}, cv=2)
+    assert len(search.fit(VECTORS).cv_results_["params"]) == 4
+    model.save(tmp_path / "model")
+    with pytest.raises(ValueError, match="bound"):
+        skdim.load(tmp_path / "model")
+    loaded = skdim.load(tmp_path / "model", bound=TWICE, schedule=halved)
+    np.testing.assert_array_equal(loaded.transform(VECTORS), codes)
+    loaded.fit(VECTORS)
+    np.testing.assert_array_equal(loaded.transform(VECTORS), codes)
+
+
+@pytest.mark.parametrize("settings", [{"bound": torch.nn.Linear}, {"schedule": 3}])
+def test_what_is_neither_a_name_nor_a_part_is_refused(settings):
+    with pytest.raises(ValueError, match=f"'{next(iter(settings))}' parameter"):
+        make(**settings).fit(VECTORS)
