@@ -1,10 +1,13 @@
 """The rules of docs/architecture.rst that a machine can hold."""
 
 import ast
+import runpy
 import subprocess
 import sys
 from functools import cache
 from pathlib import Path
+
+from sklearn.base import BaseEstimator
 
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "skdim").rglob("*.py"))
@@ -158,6 +161,7 @@ class Absent:
             raise ModuleNotFoundError(name)
 
 sys.meta_path.insert(0, Absent())
+from sklearn.base import BaseEstimator
 import skdim
 """
 
@@ -178,3 +182,13 @@ def test_no_module_has_a_name_that_scikit_dimension_uses():
     ours = {path.stem for path in (ROOT / "skdim").iterdir()}
 
     assert not ours & theirs
+
+
+def test_transformers_can_be_defined_where_scikit_learn_has_no_callbacks(monkeypatch):
+    """It has them from 1.9 on, and imports them itself: only skdim's file is run without."""
+    monkeypatch.setitem(sys.modules, "sklearn.callback", None)
+    monkeypatch.delattr("sklearn.callback", raising=False)
+    made = runpy.run_path(str(ROOT / "skdim" / "estimators" / "tasks.py"))
+
+    assert issubclass(type("Made", (made["CallbackSupport"], BaseEstimator), {}), BaseEstimator)
+    assert made["reports"](len) is len

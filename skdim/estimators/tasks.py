@@ -18,7 +18,10 @@ try:
 except ImportError:  # It is older.
     callback = None
 
-CallbackSupport: type = object if callback is None else callback.CallbackSupportMixin
+# Not object itself, which cannot stand before other bases.
+CallbackSupport: type = (
+    type("CallbackSupport", (), {}) if callback is None else callback.CallbackSupportMixin
+)
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
