@@ -42,6 +42,7 @@ def find_accelerator() -> torch.device:
 
 def check_device(device: torch.device) -> None:
     """Raise an error, whose type depends on the backend, if a device cannot draw and multiply."""
+    torch.zeros(1, device=device)  # In a forked process, its error says what to do.
     drawn = torch.rand(2, 2, generator=Generator(device=device), device=device)
     (drawn @ drawn).sum().item()
 

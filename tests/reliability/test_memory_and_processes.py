@@ -13,6 +13,7 @@ from joblib import Parallel, delayed
 from torch import nn
 
 from skdim import DeepInfoMaxTransformer
+from skdim.devices import find_accelerator
 from tests.reliability import kills
 
 resource = pytest.importorskip("resource")  # of the systems that fork
@@ -155,18 +156,24 @@ def test_workers_share_the_processors_out(monkeypatch):
     assert max(threads) <= max(1, os.cpu_count() // 2)
 
 
-@pytest.mark.parametrize("device", ["auto", "cuda"])
-def test_a_fit_in_a_forked_worker_says_what_to_do(device, monkeypatch):
-    def refuse(*args, **kwargs):
-        raise RuntimeError(
-            "Cannot re-initialize CUDA in forked subprocess. To use CUDA with multiprocessing, you "
-            "must use the 'spawn' start method"
-        )
+def test_a_fit_in_a_forked_worker_says_what_to_do(monkeypatch):
+    zeros, cuda = torch.zeros, torch.device("cuda")
 
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    def refuse(*args, device=None, **kwargs):
+        if device is not None and torch.device(device).type == "cuda":
+            raise RuntimeError(
+                "Cannot re-initialize CUDA in forked subprocess. To use CUDA with multiprocessing, "
+                "you must use the 'spawn' start method"
+            )
+        return zeros(*args, device=device, **kwargs)
+
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda *args, **kwargs: cuda)
     monkeypatch.setattr(torch, "zeros", refuse)
-    model = make(device=device)
-    said = r"device='cuda' cannot be used here: Cannot re-initialize CUDA .* 'spawn' start method"
-    with pytest.raises(ValueError, match=said):
+    model = make(device="cuda")
+    reason = r"cannot be used.*: Cannot re-initialize CUDA .* 'spawn' start method"
+    with pytest.raises(ValueError, match=f"device='cuda' {reason}"):
         model.fit(np.eye(8))
+    with pytest.warns(UserWarning, match=f"device='auto' uses the CPU: .*'cuda'.* {reason}"):
+        assert find_accelerator().type == "cpu"
     assert not hasattr(model, "net_")
