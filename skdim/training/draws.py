@@ -10,7 +10,7 @@ from torch import Generator, Tensor, nn
 from skdim.encoders import Features
 from skdim.objectives import AbstractCriterion, Batch
 
-__all__ = ["Draws"]
+__all__ = ["PlannedDraws"]
 
 # Names of draws, and how they are made.
 Plan = dict[str, Callable[[Generator], Tensor]]
@@ -18,7 +18,7 @@ Plan = dict[str, Callable[[Generator], Tensor]]
 Step = Callable[[Tensor, int, Batch], Any]
 
 
-class Draws:
+class PlannedDraws:
     """Draw what a criterion asks ``Batch.draw`` for, in the same order, before it is called.
 
     Parameters

@@ -20,7 +20,7 @@ from skdim.random import seeded, unlocked
 from skdim.saving import mapped
 from skdim.training.batches import Batches, mean_of
 from skdim.training.closed_form import ClosedFormMixin, LookSums
-from skdim.training.draws import Draws
+from skdim.training.draws import PlannedDraws
 from skdim.training.precision import compiled, computing_in
 from skdim.training.processes import is_shared
 from skdim.training.progress import EpochLog, Progress, summary_of
@@ -214,7 +214,7 @@ class EncoderNet(ClosedFormMixin, NeuralNet):
         n_before = len(self.history)
         self.weigh = compiled(self.terms, self.compiling if epochs else False, rows.device)
         if self.compiling and self.alone:
-            self.weigh = Draws(self.module_, self.criterion_).before(self.weigh)
+            self.weigh = PlannedDraws(self.module_, self.criterion_).before(self.weigh)
         self.notify("on_train_begin", X=rows, y=None)
         try:
             # The history is longer, and the steps are fewer, if a callback resumed a training.

@@ -130,10 +130,10 @@ def test_representations_work_before_and_after_fit(parameters):
 
 
 def test_two_fits_with_one_seed_are_equal_to_the_bit():
-    dim, X = brief(**RANDOM_PARTS, batch_size=8), IMAGES[:16]
+    dim, X = brief(**RANDOM_PARTS), IMAGES[:16]
     first = weights_of(dim.fit(X)), dim.transform(X)
     again = weights_of(dim.fit(X)), dim.transform(X)
-    other = weights_of(brief(**RANDOM_PARTS, batch_size=8).fit(X))
+    other = weights_of(brief(**RANDOM_PARTS).fit(X))
 
     assert first[0] == again[0] == other
     np.testing.assert_array_equal(first[1], again[1])

@@ -26,7 +26,7 @@ ROWS = {
     ],
     "48 save and load, also in a fresh process": [
         "reliability/test_saving.py::test_every_transformer_comes_back_with_its_codes_and_its_score",
-        "reliability/test_saving.py::test_loads_in_a_fresh_process_without_the_training_script",
+        "saving/test_fingerprints.py::test_another_process_has_the_same_digests_and_loads_the_same_codes",
     ],
     "49 a malicious file is refused, and nothing in it executed": [
         "reliability/test_files_from_strangers.py::test_a_malicious_pickle_is_not_executed",
@@ -97,7 +97,7 @@ ROWS = {
     ],
     "64 transform changes nothing, and memory stays flat": [
         "estimators/test_contract.py::test_transform_changes_no_statistics",
-        "reliability/test_memory_and_processes.py::test_memory_is_flat_over_a_thousand_transforms",
+        "reliability/test_memory_and_processes.py::test_memory_is_flat_over_hundreds_of_transforms",
     ],
     "65 one row, and more rows than memory": [
         "test_inference.py::test_rows_have_the_same_features_alone_and_together",
