@@ -12,14 +12,16 @@ from skdim.bounds import BOUNDS
 from skdim.information.columns import Columns
 from skdim.information.copulas import MIN_VARIANCE, NormalCritic, normal_information
 from skdim.information.critics import evaluate_critic
-from skdim.information.networks import CopulaCritic
+from skdim.information.networks import CopulaCritic, critic_inputs
 
-__all__ = ["fit_normal_copula", "principal_scores"]
+__all__ = ["fit_normal_copula", "nonlinear_information", "principal_scores"]
 
 # Largest number of principal directions, and fewest rows for each.
 MAX_DIRECTIONS, ROWS_PER_DIRECTION = 256, 5
 # Ratio of the numbers of directions that are compared.
 STEP = 1.5
+# Standard deviations above zero, and nats, at which nonlinear dependence is certain.
+CERTAIN, NOTICEABLE = 5.0, 0.01
 
 
 def principal_scores(scores: list[Columns]) -> list[Columns]:
@@ -99,6 +101,33 @@ def fit_normal_copula(x: Columns, z: Columns) -> tuple[float, Columns, float]:
     pointwise, bounds = evaluate_critic(CopulaCritic(critic, None), pairs, BOUNDS["dv"])
     value = min(critic.information, float(np.mean(bounds))) - bias(dims, n)
     return value, pointwise, spread(dims, n)
+
+
+def nonlinear_information(scores: list[Columns]) -> float:
+    """Return how much nonlinear regressions explain of what linear ones leave, in nats.
+
+    Residuals of a linear regression of jointly normal variables are independent of the regressors,
+    and so of their squares and products. The larger value of both directions is returned, or 0 if
+    it is not certain.
+
+    Parameters
+    ----------
+    scores : list of two ndarrays of shape (n, d)
+    """
+    n = len(scores[0])
+    sides = [whiten(side) for side in scores]
+    found = 0.0
+    for x, z, scores_x in ((*sides, scores[0]), (*sides[::-1], scores[1])):
+        terms = critic_inputs(scores_x, x).numpy().astype(np.float64)[:, x.shape[1] :]
+        if x.shape[1] + terms.shape[1] + z.shape[1] > n // ROWS_PER_DIRECTION:
+            continue
+        rest, residuals = (whiten(part - x @ (x.T @ part) / n) for part in (terms, z))
+        dims = (rest.shape[1], residuals.shape[1])
+        raw = normal_information(np.asarray(svd(rest.T @ residuals / n, compute_uv=False)))
+        excess = raw - bias(dims, n)
+        if excess > max(CERTAIN * spread(dims, n), NOTICEABLE):
+            found = max(found, excess)
+    return found
 
 
 def whiten(columns: Columns) -> Columns:

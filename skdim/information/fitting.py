@@ -29,6 +29,8 @@ __all__ = [
 DECAY = 0.9
 # Largest number of batches of an epoch, so that the time does not grow with the rows.
 MAX_BATCHES = 40
+# Fewest batches, and epochs, after which training stops if no epoch was better than none.
+FEWEST_BATCHES, FEWEST_EPOCHS = 100, 5
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -197,6 +199,7 @@ def fit_network(
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, training.max_epochs)
     n_batches = max(1, round(n_rows / training.batch_size))
     n_drawn = n_rows * min(n_batches, MAX_BATCHES) // n_batches
+    initial_patience = max(FEWEST_EPOCHS, FEWEST_BATCHES // min(n_batches, MAX_BATCHES))
     network.train()
     for _ in range(training.max_epochs):
         values = []
@@ -217,7 +220,8 @@ def fit_network(
                 f"{training.learning_rate:g}. Decrease learning_rate."
             )
         best = int(np.argmax(np.sum(curve.halves, axis=1)))
-        if len(curve.halves) - 1 - best >= training.patience:
+        patience = training.patience if best else min(training.patience, initial_patience)
+        if len(curve.halves) - 1 - best >= patience:
             break
     return curve
 

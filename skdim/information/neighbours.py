@@ -8,17 +8,43 @@ from scipy.stats import t
 
 from skdim.information.columns import Columns
 
-__all__ = ["MAX_COLUMNS", "class_information", "neighbour_information", "radii"]
+__all__ = ["MAX_COLUMNS", "class_information", "levelled_information", "neighbour_information", "radii"]
 
 # Number of neighbours. Fewer have a smaller bias where variables depend strongly.
 N_NEIGHBOURS = 3
+# Number of neighbours that shows how the estimate depends on it.
+MORE_NEIGHBOURS = 12
 # Largest number of columns for which neighbours are near.
 MAX_COLUMNS = 4
 # Degrees of freedom of the distribution that radii are computed in.
 DEGREES = 2
 
 
-def neighbour_information(blocks: list[Columns]) -> Columns:
+def levelled_information(blocks: list[Columns]) -> tuple[Columns, float]:
+    """Compute the pointwise total correlation of blocks of columns, corrected for its bias.
+
+    With more neighbours the fluctuations of distances matter less, but the neighbours are farther
+    away. If the estimate is lower with more neighbours, the distances bias it, about in proportion
+    to the root of the number of neighbours; the line is extended to zero neighbours. Otherwise the
+    estimate of more neighbours is returned.
+
+    Parameters
+    ----------
+    blocks : list of ndarray of shape (n, d_i)
+        Without ties.
+
+    Returns
+    -------
+    pointwise : ndarray of shape (n,)
+    spread : float
+        Half of the difference between both numbers of neighbours: the error of the correction.
+    """
+    few, more = (neighbour_information(blocks, k) for k in (N_NEIGHBOURS, MORE_NEIGHBOURS))
+    fall = float(few.mean() - more.mean())
+    return (2 * few - more if fall > 0 else more), abs(fall) / 2
+
+
+def neighbour_information(blocks: list[Columns], n_neighbours: int = N_NEIGHBOURS) -> Columns:
     """Compute the pointwise total correlation of blocks of columns, by nearest neighbours.
 
     That of two blocks is their mutual information. No row is its own neighbour.
@@ -27,6 +53,7 @@ def neighbour_information(blocks: list[Columns]) -> Columns:
     ----------
     blocks : list of ndarray of shape (n, d_i)
         Without ties.
+    n_neighbours : int, default=3
 
     Returns
     -------
@@ -40,9 +67,9 @@ def neighbour_information(blocks: list[Columns]) -> Columns:
     """
     joint = np.hstack(blocks)
     # The distance to the k-th neighbour is excluded from the counts.
-    radii = np.nextafter(distances_to_neighbour(joint), 0)
+    radii = np.nextafter(distances_to_neighbour(joint, n_neighbours), 0)
     counts = [count_within(block, block, radii) for block in blocks]
-    constant = digamma(N_NEIGHBOURS) + (len(blocks) - 1) * digamma(len(joint))
+    constant = digamma(n_neighbours) + (len(blocks) - 1) * digamma(len(joint))
     return np.asarray(constant - sum(digamma(count) for count in counts))
 
 
@@ -68,16 +95,16 @@ def class_information(x: Columns, labels: NDArray[np.intp]) -> Columns:
     result = np.zeros(len(x))
     for label in np.flatnonzero(sizes > N_NEIGHBOURS):
         own = x[labels == label]
-        counts = count_within(x, own, distances_to_neighbour(own))
+        counts = count_within(x, own, distances_to_neighbour(own, N_NEIGHBOURS))
         ratio = digamma(len(x)) - digamma(sizes[label])
         # The row itself is counted.
         result[labels == label] = ratio + digamma(N_NEIGHBOURS) - digamma(counts - 1)
     return result
 
 
-def distances_to_neighbour(points: Columns) -> Columns:
+def distances_to_neighbour(points: Columns, n_neighbours: int) -> Columns:
     """Return the largest coordinate difference to the k-th neighbour, shape (n,)."""
-    distances, _ = cKDTree(points).query(points, k=[N_NEIGHBOURS + 1], p=np.inf)
+    distances, _ = cKDTree(points).query(points, k=[n_neighbours + 1], p=np.inf)
     return np.asarray(distances[:, 0])
 
 
