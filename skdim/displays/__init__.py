@@ -1,12 +1,22 @@
-"""Displays of a fitted transformer, by scikit-learn's conventions.
+"""Displays of a fitted transformer or of its codes, by scikit-learn's conventions.
 
-The constructor holds data, ``from_estimator`` computes and draws them, and ``plot`` draws them
-again. matplotlib is required: ``pip install 'scikit-deepinfomax[plot]'``.
+The constructor holds data, ``from_estimator``, ``from_codes`` and ``from_samples`` compute and draw
+them, and ``plot`` draws them again. matplotlib is required:
+``pip install 'scikit-deepinfomax[plot]'``.
 """
 
 from skdim.displays.embedding import EmbeddingDisplay
+from skdim.displays.information_curve import InformationCurveDisplay
 from skdim.displays.information_map import InformationMapDisplay
+from skdim.displays.information_plane import InformationPlaneDisplay
 from skdim.displays.neighbors import NeighborsDisplay
 from skdim.displays.terms import TermsDisplay
 
-__all__ = ["EmbeddingDisplay", "InformationMapDisplay", "NeighborsDisplay", "TermsDisplay"]
+__all__ = [
+    "EmbeddingDisplay",
+    "InformationCurveDisplay",
+    "InformationMapDisplay",
+    "InformationPlaneDisplay",
+    "NeighborsDisplay",
+    "TermsDisplay",
+]

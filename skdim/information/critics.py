@@ -23,8 +23,9 @@ EVALUATED_BOUNDS = {"dv": "dv", "infonce": "infonce", "kl": "kl", "jsd": "dv"}
 SHIFTS = {"kl": 1.0}
 # Number of floats in a block of held-out scores.
 MAX_FLOATS = 2**24
-# Largest number of held-out rows that are compared with each other.
-MAX_NEGATIVES = 2000
+# Largest number of held-out rows that are compared with each other, and fewest for an evaluation of
+# more than so many pairs.
+MAX_NEGATIVES, MIN_NEGATIVES, MAX_PAIRS = 2000, 500, 2_000_000
 # Whitened scores are clipped to this many standard deviations. Normal variables hardly reach it;
 # rare values do, and would dominate the normal copula.
 CLIP = 5.0
@@ -85,10 +86,13 @@ def fit_critic(
         network = build_network(lambda: make(x_features, z_features), generator)
     critic = CopulaCritic(normal, network, SHIFTS.get(bound, 0.0)).to(device)
     train, held_out = ([side[rows] for side in inputs] for rows in (fold.training, fold.held_out))
+    n_negatives = min(MAX_NEGATIVES, max(MIN_NEGATIVES, MAX_PAIRS // len(fold.held_out)))
     epochs: list[Columns] = []
 
     def evaluate(critic: CopulaCritic) -> tuple[float, float]:
-        each, halves = evaluate_critic(critic, held_out, BOUNDS[EVALUATED_BOUNDS[bound]])
+        each, halves = evaluate_critic(
+            critic, held_out, BOUNDS[EVALUATED_BOUNDS[bound]], n_negatives
+        )
         epochs.append(each)
         return halves
 
@@ -131,7 +135,10 @@ def fit_correlations(x: Columns, z: Columns) -> Columns:
 
 
 def evaluate_critic(
-    critic: CopulaCritic, held_out: Sequence[Tensor], bound: Bound
+    critic: CopulaCritic,
+    held_out: Sequence[Tensor],
+    bound: Bound,
+    n_negatives: int = MAX_NEGATIVES,
 ) -> tuple[Columns, tuple[float, float]]:
     """Compute a bound on each half of the held-out rows, and its pointwise values (n,).
 
@@ -140,7 +147,7 @@ def evaluate_critic(
     n = len(held_out[0])
     blocks: list[tuple[Tensor, Tensor]] = []
     with torch.no_grad():
-        for rows in torch.arange(n).tensor_split(-(-n // MAX_NEGATIVES)):
+        for rows in torch.arange(n).tensor_split(-(-n // n_negatives)):
             block_samples = max(1, MAX_FLOATS // (len(rows) * critic.pair_floats))
             projected = critic.projected(*(side[rows] for side in held_out))
             blocks += (

@@ -12,8 +12,8 @@ from skdim.information.fitting import Curve
 
 __all__ = ["InformationEstimate", "exceeds", "standard_error"]
 
-# Standard errors of a difference that decide for a method.
-SIGNIFICANT = 2.0
+# Standard errors of a difference that decide for a method, and for one where others find nothing.
+SIGNIFICANT, DEPENDENT = 2.0, 3.0
 
 
 def standard_error(values: Columns) -> float:
@@ -26,7 +26,8 @@ def exceeds(pointwise: Columns, value: float, others: Columns) -> bool:
 
     ``others`` are the pointwise values (n,) of that estimate.
     """
-    return bool(pointwise.mean() - value > SIGNIFICANT * standard_error(pointwise - others))
+    needed = SIGNIFICANT if value > 0 else DEPENDENT
+    return bool(pointwise.mean() - value > needed * standard_error(pointwise - others))
 
 
 class InformationEstimate(float):

@@ -8,7 +8,14 @@ from scipy.stats import t
 
 from skdim.information.columns import Columns
 
-__all__ = ["MAX_COLUMNS", "class_information", "levelled_information", "neighbour_information", "radii"]
+__all__ = [
+    "MAX_COLUMNS",
+    "class_information",
+    "heavy_tailed",
+    "levelled_information",
+    "neighbour_information",
+    "radii",
+]
 
 # Number of neighbours. Fewer have a smaller bias where variables depend strongly.
 N_NEIGHBOURS = 3
@@ -16,7 +23,7 @@ N_NEIGHBOURS = 3
 MORE_NEIGHBOURS = 12
 # Largest number of columns for which neighbours are near.
 MAX_COLUMNS = 4
-# Degrees of freedom of the distribution that radii are computed in.
+# Degrees of freedom of the distribution that norms are computed in.
 DEGREES = 2
 
 
@@ -120,5 +127,9 @@ def count_within(points: Columns, centres: Columns, radii: Columns) -> NDArray[n
 
 def radii(scores: Columns) -> Columns:
     """Return the norms (n, 1) of normal scores, mapped to a heavy-tailed distribution."""
-    heavy = np.asarray(t(DEGREES).ppf(ndtr(scores)))
-    return np.asarray(np.linalg.norm(heavy, axis=1, keepdims=True))
+    return np.linalg.norm(heavy_tailed(scores), axis=1, keepdims=True)
+
+
+def heavy_tailed(scores: Columns, degrees: int = DEGREES) -> Columns:
+    """Map normal scores to Student's t of some degrees of freedom."""
+    return np.asarray(t(degrees).ppf(ndtr(scores)))

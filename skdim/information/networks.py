@@ -11,6 +11,7 @@ from torch.nn.functional import linear, silu, softplus
 from skdim.critics import AbstractCritic, ConcatCritic
 from skdim.information.columns import Columns, normal_scores, rank_cosines
 from skdim.information.copulas import NormalCritic
+from skdim.information.neighbours import heavy_tailed
 from skdim.pairs.scoring import Join
 
 __all__ = [
@@ -257,7 +258,8 @@ class AutoregressiveMixture(nn.Module):
 def density_inputs(scores: Columns, whitened: Columns) -> Tensor:
     """Compute input features for a density.
 
-    The inverse hyperbolic sine reduces whitened scores, which reach hundreds of standard deviations
+    The norms of a coordinate and those before it describe a scale that heavy tails share. The
+    inverse hyperbolic sine reduces whitened scores, which reach hundreds of standard deviations
     for codes close to a curved surface.
 
     Parameters
@@ -270,5 +272,6 @@ def density_inputs(scores: Columns, whitened: Columns) -> Tensor:
     Tensor of shape (n, d * number of inputs)
     """
     squares = (np.square(scores) - 1) / math.sqrt(2)
-    each = [scores, squares, np.arcsinh(whitened), *rank_cosines(scores)]
+    norms = normal_scores(np.square(heavy_tailed(scores)).cumsum(axis=1))
+    each = [scores, squares, np.arcsinh(whitened), norms, *rank_cosines(scores)]
     return torch.from_numpy(np.stack(each, axis=2).reshape(len(scores), -1)).float()

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from scipy.special import digamma
+from scipy.special import digamma, ndtr
 from torch import Generator, Tensor
 
 from skdim.information.columns import Columns, drop_constant, normal_scores, read_columns
 from skdim.information.copulas import fit_copula
+from skdim.information.elliptical import elliptical_information
 from skdim.information.estimate import InformationEstimate, exceeds, standard_error
 from skdim.information.fitting import (
     Curve,
@@ -22,7 +23,7 @@ from skdim.information.fitting import (
     fit_network,
     make_folds,
 )
-from skdim.information.neighbours import MAX_COLUMNS, neighbour_information
+from skdim.information.neighbours import MAX_COLUMNS, levelled_information
 from skdim.information.networks import AutoregressiveMixture, density_inputs
 from skdim.random import draw_seed
 
@@ -60,8 +61,9 @@ def total_correlation(
     deviations from normality. The right-hand side is evaluated on rows that q was not fitted on: a
     lower bound of any size, up to sampling error. It is tight for jointly normal codes, whatever
     their margins. The information that the copula lacks because it is fitted to a sample is added.
-    Nearest neighbours replace the estimate among up to four coordinates, where they find
-    significantly more.
+    A density of elliptical symmetry, which describes a scale that coordinates share, replaces the
+    estimate where it finds significantly more; so do nearest neighbours among up to four
+    coordinates.
 
     The estimate depends only on the order within each column. Increasing maps of a coordinate
     therefore leave it bit-equal, and the true total correlation unchanged. The estimates of the
@@ -145,11 +147,16 @@ def total_correlation(
         curve, *each[:, fold.held_out] = fit_density(scores, fold, training, generator)
         curves.append(curve)
     base, trained = each.sum(axis=2)
+    spread = 0.0
     method, value, pointwise = add_network(base, trained, copula_correction(scores, base.mean()))
+    scaled = elliptical_information(scores, folds)
+    if max_epochs > 0 and exceeds(scaled, value, pointwise):
+        method, value, pointwise = "elliptical", float(scaled.mean()), scaled
     if max_epochs > 0 and scores.shape[1] <= MAX_COLUMNS:
-        near = neighbour_information([column[:, None] for column in scores.T])
-        if exceeds(near, value, pointwise):
-            method, value, pointwise = "neighbours", float(near.mean()), near
+        for columns_near in (scores, ndtr(scores)):
+            near, error = levelled_information([column[:, None] for column in columns_near.T])
+            if exceeds(near, value, pointwise):
+                method, value, pointwise, spread = "neighbours", float(near.mean()), near, error
     messages = [
         *describe_near_functions(each[1].mean(axis=0), len(scores)),
         *describe_linear_functions(columns, 8 * relative_precision(z), value),
@@ -161,6 +168,7 @@ def total_correlation(
         pointwise=pointwise,
         method=method,
         ceiling=(scores.shape[1] - 1) * math.log(len(scores)),
+        spread=spread,
         curve=curves,
         warnings=messages,
     )

@@ -10,6 +10,7 @@ from joblib import parallel_config
 
 from skdim.critics import ConcatCritic
 from skdim.information import (
+    BMI_TASKS,
     TASKS,
     BenchmarkTask,
     CorrelatedNormals,
@@ -17,8 +18,11 @@ from skdim.information import (
     critics,
     mutual_information,
 )
+from skdim.information.columns import normal_scores
+from skdim.information.copula_information import nonlinear_information
 from skdim.information.copulas import NormalCritic, denoise_correlations, whitening_matrix
 from skdim.information.fitting import make_folds
+from skdim.information.neighbours import levelled_information, neighbour_information
 from skdim.information.tasks import StudentPairs, dense_normal
 
 SHORT = {"max_epochs": 2, "random_state": 0}
@@ -137,6 +141,20 @@ def test_sharp_edges_of_few_columns_are_found_by_neighbours():
     assert found == pytest.approx(task.information, rel=0.05)
 
 
+def test_more_neighbours_correct_the_bias_of_few():
+    draws = np.random.default_rng(0)
+    x = draws.standard_normal((5000, 4)) / np.sqrt(draws.chisquare(1, (5000, 1)))
+    sides = [normal_scores(x[:, :2]), normal_scores(x[:, 2:])]
+    truth = StudentPairs(2, 1).information
+
+    plain = neighbour_information(sides).mean()
+    levelled, spread = levelled_information(sides)
+
+    assert plain < truth - 0.03
+    assert levelled.mean() == pytest.approx(truth, abs=0.03)
+    assert spread > 0.01
+
+
 def test_variables_that_share_a_scale_are_compared_by_their_norms():
     pairs = StudentPairs(5, 2)
     x, z = pairs.draw(3000, np.random.default_rng(0))
@@ -214,6 +232,7 @@ def test_parallel_parts_change_no_digit(backend, capsys):
 
 
 @pytest.mark.usefixtures("global_random_state_untouched")
+@pytest.mark.filterwarnings("ignore:Products of columns explain")
 def test_the_random_state_decides_and_no_global_one_moves():
     x, z = folded(300)
 
@@ -288,13 +307,16 @@ def test_halves_choose_the_epoch_that_the_other_is_judged_at():
         assert curve.held_out == halves[curve.kept, [0, 1]].mean()
 
 
-def test_estimate_of_critics_is_the_mean_of_the_held_out_ends_of_the_curves():
+def test_critics_are_corrected_for_half_of_what_only_training_rows_show():
     x, z = folded()
 
     found, curves = mutual_information(x, z, max_epochs=10, random_state=0, return_curve=True)
 
     assert found.method_ == "critic"
-    assert found == pytest.approx(np.mean([curve.held_out for curve in curves]))
+    held_out = np.mean([curve.held_out for curve in curves])
+    gap = np.mean([curve.training[max(curve.kept) - 1] for curve in curves]) - held_out
+    assert found == pytest.approx(held_out + min(gap / 2, held_out / 10))
+    assert found.interval(0.9)[1] > held_out + gap
     assert found.curve_ == curves
     assert [len(curve.training) for curve in curves] == [10] * 5
     assert [len(curve.halves) for curve in curves] == [11] * 5
@@ -330,6 +352,41 @@ def test_more_than_the_log_of_the_sample_is_warned_of_and_not_given(columns):
         found = mutual_information(x, x + 1e-3, **SHORT)
 
     assert found == math.log(40)
+
+
+def test_dependence_that_products_show_and_critics_do_not_is_warned_of():
+    task = BMI_TASKS["spiral-multinormal-sparse-25-25-2-2.0"]
+
+    with pytest.warns(UntrustedEstimateWarning, match="Products of columns explain"):
+        found = mutual_information(*task.draw(5000, 0), max_epochs=1, random_state=0)
+
+    assert found < 0.9 * task.information
+
+
+@pytest.mark.parametrize("name", ["multinormal-sparse-5-5-2-2.0", "student-identity-3-3-2"])
+def test_products_explain_nothing_of_residuals_that_are_normal_or_share_a_scale(name):
+    x, z = BMI_TASKS[name].draw(5000, 0)
+
+    assert nonlinear_information([normal_scores(x), normal_scores(z)]) == 0
+
+
+def test_networks_that_find_nothing_stop_early():
+    x, z = np.random.default_rng(0).standard_normal((2, 2500, 1))
+
+    found = mutual_information(x, z, random_state=0)
+
+    # Of 8 batches: 12 epochs have 100 of them.
+    assert all(len(curve.training) <= 15 for curve in found.curve_)
+    assert min(len(curve.training) for curve in found.curve_) == 12
+
+
+@pytest.mark.parametrize("n", [40, 200])
+def test_few_independent_rows_have_no_information(n):
+    for seed in range(8):
+        x, z = np.random.default_rng(seed).standard_normal((2, n, 1))
+        found = mutual_information(x, z, max_epochs=5, random_state=0)
+        assert found >= 0
+        assert n == 40 or found.interval(0.9)[0] == 0
 
 
 def test_curves_apart_are_warned_of():

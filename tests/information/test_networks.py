@@ -87,5 +87,5 @@ def test_inputs_of_points_far_off_stay_small():
     scores = np.random.default_rng(0).standard_normal((50, 2))
 
     assert density_inputs(scores, 1e5 * scores).abs().max() < 15
-    assert density_inputs(scores, scores).shape == (50, 2 * 5)
-    assert density_inputs(np.tile(scores, 8), np.tile(scores, 8)).shape == (50, 16 * 3)
+    assert density_inputs(scores, scores).shape == (50, 2 * 6)
+    assert density_inputs(np.tile(scores, 8), np.tile(scores, 8)).shape == (50, 16 * 4)

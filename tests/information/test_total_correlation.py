@@ -273,3 +273,36 @@ def test_the_copula_is_corrected_for_its_sample():
     assert np.mean(found) == pytest.approx(closed_form(12, 0.5), rel=0.05)
     low, high = found[0].interval(0.99)
     assert low < closed_form(12, 0.5) < high
+
+
+def student(n):
+    draws = np.random.default_rng(0)
+    return draws.standard_normal((n, 8)) / np.sqrt(draws.chisquare(3, (n, 1)) / 3)
+
+
+def two_blobs(n):
+    draws = np.random.default_rng(0)
+    return 1.996 * draws.choice([-1, 1], (n, 1)) + draws.standard_normal((n, 4))
+
+
+def signs(n):
+    z = np.random.default_rng(0).standard_normal((n, 3))
+    z[:, 2] = np.abs(z[:, 2]) * np.sign(z[:, 0] * z[:, 1])
+    return z
+
+
+@pytest.mark.parametrize(
+    ("draw", "method", "truth"),
+    [
+        (student, "elliptical", 0.633),
+        (two_blobs, "neighbours", 1.837),
+        (signs, "neighbours", 0.693),
+    ],
+)
+def test_dependence_that_networks_learn_slowly_is_found_without_them(draw, method, truth):
+    found = total_correlation(draw(5000), max_epochs=1, random_state=0)
+    low, high = found.interval(0.9)
+
+    assert found.method_ == method
+    assert found == pytest.approx(truth, rel=0.07)
+    assert low < truth < high

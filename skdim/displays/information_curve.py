@@ -1,0 +1,159 @@
+"""Estimates of information with their intervals, against rows or epochs."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from skdim.displays.canvas import find_pyplot
+from skdim.information import InformationEstimate, mutual_information
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.container import ErrorbarContainer
+
+__all__ = ["InformationCurveDisplay"]
+
+N_SIZES, FEWEST_ROWS = 4, 100
+
+
+class InformationCurveDisplay:
+    """Estimates of information with their intervals, against the number of rows or epochs.
+
+    An estimate is trusted only where the curve has levelled off.
+
+    Parameters
+    ----------
+    steps : array-like of shape (n_estimates,)
+        Number of rows or epochs of each estimate.
+    estimates : sequence of InformationEstimate
+    xlabel : str, default="rows"
+        "rows" has a logarithmic axis.
+
+    Attributes
+    ----------
+    bars_ : matplotlib ErrorbarContainer
+        The intervals; one without an upper end is drawn as an arrow.
+    ax_ : matplotlib Axes
+    figure_ : matplotlib Figure
+
+    Raises
+    ------
+    ValueError
+        If there is not one step per estimate.
+
+    Examples
+    --------
+    >>> from skdim.displays import InformationCurveDisplay
+    >>> from skdim.information import TASKS
+    >>> x, z = TASKS["1v1-normal-0.75"].draw(400, random_state=0)
+    >>> display = InformationCurveDisplay.from_samples(x, z, critic=None, random_state=0)
+    >>> display.steps.tolist()
+    [100, 159, 252, 400]
+    """
+
+    def __init__(
+        self, steps: ArrayLike, estimates: Sequence[InformationEstimate], *, xlabel: str = "rows"
+    ) -> None:
+        self.steps: NDArray[Any] = np.asarray(steps)
+        self.estimates = list(estimates)
+        self.xlabel = xlabel
+        if self.steps.shape != (len(self.estimates),) or not self.estimates:
+            raise ValueError(
+                f"steps has shape {self.steps.shape}, but there are {len(self.estimates)} "
+                "estimates. One number for each is needed, and at least one estimate."
+            )
+
+    @classmethod
+    def from_samples(
+        cls,
+        x: Any,
+        z: Any,
+        *,
+        sizes: Sequence[int] | None = None,
+        ax: "Axes | None" = None,
+        level: float = 0.9,
+        plot_kwargs: Mapping[str, Any] | None = None,
+        **settings: Any,
+    ) -> Self:
+        """Estimate the information of the first rows, for several numbers of rows, and draw.
+
+        Parameters
+        ----------
+        x, z : array-like of shape (n,) or (n, *axes)
+            Samples, in random order.
+        sizes : sequence of int, default=None
+            Numbers of rows. None: four from 100 to n.
+        ax, level
+            As in :meth:`plot`.
+        plot_kwargs : mapping, default=None
+            Other arguments of :meth:`plot`.
+        **settings
+            Of :func:`skdim.information.mutual_information`.
+        """
+        find_pyplot(cls.__name__)
+        if sizes is None:
+            sizes = np.geomspace(min(FEWEST_ROWS, len(x)), len(x), N_SIZES).round().astype(int)
+        estimates = [mutual_information(x[:n], z[:n], **settings) for n in sizes]
+        return cls(sizes, estimates).plot(ax=ax, level=level, **(plot_kwargs or {}))
+
+    @classmethod
+    def from_codes(
+        cls,
+        codes: Mapping[int, Any],
+        z: Any,
+        *,
+        ax: "Axes | None" = None,
+        level: float = 0.9,
+        plot_kwargs: Mapping[str, Any] | None = None,
+        **settings: Any,
+    ) -> Self:
+        """Estimate the information of codes of several epochs about one variable, and draw.
+
+        Parameters
+        ----------
+        codes : mapping of int to array-like of shape (n, d)
+            Codes of the same samples, by epoch.
+        z : array-like of shape (n,) or (n, *axes)
+            Labels or other values of the samples.
+        ax, level, plot_kwargs, **settings
+            As in :meth:`from_samples`.
+        """
+        find_pyplot(cls.__name__)
+        estimates = [mutual_information(each, z, **settings) for each in codes.values()]
+        display = cls(list(codes), estimates, xlabel="epochs")
+        return display.plot(ax=ax, level=level, **(plot_kwargs or {}))
+
+    def plot(self, *, ax: "Axes | None" = None, level: float = 0.9, **kwargs: Any) -> Self:
+        """Draw the estimates with their intervals, and return the display.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            None makes a figure.
+        level : float, default=0.9
+            Nominal coverage of the intervals.
+        **kwargs
+            Of :meth:`matplotlib.axes.Axes.errorbar`, such as ``color`` and ``label``.
+        """
+        plt = find_pyplot(type(self).__name__)
+        if ax is None:
+            _, ax = plt.subplots(layout="constrained")
+        self.ax_, self.figure_ = ax, ax.figure
+        values = np.array(self.estimates, dtype=float)
+        ends = np.array([each.interval(level) for each in self.estimates])
+        is_open = np.isinf(ends[:, 1])
+        # An arrow has the length of the lower half.
+        above = np.where(is_open, values - ends[:, 0], ends[:, 1] - values)
+        below = (values - ends[:, 0]).clip(min=0)
+        style = {"marker": "o", "capsize": 3} | kwargs
+        self.bars_: ErrorbarContainer = ax.errorbar(
+            self.steps, values, [below, above.clip(min=0)], lolims=is_open, **style
+        )
+        ax.set(xlabel=self.xlabel, ylabel="information (nats)")
+        ax.set_ylim(bottom=0)
+        if self.xlabel == "rows":
+            ax.set_xscale("log")
+        ax.grid(alpha=0.3)
+        return self
