@@ -121,8 +121,12 @@ def nonlinear_information(scores: list[Columns]) -> float:
         terms = critic_inputs(scores_x, x).numpy().astype(np.float64)[:, x.shape[1] :]
         if x.shape[1] + terms.shape[1] + z.shape[1] > n // ROWS_PER_DIRECTION:
             continue
-        rest, residuals = (whiten(part - x @ (x.T @ part) / n) for part in (terms, z))
+        rest, residuals = (
+            whiten(part - x @ (x.T @ part) / n, n) for part in (terms - terms.mean(axis=0), z)
+        )
         dims = (rest.shape[1], residuals.shape[1])
+        if not all(dims):
+            continue
         raw = normal_information(np.asarray(svd(rest.T @ residuals / n, compute_uv=False)))
         excess = raw - bias(dims, n)
         if excess > max(CERTAIN * spread(dims, n), NOTICEABLE):
@@ -130,7 +134,12 @@ def nonlinear_information(scores: list[Columns]) -> float:
     return found
 
 
-def whiten(columns: Columns) -> Columns:
-    """Return uncorrelated columns of unit variance that span the same directions."""
+def whiten(columns: Columns, square: float = 0.0) -> Columns:
+    """Return uncorrelated columns of unit variance that span the same directions.
+
+    Directions far below the largest sum of squares, or ``square``, are left out.
+    """
     left, sizes, _ = svd(columns - columns.mean(axis=0), full_matrices=False)
-    return np.asarray(left[:, sizes**2 > MIN_VARIANCE * sizes[0] ** 2] * np.sqrt(len(columns)))
+    return np.asarray(
+        left[:, sizes**2 > MIN_VARIANCE * max(sizes[0] ** 2, square)] * np.sqrt(len(columns))
+    )

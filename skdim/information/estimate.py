@@ -10,7 +10,7 @@ from scipy.special import ndtri
 from skdim.information.columns import Columns
 from skdim.information.fitting import Curve
 
-__all__ = ["InformationEstimate", "exceeds", "standard_error"]
+__all__ = ["SIGNIFICANT", "InformationEstimate", "exceeds", "standard_error"]
 
 # Standard errors of a difference that decide for a method, and for one where others find nothing.
 SIGNIFICANT, DEPENDENT = 2.0, 3.0
@@ -21,12 +21,14 @@ def standard_error(values: Columns) -> float:
     return float(values.std() / math.sqrt(len(values)))
 
 
-def exceeds(pointwise: Columns, value: float, others: Columns) -> bool:
+def exceeds(pointwise: Columns, value: float, others: Columns, needed: float = SIGNIFICANT) -> bool:
     """Return whether the mean of pointwise values (n,) is significantly larger than an estimate.
 
-    ``others`` are the pointwise values (n,) of that estimate.
+    ``others`` are the pointwise values (n,) of that estimate. ``needed`` are standard errors of the
+    difference; more are needed of an estimate of zero.
     """
-    needed = SIGNIFICANT if value > 0 else DEPENDENT
+    if value <= 0:
+        needed = DEPENDENT
     return bool(pointwise.mean() - value > needed * standard_error(pointwise - others))
 
 

@@ -10,6 +10,7 @@ from skdim.information.columns import Columns
 
 __all__ = [
     "MAX_COLUMNS",
+    "MORE_NEIGHBOURS",
     "class_information",
     "heavy_tailed",
     "levelled_information",
@@ -19,7 +20,7 @@ __all__ = [
 
 # Number of neighbours. Fewer have a smaller bias where variables depend strongly.
 N_NEIGHBOURS = 3
-# Number of neighbours that shows how the estimate depends on it.
+# Number of neighbours that shows how the estimate depends on it, and that norms are compared by.
 MORE_NEIGHBOURS = 12
 # Largest number of columns for which neighbours are near.
 MAX_COLUMNS = 4
@@ -30,10 +31,8 @@ DEGREES = 2
 def levelled_information(blocks: list[Columns]) -> tuple[Columns, float]:
     """Compute the pointwise total correlation of blocks of columns, corrected for its bias.
 
-    With more neighbours the fluctuations of distances matter less, but the neighbours are farther
-    away. If the estimate is lower with more neighbours, the distances bias it, about in proportion
-    to the root of the number of neighbours; the line is extended to zero neighbours. Otherwise the
-    estimate of more neighbours is returned.
+    If the estimate is lower with more neighbours, which are farther away, distances bias it, about
+    in proportion to the root of the number of neighbours. The line is extended to zero neighbours.
 
     Parameters
     ----------
@@ -48,7 +47,7 @@ def levelled_information(blocks: list[Columns]) -> tuple[Columns, float]:
     """
     few, more = (neighbour_information(blocks, k) for k in (N_NEIGHBOURS, MORE_NEIGHBOURS))
     fall = float(few.mean() - more.mean())
-    return (2 * few - more if fall > 0 else more), abs(fall) / 2
+    return (2 * few - more if fall > 0 else few), abs(fall) / 2
 
 
 def neighbour_information(blocks: list[Columns], n_neighbours: int = N_NEIGHBOURS) -> Columns:

@@ -13,9 +13,20 @@ from skdim.information.copula_information import (
     principal_scores,
 )
 from skdim.information.critics import FittedCritic
-from skdim.information.estimate import InformationEstimate, exceeds, standard_error
+from skdim.information.estimate import (
+    SIGNIFICANT,
+    InformationEstimate,
+    exceeds,
+    standard_error,
+)
 from skdim.information.fitting import Fold
-from skdim.information.neighbours import MAX_COLUMNS, levelled_information, radii
+from skdim.information.neighbours import (
+    MAX_COLUMNS,
+    MORE_NEIGHBOURS,
+    levelled_information,
+    neighbour_information,
+    radii,
+)
 
 __all__ = ["numeric_information"]
 
@@ -85,7 +96,9 @@ def numeric_information(
     if found.method == "critic":
         correct_overfitting(found, max(seen - unseen, 0.0))
     for method, near, spread in neighbour_candidates(columns, draws) if with_neighbours else ():
-        if exceeds(near, found.value, found.pointwise):
+        # Critics tend to be too low, and less is needed against them.
+        needed = 1.0 if found.method == "critic" else SIGNIFICANT
+        if exceeds(near, found.value, found.pointwise, needed):
             found = Found(method, float(near.mean()), near, spread)
     ceiling = math.log(min(len(fold.held_out) for fold in folds))
     n_columns = sum(side.shape[1] for side in scores)
@@ -144,7 +157,8 @@ def neighbour_candidates(
         found.append(("neighbours", *levelled_information(scores)))
     if max(side.shape[1] for side in scores) > 1:
         norms = [normal_scores(radii(side), draws) for side in scores]
-        found.append(("radii", *levelled_information(norms)))
+        # The dependence of norms is smooth.
+        found.append(("radii", neighbour_information(norms, MORE_NEIGHBOURS), 0.0))
     return found
 
 

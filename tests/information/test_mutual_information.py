@@ -307,6 +307,7 @@ def test_halves_choose_the_epoch_that_the_other_is_judged_at():
         assert curve.held_out == halves[curve.kept, [0, 1]].mean()
 
 
+@pytest.mark.filterwarnings("ignore:Products of columns explain")
 def test_critics_are_corrected_for_half_of_what_only_training_rows_show():
     x, z = folded()
 
@@ -375,9 +376,10 @@ def test_networks_that_find_nothing_stop_early():
 
     found = mutual_information(x, z, random_state=0)
 
-    # Of 8 batches: 12 epochs have 100 of them.
-    assert all(len(curve.training) <= 15 for curve in found.curve_)
-    assert min(len(curve.training) for curve in found.curve_) == 12
+    # Of 8 batches: 12 epochs have nearly 100 of them.
+    useless = [curve for curve in found.curve_ if np.argmax(np.sum(curve.halves, axis=1)) == 0]
+    assert useless
+    assert all(len(curve.training) == 12 for curve in useless)
 
 
 @pytest.mark.parametrize("n", [40, 200])
