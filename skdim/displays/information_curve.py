@@ -94,7 +94,9 @@ class InformationCurveDisplay:
         """
         find_pyplot(cls.__name__)
         if sizes is None:
-            sizes = np.geomspace(min(FEWEST_ROWS, len(x)), len(x), N_SIZES).round().astype(int)
+            sizes = list(
+                np.geomspace(min(FEWEST_ROWS, len(x)), len(x), N_SIZES).round().astype(int)
+            )
         estimates = [mutual_information(x[:n], z[:n], **settings) for n in sizes]
         return cls(sizes, estimates).plot(ax=ax, level=level, **(plot_kwargs or {}))
 
@@ -147,7 +149,7 @@ class InformationCurveDisplay:
         # An arrow has the length of the lower half.
         above = np.where(is_open, values - ends[:, 0], ends[:, 1] - values)
         below = (values - ends[:, 0]).clip(min=0)
-        style = {"marker": "o", "capsize": 3} | kwargs
+        style: dict[str, Any] = {"marker": "o", "capsize": 3} | kwargs
         self.bars_: ErrorbarContainer = ax.errorbar(
             self.steps, values, [below, above.clip(min=0)], lolims=is_open, **style
         )

@@ -122,7 +122,7 @@ class InformationPlaneDisplay:
                 # An open interval ends at the estimate.
                 end = high if np.isfinite(high) else float(each)
                 draw(y if draw == ax.hlines else x, low, end, color="0.5", zorder=1)
-        style = {"c": np.arange(len(places)), "zorder": 2} | kwargs
+        style: dict[str, Any] = {"c": np.arange(len(places)), "zorder": 2} | kwargs
         self.points_: PathCollection = ax.scatter(*places.T, **style)
         self.texts_ = [
             ax.annotate(name, place, xytext=(4, 4), textcoords="offset points", fontsize="small")

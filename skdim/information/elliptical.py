@@ -36,7 +36,7 @@ def elliptical_information(scores: Columns, folds: list[Fold]) -> Columns:
     ndarray of shape (n,)
         Its mean is the estimate, too low where the density is not elliptical.
     """
-    roots = [np.linalg.cholesky(fit_copula(scores[fold.training])) for fold in folds]
+    roots = [np.asarray(np.linalg.cholesky(fit_copula(scores[fold.training]))) for fold in folds]
     return max((log_ratios(scores, folds, roots, each) for each in DEGREES), key=np.mean)
 
 

@@ -126,7 +126,7 @@ def count_within(points: Columns, centres: Columns, radii: Columns) -> NDArray[n
 
 def radii(scores: Columns) -> Columns:
     """Return the norms (n, 1) of normal scores, mapped to a heavy-tailed distribution."""
-    return np.linalg.norm(heavy_tailed(scores), axis=1, keepdims=True)
+    return np.asarray(np.linalg.norm(heavy_tailed(scores), axis=1, keepdims=True))
 
 
 def heavy_tailed(scores: Columns, degrees: int = DEGREES) -> Columns:
