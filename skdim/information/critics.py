@@ -25,7 +25,7 @@ SHIFTS = {"kl": 1.0}
 MAX_FLOATS = 2**24
 # Largest number of held-out rows that are compared with each other, and fewest for an evaluation of
 # more than so many pairs.
-MAX_NEGATIVES, MIN_NEGATIVES, MAX_PAIRS = 2000, 500, 2_000_000
+MAX_NEGATIVES, MIN_NEGATIVES, MAX_PAIRS = 2000, 250, 2_000_000
 # Whitened scores are clipped to this many standard deviations. Normal variables hardly reach it;
 # rare values do, and would dominate the normal copula.
 CLIP = 5.0

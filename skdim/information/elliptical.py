@@ -15,6 +15,8 @@ __all__ = ["elliptical_information"]
 
 # Degrees of freedom of Student's t that are compared.
 DEGREES = (1, 2, 3, 5, 10)
+# Smallest standard deviation of a score, given those before it, that ranks resolve safely.
+MIN_DEVIATION = 0.01
 # Largest number of norms that a density is estimated from.
 MAX_NORMS = 4000
 
@@ -34,13 +36,18 @@ def elliptical_information(scores: Columns, folds: list[Fold]) -> Columns:
     Returns
     -------
     ndarray of shape (n,)
-        Its mean is the estimate, too low where the density is not elliptical.
+        Its mean is the estimate, too low where the density is not elliptical. Zeros where a
+        coordinate is nearly a linear function of those before it.
     """
     roots = [np.asarray(np.linalg.cholesky(fit_copula(scores[fold.training]))) for fold in folds]
-    return max((log_ratios(scores, folds, roots, each) for each in DEGREES), key=np.mean)
+    if min(np.diag(root).min() for root in roots) < MIN_DEVIATION:
+        return np.zeros(len(scores))
+    return max((elliptical_ratios(scores, folds, roots, each) for each in DEGREES), key=np.mean)
 
 
-def log_ratios(scores: Columns, folds: list[Fold], roots: list[Columns], degrees: int) -> Columns:
+def elliptical_ratios(
+    scores: Columns, folds: list[Fold], roots: list[Columns], degrees: int
+) -> Columns:
     """Compute log ratios (n,) of the elliptical density to the product of its margins."""
     d = scores.shape[1]
     heavy = heavy_tailed(scores, degrees)

@@ -1,5 +1,7 @@
 """Estimates from distances to nearest neighbours, for few columns."""
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
@@ -32,7 +34,8 @@ def levelled_information(blocks: list[Columns]) -> tuple[Columns, float]:
     """Compute the pointwise total correlation of blocks of columns, corrected for its bias.
 
     If the estimate is lower with more neighbours, which are farther away, distances bias it, about
-    in proportion to the root of the number of neighbours. The line is extended to zero neighbours.
+    in proportion to the root of the number of neighbours. The line is extended to zero neighbours,
+    as far as the difference exceeds its standard error.
 
     Parameters
     ----------
@@ -47,7 +50,8 @@ def levelled_information(blocks: list[Columns]) -> tuple[Columns, float]:
     """
     few, more = (neighbour_information(blocks, k) for k in (N_NEIGHBOURS, MORE_NEIGHBOURS))
     fall = float(few.mean() - more.mean())
-    return (2 * few - more if fall > 0 else few), abs(fall) / 2
+    error = float((few - more).std()) / math.sqrt(len(few))
+    return few + max(fall - error, 0.0), abs(fall) / 2
 
 
 def neighbour_information(blocks: list[Columns], n_neighbours: int = N_NEIGHBOURS) -> Columns:
