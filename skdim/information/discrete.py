@@ -146,9 +146,11 @@ def discrete_information(
         ceiling = min(ceiling, most_information(x.labels))
         value, pointwise, n_cells = count_information(x.labels, labels)
         method, what = "counts", "pairs of values"
+        degrees = (len(np.unique(x.labels)) - 1) * (len(np.unique(labels)) - 1)
     else:
         value, pointwise = classifier_information(x, labels, classifier, n_parts, draws, n_jobs)
         method, what, n_cells = "classifier", "values", len(np.unique(labels))
+        degrees = n_cells - 1
         few = drop_constant(x.numbers)
         if classifier is None and 0 < few.shape[1] <= MAX_COLUMNS and not x.codes.size:
             near = class_information(normal_scores(few, draws), labels)
@@ -165,5 +167,7 @@ def discrete_information(
         pointwise=pointwise,
         method=method,
         ceiling=abs(ceiling),
+        # Twice the information of n independent rows has a chi-squared distribution.
+        spread=float(np.sqrt(degrees / 2)) / len(labels),
         warnings=messages,
     )

@@ -13,7 +13,7 @@ from skdim.information.fitting import Curve
 __all__ = ["SIGNIFICANT", "InformationEstimate", "exceeds", "standard_error"]
 
 # Standard errors of a difference that decide for a method, and for one where others find nothing.
-SIGNIFICANT, DEPENDENT = 2.0, 3.0
+SIGNIFICANT, DEPENDENT = 2.0, 4.0
 
 
 def standard_error(values: Columns) -> float:
