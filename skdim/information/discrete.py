@@ -9,7 +9,12 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skdim.information.columns import Columns, drop_constant, normal_scores
-from skdim.information.estimate import InformationEstimate, exceeds
+from skdim.information.estimate import (
+    SIGNIFICANT,
+    InformationEstimate,
+    exceeds,
+    standard_error,
+)
 from skdim.information.neighbours import MAX_COLUMNS, class_information
 from skdim.information.variables import ROWS_PER_VALUE, Labels, Variable, labels_of
 
@@ -94,6 +99,8 @@ def classifier_information(
             for each in ([classifier] if classifier is not None else tried)
         ]
         pointwise[known] = max(gains, key=np.mean)
+    if pointwise.mean() <= SIGNIFICANT * standard_error(pointwise):
+        return max(float(pointwise.mean()), 0.0), pointwise
     # The entropy of relative frequencies is too low.
     correction = known.mean() * (entropy(labels) + log_frequencies(labels).mean())
     return float(pointwise.mean() + correction), pointwise
