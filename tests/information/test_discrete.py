@@ -178,12 +178,12 @@ def test_the_ceiling_is_at_most_the_logarithm_of_the_number_of_classes():
 
 def test_a_classifier_that_finds_nothing_counts_for_nothing():
     """The correction of the entropy would be added to no gain at all."""
-    false = 0
+    found = []
     for seed in range(40):
         draws = np.random.default_rng(seed)
-        codes, labels = draws.standard_normal((200, 8)), draws.integers(0, 4, 200)
-        false += mutual_information(codes, labels, random_state=0).interval(0.9)[0] > 0
-    assert false <= 3
+        codes, labels = draws.standard_normal((40, 8)), draws.integers(0, 4, 40)
+        found.append(mutual_information(codes, labels, random_state=0))
+    assert np.mean(found) < 0.01
 
 
 @pytest.mark.parametrize("n_values", [2, 5])
