@@ -234,7 +234,7 @@ def test_parallel_parts_change_no_digit(backend, capsys):
 @pytest.mark.usefixtures("global_random_state_untouched")
 @pytest.mark.filterwarnings("ignore:Products of columns explain")
 def test_the_random_state_decides_and_no_global_one_moves():
-    x, z = folded(300)
+    x, z = folded(600)
 
     first, again, other = (
         mutual_information(x, z, max_epochs=5, random_state=seed) for seed in (0, 0, 1)

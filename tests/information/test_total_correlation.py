@@ -62,19 +62,15 @@ def test_independent_coordinates_have_none(d):
     assert abs(total_correlation(z, max_epochs=3, random_state=0)) < 0.03
 
 
-@pytest.mark.parametrize(
-    ("epochs", "method"),
-    [(3, "neighbours"), pytest.param(30, "density", marks=pytest.mark.slow)],
-)
-def test_dependence_that_no_correlation_shows_is_found(epochs, method):
+def test_dependence_that_no_correlation_shows_is_found():
     """Two coordinates over one common root: uncorrelated, far from independent."""
     task = TASKS["student-identity-1-1-1"]
     z = np.hstack(task.draw(3000, random_state=0))
 
     copula_alone = total_correlation(z, max_epochs=0, random_state=0)
-    found = total_correlation(z, max_epochs=epochs, random_state=0)
+    found = total_correlation(z, max_epochs=3, random_state=0)
 
-    assert found.method_ == method
+    assert found.method_ == "elliptical"
     assert abs(copula_alone) < 0.03
     assert found == pytest.approx(task.information, abs=0.06)
 
