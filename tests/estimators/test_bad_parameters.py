@@ -49,7 +49,7 @@ WRONG = {
     "batch_size": [*NO_INT, 1],
     "learning_rate": [*NO_FLOAT, 0, 0.0],
     "optimizer": [*NO_NAME, None],
-    "schedule": [*NO_NAME, None, len],
+    "schedule": [*NO_NAME, None, 0.5],
     "validation_fraction": [-1, 0, 1, 1.5, "x", NAN, INF, True, *ARRAYS],
     "early_stopping": NO_BOOL,
     "n_iter_no_change": NO_INT,
