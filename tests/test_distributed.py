@@ -147,7 +147,7 @@ def test_two_processes_train_as_one_with_the_whole_batch(cases, case):
 @pytest.mark.parametrize("case", CASES)
 def test_each_process_reads_its_own_share(cases, case):
     n, *_ = CASES[case]
-    table = torch.from_numpy(make_table(n))
+    table = torch.from_numpy(make_table(n)).float()
     seen = []
     for (index, first), (same, second) in zip(*(p[case]["batches"] for p in cases), strict=True):
         assert torch.equal(index, same)
