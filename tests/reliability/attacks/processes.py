@@ -82,6 +82,8 @@ def threads(rng):
 
 def interrupts(rng):
     """Interrupt a training at any time: nothing looks fitted, and the next fit is as ever."""
+    # It is ignored in jobs that a shell runs in the background.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     model, X = draw_case(rng)
     started = time.monotonic()
     codes = fit_codes(model, X)
