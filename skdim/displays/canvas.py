@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.image import AxesImage
 
-__all__ = ["Tiles", "as_pictures", "check_rows", "find_pyplot", "read_pictures"]
+__all__ = ["Tiles", "as_pictures", "check_rows", "find_pyplot", "read_pictures", "take_axes"]
 
 
 def find_pyplot(caller: str) -> ModuleType:
@@ -23,6 +23,14 @@ def find_pyplot(caller: str) -> ModuleType:
             "pip install 'scikit-deepinfomax[plot]'"
         ) from error
     return pyplot
+
+
+def take_axes(caller: str, ax: "Axes | None", figsize: tuple[float, float] | None = None) -> "Axes":
+    """Return the axes to draw in; None makes a figure of a size in inches."""
+    pyplot = find_pyplot(caller)
+    if ax is None:
+        _, ax = pyplot.subplots(figsize=figsize, layout="constrained")
+    return ax
 
 
 def check_rows(queries: ArrayLike | None, n: int, default: int) -> NDArray[np.intp]:

@@ -9,7 +9,7 @@ from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.utils.validation import check_is_fitted
 
-from skdim.displays.canvas import find_pyplot
+from skdim.displays.canvas import find_pyplot, take_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -165,8 +165,7 @@ class EmbeddingDisplay:
             Of :meth:`matplotlib.axes.Axes.scatter`, such as ``s`` and ``alpha``.
         """
         plt = find_pyplot(type(self).__name__)
-        if ax is None:
-            _, ax = plt.subplots(figsize=(6.4, 5.2), layout="constrained")
+        ax = take_axes(type(self).__name__, ax, (6.4, 5.2))
         self.ax_, self.figure_ = ax, ax.figure
         self.points_: list[PathCollection] = []
         self.texts_: list[Text] = []

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from skdim.displays.canvas import find_pyplot
+from skdim.displays.canvas import find_pyplot, take_axes
 from skdim.information import InformationEstimate, mutual_information
 
 if TYPE_CHECKING:
@@ -139,9 +139,7 @@ class InformationCurveDisplay:
         **kwargs
             Of :meth:`matplotlib.axes.Axes.errorbar`, such as ``color`` and ``label``.
         """
-        plt = find_pyplot(type(self).__name__)
-        if ax is None:
-            _, ax = plt.subplots(layout="constrained")
+        ax = take_axes(type(self).__name__, ax)
         self.ax_, self.figure_ = ax, ax.figure
         values = np.array(self.estimates, dtype=float)
         ends = np.array([each.interval(level) for each in self.estimates])

@@ -8,7 +8,14 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from skdim.displays.canvas import Tiles, as_pictures, check_rows, find_pyplot, read_pictures
+from skdim.displays.canvas import (
+    Tiles,
+    as_pictures,
+    check_rows,
+    find_pyplot,
+    read_pictures,
+    take_axes,
+)
 from skdim.objectives import find_local_term, pointwise_information
 
 if TYPE_CHECKING:
@@ -130,10 +137,8 @@ class InformationMapDisplay:
         **map_kwargs
             Of :meth:`matplotlib.axes.Axes.imshow`, for the maps, such as ``cmap`` and ``vmax``.
         """
-        plt = find_pyplot(type(self).__name__)
         n, aspect = len(self.images), self.images.shape[2] / self.images.shape[3]
-        if ax is None:
-            _, ax = plt.subplots(figsize=Tiles.size(2, n, aspect, 1.1, 0.0), layout="constrained")
+        ax = take_axes(type(self).__name__, ax, Tiles.size(2, n, aspect, 1.1, 0.0))
         self.ax_, self.figure_ = ax, ax.figure
         self.colorbar_: Colorbar | None = None
         tiles = Tiles(ax, 2, n, aspect)

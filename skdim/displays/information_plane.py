@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from skdim.displays.canvas import find_pyplot
+from skdim.displays.canvas import find_pyplot, take_axes
 from skdim.information import InformationEstimate, mutual_information
 
 if TYPE_CHECKING:
@@ -110,9 +110,7 @@ class InformationPlaneDisplay:
         **kwargs
             Of :meth:`matplotlib.axes.Axes.scatter`, such as ``cmap``.
         """
-        plt = find_pyplot(type(self).__name__)
-        if ax is None:
-            _, ax = plt.subplots(layout="constrained")
+        ax = take_axes(type(self).__name__, ax)
         self.ax_, self.figure_ = ax, ax.figure
         places = np.array([[float(each) for each in pair] for pair in self.estimates.values()])
         ax.plot(*places.T, color="0.7", zorder=1)

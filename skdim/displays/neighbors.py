@@ -8,7 +8,14 @@ from sklearn.metrics import pairwise_distances
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from skdim.displays.canvas import Tiles, as_pictures, check_rows, find_pyplot, read_pictures
+from skdim.displays.canvas import (
+    Tiles,
+    as_pictures,
+    check_rows,
+    find_pyplot,
+    read_pictures,
+    take_axes,
+)
 from skdim.inputs import find_layout
 
 if TYPE_CHECKING:
@@ -186,13 +193,11 @@ class NeighborsDisplay:
         **image_kwargs
             Of :meth:`matplotlib.axes.Axes.imshow`, such as ``cmap`` for grey images.
         """
-        plt = find_pyplot(type(self).__name__)
         n_rows, n_columns = self.indices.shape
         k = n_columns // 2
         aspect = self.images.shape[3] / self.images.shape[4]
-        if ax is None:
-            size = Tiles.size(n_rows, n_columns, aspect, 0.8, TEXT_ROOM)
-            _, ax = plt.subplots(figsize=size, layout="constrained")
+        size = Tiles.size(n_rows, n_columns, aspect, 0.8, TEXT_ROOM)
+        ax = take_axes(type(self).__name__, ax, size)
         self.ax_, self.figure_ = ax, ax.figure
         tiles = Tiles(ax, n_rows, n_columns, aspect, below=TEXT_ROOM, above=0.35, gaps=(1, 1 + k))
         pictures = as_pictures(self.images.reshape(-1, *self.images.shape[2:]))
