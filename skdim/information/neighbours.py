@@ -1,7 +1,5 @@
 """Estimates from distances to nearest neighbours, for few columns."""
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
@@ -9,6 +7,7 @@ from scipy.special import digamma, ndtr
 from scipy.stats import t
 
 from skdim.information.columns import Columns
+from skdim.information.estimate import standard_error
 
 __all__ = [
     "MAX_COLUMNS",
@@ -50,8 +49,7 @@ def levelled_information(blocks: list[Columns]) -> tuple[Columns, float]:
     """
     few, more = (neighbour_information(blocks, k) for k in (N_NEIGHBOURS, MORE_NEIGHBOURS))
     fall = float(few.mean() - more.mean())
-    error = float((few - more).std()) / math.sqrt(len(few))
-    return few + max(fall - error, 0.0), abs(fall) / 2
+    return few + max(fall - standard_error(few - more), 0.0), abs(fall) / 2
 
 
 def neighbour_information(blocks: list[Columns], n_neighbours: int = N_NEIGHBOURS) -> Columns:
