@@ -6,6 +6,7 @@ import torch
 from torch import Generator, Tensor
 
 __all__ = [
+    "UNUSABLE",
     "check_device",
     "device_or_cpu",
     "find_accelerator",
@@ -15,6 +16,9 @@ __all__ = [
     "seed_generator",
     "set_generator_state",
 ]
+
+# What backends raise for a device that cannot be used.
+UNUSABLE = (AssertionError, ImportError, RuntimeError, TypeError)
 
 
 def find_accelerator() -> torch.device:
@@ -30,7 +34,7 @@ def find_accelerator() -> torch.device:
         return torch.device("cpu")
     try:
         check_device(device)
-    except (AssertionError, ImportError, RuntimeError, TypeError) as error:
+    except UNUSABLE as error:
         warnings.warn(
             f"device='auto' uses the CPU: torch finds the accelerator {device.type!r}, but it "
             f"cannot be used: {first_line(error)}.",
@@ -56,7 +60,7 @@ def device_or_cpu(name: str) -> torch.device:
     """Return a device, or the CPU where the device is not available."""
     try:
         torch.zeros(1, device=name)
-    except (AssertionError, ImportError, RuntimeError):  # depends on the backend
+    except UNUSABLE:
         return torch.device("cpu")
     return torch.device(name)
 

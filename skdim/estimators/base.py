@@ -170,7 +170,8 @@ class AbstractLearner(PersistentMixin):
     def _go_on(self, X: ArrayLike, y: ArrayLike | None) -> Samples:
         """Read ``X`` for more training of what there is."""
         self._built.check_unchanged(self)
-        parse_device(self.device)  # What is trained stays where it is.
+        if not is_auto(self.device):
+            parse_device(self.device)  # What is trained stays where it is.
         rows = self._read(X, y, at_least=2, fit=True)
         n_before = self._built.n_samples
         if self._get_objective().keeps_samples and len(rows) != n_before:

@@ -11,7 +11,7 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 from torch import Generator, Tensor, nn
 
-from skdim.devices import check_device, find_accelerator, first_line
+from skdim.devices import UNUSABLE, check_device, find_accelerator, first_line
 from skdim.encoders import (
     ENCODERS,
     Adaptable,
@@ -99,10 +99,12 @@ def find_device(name: str | torch.device) -> torch.device:
     ValueError
         If there is no such device here. There is no silent fallback.
     """
+    if name == "auto":
+        return find_accelerator()
     device = parse_device(name)
     try:
         check_device(device)
-    except (AssertionError, ImportError, RuntimeError) as error:  # each backend in its own way
+    except UNUSABLE as error:
         seen = f" torch sees {torch.cuda.device_count()} CUDA devices." * (device.type == "cuda")
         raise ValueError(
             f"device={shown(name)} cannot be used here: {first_line(error)}.{seen} "
@@ -112,10 +114,8 @@ def find_device(name: str | torch.device) -> torch.device:
 
 
 def parse_device(name: str | torch.device) -> torch.device:
-    """Return the device of a name; raise a ValueError for other names."""
-    if name == "auto":
-        name = find_accelerator()
-    elif name == "accelerate":
+    """Return the device of a name, but "auto"; raise a ValueError for other names."""
+    if name == "accelerate":
         name = find_own_device()
     try:
         return torch.device(name)
