@@ -39,13 +39,13 @@ from skdim.estimators.fitting import (
 from skdim.estimators.labels import read_labels
 from skdim.estimators.resuming import Run
 from skdim.estimators.state import Built, PersistentMixin, columns_of
-from skdim.estimators.validation import choose_conversion, open_samples
-from skdim.inputs import Conversion, Layout, Samples, find_layout, is_wide
+from skdim.estimators.validation import choose_conversion, open_looks, open_samples
+from skdim.inputs import Conversion, Layout, PairedSamples, Samples, find_layout, is_wide
 from skdim.objectives import AbstractObjective
 from skdim.parameters import Rule, check_parameters, shown
 from skdim.random import draw_seed
 from skdim.training import Checkpoints, Schedule, agree_on_seed
-from skdim.views import View
+from skdim.views import GivenLooks, Identity, View
 
 __all__ = ["AbstractLearner"]
 
@@ -187,17 +187,23 @@ class AbstractLearner(PersistentMixin):
         objective = self._get_objective()
         automatic = objective.defaults(layout, closed_form=self._has_closed_form())
         optimizer = automatic.optimizer if is_auto(self.optimizer) else self.optimizer
+        view = find_view(self.view, layout, Identity() if self._n_given > 1 else automatic.view)
         return Spec(
             encoder=automatic.encoder if is_auto(self.encoder) else self.encoder,
             n_components=self.n_components,
             objective=objective,
-            view=find_view(self.view, layout, automatic.view),
+            view=GivenLooks(view, self._n_given) if self._n_given > 1 else view,
             optimizer=OPTIMIZERS[optimizer] if isinstance(optimizer, str) else optimizer,
             layout=layout,
             n_samples=n_samples,
             n_classes=len(getattr(self, "classes_", ())),
             gradients=not self._may_be_closed(),
         )
+
+    @property
+    def _n_given(self) -> int:
+        """How many looks at each sample were given."""
+        return getattr(self, "_n_looks", 1)
 
     def _may_be_closed(self) -> bool:
         """Whether ``max_epochs`` allows the closed form alone."""
@@ -304,12 +310,22 @@ class AbstractLearner(PersistentMixin):
         at_least: int = 1,
         fit: bool = False,
         reset: bool = False,
+        compare: bool = False,
     ) -> Samples:
-        """Check ``X``, and ``y`` where it is used, and return them as samples with labels."""
+        """Check ``X``, and ``y`` where it is used, and return them as samples with labels.
+
+        ``compare`` is whether looks are compared, and not samples encoded.
+        """
         device = find_device(self.device) if reset else self.device_
         fitted = None if reset else self._layout
-        make, shape, dtype = open_samples(self, X, at_least=at_least, fitted=fitted, hold=fit)
+        expected = None if reset else self._n_given if fit or compare else 1
+        X, n_looks = open_looks(self, X, expected)
+        make, shape, dtype = open_samples(
+            self, X, at_least=at_least * n_looks, fitted=fitted, hold=fit
+        )
         if reset:
+            if n_looks > 1:
+                self._n_looks = n_looks
             encoder = ENCODERS.get(self.encoder) if isinstance(self.encoder, str) else self.encoder
             self._layout = find_layout(
                 shape, self.image_shape, self.channel_axis, signals=takes_signals(encoder)
@@ -323,10 +339,12 @@ class AbstractLearner(PersistentMixin):
         labels, known = None, None if reset else getattr(self, "classes_", None)
         if fit and (self._get_objective().takes_labels if reset else known is not None):
             labels, self.classes_ = read_labels(
-                y, shape[0], device, type(self).__name__, NEED, known
+                y, shape[0] // n_looks, device, type(self).__name__, NEED, known
             )
         kept = getattr(self, "_conversion", None)
         convert = None if kept is None else Conversion.of(kept, self._layout)
+        if n_looks > 1:
+            return PairedSamples(make(self._layout, device, convert=convert), n_looks, labels)
         return make(self._layout, device, labels=labels, convert=convert)
 
 

@@ -26,7 +26,7 @@ from skdim.objectives import AbstractCriterion, AbstractObjective, Setting
 from skdim.parameters import shown, stacklevel_of_user
 from skdim.random import seeded
 from skdim.training import EncoderNet, choose_net, find_own_device
-from skdim.views import VIEWS, Identity, Pairs, View, find_pairs
+from skdim.views import VIEWS, GivenLooks, Identity, Pairs, View, find_pairs
 
 __all__ = [
     "OPTIMIZERS",
@@ -339,9 +339,10 @@ def build_net(
     """
     with seeded(entropy, rows.device):
         module = build_encoder(spec.encoder, spec.n_components, spec.layout).cpu()
-        adapt_encoder(module, rows.on_cpu())
+        single = rows.single()
+        adapt_encoder(module, single.on_cpu())
         module.to(rows.device)
-        two = rows[rows.evenly_spaced(2)]
+        two = single[single.evenly_spaced(2)]
         sizes = measure(module, two)
         if wrap_encoder(module, spec, sizes):
             sizes = measure(module.to(rows.device), two)
@@ -359,15 +360,17 @@ def compared_looks(view: View, rows: Samples) -> Pairs:
     ValueError
         If it returns anything but a tuple of tensors shaped like the samples.
     """
-    x = rows[rows.numbers[:2]].float()
-    looks: Any = view(x, Generator(device=rows.device).manual_seed(0))
+    tried, x = view, rows[rows.numbers[:2]].float()
+    if isinstance(view, GivenLooks):
+        tried, x = view.view, x[:, 0]
+    looks: Any = tried(x, Generator(device=rows.device).manual_seed(0))
     shapes = [
         look.shape if isinstance(look, Tensor) else None
         for look in (looks if isinstance(looks, tuple | list) else ())
     ]
     if not shapes or any(shape != x.shape for shape in shapes):
         raise ValueError(
-            f"view={shown(view)} gave {describe_output(looks)} for samples of shape "
+            f"view={shown(tried)} gave {describe_output(looks)} for samples of shape "
             f"{tuple(x.shape)}. It must give a tuple of tensors of that shape, one a look."
         )
-    return find_pairs(view, len(shapes))
+    return find_pairs(view, len(shapes) * rows.n_looks)

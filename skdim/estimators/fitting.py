@@ -46,7 +46,9 @@ UNINFORMATIVE = 0.01
 OF_GRADIENTS = ("batch_size", "learning_rate", "optimizer", "schedule", "compile")
 
 # What fitting keeps beside its public attributes.
-PRIVATE = ("_built", "_conversion", "_entropy", "_layer", "_layout", "_n_features_out")
+PRIVATE = (
+    *("_built", "_conversion", "_entropy", "_layer", "_layout", "_n_features_out", "_n_looks"),
+)
 
 
 def auto_epochs(n: int) -> int:

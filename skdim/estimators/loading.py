@@ -372,6 +372,8 @@ def check_attributes(attributes: Mapping[str, Any], books: list[dict[str, Any]])
     classes, names = attributes.get("classes_"), attributes.get("feature_names_in_")
     if classes is not None:
         right["classes_"] = isinstance(classes, np.ndarray) and classes.ndim == 1
+    if "_n_looks" in attributes:
+        right["_n_looks"] = is_count(attributes["_n_looks"], 2)
     if "_conversion" in attributes:
         right["_conversion"] = right["_layout"] and is_conversion(attributes["_conversion"], layout)
     if "solver_" in attributes:

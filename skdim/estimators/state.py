@@ -51,7 +51,7 @@ VERSIONS, PACKED = "_versions", "_packed"
 
 # What fitting keeps and nothing else in the file says; of OPTIONAL, what there is.
 ATTRIBUTES = ("_entropy", "_layer", "_layout", "n_iter_")
-OPTIONAL = ("_conversion", "classes_", "feature_names_in_", "solver_")
+OPTIONAL = ("_conversion", "_n_looks", "classes_", "feature_names_in_", "solver_")
 
 # Where this machine keeps its checkpoints is no part of a model.
 LEFT_OUT = ("checkpoint_dir",)
@@ -232,8 +232,9 @@ class PersistentMixin(BaseEstimator):
         if "stranger" in packed:
             fitted._check()  # noqa: SLF001 (of this class)
             self._check()
-        if hasattr(self, "classes_"):
-            fitted.classes_ = self.classes_
+        for name in ("classes_", "_n_looks"):
+            if hasattr(self, name):
+                setattr(fitted, name, getattr(self, name))
         spec = fitted._spec(self._layout, self._built.n_samples)  # noqa: SLF001
         spec = replace(spec, pairs=self._built.pairs)
         device = find_device_here(packed["device"], self.device)

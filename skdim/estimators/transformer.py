@@ -153,7 +153,9 @@ loss_curve_, device_, classes_, canonical_correlations_, directions_
             a batch is taken; all other numbers are read as float32, those far from zero for their
             variation after standardisation in float64. An item of a data set is a
             sample, or a tuple that begins with one; :class:`~skdim.inputs.Stream` reads it by
-            worker processes.
+            worker processes. Several looks at each sample, which are then compared with each other,
+            are an array of images of shape (n, n_looks, C, H, W) or (n, n_looks, H, W, C), or a
+            :class:`~skdim.inputs.PairedDataset`.
         y : array-like of shape (n,), default=None
             Not looked at, unless there is a term for labels and its weight is above 0: then classes
             of any type, and -1 for rows without one.
@@ -308,14 +310,15 @@ loss_curve_, device_, classes_, canonical_correlations_, directions_
         Parameters
         ----------
         X : array-like, Dataset or Stream
-            At least two samples, as in ``transform``.
+            At least two samples, as in ``transform``; with as many looks at each as in ``fit``.
         y : Ignored
             Present for consistency with the scikit-learn API.
 
         Returns
         -------
         float
-            Of samples as they are; in closed form, of looks at them.
+            Of samples as they are; in closed form, or where ``fit`` was given several looks, of
+            looks at them.
 
         Raises
         ------
@@ -324,7 +327,7 @@ loss_curve_, device_, classes_, canonical_correlations_, directions_
             global term.
         """
         check_is_fitted(self)
-        with self._read(X, at_least=2) as rows:
+        with self._read(X, at_least=2, compare=True) as rows:
             score = self.net_.score_rows(rows, SCORING_SEED)
         if score is None:
             raise ValueError(

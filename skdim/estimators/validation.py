@@ -31,6 +31,7 @@ from skdim.inputs import (
     flatten_rows,
     is_wide,
     rounded,
+    separate_looks,
 )
 from skdim.parameters import (
     any_of,
@@ -54,6 +55,7 @@ from skdim.views import VIEWS
 __all__ = [
     "COMMON_RULES",
     "choose_conversion",
+    "open_looks",
     "open_samples",
     "sample_numbers",
 ]
@@ -96,6 +98,31 @@ COMMON_RULES = {
     "checkpoint_dir": any_of(path(), none()),
     "checkpoint_every": integer(1),
 }
+
+
+def open_looks(estimator: BaseEstimator, X: Any, expected: int | None) -> tuple[Any, int]:
+    """Return all looks in X as samples, and how many there are at each sample.
+
+    ``expected`` is how many there must be; None allows any number.
+
+    Raises
+    ------
+    ValueError
+        If there are others.
+    """
+    X, n_looks = separate_looks(X, estimator.channel_axis)
+    name = type(estimator).__name__
+    if expected == 1 < n_looks:
+        raise ValueError(
+            f"X holds {n_looks} looks at each sample, but {name} takes single samples here. Give "
+            "one look at each, such as X[:, 0]."
+        )
+    if expected not in (None, n_looks):
+        raise ValueError(
+            f"X holds {n_looks} look(s) at each sample, but {name} was fitted on {expected} looks. "
+            f"Give an array of shape (n, {expected}, ...) or a skdim.inputs.PairedDataset."
+        )
+    return X, n_looks
 
 
 def open_samples(

@@ -11,6 +11,7 @@ from skdim.inputs.conversion import (
 from skdim.inputs.images import ImageFolder
 from skdim.inputs.items import find_map
 from skdim.inputs.layout import Layout, find_layout, flatten_rows
+from skdim.inputs.paired import PairedDataset, PairedSamples, separate_looks
 from skdim.inputs.samples import ArraySamples, Samples
 from skdim.inputs.standardise import NUMBERS_AT_ONCE, Standardise, channel_statistics
 from skdim.inputs.streams import Stream, StreamSamples
@@ -22,6 +23,8 @@ __all__ = [
     "Conversion",
     "ImageFolder",
     "Layout",
+    "PairedDataset",
+    "PairedSamples",
     "Samples",
     "Standardise",
     "Stream",
@@ -36,4 +39,5 @@ __all__ = [
     "flatten_rows",
     "is_wide",
     "rounded",
+    "separate_looks",
 ]

@@ -43,7 +43,12 @@ class Samples(ABC):
         Numbers of all samples, or of those of a part.
     labels : Tensor of shape (n,)
         Indexed by the numbers of the samples.
+    n_looks : int, default=1
+        How many looks at each sample are given. Where there are several, a batch has the shape
+        (b, n_looks, *layout.shape).
     """
+
+    n_looks = 1
 
     def __init__(
         self,
@@ -105,6 +110,10 @@ class Samples(ABC):
         shared = copy.copy(self)
         shared.numbers = self.numbers[torch.as_tensor(positions, device=self.device)]
         return shared
+
+    def single(self) -> "Samples":
+        """Return samples with one look at each: these, or all looks as samples of their own."""
+        return self
 
     def on_cpu(self) -> Self:
         """Return the same samples with batches on the CPU; the data is shared."""

@@ -84,7 +84,8 @@ class Batch:
     Parameters
     ----------
     x : Tensor of shape (n, *shape)
-        The samples as given, before views and standardisation.
+        The samples as given, before views and standardisation; the first look at each where
+        several are given.
     index : Tensor of shape (n,)
         Number of each sample in the training set.
     y : Tensor of shape (n,)
@@ -98,6 +99,8 @@ class Batch:
         Draws made before a compiled step, which cannot draw from a generator.
     planned : dict of str to callable or None, default=None
         Where ``draw`` records how to repeat its draws.
+    looks : Tensor of shape (n, n_looks, *shape) or None, default=None
+        All looks at the samples where several are given; of one process, those of its share.
     """
 
     x: Tensor
@@ -107,6 +110,12 @@ class Batch:
     notes: dict[str, Tensor] = field(default_factory=dict)
     drawn: Mapping[str, Tensor] = field(default_factory=dict)
     planned: dict[str, Callable[[Generator], Tensor]] | None = None
+    looks: Tensor | None = None
+
+    @property
+    def given_looks(self) -> Tensor:
+        """What a view is applied to: all given looks, or the samples."""
+        return self.x if self.looks is None else self.looks
 
     def draw(self, name: str, make: Callable[[Generator], Tensor]) -> Tensor:
         """Return ``make(generator)``, or what was drawn before under this name, unique in a step.

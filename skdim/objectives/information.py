@@ -123,6 +123,11 @@ class Information(AbstractCriterion):
         """Return the bound without its weight; see ``AbstractCriterion.score``."""
         return self.estimate(features, features, batch)
 
+    def score_looks(self, looks: Sequence[Features], batch: Batch) -> Tensor:
+        """Return the mean bound over the pairs of looks that are compared."""
+        pairs = [self.estimate(looks[code], looks[at], batch) for code, at in self.looks]
+        return torch.stack(pairs).mean()
+
     def estimate(self, of_code: Features, of_layer: Features, batch: Batch) -> Tensor:
         """Bound the information between the code of one look and the layer of another."""
         codes = self.critic.project_code(of_code.code)

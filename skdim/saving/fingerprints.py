@@ -180,6 +180,8 @@ def describe_data(rows: Samples, classes: NDArray[Any] | None) -> dict[str, str]
     -------
     dict of str to str
     """
+    labels = rows.labels
+    n, n_looks, rows = len(rows), rows.n_looks, rows.single()
     if isinstance(rows, ArraySamples):
         kind = rows.dtype if rows.convert is None else rows.array.dtype
         dtype, content = str(kind), digest_rows(rows.array, kind)
@@ -187,13 +189,13 @@ def describe_data(rows: Samples, classes: NDArray[Any] | None) -> dict[str, str]
         assert isinstance(rows, StreamSamples)
         dtype, content = digest_samples(rows)
     described = {
-        "the number of samples": str(len(rows)),
+        "the number of samples": str(n) if n_looks == 1 else f"{n}, of {n_looks} looks each",
         "the shape of a sample": str(tuple(rows.layout.shape)),
         "the dtype of X": dtype,
         "the content of X": content,
     }
     if classes is not None:
-        described["the labels y"] = fingerprint([classes.tolist(), rows.labels])
+        described["the labels y"] = fingerprint([classes.tolist(), labels])
     return described
 
 

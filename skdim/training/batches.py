@@ -60,7 +60,9 @@ class Batches:
         indices = self.indices()
         with closing(self.read(indices)) as samples:
             for index, x in zip(indices, samples, strict=True):
-                yield Batch(x, index, self.rows.labels[index], self.generator)
+                looks = x if self.rows.n_looks > 1 else None
+                x = x if looks is None else x[:, 0]
+                yield Batch(x, index, self.rows.labels[index], self.generator, looks=looks)
 
     def read(self, indices: Sequence[Tensor]) -> Reading[Tensor, None, None]:
         """Read the samples of each batch, one batch after the other."""

@@ -15,7 +15,7 @@ from skdim.inputs import Samples
 from skdim.objectives import AbstractCriterion, GaussianInformation, Information
 from skdim.training.precision import computing_in
 from skdim.training.progress import Progress
-from skdim.views import Pairs, View, find_pairs
+from skdim.views import GivenLooks, Pairs, View, find_pairs
 
 __all__ = ["ClosedFormMixin", "LookSums", "Solution"]
 
@@ -164,6 +164,8 @@ def all_looks(view: View, x: Tensor, generator: Generator) -> tuple[list[Tensor]
     looks = list(view(x, generator))
     pairs = find_pairs(view, len(looks))
     n = len(looks)
+    if isinstance(view, GivenLooks):
+        return looks, pairs
     if n > 1 and set(pairs) == {(i, j) for i in range(n) for j in range(n) if i != j}:
         looks.append(x)
         pairs = tuple((i, j) for i in range(n + 1) for j in range(n + 1) if i != j)
@@ -204,6 +206,7 @@ def sum_looks(
 def find_basis(module: nn.Sequential, rows: Samples, generator: Generator) -> Basis:
     """Standardise the features and compute their basis, from a subset of the samples."""
     standardise, encoder = parts_of(module)
+    rows = rows.single()
     some = rows.evenly_spaced(BASIS_ROWS)
     parts = [encoder.stem(standardise(rows[part])).float() for part in torch.split(some, CHUNK)]
     seed = torch.randint(2**62, (1,), generator=generator, device=generator.device).item()

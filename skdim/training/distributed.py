@@ -310,10 +310,10 @@ def check_same_rows(rows: Samples) -> None:
 
     Of streams, whose samples may be random, only the number is compared.
     """
-    size = 0.0
+    size, n, rows = 0.0, len(rows), rows.single()
     if isinstance(rows, ArraySamples):
         size = rows[rows.evenly_spaced(COMPARED_ROWS)].cpu().double().abs().mean().item()
-    given = ask_all((len(rows), size))
+    given = ask_all((n, size))
     counts, sizes = zip(*given, strict=True)
     # Earlier computations may be rounded differently on each process.
     if len(set(counts)) > 1 or not np.allclose(sizes, sizes[0], rtol=1e-4):

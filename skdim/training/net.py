@@ -298,6 +298,7 @@ class EncoderNet(ClosedFormMixin, NeuralNet):
     def check_encoder(self, rows: Samples) -> None:
         """Raise a FloatingPointError if the codes are not finite or too large."""
         self._set_training(False)
+        rows = rows.single()
         features = self.module_(rows[rows.numbers[: self.batch_size]])
         finite = torch.stack([getattr(features, layer).isfinite().all() for layer in LAYERS])
         largest = features.code.abs().amax()
@@ -348,7 +349,7 @@ class EncoderNet(ClosedFormMixin, NeuralNet):
 
     def look(self, batch: Batch) -> tuple[Tensor, ...]:
         """Draw looks of the samples of a batch."""
-        return self.view(batch.x.float(), batch.generator)
+        return self.view(batch.given_looks.float(), batch.generator)
 
     def terms(self, x: Tensor, n_looks: int, batch: Batch) -> tuple[dict[str, Tensor], Tensor]:
         """Encode all looks at once; return the terms, and the codes of the first look."""
@@ -362,12 +363,12 @@ class EncoderNet(ClosedFormMixin, NeuralNet):
 
     @torch.no_grad()
     def validation_step(self, batch: Batch, **fit_params: Any) -> dict[str, Tensor]:
-        """Score held-out samples as they are, or looks if the criterion scores looks."""
+        """Score held-out samples as they are, or looks that are given or the criterion scores."""
         criterion = self.criterion_
-        if not criterion.scores_looks:
+        if batch.looks is None and not criterion.scores_looks:
             return {"validation_score": criterion.score(self.module_(batch.x), batch)}
         # Not ``look``, which draws from a generator of each process.
-        looks = self.view(batch.x.float(), batch.generator)
+        looks = EncoderNet.look(self, batch)
         features: Features = self.module_(torch.cat(looks))
         return {"validation_score": criterion.score_looks(features.split(len(looks)), batch)}
 

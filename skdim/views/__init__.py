@@ -11,13 +11,14 @@ outside [0, 1] (``hue``: [0, 0.5]) raise a ValueError.
 """
 
 from skdim.views.augment import Augment
-from skdim.views.base import Identity, Mirror, Pairs, View, find_pairs
+from skdim.views.base import GivenLooks, Identity, Mirror, Pairs, View, find_pairs
 from skdim.views.occlude import Occlude
 from skdim.views.stretch import Stretch
 
 __all__ = [
     "VIEWS",
     "Augment",
+    "GivenLooks",
     "Identity",
     "Mirror",
     "Occlude",

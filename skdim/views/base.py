@@ -7,7 +7,16 @@ from numbers import Real
 import torch
 from torch import Generator, Tensor
 
-__all__ = ["Identity", "Mirror", "Pairs", "View", "check_image_batch", "check_share", "find_pairs"]
+__all__ = [
+    "GivenLooks",
+    "Identity",
+    "Mirror",
+    "Pairs",
+    "View",
+    "check_image_batch",
+    "check_share",
+    "find_pairs",
+]
 
 View = Callable[[Tensor, Generator], "tuple[Tensor, ...]"]
 Pairs = tuple[tuple[int, int], ...]
@@ -18,6 +27,8 @@ def find_pairs(view: object, n_looks: int) -> Pairs:
 
     ``n_looks`` is the number of looks that the view returns.
     """
+    if isinstance(view, GivenLooks):
+        return view.pairs_of(n_looks)
     declared: Pairs | None = getattr(view, "pairs", None)
     if declared is not None:
         return declared
@@ -35,6 +46,32 @@ class Identity:
     def __call__(self, x: Tensor, generator: Generator) -> tuple[Tensor, ...]:
         """Return the samples as the only look."""
         return (x,)
+
+
+@dataclass(frozen=True)
+class GivenLooks:
+    """Return looks that are given in the data, each changed by a view.
+
+    Parameters
+    ----------
+    view : View
+        Applied to each given look; ``Identity()`` leaves them as they are.
+    n_given : int
+        Number of given looks at each sample.
+    """
+
+    view: View
+    n_given: int
+
+    def __call__(self, x: Tensor, generator: Generator) -> tuple[Tensor, ...]:
+        """Return the looks at samples (n, n_given, ...), one given look after the other."""
+        return tuple(look for given in x.unbind(1) for look in self.view(given, generator))
+
+    def pairs_of(self, n_looks: int) -> Pairs:
+        """Return all pairs of looks that come from different given looks."""
+        each = n_looks // self.n_given
+        looks = range(n_looks)
+        return tuple((i, j) for i in looks for j in looks if i // each != j // each)
 
 
 @dataclass(frozen=True)
