@@ -146,10 +146,11 @@ class InformationCurveDisplay:
         is_open = np.isinf(ends[:, 1])
         # An arrow has the length of the lower half.
         above = np.where(is_open, values - ends[:, 0], ends[:, 1] - values)
-        below = (values - ends[:, 0]).clip(min=0)
+        # As lists: of one point, matplotlib 3.9 and 3.10 would convert arrays to numbers.
+        lengths = [each.clip(min=0).tolist() for each in (values - ends[:, 0], above)]
         style: dict[str, Any] = {"marker": "o", "capsize": 3} | kwargs
         self.bars_: ErrorbarContainer = ax.errorbar(
-            self.steps, values, [below, above.clip(min=0)], lolims=is_open, **style
+            self.steps, values, lengths, lolims=is_open, **style
         )
         ax.set(xlabel=self.xlabel, ylabel="information (nats)")
         ax.set_ylim(bottom=0)

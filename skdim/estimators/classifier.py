@@ -341,8 +341,7 @@ class DeepInfoMaxClassifier(ClassifierMixin, BaseEstimator):
     @property
     def feature_names_in_(self) -> NDArray[Any]:
         """Names of the columns, if ``X`` was a table with names."""
-        names: NDArray[Any] = self.transformer_.feature_names_in_
-        return names
+        return self.transformer_.feature_names_in_
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write this fitted classifier to one file, which :func:`skdim.load` reads.
@@ -384,9 +383,8 @@ class DeepInfoMaxClassifier(ClassifierMixin, BaseEstimator):
         check_is_fitted(self)
         fitted = self.transformer_
         head = nn.Linear(self.coef_.shape[1], len(self.classes_))
-        head.load_state_dict(
-            {"weight": torch.from_numpy(self.coef_), "bias": torch.from_numpy(self.intercept_)}
-        )
+        weight, bias = torch.from_numpy(self.coef_), torch.from_numpy(self.intercept_)
+        head.load_state_dict({"weight": weight, "bias": bias})
         features = Transforming(fitted.encoder_, fitted.output_)
         model = nn.Sequential(features, head, nn.Softmax(dim=1))
         export(model, fitted.sample_shape_, path, output="probabilities")

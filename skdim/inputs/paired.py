@@ -179,7 +179,8 @@ def separate_looks(X: Any, channel_axis: int | None = None) -> tuple[Any, int]:
         each = EachLook(X.data)
         stream = Stream(each, X.n_workers, ahead=X.ahead, start_method=X.start_method)
         return stream, len(X.data.data)
-    if len(getattr(X, "shape", None) or ()) != 5:
+    shape = getattr(X, "shape", ())
+    if not isinstance(shape, tuple) or len(shape) != 5:
         return X, 1
     array: NDArray[Any] = np.asarray(as_plain(X, "X")) if not isinstance(X, np.ndarray) else X
     n, n_looks, *sample = array.shape

@@ -112,11 +112,6 @@ class Batch:
     planned: dict[str, Callable[[Generator], Tensor]] | None = None
     looks: Tensor | None = None
 
-    @property
-    def given_looks(self) -> Tensor:
-        """What a view is applied to: all given looks, or the samples."""
-        return self.x if self.looks is None else self.looks
-
     def draw(self, name: str, make: Callable[[Generator], Tensor]) -> Tensor:
         """Return ``make(generator)``, or what was drawn before under this name, unique in a step.
 

@@ -349,7 +349,8 @@ class EncoderNet(ClosedFormMixin, NeuralNet):
 
     def look(self, batch: Batch) -> tuple[Tensor, ...]:
         """Draw looks of the samples of a batch."""
-        return self.view(batch.given_looks.float(), batch.generator)
+        given = batch.x if batch.looks is None else batch.looks
+        return self.view(given.float(), batch.generator)
 
     def terms(self, x: Tensor, n_looks: int, batch: Batch) -> tuple[dict[str, Tensor], Tensor]:
         """Encode all looks at once; return the terms, and the codes of the first look."""
@@ -367,10 +368,9 @@ class EncoderNet(ClosedFormMixin, NeuralNet):
         criterion = self.criterion_
         if batch.looks is None and not criterion.scores_looks:
             return {"validation_score": criterion.score(self.module_(batch.x), batch)}
-        # Not ``look``, which draws from a generator of each process.
-        looks = EncoderNet.look(self, batch)
-        features: Features = self.module_(torch.cat(looks))
-        return {"validation_score": criterion.score_looks(features.split(len(looks)), batch)}
+        looks = EncoderNet.look(self, batch)  # Other classes have a generator for each process.
+        features = self.module_(torch.cat(looks)).split(len(looks))
+        return {"validation_score": criterion.score_looks(features, batch)}
 
     def score_rows(self, rows: Samples, seed: int) -> float | None:
         """Score samples batch by batch, all draws seeded; None if the criterion has no score.

@@ -134,7 +134,8 @@ def test_sparse_is_refused_by_its_name(fitted, method, container):
         (VECTORS[0], "Expected 2D array, got 1D array instead"),
         ([], "Expected 2D array, got 1D array instead"),
         (np.array(3.0), "Expected 2D array, got scalar array instead"),
-        (IMAGES[:, None, None], r"X has shape \(20, 1, 1, 8, 8\). Expected \(n, features\)"),
+        (IMAGES[:, None, None], r"X has shape \(20, 1, 1, 8, 8\). Five axes are read as"),
+        (IMAGES[:, None, None, None], r"X has shape \(20, 1, .*8\). Expected \(n, features\)"),
     ],
 )
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
