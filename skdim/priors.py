@@ -46,6 +46,9 @@ class Prior:
     discriminator : Module or callable, default=None
         Discriminates codes from draws: a module (copied) from points (n, d) to logits (n, 1), or a
         callable ``d -> Module``. None is the paper's, :class:`skdim.critics.Discriminator`.
+    unsquash : callable, default=None
+        Inverts ``squash``: maps draws (n, d) to codes. None if it has no inverse; then an
+        autoencoder draws no samples.
 
     Raises
     ------
@@ -69,6 +72,7 @@ class Prior:
     sample: Sample
     gradient_penalty: float = 0.0
     discriminator: nn.Module | Callable[[int], nn.Module] | None = None
+    unsquash: Callable[[Tensor], Tensor] | None = None
 
     def __post_init__(self) -> None:
         """Validate the penalty."""
@@ -79,6 +83,11 @@ class Prior:
 def squash_to_cube(code: Tensor) -> Tensor:
     """Map each coordinate into (0, 1) by the logistic function."""
     return code.sigmoid()
+
+
+def unsquash_from_cube(drawn: Tensor) -> Tensor:
+    """Map each coordinate from [0, 1] to its logit, finite also at the ends."""
+    return drawn.logit(eps=1e-6)
 
 
 def leave(code: Tensor) -> Tensor:
@@ -127,7 +136,7 @@ def sample_sphere(
 
 # Without a penalty, codes that are not squashed into the cube do not settle at a weight of 0.1.
 PRIORS: dict[str, Prior] = {
-    "uniform": Prior(squash_to_cube, sample_uniform),
-    "normal": Prior(leave, sample_normal, gradient_penalty=0.1),
+    "uniform": Prior(squash_to_cube, sample_uniform, unsquash=unsquash_from_cube),
+    "normal": Prior(leave, sample_normal, gradient_penalty=0.1, unsquash=leave),
     "sphere": Prior(squash_to_sphere, sample_sphere, gradient_penalty=0.1),
 }

@@ -17,6 +17,7 @@ from torch import Tensor
 from skdim.encoders import LAYERS, UserEncoder
 from skdim.estimators.base import AbstractLearner
 from skdim.estimators.build import EncoderSpec
+from skdim.estimators.decoding import DecodingMixin
 from skdim.estimators.resuming import Run, check_checkpoints
 from skdim.estimators.tasks import CallbackSupport, reported, reports
 from skdim.estimators.validation import COMMON_RULES, sample_numbers
@@ -37,7 +38,11 @@ RULES = COMMON_RULES | {
 
 
 class EncoderTransformer(
-    CallbackSupport, ClassNamePrefixFeaturesOutMixin, TransformerMixin, AbstractLearner
+    CallbackSupport,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    DecodingMixin,
+    AbstractLearner,
 ):
     """Train an encoder by an objective, and transform samples to its features.
 

@@ -53,6 +53,10 @@ class Conversion:
         """Convert rows (n, n_features)."""
         return ((as_given(rows) - self.centre) / self.scale).astype(np.float32)
 
+    def undo(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return rows (n, n_features) in their own units."""
+        return as_given(rows) * self.scale + self.centre
+
 
 def as_given(rows: NDArray[Any]) -> NDArray[np.float64]:
     """Return rows without rounding to float32."""

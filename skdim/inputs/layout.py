@@ -92,6 +92,12 @@ class Layout:
         # Rounding depends on the memory layout; contiguous() keeps the strides of a single channel.
         return samples.movedim(-1, 1).clone(memory_format=torch.contiguous_format)
 
+    def restore(self, samples: Tensor) -> Tensor:
+        """Return samples (n, *shape) in the user's order of axes; grey images as (n, H, W)."""
+        if self.is_image and self.shape[0] == 1:
+            return samples[:, 0]
+        return samples.movedim(1, -1).contiguous() if self.channels_last else samples
+
 
 def channels_come_last(shape: Sequence[int], channel_axis: int | None) -> bool:
     """Return whether a shape is ``(H, W, C)``, or raise a ValueError if it may be both.

@@ -11,7 +11,6 @@ from skdim.objectives.base import (
     Batch,
     Defaults,
     Setting,
-    Together,
     frozen,
 )
 from skdim.objectives.bigan import BidirectionalGAN, BiGAN
@@ -25,6 +24,7 @@ from skdim.objectives.matching import PriorMatching
 from skdim.objectives.nat import NAT, NoiseAsTargets
 from skdim.objectives.pointwise import find_local_term, pointwise_information
 from skdim.objectives.reconstruction import AAE, Autoencoder, Reconstruction
+from skdim.objectives.together import Together
 from skdim.objectives.variational import VAE, Variational
 
 __all__ = [

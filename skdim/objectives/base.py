@@ -1,7 +1,7 @@
 """Objectives: parameters that build criteria. Criteria: modules that map a batch to terms."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
@@ -20,7 +20,6 @@ __all__ = [
     "Batch",
     "Defaults",
     "Setting",
-    "Together",
     "frozen",
     "uncompiled",
 ]
@@ -185,6 +184,14 @@ class AbstractCriterion(nn.Module, ABC):
             To be maximised, without weights; None if this criterion has no score.
         """
 
+    def decode_codes(self, codes: Tensor) -> Tensor | None:
+        """Decode codes (n, d) to standardised samples (n, *shape); None without a decoder."""
+        return None
+
+    def draw_codes(self, size: tuple[int, int], generator: Generator) -> Tensor | None:
+        """Draw codes (n, d) from the prior, on the generator's device; None without a prior."""
+        return None
+
     def members(self) -> list["AbstractCriterion"]:
         """Return the criteria that this one consists of: by default itself."""
         return [self]
@@ -214,12 +221,21 @@ class AbstractObjective(BaseEstimator):  # type: ignore[misc]
         ``partial_fit``, and a warm start needs the same samples.
     score_hint : str
         What the error for a missing score advises.
+    has_decoder, has_sampler : bool, default=False
+        Whether the criterion has a decoder, and a prior of what it decodes: transformers then have
+        ``inverse_transform``, and ``sample``.
     """
 
     rules: ClassVar[Mapping[str, Rule]] = {}
     has_score: ClassVar[bool] = True
     keeps_samples: ClassVar[bool] = False
     score_hint: ClassVar[str] = "Compare probes of its codes instead"
+    has_decoder: ClassVar[bool] = False
+
+    @property
+    def has_sampler(self) -> bool:
+        """Whether the criterion draws codes to decode: by default it does not."""
+        return False
 
     def build(self, setting: Setting) -> AbstractCriterion:
         """Build the criterion; no data is read.
@@ -314,66 +330,6 @@ class WeightlessCriterion(AbstractCriterion):
     def score(self, features: Features, batch: Batch) -> Tensor | None:
         """Return the score of the objective."""
         return self.objective.score(features, batch)
-
-
-class Together(AbstractCriterion):
-    """Several criteria as one: the union of their terms, and the first score.
-
-    Parameters
-    ----------
-    criteria : sequence of AbstractCriterion
-        Criteria whose terms have different names.
-    """
-
-    def __init__(self, criteria: Sequence[AbstractCriterion]) -> None:
-        super().__init__()
-        self.objectives = nn.ModuleList(criteria)  # The name is part of saved states.
-        self.n_summed = max((criterion.n_summed for criterion in criteria), default=1)
-        self.scores_looks = any(criterion.scores_looks for criterion in criteria)
-
-    def __iter__(self) -> Iterator[AbstractCriterion]:
-        """Yield the criteria in their order."""
-        for criterion in self.objectives:
-            assert isinstance(criterion, AbstractCriterion)
-            yield criterion
-
-    def members(self) -> list[AbstractCriterion]:
-        """Return the criteria in their order."""
-        return list(self)
-
-    @property
-    def compares_samples(self) -> bool:
-        """Whether the score of any criterion depends on the number of samples."""
-        return any(criterion.compares_samples for criterion in self)
-
-    @property
-    def weights_of_bounds(self) -> Mapping[str, float]:
-        """Weights of the bounds of all criteria."""
-        return {
-            name: weight
-            for criterion in self
-            for name, weight in criterion.weights_of_bounds.items()
-        }
-
-    def forward(self, looks: Sequence[Features], batch: Batch) -> dict[str, Tensor]:
-        """Return the terms of all criteria."""
-        terms: dict[str, Tensor] = {}
-        for criterion in self:
-            added = criterion(looks, batch)
-            if twice := terms.keys() & added.keys():
-                raise ValueError(f"Two criteria have a term named {', '.join(sorted(twice))!r}.")
-            terms |= added
-        return terms
-
-    def score(self, features: Features, batch: Batch) -> Tensor | None:
-        """Return the score of the first criterion that has one."""
-        scores = (criterion.score(features, batch) for criterion in self)
-        return next((score for score in scores if score is not None), None)
-
-    def score_looks(self, looks: Sequence[Features], batch: Batch) -> Tensor | None:
-        """Return the score of the first criterion that has one."""
-        scores = (criterion.score_looks(looks, batch) for criterion in self)
-        return next((score for score in scores if score is not None), None)
 
 
 def frozen(module: nn.Module, *args: Tensor) -> Any:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 from torch.nn.functional import mse_loss, softplus
 
 from skdim.critics import JointDiscriminator
@@ -20,7 +20,13 @@ from skdim.objectives.base import (
     Setting,
     frozen,
 )
-from skdim.objectives.matching import PRIOR_RULE, adversarial_loss, drawing_like, find_prior
+from skdim.objectives.matching import (
+    PRIOR_RULE,
+    adversarial_loss,
+    draw_codes,
+    drawing_like,
+    find_prior,
+)
 from skdim.pairs import in_full
 from skdim.parameters import Rule, real
 from skdim.priors import Prior
@@ -102,6 +108,15 @@ class BidirectionalGAN(AbstractCriterion):
         """Return one code per sample, in the range of the prior."""
         return self.prior.squash(layer_of(look, "code"))
 
+    def decode_codes(self, codes: Tensor) -> Tensor:
+        """Return generated samples; see ``AbstractCriterion.decode_codes``."""
+        made: Tensor = self.generator(self.prior.squash(codes))
+        return made
+
+    def draw_codes(self, size: tuple[int, int], generator: Generator) -> Tensor | None:
+        """Return codes from the prior; see ``AbstractCriterion.draw_codes``."""
+        return draw_codes(self.prior, size, generator)
+
     def score(self, features: Features, batch: Batch) -> Tensor:
         """Return minus the mean squared error of samples generated from their codes.
 
@@ -152,9 +167,16 @@ class BiGAN(AbstractObjective):
 
     rules: ClassVar[Mapping[str, Rule]] = {"prior": PRIOR_RULE, "gradient_penalty": real(0)}
 
+    has_decoder = True
+
     def __init__(self, prior: str | Prior = "normal", gradient_penalty: float = 1.0) -> None:
         self.prior = prior
         self.gradient_penalty = gradient_penalty
+
+    @property
+    def has_sampler(self) -> bool:
+        """Whether draws from the prior can be decoded."""
+        return find_prior(self.prior).unsquash is not None
 
     def build(self, setting: Setting) -> BidirectionalGAN:
         """Build a generator and a discriminator; see ``AbstractObjective.build``."""

@@ -14,13 +14,13 @@ from skdim.objectives.base import (
     AbstractObjective,
     Defaults,
     Setting,
-    Together,
 )
 from skdim.objectives.classification import Classification
 from skdim.objectives.coordinates import AbsoluteCoordinates, RelativeCoordinates
 from skdim.objectives.gaussian import GaussianInformation
 from skdim.objectives.information import Information
 from skdim.objectives.matching import PRIOR_RULE, PriorMatching, find_prior, make_discriminator
+from skdim.objectives.together import Together
 from skdim.parameters import (
     Rule,
     any_of,

@@ -19,6 +19,7 @@ __all__ = [
     "PRIOR_RULE",
     "PriorMatching",
     "adversarial_loss",
+    "draw_codes",
     "drawing_like",
     "find_prior",
     "make_discriminator",
@@ -76,8 +77,19 @@ class PriorMatching(AbstractCriterion):
         logits = in_full(frozen(self.discriminator, codes))
         return {"prior": self.weight * softplus(-logits).mean(), "discriminator": loss}
 
+    def draw_codes(self, size: tuple[int, int], generator: Generator) -> Tensor | None:
+        """Return codes from the prior; see ``AbstractCriterion.draw_codes``."""
+        return draw_codes(self.prior, size, generator)
+
     def score(self, features: Features, batch: Batch) -> None:
         """Return None: the losses of adversaries do not measure the quality of a code."""
+
+
+def draw_codes(prior: Prior, size: tuple[int, int], generator: Generator) -> Tensor | None:
+    """Return codes whose squashed values follow a prior; None if it cannot be inverted."""
+    if prior.unsquash is None:
+        return None
+    return prior.unsquash(prior.sample(size, generator))
 
 
 def drawing_like(prior: Prior, codes: Tensor) -> Callable[[Generator], Tensor]:

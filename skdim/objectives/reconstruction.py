@@ -17,9 +17,9 @@ from skdim.objectives.base import (
     Batch,
     Defaults,
     Setting,
-    Together,
 )
 from skdim.objectives.matching import PRIOR_RULE, PriorMatching, find_prior, make_discriminator
+from skdim.objectives.together import Together
 from skdim.pairs import in_full
 from skdim.parameters import Rule, real
 from skdim.priors import Prior
@@ -69,6 +69,11 @@ class Reconstruction(AbstractCriterion):
         """Return minus the mean squared error; see ``AbstractCriterion.score``."""
         return -self.error([features], batch)
 
+    def decode_codes(self, codes: Tensor) -> Tensor:
+        """Return the decoded samples; see ``AbstractCriterion.decode_codes``."""
+        decoded: Tensor = self.decoder(codes)
+        return decoded
+
     def error(self, looks: Sequence[Features], batch: Batch) -> Tensor:
         """Return the mean squared error over looks, samples and their numbers."""
         decoded = in_full(self.decoder(torch.cat([layer_of(look, "code") for look in looks])))
@@ -104,6 +109,8 @@ class Autoencoder(AbstractObjective):
     >>> auto.fit_transform(images).shape
     (300, 16)
     """
+
+    has_decoder = True
 
     def build(self, setting: Setting) -> AbstractCriterion:
         """Build a decoder; see ``AbstractObjective.build``."""
@@ -152,6 +159,11 @@ class AAE(Autoencoder):
     def __init__(self, prior: str | Prior = "normal", prior_weight: float = 0.1) -> None:
         self.prior = prior
         self.prior_weight = prior_weight
+
+    @property
+    def has_sampler(self) -> bool:
+        """Whether codes follow a prior whose draws can be decoded."""
+        return self.prior_weight != 0 and find_prior(self.prior).unsquash is not None
 
     def build(self, setting: Setting) -> AbstractCriterion:
         """Build a decoder and a discriminator; see ``AbstractObjective.build``."""

@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
 from skdim.decoders import make_decoder
 from skdim.encoders import Features, layer_of
 from skdim.objectives.base import AbstractCriterion, Batch, Setting
-from skdim.objectives.matching import drawing_like
+from skdim.objectives.matching import draw_codes, drawing_like
 from skdim.objectives.reconstruction import Autoencoder
 from skdim.pairs import in_full
 from skdim.parameters import Rule, real
@@ -90,6 +90,15 @@ class Variational(AbstractCriterion):
         """Return the bound in nats a sample, without ``beta``; see ``AbstractCriterion.score``."""
         log_density, divergence = self.parts([features], batch)
         return (log_density - divergence).mean()
+
+    def decode_codes(self, codes: Tensor) -> Tensor:
+        """Return the means of the decoder; see ``AbstractCriterion.decode_codes``."""
+        decoded: Tensor = self.decoder(codes)
+        return decoded
+
+    def draw_codes(self, size: tuple[int, int], generator: Generator) -> Tensor | None:
+        """Return standard normal codes; see ``AbstractCriterion.draw_codes``."""
+        return draw_codes(PRIORS["normal"], size, generator)
 
     def parts(self, looks: Sequence[Features], batch: Batch) -> tuple[Tensor, Tensor]:
         """Return the two parts of the bound.
@@ -200,6 +209,11 @@ class VAE(Autoencoder):
 
     def __init__(self, beta: float = 1.0) -> None:
         self.beta = beta
+
+    @property
+    def has_sampler(self) -> bool:
+        """Whether codes follow the prior: with any ``beta`` but 0."""
+        return self.beta != 0
 
     def build(self, setting: Setting) -> Variational:
         """Build a decoder and the layer of log variances; see ``AbstractObjective.build``."""

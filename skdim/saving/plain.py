@@ -50,6 +50,7 @@ def named_callables() -> dict[str, Any]:
     networks = [kind for kind in offered if inspect.isclass(kind) and issubclass(kind, nn.Module)]
     maps: list[Any] = [
         *(part for prior in priors.PRIORS.values() for part in (prior.squash, prior.sample)),
+        *(prior.unsquash for prior in priors.PRIORS.values() if prior.unsquash is not None),
         *(part for bound in bounds.BOUNDS.values() for part in (bound.anchors, bound.total)),
     ]
     optimizers = {

@@ -1,0 +1,122 @@
+"""From codes back to samples, where an objective has a decoder."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils import check_array
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+from torch import Generator, Tensor
+
+from skdim.inference import chunk_size
+from skdim.inputs import Conversion, Layout
+from skdim.objectives import AbstractObjective
+from skdim.parameters import is_integer, shown
+from skdim.random import draw_seed
+from skdim.training import EncoderNet
+
+__all__ = ["DecodingMixin"]
+
+
+class DecodingMixin:
+    """Decode codes to samples."""
+
+    if TYPE_CHECKING:  # What an estimator with an encoder has.
+        net_: EncoderNet
+        device_: torch.device
+        output_: str
+        _layout: Layout
+        _built: Any
+
+        def _get_objective(self) -> AbstractObjective: ...
+
+    @available_if(lambda self: self._get_objective().has_decoder)
+    def inverse_transform(self, X: ArrayLike) -> NDArray[Any]:
+        """Decode codes to samples.
+
+        Only with an objective that has a decoder: :class:`~skdim.objectives.Autoencoder`, ``VAE``
+        and ``AAE``, and ``BiGAN``, whose generator decodes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_components)
+            Codes, as ``transform`` returns them with ``output="code"``.
+
+        Returns
+        -------
+        ndarray of shape (n, d), (n, C, L), (n, H, W), (n, C, H, W) or (n, H, W, C)
+            Samples in the units and the order of axes of ``X`` in ``fit``; flat rows of images are
+            returned as images. Values are not clipped to the range of the data.
+
+        Raises
+        ------
+        ValueError
+            If ``output`` is not "code", or ``X`` are not codes.
+        """
+        check_is_fitted(self)
+        if self.output_ != "code":
+            raise ValueError(
+                f"inverse_transform decodes codes, but output={self.output_!r}. Set output='code' "
+                "and fit."
+            )
+        size = self._code_size()
+        codes = check_array(X, dtype=np.float32, input_name="X")
+        if codes.shape[1] != size:
+            raise ValueError(f"X has {codes.shape[1]} columns, but codes have {size}.")
+        return self._decode(torch.from_numpy(codes).to(self.device_))
+
+    @available_if(lambda self: self._get_objective().has_sampler)
+    def sample(
+        self, n_samples: int = 1, random_state: int | np.random.RandomState | None = None
+    ) -> NDArray[Any]:
+        """Draw new samples: codes from the prior, decoded.
+
+        Only with ``VAE``, and with ``AAE`` and ``BiGAN`` where the prior is "normal" or "uniform".
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+        random_state : int, RandomState or None, default=None
+
+        Returns
+        -------
+        ndarray of shape (n_samples, d), (n_samples, H, W), ...
+            As of ``inverse_transform``.
+
+        Raises
+        ------
+        ValueError
+            If ``n_samples`` is not an integer of at least 1.
+        """
+        check_is_fitted(self)
+        if not is_integer(n_samples, 1):
+            raise ValueError(f"n_samples={shown(n_samples)} must be an integer of at least 1.")
+        generator = Generator(device=self.device_).manual_seed(draw_seed(random_state))
+        with torch.no_grad():
+            size = (int(n_samples), self._code_size())
+            codes = self.net_.criterion_.draw_codes(size, generator)
+        return self._decode(codes)
+
+    def _code_size(self) -> int:
+        """Return the number of components of a code."""
+        return int(self._built.n_features_out("code"))
+
+    @torch.no_grad()
+    def _decode(self, codes: Tensor) -> NDArray[Any]:
+        """Decode codes (n, d) chunk by chunk, and undo the standardisation."""
+        standardise = self.net_.module_[0]
+        size, parts = chunk_size(self.device_), []
+        places = torch.arange(size, device=codes.device)
+        for chunk in codes.split(size):
+            # Of one size, since rounding depends on it.
+            padded = chunk[places.clamp(max=len(chunk) - 1)]
+            decoded = self.net_.criterion_.decode_codes(padded)[: len(chunk)].float()
+            parts.append((decoded * standardise.scale + standardise.mean).cpu())
+        rows: NDArray[Any] = self._layout.restore(torch.cat(parts)).numpy()
+        kept = getattr(self, "_conversion", None)
+        if kept is not None:
+            flat = Conversion.of(kept, self._layout).undo(rows.reshape(len(rows), -1))
+            rows = flat.reshape(rows.shape)
+        return rows

@@ -1,0 +1,80 @@
+"""Several criteria as one."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from torch import Generator, Tensor, nn
+
+from skdim.encoders import Features
+from skdim.objectives.base import AbstractCriterion, Batch
+
+__all__ = ["Together"]
+
+
+class Together(AbstractCriterion):
+    """Several criteria as one: the union of their terms, and the first score.
+
+    Parameters
+    ----------
+    criteria : sequence of AbstractCriterion
+        Criteria whose terms have different names.
+    """
+
+    def __init__(self, criteria: Sequence[AbstractCriterion]) -> None:
+        super().__init__()
+        self.objectives = nn.ModuleList(criteria)  # The name is part of saved states.
+        self.n_summed = max((criterion.n_summed for criterion in criteria), default=1)
+        self.scores_looks = any(criterion.scores_looks for criterion in criteria)
+
+    def __iter__(self) -> Iterator[AbstractCriterion]:
+        """Yield the criteria in their order."""
+        for criterion in self.objectives:
+            assert isinstance(criterion, AbstractCriterion)
+            yield criterion
+
+    def members(self) -> list[AbstractCriterion]:
+        """Return the criteria in their order."""
+        return list(self)
+
+    @property
+    def compares_samples(self) -> bool:
+        """Whether the score of any criterion depends on the number of samples."""
+        return any(criterion.compares_samples for criterion in self)
+
+    @property
+    def weights_of_bounds(self) -> Mapping[str, float]:
+        """Weights of the bounds of all criteria."""
+        return {
+            name: weight
+            for criterion in self
+            for name, weight in criterion.weights_of_bounds.items()
+        }
+
+    def forward(self, looks: Sequence[Features], batch: Batch) -> dict[str, Tensor]:
+        """Return the terms of all criteria."""
+        terms: dict[str, Tensor] = {}
+        for criterion in self:
+            added = criterion(looks, batch)
+            if twice := terms.keys() & added.keys():
+                raise ValueError(f"Two criteria have a term named {', '.join(sorted(twice))!r}.")
+            terms |= added
+        return terms
+
+    def score(self, features: Features, batch: Batch) -> Tensor | None:
+        """Return the score of the first criterion that has one."""
+        scores = (criterion.score(features, batch) for criterion in self)
+        return next((score for score in scores if score is not None), None)
+
+    def score_looks(self, looks: Sequence[Features], batch: Batch) -> Tensor | None:
+        """Return the score of the first criterion that has one."""
+        scores = (criterion.score_looks(looks, batch) for criterion in self)
+        return next((score for score in scores if score is not None), None)
+
+    def decode_codes(self, codes: Tensor) -> Tensor | None:
+        """Return what the first criterion with a decoder decodes."""
+        decoded = (criterion.decode_codes(codes) for criterion in self)
+        return next((samples for samples in decoded if samples is not None), None)
+
+    def draw_codes(self, size: tuple[int, int], generator: Generator) -> Tensor | None:
+        """Return codes from the prior of the first criterion that has one."""
+        drawn = (criterion.draw_codes(size, generator) for criterion in self)
+        return next((codes for codes in drawn if codes is not None), None)
