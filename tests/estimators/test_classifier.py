@@ -17,7 +17,7 @@ from torch.utils.data import TensorDataset
 
 import skdim
 from skdim import DeepInfoMaxClassifier, DeepInfoMaxTransformer, EncoderTransformer
-from skdim.estimators.heads import choose_head, fit_head, stratified_split
+from skdim.estimators.heads import Head, choose_head, fit_head, minimise, stratified_split
 from skdim.inputs import Stream
 from skdim.objectives import VAE
 
@@ -78,6 +78,20 @@ def test_the_head_of_labels_alone_is_logistic_regression_of_scikit_learn(digits)
     np.testing.assert_allclose(head.weight, theirs.coef_, atol=2e-3)
     np.testing.assert_allclose(
         head.logits(x).softmax(dim=1), theirs.predict_proba(x.numpy()), atol=2e-3
+    )
+
+
+def test_rows_count_by_the_sum_of_their_targets():
+    draws = np.random.default_rng(0)
+    x, y, weight = draws.normal(size=(120, 4)), np.arange(120) % 3, draws.uniform(size=120)
+    x += 0.5 * y[:, None]
+    targets = torch.as_tensor(weight[:, None] * np.eye(3)[y])
+    zeros = Head(torch.zeros(3, 4).double(), torch.zeros(3).double())
+    head = minimise(torch.as_tensor(x), targets, 0.1, zeros)
+    theirs = LogisticRegression(C=0.1, tol=1e-8).fit(x, y, sample_weight=weight)
+    np.testing.assert_allclose(head.weight, theirs.coef_, atol=2e-3)
+    np.testing.assert_allclose(
+        head.logits(torch.as_tensor(x)).softmax(dim=1), theirs.predict_proba(x), atol=2e-3
     )
 
 
