@@ -78,7 +78,7 @@ def check_fit(X, objective, settings, waits_expected=0):
         assert model.score(X) == pytest.approx(expected.score(X), abs=1e-3)
 
 
-@pytest.mark.parametrize("objective", ["Autoencoder", "VAE", "AAE", "BiGAN", "InfoMax"])
+@pytest.mark.parametrize("objective", ["Autoencoder", "VAE", "AAE", "AMDIM", "BiGAN", "InfoMax"])
 def test_every_objective_trains_without_a_wait_as_on_the_cpu(process, objective):
     process(check_fit, VECTORS, objective, {"encoder": "mlp"})
 

@@ -5,6 +5,7 @@ An objective (:class:`InfoMax`, :class:`VAE`, ...) is given to
 terms, whose sum is the loss.
 """
 
+from skdim.objectives.amdim import AMDIM, LayerInformation
 from skdim.objectives.base import (
     AbstractCriterion,
     AbstractObjective,
@@ -29,6 +30,7 @@ from skdim.objectives.variational import VAE, Variational
 
 __all__ = [
     "AAE",
+    "AMDIM",
     "CPC",
     "NAT",
     "VAE",
@@ -45,6 +47,7 @@ __all__ = [
     "GaussianInformation",
     "InfoMax",
     "Information",
+    "LayerInformation",
     "NoiseAsTargets",
     "PriorMatching",
     "Reconstruction",

@@ -92,7 +92,7 @@ class Information(AbstractCriterion):
     def check(self, sizes: Features) -> None:
         """Raise a ValueError if the critic cannot score features of these sizes."""
         device = next((weight.device for weight in self.critic.parameters()), sizes.code.device)
-        code, layer = (part.to(device) for part in (sizes.code, self.layer_of(sizes)))
+        code, layer = (part.to(device) for part in (self.code_of(sizes), self.layer_of(sizes)))
         training = self.critic.training
         try:
             self.critic.eval()(code, layer)
@@ -110,7 +110,7 @@ class Information(AbstractCriterion):
         """Return minus the weighted bound, and the penalty; see ``AbstractCriterion.forward``."""
         bounds, lengths = [], []
         for i, (code, at) in enumerate(self.looks):
-            projected = self.critic.project_code(looks[code].code)
+            projected = self.critic.project_code(self.code_of(looks[code]))
             layer = self.sampled(self.layer_of(looks[at]), batch, i)
             bounds.append(self.compare(projected, layer, batch, i))
             lengths.append(projected.square().sum(dim=2).mean())
@@ -130,8 +130,12 @@ class Information(AbstractCriterion):
 
     def estimate(self, of_code: Features, of_layer: Features, batch: Batch) -> Tensor:
         """Bound the information between the code of one look and the layer of another."""
-        codes = self.critic.project_code(of_code.code)
+        codes = self.critic.project_code(self.code_of(of_code))
         return self.compare(codes, self.layer_of(of_layer), batch)
+
+    def code_of(self, features: Features) -> Tensor:
+        """Return the codes that are compared, (n, d, *grid): those of the encoder."""
+        return features.code
 
     def layer_of(self, features: Features) -> Tensor:
         """Return the layer that codes are compared with, (n, c, *grid)."""

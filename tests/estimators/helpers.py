@@ -4,7 +4,7 @@ from functools import partial
 from inspect import signature
 
 from skdim import DeepInfoMaxTransformer, EncoderTransformer
-from skdim.objectives import AAE, CPC, NAT, VAE, Autoencoder, BiGAN, InfoMax
+from skdim.objectives import AAE, AMDIM, CPC, NAT, VAE, Autoencoder, BiGAN, InfoMax
 
 
 def weights_of(fitted):
@@ -28,7 +28,7 @@ KINDS = {
     "DeepInfoMaxTransformer": DeepInfoMaxTransformer,
     **{
         kind.__name__: partial(trained_by, kind)
-        for kind in (AAE, CPC, NAT, VAE, Autoencoder, BiGAN, InfoMax)
+        for kind in (AAE, AMDIM, CPC, NAT, VAE, Autoencoder, BiGAN, InfoMax)
     },
 }
 

@@ -11,7 +11,7 @@ from torch import nn
 from skdim import DeepInfoMaxTransformer, EncoderTransformer
 from skdim.critics import DotCritic
 from skdim.encoders import Features
-from skdim.objectives import AAE, CPC, NAT, VAE, Autoencoder, BiGAN
+from skdim.objectives import AAE, AMDIM, CPC, NAT, VAE, Autoencoder, BiGAN
 from tests.estimators.small import IMAGES, SIDE, VECTORS, D, N, features, make
 
 # --- Parameters ---
@@ -103,6 +103,7 @@ def test_no_epochs_are_refused_where_nothing_has_a_closed_form(params, method):
     "kind",
     [
         AAE,
+        AMDIM,
         CPC,
         NAT,
         VAE,

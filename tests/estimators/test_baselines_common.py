@@ -12,6 +12,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skdim.objectives import (
     AAE,
+    AMDIM,
     CPC,
     NAT,
     VAE,
@@ -25,6 +26,7 @@ from tests.estimators.test_common import FURTHER_CHECKS, varying_checks
 
 BASELINES = [
     AAE,
+    AMDIM,
     Autoencoder,
     BiGAN,
     CPC,
@@ -60,7 +62,9 @@ def test_keeps_the_contract_of_scikit_learn(estimator, check):
     check(estimator)
 
 
-@varying_checks([small(baseline) for baseline in (AAE, Autoencoder, BiGAN, CPC, VAE, Decoding)])
+@varying_checks(
+    [small(baseline) for baseline in (AAE, AMDIM, Autoencoder, BiGAN, CPC, VAE, Decoding)]
+)
 def test_keeps_what_depends_on_the_objective(estimator, check):
     check(estimator)
 

@@ -11,7 +11,7 @@ from skdim import DeepInfoMaxClassifier, DeepInfoMaxTransformer, EncoderTransfor
 from skdim.bounds import BOUNDS
 from skdim.encoders import LAYERS
 from skdim.estimators.build import OPTIMIZERS
-from skdim.objectives import AAE, CPC, NAT, VAE, Autoencoder, BiGAN, InfoMax
+from skdim.objectives import AAE, AMDIM, CPC, NAT, VAE, Autoencoder, BiGAN, InfoMax
 from skdim.priors import PRIORS
 from skdim.training import SCHEDULES
 from tests.reliability.attacks.oracles import Wrong, check_contract, check_refused
@@ -94,6 +94,12 @@ INFOMAX = {
 }
 OBJECTIVES = {
     AAE: {"prior": INFOMAX["prior"], "prior_weight": INFOMAX["prior_weight"]},
+    AMDIM: {
+        **dict.fromkeys(("conv_weight", "conv_conv_weight"), lambda rng: pick(rng, WEIGHTS)),
+        "critic": lambda rng: pick(rng, ["dot", "concat"]),
+        "bound": lambda rng: pick(rng, list(BOUNDS)),
+        "negatives": INFOMAX["negatives"],
+    },
     CPC: {"n_predicted": lambda rng: pick(rng, [1, 5]), "critic_units": lambda rng: 3},
     NAT: {},
     VAE: {"beta": lambda rng: pick(rng, WEIGHTS)},
@@ -245,6 +251,12 @@ OF_INFOMAX = {
 }
 OF_OBJECTIVES = {
     AAE: {"prior": OF_INFOMAX["prior"], "prior_weight": REAL},
+    AMDIM: {
+        **dict.fromkeys(("local_weight", "conv_weight", "conv_conv_weight"), REAL),
+        "bound": (*CHOICE, None),
+        "critic": (*CHOICE, "map", "gaussian"),
+        "negatives": COUNT,
+    },
     CPC: {"n_predicted": COUNT, "critic_units": COUNT},
     VAE: {"beta": REAL},
     BiGAN: {"prior": OF_INFOMAX["prior"], "gradient_penalty": REAL},
