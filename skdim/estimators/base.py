@@ -40,7 +40,17 @@ from skdim.estimators.labels import read_labels
 from skdim.estimators.resuming import Run
 from skdim.estimators.state import Built, PersistentMixin, columns_of
 from skdim.estimators.validation import choose_conversion, open_looks, open_samples
-from skdim.inputs import Conversion, Layout, PairedSamples, Samples, find_layout, is_wide
+from skdim.inputs import (
+    Conversion,
+    ImageFolder,
+    Layout,
+    PairedSamples,
+    Samples,
+    Stream,
+    as_images,
+    find_layout,
+    is_wide,
+)
 from skdim.objectives import AbstractObjective
 from skdim.parameters import Rule, check_parameters, shown
 from skdim.random import draw_seed
@@ -318,6 +328,11 @@ class AbstractLearner(PersistentMixin):
         """
         device = find_device(self.device) if reset else self.device_
         fitted = None if reset else self._layout
+        if reset and is_folder(X):
+            self._reads_files = True
+        elif getattr(self, "_reads_files", False):
+            _, height, width = self._layout.shape
+            X = as_images(X, (height, width))
         expected = None if reset else self._n_given if fit or compare else 1
         X, n_looks = open_looks(self, X, expected)
         make, shape, dtype = open_samples(
@@ -346,6 +361,11 @@ class AbstractLearner(PersistentMixin):
         if n_looks > 1:
             return PairedSamples(make(self._layout, device, convert=convert), n_looks, labels)
         return make(self._layout, device, labels=labels, convert=convert)
+
+
+def is_folder(X: object) -> bool:
+    """Whether samples are the image files of a folder."""
+    return isinstance(X.data if isinstance(X, Stream) else X, ImageFolder)
 
 
 def is_auto(value: object) -> bool:

@@ -374,6 +374,8 @@ def check_attributes(attributes: Mapping[str, Any], books: list[dict[str, Any]])
         right["classes_"] = isinstance(classes, np.ndarray) and classes.ndim == 1
     if "_n_looks" in attributes:
         right["_n_looks"] = is_count(attributes["_n_looks"], 2)
+    if "_reads_files" in attributes:
+        right["_reads_files"] = attributes["_reads_files"] is True
     if "_conversion" in attributes:
         right["_conversion"] = right["_layout"] and is_conversion(attributes["_conversion"], layout)
     if "solver_" in attributes:

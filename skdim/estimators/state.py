@@ -51,7 +51,10 @@ VERSIONS, PACKED = "_versions", "_packed"
 
 # What fitting keeps and nothing else in the file says; of OPTIONAL, what there is.
 ATTRIBUTES = ("_entropy", "_layer", "_layout", "n_iter_")
-OPTIONAL = ("_conversion", "_n_looks", "classes_", "feature_names_in_", "solver_")
+OPTIONAL = (
+    *("_conversion", "_n_looks", "_reads_files"),
+    *("classes_", "feature_names_in_", "solver_"),
+)
 
 # Where this machine keeps its checkpoints is no part of a model.
 LEFT_OUT = ("checkpoint_dir",)

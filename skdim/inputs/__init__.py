@@ -8,7 +8,7 @@ from skdim.inputs.conversion import (
     is_wide,
     rounded,
 )
-from skdim.inputs.images import ImageFolder
+from skdim.inputs.images import ImageFolder, as_images
 from skdim.inputs.items import find_map
 from skdim.inputs.layout import Layout, find_layout, flatten_rows
 from skdim.inputs.paired import PairedDataset, PairedSamples, separate_looks
@@ -30,6 +30,7 @@ __all__ = [
     "Stream",
     "StreamSamples",
     "as_given",
+    "as_images",
     "as_plain",
     "channel_statistics",
     "find_conversion",

@@ -1,7 +1,10 @@
-"""Data set of the image files in a folder."""
+"""Data sets of image files, and of images of Pillow."""
 
 import os
-from collections.abc import Iterator
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from skdim.parameters import is_integer, shown
+from skdim.parameters import is_integer, shown, stacklevel_of_user
 
-__all__ = ["ImageFolder"]
+__all__ = ["ImageFolder", "Images", "as_images"]
 
 ENDINGS = {
     *(".bmp", ".gif", ".jpeg", ".jpg", ".pbm", ".pgm"),
@@ -19,8 +22,39 @@ ENDINGS = {
 }
 
 
-class ImageFolder(Dataset[NDArray[np.uint8]]):
+class Images(Dataset[NDArray[np.uint8]]):
+    """Data set of image files and images of Pillow, as RGB images of one size.
+
+    Parameters
+    ----------
+    sources : sequence of path or PIL.Image.Image
+    size : (int, int)
+        Height and width to which images are scaled, without preserving proportions.
+    """
+
+    def __init__(self, sources: Sequence[Any], size: tuple[int, int]) -> None:
+        self.sources = sources
+        self.size = size
+
+    def __len__(self) -> int:
+        """Count the images."""
+        return len(self.sources)
+
+    def __getitem__(self, number: int) -> NDArray[np.uint8]:
+        """Read an image as uint8 (3, H, W); raise an OSError if it cannot be read."""
+        source = self.sources[number]
+        try:
+            return read_image(source, self.size)
+        except Exception as error:  # depends on the format
+            name = repr(str(source)) if isinstance(source, str | Path) else f"Image {number} of X"
+            raise OSError(f"{name} cannot be read as an image: {error}") from error
+
+
+class ImageFolder(Images):
     """Data set of the image files in a folder, as RGB images of one size.
+
+    What was fitted on it encodes single files, too: ``transform`` then takes a path, an image of
+    Pillow or a list of these, of any size.
 
     Parameters
     ----------
@@ -29,11 +63,16 @@ class ImageFolder(Dataset[NDArray[np.uint8]]):
         .pgm, .png, .ppm, .tif, .tiff or .webp and are not hidden.
     size : (int, int), default=(32, 32)
         Height and width to which images are scaled, without preserving proportions.
+    skip_broken : bool, default=False
+        Whether to leave out files that cannot be read, with a warning. Each file is then read once
+        at the beginning. If False, reading such a file raises an OSError with its name.
 
     Attributes
     ----------
     files : list of Path
         The files in the order of the samples, sorted by name.
+    broken : list of Path
+        The files that were left out.
 
     Raises
     ------
@@ -50,46 +89,100 @@ class ImageFolder(Dataset[NDArray[np.uint8]]):
     Large JPEG files are decoded at a reduced size, at least twice ``size``.
     """
 
-    def __init__(self, path: str | Path, size: tuple[int, int] = (32, 32)) -> None:
+    def __init__(
+        self, path: str | Path, size: tuple[int, int] = (32, 32), *, skip_broken: bool = False
+    ) -> None:
         pillow()
         folder = Path(path)
         if not folder.is_dir():
             raise NotADirectoryError(f"There is no folder {str(folder)!r}.")
-        self.size = check_size(size)
         # The parts of paths sort equally on all systems.
         self.files = sorted(find_images(folder), key=lambda file: file.relative_to(folder).parts)
+        super().__init__(self.files, check_size(size))
         if not self.files:
             raise ValueError(
                 f"There are no images below {str(folder)!r}: no file ends in "
                 f"{', '.join(sorted(ENDINGS))}."
             )
+        self.broken: list[Path] = []
+        if skip_broken:
+            self.leave_out_broken()
 
-    def __len__(self) -> int:
-        """Count the images."""
-        return len(self.files)
+    def leave_out_broken(self) -> None:
+        """Read all files, and leave out those that cannot be read.
 
-    def __getitem__(self, number: int) -> NDArray[np.uint8]:
-        """Read an image as uint8 (3, H, W); raise an OSError if it cannot be read."""
-        file = self.files[number]
-        try:
-            return read_image(file, self.size)
-        except Exception as error:  # depends on the format
-            raise OSError(f"{str(file)!r} cannot be read as an image: {error}") from error
+        Raises
+        ------
+        ValueError
+            If none can be read.
+
+        Warns
+        -----
+        UserWarning
+            If there are some.
+        """
+        sound = []
+        for number, file in enumerate(self.files):
+            try:
+                self[number]
+            except OSError:
+                self.broken.append(file)
+            else:
+                sound.append(file)
+        if not sound:
+            raise ValueError(f"None of the {len(self.files)} images can be read.")
+        self.sources = self.files = sound
+        if self.broken:
+            listed = ", ".join(repr(str(file)) for file in self.broken[:5])
+            more = f" and {len(self.broken) - 5} more" * (len(self.broken) > 5)
+            warnings.warn(
+                f"{len(self.broken)} files cannot be read as images, and are left out: "
+                f"{listed}{more}.",
+                UserWarning,
+                stacklevel=stacklevel_of_user(),
+            )
 
 
-def read_image(file: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Read a file as RGB of shape (3, H, W)."""
+def as_images(X: Any, size: tuple[int, int]) -> Any:
+    """Return paths and images of Pillow as a data set; anything else as it is.
+
+    Parameters
+    ----------
+    X : object
+        A path of an image or of a folder, an image of Pillow, or a list of paths of images and
+        images of Pillow.
+    size : (int, int)
+        Height and width to which images are scaled.
+    """
+    if isinstance(X, str | Path) and Path(X).is_dir():
+        return ImageFolder(X, size)
+    sources = list(X) if isinstance(X, list | tuple) else [X]
+    return Images(sources, size) if sources and all(map(is_source, sources)) else X
+
+
+def is_source(value: object) -> bool:
+    """Return whether a value is a path or an image of Pillow."""
+    if isinstance(value, str | Path):
+        return True
+    pillow_images = sys.modules.get("PIL.Image")  # Without it, there are no such images.
+    return pillow_images is not None and isinstance(value, pillow_images.Image)
+
+
+def read_image(source: Any, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Read a file, or an image of Pillow, as RGB of shape (3, H, W)."""
     image_module, operations = pillow()
     height, width = size
-    with image_module.open(file) as image:
+    is_open = isinstance(source, image_module.Image)
+    with nullcontext(source) if is_open else image_module.open(source) as image:
         if image.mode.startswith(("I", "F")):
             # Pillow would clip pixels above 255.
             raise ValueError(
                 f"its pixels are of mode {image.mode!r}, with more than 8 bits per channel. "
                 "Convert it, or use a Dataset of your own."
             )
-        longest = max(size)  # Height and width may be exchanged by the rotation.
-        image.draft(None, (2 * longest, 2 * longest))
+        if not is_open:
+            longest = max(size)  # Height and width may be exchanged by the rotation.
+            image.draft(None, (2 * longest, 2 * longest))
         upright = operations.exif_transpose(image).convert("RGB")
         scaled = upright.resize((width, height), image_module.Resampling.BICUBIC)
     return np.ascontiguousarray(np.moveaxis(np.asarray(scaled), -1, 0))

@@ -25,7 +25,7 @@ NOT_SAMPLES = (str, bytes, Mapping, Set, Iterator, PathLike, DataLoader)
 HINTS: tuple[tuple[tuple[type, ...], str], ...] = (
     (
         (str, PathLike),
-        " For a folder of images, give a data set, such as torchvision.datasets.ImageFolder.",
+        " For a folder of images, give skdim.inputs.ImageFolder(path, size=(32, 32)).",
     ),
     (
         (DataLoader,),

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from skdim.inputs import ImageFolder, Stream
+from skdim.inputs import ImageFolder, Stream, as_images
 from tests.inputs.datasets import open_stream
 
 
@@ -193,3 +193,45 @@ def test_pillow_is_asked_for_where_it_is_missing(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "PIL", None)
     with pytest.raises(ImportError, match=r"pip install 'scikit-deepinfomax\[images\]'"):
         ImageFolder(folder)
+
+
+def damage(folder, name="broken.png"):
+    """Write a file that begins as an image, and is cut off."""
+    save(draw(), folder / name)
+    content = (folder / name).read_bytes()
+    (folder / name).write_bytes(content[: len(content) // 2])
+    return folder / name
+
+
+def test_broken_files_are_left_out_and_named_on_request(tmp_path):
+    for number in range(3):
+        save(draw(), tmp_path / f"{number}.png")
+    broken = damage(tmp_path)
+    with pytest.warns(UserWarning, match=r"1 files cannot be read.*broken\.png"):
+        folder = ImageFolder(tmp_path, skip_broken=True)
+    assert folder.broken == [broken]
+    assert [file.name for file in folder.files] == ["0.png", "1.png", "2.png"]
+    assert len(folder) == 3
+    with pytest.raises(OSError, match=r"broken\.png.*cannot be read as an image"):
+        ImageFolder(tmp_path)[3]
+
+
+def test_a_folder_of_broken_files_alone_is_an_error(tmp_path):
+    damage(tmp_path)
+    with pytest.raises(ValueError, match="None of the 1 images"):
+        ImageFolder(tmp_path, skip_broken=True)
+
+
+def test_paths_and_images_of_pillow_are_read_as_the_folder_reads_them(tmp_path):
+    save(draw(), tmp_path / "0.png")
+    expected = ImageFolder(tmp_path, size=(7, 9))[0]
+    file = tmp_path / "0.png"
+    with Image.open(file) as image:
+        for given in (file, str(file), image, [file], [str(file), image], (image,), str(tmp_path)):
+            read = as_images(given, (7, 9))
+            assert all(np.array_equal(read[i], expected) for i in range(len(read)))
+
+
+@pytest.mark.parametrize("X", [np.zeros((2, 3, 4, 4)), [np.zeros((3, 4, 4))], [], None])
+def test_what_is_neither_is_left_as_it_is(X):
+    assert as_images(X, (4, 4)) is X
