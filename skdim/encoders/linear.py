@@ -181,10 +181,11 @@ class LinearEncoder(nn.Module):
         kept = len(found.correlations)
         scale = scale_of(found.correlations)
         turn = rotation(n_hidden)
-        whole = basis.whole.cpu().double()
+        # The axes are rounded to float32: products with them gain nothing from float64.
+        whole, each_cell = basis.whole.cpu().float(), basis.cell.cpu().float()
         # From coordinates to scaled directions, as columns; missing ones are 0.
         weight, bias = found.weight * scale, -(found.mean @ found.weight) * scale
-        self.to_hidden.weight.copy_((whole @ (weight @ turn[:kept])).T)
+        self.to_hidden.weight.copy_((whole @ (weight @ turn[:kept]).float()).T)
         self.to_hidden.bias.copy_(bias @ turn[:kept])
         self.to_code.weight.copy_((turn.T[:, :n_code] @ rotation(n_code)).T)
         self.to_code.bias.zero_()
@@ -192,10 +193,10 @@ class LinearEncoder(nn.Module):
         n_cells, channels, _ = self.to_local.weight.shape
         if "local" in found.estimates:
             estimate = found.estimates["local"]
-            cell = basis.cell.cpu().double() @ (estimate.weight * scale)
+            cell = each_cell @ (estimate.weight * scale).float()
             offset = estimate.bias * scale
         else:
-            added = whole @ weight[:, :n_local]
+            added = whole @ weight[:, :n_local].float()
             cell = added.reshape(channels, n_cells, -1).movedim(1, 0)
             offset = bias.expand(n_cells, -1) / n_cells
         self.to_local.weight.copy_(padded(cell, n_local))
