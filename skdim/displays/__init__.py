@@ -9,7 +9,10 @@ from skdim.displays.embedding import EmbeddingDisplay
 from skdim.displays.information_curve import InformationCurveDisplay
 from skdim.displays.information_map import InformationMapDisplay
 from skdim.displays.information_plane import InformationPlaneDisplay
+from skdim.displays.label_efficiency import LabelEfficiencyDisplay
+from skdim.displays.looks import LooksDisplay
 from skdim.displays.neighbors import NeighborsDisplay
+from skdim.displays.patterns import PatternsDisplay
 from skdim.displays.terms import TermsDisplay
 
 __all__ = [
@@ -17,6 +20,9 @@ __all__ = [
     "InformationCurveDisplay",
     "InformationMapDisplay",
     "InformationPlaneDisplay",
+    "LabelEfficiencyDisplay",
+    "LooksDisplay",
     "NeighborsDisplay",
+    "PatternsDisplay",
     "TermsDisplay",
 ]

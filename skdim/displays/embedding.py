@@ -7,14 +7,18 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 from sklearn.decomposition import PCA
+from sklearn.manifold import TSNE
 from sklearn.utils.validation import check_is_fitted
 
-from skdim.displays.canvas import find_pyplot, take_axes
+from skdim.displays.canvas import as_pictures, find_pyplot, read_pictures, take_axes
+from skdim.parameters import is_integer, shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.collections import PathCollection
+    from matplotlib.colorbar import Colorbar
     from matplotlib.colors import Colormap
+    from matplotlib.image import AxesImage
     from matplotlib.legend import Legend
     from matplotlib.text import Text
 
@@ -22,29 +26,36 @@ __all__ = ["EmbeddingDisplay"]
 
 MARKERS = "os^vD*PX<>phd8H"
 MOST_CLASSES = 30
+# Side of a thumbnail, as a share of the range of the points.
+THUMBNAIL = 0.05
 
 
 class EmbeddingDisplay:
     """Codes as points in the plane, coloured by label.
 
-    Each class has a colour, a marker, and its name at its median.
+    Each class has a colour, a marker, and its name at its median. Rows of label -1 are light grey,
+    behind the others. Floats of more than 30 different values are numbers, with a colour bar.
 
     Parameters
     ----------
     points : ndarray of shape (n, 2)
     labels : array-like of shape (n,), default=None
-        Class of each sample, at most 30 classes.
+        Class of each sample, at most 30 classes; or a number, NaN where it is unknown.
     axis_names : (str, str), default=("", "")
         Names of both axes.
 
     Attributes
     ----------
     points_ : list of matplotlib PathCollection
-        The points of each class, in sorted order of classes.
+        The points of each class, in sorted order of classes; of rows without a label, if there are
+        some, first.
     texts_ : list of matplotlib Text
         The names of the classes.
     legend_ : matplotlib Legend or None
-        None without labels.
+        None without classes.
+    colorbar_ : matplotlib Colorbar or None
+        None without numbers.
+    thumbnails_ : list of matplotlib AxesImage
     ax_ : matplotlib Axes
     figure_ : matplotlib Figure
 
@@ -85,6 +96,7 @@ class EmbeddingDisplay:
         y: ArrayLike | None = None,
         *,
         reducer: Any = None,
+        n_thumbnails: int = 0,
         ax: "Axes | None" = None,
         **scatter_kwargs: Any,
     ) -> Self:
@@ -98,12 +110,21 @@ class EmbeddingDisplay:
             Samples for its ``transform``.
         y : array-like of shape (n,), default=None
             Label of each sample.
+        n_thumbnails : int, default=0
+            Maximal number of images to draw at their points, where they do not overlap; of a
+            transformer of images only.
         reducer, ax, **scatter_kwargs
             As in :meth:`from_codes` and :meth:`plot`.
         """
         find_pyplot(cls.__name__)
         check_is_fitted(transformer)
-        return cls.from_codes(transformer.transform(X), y, reducer=reducer, ax=ax, **scatter_kwargs)
+        codes = np.asarray(transformer.transform(X))
+        display = cls.from_codes(codes, y, reducer=reducer, ax=ax, **scatter_kwargs)
+        if n_thumbnails:
+            rows = spread_out(display.points, n_thumbnails)
+            images = read_pictures(transformer, X, rows, cls.__name__)
+            display.draw_thumbnails(as_pictures(images), rows)
+        return display
 
     @classmethod
     def from_codes(
@@ -122,9 +143,10 @@ class EmbeddingDisplay:
         codes : array-like of shape (n, d)
         y : array-like of shape (n,), default=None
             Label of each code.
-        reducer : (int, int) or object with ``fit_transform``, default=None
-            Two components, or a transformer to two components such as ``TSNE(2)``, of which a copy
-            is fitted. None is ``PCA(2)``, or the codes themselves if they have two components.
+        reducer : {"pca", "tsne", "umap"}, (int, int) or object with ``fit_transform``, default=None
+            A method with its defaults and a fixed seed ("umap" needs the package umap-learn), two
+            components, or a transformer to two components such as ``TSNE(2)``, of which a copy is
+            fitted. None is "pca", or the codes themselves if they have two components.
         ax, **scatter_kwargs
             As in :meth:`plot`.
 
@@ -170,12 +192,31 @@ class EmbeddingDisplay:
         self.points_: list[PathCollection] = []
         self.texts_: list[Text] = []
         self.legend_: Legend | None = None
+        self.colorbar_: Colorbar | None = None
+        self.thumbnails_: list[AxesImage] = []
         style: dict[str, Any] = {"s": 14, "alpha": 0.75, "linewidths": 0} | scatter_kwargs
         ax.set(xlabel=self.axis_names[0], ylabel=self.axis_names[1])
         if self.labels is None:
             self.points_.append(ax.scatter(*self.points.T, **style))
             return self
-        classes = np.unique(self.labels)
+        known = find_known(self.labels)
+        if not known.all():
+            unknown: dict[str, Any] = {
+                "color": "lightgrey",
+                "zorder": 0,
+                "label": "no label",
+            } | style
+            self.points_.append(ax.scatter(*self.points[~known].T, **unknown))
+        if are_numbers(self.labels):
+            values: dict[str, Any] = {
+                "c": self.labels[known].astype(float),
+                "cmap": "viridis",
+            } | style
+            drawn = ax.scatter(*self.points[known].T, **values)
+            self.points_.append(drawn)
+            self.colorbar_ = self.figure_.colorbar(drawn, ax=ax)
+            return self
+        classes = np.unique(self.labels[known])
         colours = colours_of(plt.get_cmap(cmap), len(classes))
         for number, one in enumerate(classes):
             own = self.points[self.labels == one]
@@ -189,6 +230,47 @@ class EmbeddingDisplay:
             )
         return self
 
+    def draw_thumbnails(self, pictures: NDArray[np.float64], rows: NDArray[np.intp]) -> None:
+        """Draw pictures (m, H, W[, 3 or 4]) at the points of some rows."""
+        limits = self.ax_.get_xlim(), self.ax_.get_ylim()
+        spans = np.ptp(self.points, axis=0)
+        for picture, (x, y) in zip(pictures, self.points[rows], strict=True):
+            half = spans / 2 * THUMBNAIL
+            extent = (x - half[0], x + half[0], y - half[1], y + half[1])
+            style: dict[str, Any] = {"cmap": "gray", "aspect": "auto", "zorder": 2}
+            self.thumbnails_.append(
+                self.ax_.imshow(picture, extent=extent, vmin=0, vmax=1, **style)
+            )
+        # imshow changes the limits.
+        self.ax_.set(xlim=limits[0], ylim=limits[1])
+
+
+def find_known(labels: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return which labels are neither -1 nor, of numbers, NaN."""
+    if are_numbers(labels):
+        known: NDArray[np.bool_] = ~np.isnan(labels)
+        return known
+    return np.array([isinstance(label, str) or label != -1 for label in labels.tolist()], bool)
+
+
+def are_numbers(labels: NDArray[Any]) -> bool:
+    """Return whether labels are values of a scale, and not classes."""
+    return labels.dtype.kind == "f" and len(np.unique(labels)) > MOST_CLASSES
+
+
+def spread_out(points: NDArray[np.float64], most: int) -> NDArray[np.intp]:
+    """Return rows whose thumbnails do not overlap, in their order, at most so many."""
+    if not is_integer(most, 1):
+        raise ValueError(f"n_thumbnails={shown(most)} must be an integer of at least 0.")
+    scaled = points / np.ptp(points, axis=0).clip(min=1e-12)
+    chosen: list[int] = []
+    for row, place in enumerate(scaled):
+        if len(chosen) < most and np.all(
+            abs(scaled[chosen] - place).max(axis=1, initial=0) > THUMBNAIL
+        ):
+            chosen.append(row)
+    return np.array(chosen, dtype=np.intp)
+
 
 def reduced(codes: NDArray[Any], reducer: Any) -> tuple[NDArray[np.float64], tuple[str, str]]:
     """Project codes to the plane; also return the names of the axes."""
@@ -200,12 +282,12 @@ def reduced(codes: NDArray[Any], reducer: Any) -> tuple[NDArray[np.float64], tup
         reducer = (0, 1)
     if isinstance(reducer, tuple | list):
         return components_of(codes, reducer)
-    if reducer is None:
-        reducer = PCA(2, random_state=0)
+    if reducer is None or isinstance(reducer, str):
+        reducer = named_reducer(reducer or "pca")
     if not hasattr(reducer, "fit_transform"):
         raise ValueError(
-            f"reducer={reducer!r} must be two component numbers such as (0, 1), or have "
-            "fit_transform, such as sklearn.decomposition.PCA(2)."
+            f"reducer={reducer!r} must be 'pca', 'tsne', 'umap', two component numbers such as "
+            "(0, 1), or have fit_transform, such as sklearn.decomposition.PCA(2)."
         )
     points = np.asarray(clone(reducer, safe=False).fit_transform(codes))
     name = type(reducer).__name__
@@ -215,6 +297,23 @@ def reduced(codes: NDArray[Any], reducer: Any) -> tuple[NDArray[np.float64], tup
             "Two components are needed: n_components=2."
         )
     return points, (f"{name} 1", f"{name} 2")
+
+
+def named_reducer(name: str) -> Any:
+    """Return a transformer to two components by its name."""
+    if name == "pca":
+        return PCA(2, random_state=0)
+    if name == "tsne":
+        return TSNE(2, random_state=0)
+    if name != "umap":
+        raise ValueError(f"reducer={name!r} is not valid. Allowed names are pca, tsne and umap.")
+    try:
+        from umap import UMAP  # noqa: PLC0415 (optional)
+    except ImportError as error:
+        raise ImportError(
+            "reducer='umap' needs the package umap-learn: pip install umap-learn"
+        ) from error
+    return UMAP(n_components=2, random_state=0)
 
 
 def components_of(
@@ -236,11 +335,13 @@ def check_labels(labels: NDArray[Any], n: int) -> None:
         raise ValueError(
             f"y has shape {labels.shape}, but there are {n} codes. Give one label each."
         )
-    n_classes = len(np.unique(labels))
+    if are_numbers(labels):
+        return
+    n_classes = len(np.unique(labels[find_known(labels)]))
     if n_classes > MOST_CLASSES:
         raise ValueError(
             f"y has {n_classes} different labels, and at most {MOST_CLASSES} are allowed. Group "
-            "them, for example by numpy.digitize."
+            "them, for example by numpy.digitize; or give numbers as floats, for a colour bar."
         )
 
 

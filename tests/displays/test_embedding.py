@@ -1,5 +1,8 @@
 """Codes in the plane, coloured by label."""
 
+import sys
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from sklearn.decomposition import PCA
@@ -129,7 +132,7 @@ def test_wide_codes_draw_from_no_global_generator(pyplot):
     [
         (CODES, {"reducer": (0, 5)}, "two component numbers from 0 to 4"),
         (CODES, {"reducer": (0,)}, "two component numbers from 0 to 4"),
-        (CODES, {"reducer": "tsne"}, "must be two component numbers .* or have fit_transform"),
+        (CODES, {"reducer": 3}, "must be 'pca', .* two component numbers .* or have fit_transform"),
         (CODES, {"reducer": PCA(3)}, r"returned points of shape \(60, 3\)"),
         (CODES, {"y": LABELS[:5]}, "Give one label each"),
         (CODES, {"y": np.arange(60)}, "60 different labels, and at most 30"),
@@ -144,3 +147,77 @@ def test_bad_parameters_are_refused(codes, kwargs, message, pyplot):
 def test_points_must_lie_in_the_plane():
     with pytest.raises(ValueError, match=r"\(n, 2\) is needed"):
         EmbeddingDisplay(np.zeros((3, 3)))
+
+
+def test_rows_without_a_label_are_light_grey_behind_the_others(pyplot):
+    labels = np.where(np.arange(60) % 3, -1, np.arange(60) % 2)
+    display = EmbeddingDisplay.from_codes(CODES, labels)
+    behind, *others = display.points_
+    assert len(behind.get_offsets()) == 40
+    assert np.allclose(behind.get_facecolor()[0, :3], 0xD3 / 255)
+    assert all(behind.get_zorder() < drawn.get_zorder() for drawn in others)
+    assert [text.get_text() for text in display.texts_] == ["0", "1"]
+    assert [text.get_text() for text in display.legend_.get_texts()] == ["no label", "0", "1"]
+
+
+def test_minus_one_beside_names_has_no_label_either(pyplot):
+    labels = np.array([-1, "cat", "dog"] * 20, dtype=object)
+    display = EmbeddingDisplay.from_codes(CODES, labels)
+    assert [len(drawn.get_offsets()) for drawn in display.points_] == [20, 20, 20]
+    assert [text.get_text() for text in display.texts_] == ["cat", "dog"]
+
+
+def test_numbers_have_a_colour_bar(pyplot):
+    numbers = np.linspace(-1, 1, 60)
+    numbers[:5] = np.nan
+    display = EmbeddingDisplay.from_codes(CODES, numbers)
+    assert np.allclose(display.points_[-1].get_array(), numbers[5:])
+    assert len(display.points_[0].get_offsets()) == 5
+    assert display.colorbar_ is not None
+    assert display.legend_ is None
+
+
+@pytest.mark.parametrize(("word", "name"), [("pca", "PCA"), ("tsne", "TSNE")])
+def test_a_reducer_may_be_given_by_its_name(word, name, pyplot):
+    display = EmbeddingDisplay.from_codes(CODES, reducer=word)
+    expected = {"PCA": PCA, "TSNE": TSNE}[name](2, random_state=0).fit_transform(CODES)
+    assert np.allclose(display.points, expected)
+    assert display.axis_names == (f"{name} 1", f"{name} 2")
+
+
+def test_umap_is_taken_where_it_is_installed(pyplot, monkeypatch):
+    monkeypatch.setitem(sys.modules, "umap", None)
+    with pytest.raises(ImportError, match="pip install umap-learn"):
+        EmbeddingDisplay.from_codes(CODES, reducer="umap")
+
+    class UMAP(PCA):
+        pass
+
+    monkeypatch.setitem(sys.modules, "umap", SimpleNamespace(UMAP=UMAP))
+    assert EmbeddingDisplay.from_codes(CODES, reducer="umap").axis_names == ("UMAP 1", "UMAP 2")
+
+
+def test_other_names_of_reducers_are_refused(pyplot):
+    with pytest.raises(ValueError, match=r"reducer='lle'.*pca, tsne and umap"):
+        EmbeddingDisplay.from_codes(CODES, reducer="lle")
+
+
+def test_thumbnails_are_images_at_their_points_that_do_not_overlap(transformer, pyplot):
+    display = EmbeddingDisplay.from_estimator(transformer, IMAGES, n_thumbnails=8)
+    assert 1 < len(display.thumbnails_) <= 8
+    boxes = [drawn.get_extent() for drawn in display.thumbnails_]
+    centres = np.array([[(left + right) / 2, (low + high) / 2] for left, right, low, high in boxes])
+    for centre, drawn in zip(centres, display.thumbnails_, strict=True):
+        row = np.abs(display.points - centre).sum(axis=1).argmin()
+        assert np.allclose(display.points[row], centre)
+        assert np.allclose(drawn.get_array(), (IMAGES / 16)[row])
+    apart = np.abs(centres[:, None] - centres) / np.ptp(display.points, axis=0)
+    assert np.all((apart.max(axis=2) > 0.05) | np.eye(len(centres), dtype=bool))
+
+
+def test_thumbnails_need_images(pyplot):
+    vectors = IMAGES.reshape(60, -1)
+    with pytest.raises(ValueError, match="EmbeddingDisplay shows images"):
+        EmbeddingDisplay.from_estimator(fitted(vectors), vectors, n_thumbnails=3)
+    with pytest.raises(ValueError, match="n_thumbnails=-1"):
+        EmbeddingDisplay.from_estimator(fitted(), IMAGES, n_thumbnails=-1)

@@ -1,0 +1,143 @@
+"""What a view does to images: the images, and looks at them."""
+
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils.validation import check_is_fitted
+from torch import Generator, Tensor
+
+from skdim.displays.canvas import (
+    Tiles,
+    as_pictures,
+    check_rows,
+    find_pyplot,
+    read_pictures,
+    take_axes,
+)
+from skdim.parameters import is_integer, shown
+from skdim.views import GivenLooks
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["LooksDisplay"]
+
+N_QUERIES = 4
+
+
+class LooksDisplay:
+    """Images, and random looks at them by the view that an encoder was trained with.
+
+    What differs between the looks at an image is what codes become invariant to. An image that
+    cannot be recognised in its looks, or whose class changes, means that the view is too strong.
+
+    Parameters
+    ----------
+    images : ndarray of shape (n, C, H, W)
+    looks : ndarray of shape (n, n_looks, C, H, W)
+
+    Attributes
+    ----------
+    images_ : ndarray of shape (n, 1 + n_looks), of matplotlib AxesImage
+        In each row an image and its looks.
+    ax_ : matplotlib Axes
+    figure_ : matplotlib Figure
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skdim import DeepInfoMaxTransformer
+    >>> from skdim.displays import LooksDisplay
+    >>> images = load_digits().images[:100]
+    >>> dim = DeepInfoMaxTransformer(4, random_state=0).fit(images)
+    >>> display = LooksDisplay.from_estimator(dim, images, queries=[0, 1], random_state=0)
+    >>> display.looks.shape
+    (2, 6, 1, 8, 8)
+    """
+
+    def __init__(self, images: NDArray[Any], looks: NDArray[Any]) -> None:
+        self.images = images
+        self.looks = looks
+
+    @classmethod
+    def from_estimator(
+        cls,
+        transformer: Any,
+        X: Any,
+        *,
+        queries: ArrayLike | None = None,
+        n_looks: int = 6,
+        random_state: int | None = None,
+        ax: "Axes | None" = None,
+        **image_kwargs: Any,
+    ) -> Self:
+        """Draw looks at images, and show them.
+
+        Parameters
+        ----------
+        transformer : transformer
+            Fitted on images.
+        X : array-like, Dataset or Stream
+            Images in any layout that the transformer takes.
+        queries : array-like of int, default=None
+            Row numbers of the images; None is the first four.
+        n_looks : int, default=6
+            Number of looks at each image.
+        random_state : int or None, default=None
+            Seed of the view.
+        ax, **image_kwargs
+            As in :meth:`plot`.
+
+        Raises
+        ------
+        ValueError
+            If the samples are not images, or a parameter is not valid.
+        """
+        find_pyplot(cls.__name__)
+        check_is_fitted(transformer)
+        if not is_integer(n_looks, 1):
+            raise ValueError(f"n_looks={shown(n_looks)} must be an integer of at least 1.")
+        read_pictures(transformer, X, np.arange(1), cls.__name__)
+        rows = check_rows(queries, len(X), N_QUERIES)
+        images = read_pictures(transformer, X, rows, cls.__name__)
+        view = transformer.net_.view
+        view = view.view if isinstance(view, GivenLooks) else view
+        generator = Generator()
+        if random_state is None:
+            generator.seed()
+        else:
+            generator.manual_seed(random_state)
+        drawn: list[Tensor] = []
+        x = torch.from_numpy(images).float()
+        while len(drawn) < n_looks:
+            drawn += view(x, generator)
+        looks = torch.stack(drawn[:n_looks], dim=1).numpy()
+        return cls(images, looks.astype(images.dtype)).plot(ax=ax, **image_kwargs)
+
+    def plot(self, *, ax: "Axes | None" = None, **image_kwargs: Any) -> Self:
+        """Draw the images and their looks, and return the display.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Axes to draw in; None makes a figure.
+        **image_kwargs
+            Of :meth:`matplotlib.axes.Axes.imshow`, such as ``cmap`` for grey images.
+        """
+        together = np.concatenate([self.images[:, None], self.looks], axis=1)
+        n_rows, n_columns = together.shape[:2]
+        aspect = together.shape[3] / together.shape[4]
+        size = Tiles.size(n_rows, n_columns, aspect, 0.8, 0.0)
+        ax = take_axes(type(self).__name__, ax, size)
+        self.ax_, self.figure_ = ax, ax.figure
+        tiles = Tiles(ax, n_rows, n_columns, aspect, above=0.35, gaps=(1,))
+        pictures = as_pictures(together.reshape(-1, *together.shape[2:]))
+        style: dict[str, Any] = {"cmap": "gray", "vmin": 0, "vmax": 1} | image_kwargs
+        self.images_ = np.empty((n_rows, n_columns), dtype=object)
+        for number, place in enumerate(np.ndindex(n_rows, n_columns)):
+            self.images_[place] = tiles.show(pictures[number], *place, **style)
+        for column, text in ((0, "image"), (1, "looks")):
+            ax.text(tiles.left(column), -0.1, text, fontsize="medium", va="bottom")
+        return self

@@ -1,0 +1,136 @@
+"""The patterns that the first layer of an encoder responds to."""
+
+import math
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor, nn
+
+from skdim.displays.canvas import Tiles, find_pyplot, take_axes
+from skdim.encoders import PatchNetworkEncoder
+from skdim.encoders.patches import PatchLayer
+from skdim.parameters import is_integer, shown
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["PatternsDisplay"]
+
+
+class PatternsDisplay:
+    """The filters of the first layer of an encoder of images.
+
+    Edges, bars and colours are what patches of natural images consist of. Noise means that the
+    filters have not learnt from the images: too few of them, or too few epochs.
+
+    Parameters
+    ----------
+    filters : ndarray of shape (n, C, height, width)
+
+    Attributes
+    ----------
+    images_ : list of matplotlib AxesImage
+        The filters, each scaled such that 0 is grey and its largest absolute value black or white.
+        Three channels are drawn as colours; of other numbers, the first.
+    ax_ : matplotlib Axes
+    figure_ : matplotlib Figure
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skdim import DeepInfoMaxTransformer
+    >>> from skdim.displays import PatternsDisplay
+    >>> dim = DeepInfoMaxTransformer(4, random_state=0).fit(load_digits().images[:100])
+    >>> display = PatternsDisplay.from_estimator(dim, n_filters=30)
+    >>> display.filters.shape
+    (30, 1, 3, 3)
+    """
+
+    def __init__(self, filters: NDArray[np.float32]) -> None:
+        self.filters = np.asarray(filters)
+        if self.filters.ndim != 4 or not len(self.filters):
+            raise ValueError(
+                f"filters have shape {self.filters.shape}. Expected (n, C, height, width)."
+            )
+
+    @classmethod
+    def from_estimator(
+        cls,
+        transformer: Any,
+        *,
+        n_filters: int = 64,
+        ax: "Axes | None" = None,
+        **image_kwargs: Any,
+    ) -> Self:
+        """Draw the first filters of a fitted transformer.
+
+        Parameters
+        ----------
+        transformer : transformer
+            Fitted on images. The filters are those of the first layer of patches or, in other
+            networks, of the first convolution.
+        n_filters : int, default=64
+            Maximal number of filters to draw.
+        ax, **image_kwargs
+            As in :meth:`plot`.
+
+        Raises
+        ------
+        ValueError
+            If the encoder has no such layer, or ``n_filters`` is not valid.
+        """
+        find_pyplot(cls.__name__)
+        check_is_fitted(transformer)
+        if not is_integer(n_filters, 1):
+            raise ValueError(f"n_filters={shown(n_filters)} must be an integer of at least 1.")
+        filters = find_filters(transformer.encoder_)
+        if filters is None:
+            raise ValueError(
+                f"{cls.__name__} draws filters of images, but the encoder of this "
+                f"{type(transformer).__name__} has no layer of patches and no Conv2d."
+            )
+        return cls(filters[:n_filters].detach().cpu().numpy()).plot(ax=ax, **image_kwargs)
+
+    def plot(self, *, ax: "Axes | None" = None, **image_kwargs: Any) -> Self:
+        """Draw the filters, and return the display.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Axes to draw in; None makes a figure.
+        **image_kwargs
+            Of :meth:`matplotlib.axes.Axes.imshow`, such as ``cmap`` for one channel.
+        """
+        n, channels, height, width = self.filters.shape
+        n_columns = math.ceil(math.sqrt(2 * n))
+        n_rows = math.ceil(n / n_columns)
+        aspect = height / width
+        ax = take_axes(type(self).__name__, ax, Tiles.size(n_rows, n_columns, aspect, 0.45, 0.0))
+        self.ax_, self.figure_ = ax, ax.figure
+        tiles = Tiles(ax, n_rows, n_columns, aspect)
+        largest = np.abs(self.filters).max(axis=(1, 2, 3), keepdims=True)
+        scaled = 0.5 + 0.5 * self.filters / np.where(largest > 0, largest, 1)
+        pictures = np.moveaxis(scaled, 1, -1) if channels == 3 else scaled[:, 0]
+        style: dict[str, Any] = {"cmap": "gray", "vmin": 0, "vmax": 1} | image_kwargs
+        self.images_ = [
+            tiles.show(picture, *divmod(number, n_columns), **style)
+            for number, picture in enumerate(pictures)
+        ]
+        return self
+
+
+def find_filters(encoder: nn.Module) -> Tensor | None:
+    """Return the filters (n, C, height, width) of the first layer that has some."""
+    for part in encoder.modules():
+        if isinstance(part, PatchLayer):
+            # Of a mirrored layer, the second half are the mirror images.
+            n = len(part.filters) // (2 if part.mirrored else 1)
+            flat = part.filters[:n] @ part.whiten.flatten(1)
+            return flat.reshape(n, *part.whiten.shape[1:])
+        if isinstance(part, PatchNetworkEncoder):
+            return part.filters
+        if isinstance(part, nn.Conv2d) and part.kernel_size != (1, 1):
+            return part.weight
+    return None
