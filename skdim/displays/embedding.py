@@ -27,7 +27,7 @@ __all__ = ["EmbeddingDisplay"]
 MARKERS = "os^vD*PX<>phd8H"
 MOST_CLASSES = 30
 # Side of a thumbnail, as a share of the range of the points.
-THUMBNAIL = 0.05
+THUMBNAIL = 0.07
 
 
 class EmbeddingDisplay:

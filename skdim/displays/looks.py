@@ -114,7 +114,9 @@ class LooksDisplay:
         while len(drawn) < n_looks:
             drawn += view(x, generator)
         looks = torch.stack(drawn[:n_looks], dim=1).numpy()
-        return cls(images, looks.astype(images.dtype)).plot(ax=ax, **image_kwargs)
+        if images.dtype == np.uint8:
+            looks = looks.round().clip(0, 255).astype(np.uint8)
+        return cls(images, looks).plot(ax=ax, **image_kwargs)
 
     def plot(self, *, ax: "Axes | None" = None, **image_kwargs: Any) -> Self:
         """Draw the images and their looks, and return the display.

@@ -212,7 +212,7 @@ def test_thumbnails_are_images_at_their_points_that_do_not_overlap(transformer, 
         assert np.allclose(display.points[row], centre)
         assert np.allclose(drawn.get_array(), (IMAGES / 16)[row])
     apart = np.abs(centres[:, None] - centres) / np.ptp(display.points, axis=0)
-    assert np.all((apart.max(axis=2) > 0.05) | np.eye(len(centres), dtype=bool))
+    assert np.all((apart.max(axis=2) > 0.07) | np.eye(len(centres), dtype=bool))
 
 
 def test_thumbnails_need_images(pyplot):

@@ -35,6 +35,16 @@ def test_looks_are_those_of_the_view_by_the_seed(pyplot):
     assert not np.array_equal(first, other)
 
 
+def test_bytes_that_a_view_brightens_are_clipped(pyplot):
+    images = (IMAGES * 15).astype(np.uint8)
+    display = LooksDisplay.from_estimator(
+        fitted(images, view=lambda x, generator: (2 * x - 20.4,)), images, n_looks=1
+    )
+    expected = np.clip(2.0 * images[:4] - 20, 0, 255)
+    assert display.looks.dtype == np.uint8
+    assert np.array_equal(display.looks[:, 0, 0], expected)
+
+
 def test_of_given_looks_it_shows_what_the_view_does_to_single_ones(pyplot):
     pairs = np.stack([IMAGES, IMAGES], axis=1)[:, :, None]
     display = LooksDisplay.from_estimator(fitted(pairs), IMAGES, n_looks=1, random_state=0)
