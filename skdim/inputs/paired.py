@@ -179,10 +179,11 @@ def separate_looks(X: Any, channel_axis: int | None = None) -> tuple[Any, int]:
         each = EachLook(X.data)
         stream = Stream(each, X.n_workers, ahead=X.ahead, start_method=X.start_method)
         return stream, len(X.data.data)
+    X = as_plain(X, "X")
     shape = getattr(X, "shape", ())
     if not isinstance(shape, tuple) or len(shape) != 5:
         return X, 1
-    array: NDArray[Any] = np.asarray(as_plain(X, "X")) if not isinstance(X, np.ndarray) else X
+    array: NDArray[Any] = np.asarray(X)
     n, n_looks, *sample = array.shape
     if n_looks < 2 or (channel_axis is None and min(sample[0], sample[-1]) > MOST_COLOURS):
         raise ValueError(
