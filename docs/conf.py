@@ -24,8 +24,11 @@ templates_path = ["_templates"]
 default_role = "code"
 
 html_theme = "pydata_sphinx_theme"
+html_static_path = ["_static"]
+html_css_files = ["custom.css"]
 html_title = f"{project} {version}"
 html_theme_options = {
+    "logo": {"text": project},
     "navigation_with_keys": False,
     "secondary_sidebar_items": ["page-toc"],
     "show_prev_next": True,
