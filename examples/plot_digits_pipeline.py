@@ -10,6 +10,8 @@ two pictures.
 Run as ``python plot_digits_pipeline.py FOLDER`` to save the pictures to a folder.
 """
 
+# sphinx_gallery_thumbnail_number = 2
+
 # %%
 # A transformer in a pipeline
 # ---------------------------

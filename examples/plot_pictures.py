@@ -7,6 +7,8 @@ places look much alike in all of them, so there is less to tell than of strokes.
 :mod:`skdim.displays` show it, on the 1,797 digits that scikit-learn embeds.
 """
 
+# sphinx_gallery_thumbnail_number = 2
+
 # %%
 # Did it converge?
 # ----------------

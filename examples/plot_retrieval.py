@@ -7,6 +7,8 @@ InfoMax, the nearest neighbours of a crop are more often of the same place than 
 among their principal components. The photographs are the two that scikit-learn ships.
 """
 
+# sphinx_gallery_thumbnail_number = 2
+
 # %%
 # Places in photographs
 # ---------------------

@@ -115,8 +115,9 @@ left.axhline(of_columns, color="0.6", linestyle=":", label="columns, linear")
 left.set(xlabel="rows so far", ylabel="accuracy with 400 labels", ylim=(0.7, 1), xscale="log")
 left.legend(loc="center right")
 most = {"array": N, "partial_fit": BLOCK, "Stream": counted.most}
-right.barh(list(most), [count * COLUMNS * 4 / 1e6 for count in most.values()], color="C0")
-right.set(xlabel="MB of rows in memory at once", xscale="log")
+bars = right.barh(list(most), [count * COLUMNS * 4 / 1e6 for count in most.values()])
+right.bar_label(bars, fmt="{:.2g} MB", padding=4)
+right.set(xlabel="MB of rows in memory at once", xlim=(0, 25))
 right.invert_yaxis()
 del rows, counted, file
 temporary.cleanup()
