@@ -231,7 +231,8 @@ def flatten_rows(X: Any) -> tuple[Any, tuple[int, ...] | None]:
     Parameters
     ----------
     X : array-like
-        Images of any layout, as one array, a torch tensor or a list of arrays; or a table.
+        Images of any layout, as one array, a torch tensor, a list of arrays, or a list of tuples
+        that begin with one, such as (image, label); or a table.
 
     Returns
     -------
@@ -259,16 +260,28 @@ def flatten_rows(X: Any) -> tuple[Any, tuple[int, ...] | None]:
             f"list of samples.{hint}"
         )
     if isinstance(X, list | tuple) and len(X) > 0:
-        samples = [as_plain(sample, f"Sample {number} of X") for number, sample in enumerate(X)]
+        samples = [
+            as_plain(sample_of(item), f"Sample {number} of X") for number, item in enumerate(X)
+        ]
         if np.ndim(first_of(samples)) >= 1:
             X = stack_samples(samples)
     # NumPy would convert NaT to a number.
     known = isinstance(X, np.ndarray) or (hasattr(X, "dtypes") and not shapeless)
     if known and X.shape and np.asarray(X[:1]).dtype.kind in "mM":
         raise TypeError("X holds dates or times. Convert them to numbers: seconds, for instance.")
+    if not shapeless and len(X.shape) > 2 and hasattr(X, "__array__"):
+        X = np.asarray(X)
     if not isinstance(X, np.ndarray) or X.ndim <= 2:
         return X, None
     return X.reshape(X.shape[0], math.prod(X.shape[1:])), X.shape
+
+
+def sample_of(item: Any) -> Any:
+    """Return the sample of an item of a data set, such as (image, label): its first entry."""
+    if not isinstance(item, tuple) or len(item) < 2:
+        return item
+    shapes = [getattr(part, "shape", ()) for part in item]
+    return item[0] if len(shapes[0]) and any(shape != shapes[0] for shape in shapes) else item
 
 
 def first_of(X: Sequence[Any]) -> Any:

@@ -17,6 +17,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score, learning_curv
 from sklearn.pipeline import FeatureUnion, make_pipeline, make_union
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
+from torch.utils.data import TensorDataset
 
 from skdim import DeepInfoMaxTransformer
 from skdim.views import Identity
@@ -68,6 +69,15 @@ def test_clone_of_a_fitted_pipeline_is_unfitted_and_fits_alike():
     with pytest.raises(NotFittedError):
         cloned[0].transform(ROWS)
     assert weights_of(cloned.fit(ROWS, LABELS)[0]) == weights_of(pipe[0])
+
+
+def test_cross_validation_of_a_data_set_scores_as_of_its_array():
+    pipe = make_pipeline(brief(max_epochs=0), probe())
+    dataset = TensorDataset(torch.tensor(IMAGES[:120]), torch.tensor(LABELS[:120]))
+    found, expected = (
+        cross_val_score(pipe, X, LABELS[:120], cv=2) for X in (dataset, IMAGES[:120])
+    )
+    assert np.array_equal(found, expected)
 
 
 def test_set_output_reaches_through_a_pipeline():

@@ -29,6 +29,44 @@ def test_flattening_an_array_shares_its_memory_and_type():
     assert rows.dtype == np.uint8
 
 
+class Lazy:
+    """An array that is computed when NumPy asks for it, as those of Dask are."""
+
+    shape = IMAGES.shape
+    dtype = IMAGES.dtype
+
+    def __len__(self):
+        return len(IMAGES)
+
+    def __getitem__(self, key):
+        return IMAGES[key]
+
+    def __array__(self, dtype=None, copy=None):
+        return IMAGES
+
+
+def test_arrays_of_other_libraries_are_read_by_numpy():
+    rows, shape = flatten_rows(Lazy())
+
+    assert shape == IMAGES.shape
+    assert np.array_equal(rows, IMAGES.reshape(6, -1))
+
+
+def test_items_of_a_data_set_are_read_by_their_first_entry():
+    items = [(torch.from_numpy(image), number) for number, image in enumerate(IMAGES)]
+    rows, shape = flatten_rows(items)
+
+    assert shape == IMAGES.shape
+    assert np.array_equal(rows, IMAGES.reshape(6, -1))
+
+
+def test_tuples_of_rows_stay_one_sample():
+    rows, shape = flatten_rows([tuple(image) for image in IMAGES[..., 0]])
+
+    assert shape == IMAGES.shape[:3]
+    assert np.array_equal(rows, IMAGES[..., 0].reshape(6, -1))
+
+
 def test_tensors_with_gradients_are_taken_as_numbers():
     rows, shape = flatten_rows(torch.ones(2, 3, 4, requires_grad=True))
 
