@@ -83,11 +83,17 @@ def run_together(job, folder, n_processes=2):
 
 
 @contextlib.contextmanager
-def accelerate_launch(job, folder):
-    """Begin a job with the command that users type; end what is left of it."""
-    arguments = "--multi_gpu --num_processes 2 --num_machines 1 --main_process_port"
-    command = [sys.executable, "-m", "accelerate.commands.accelerate_cli", "launch"]
-    command += [*arguments.split(), str(free_port())]
+def accelerate_launch(job, folder, *, port=None, machine=None):
+    """Begin a job with the command that users type; end what is left of it.
+
+    ``machine`` is the number of one of two machines, of one process each, which meet at ``port``;
+    None is one machine of two processes.
+    """
+    command = [sys.executable, "-m", "accelerate.commands.accelerate_cli", "launch", "--multi_gpu"]
+    command += ["--num_processes", "2", "--num_machines", "1" if machine is None else "2"]
+    if machine is not None:
+        command += ["--machine_rank", str(machine), "--main_process_ip", "127.0.0.1"]
+    command += ["--main_process_port", str(port or free_port())]
     command += ["--mixed_precision", "no", "--dynamo_backend", "no"]
     launcher = subprocess.Popen(
         [*command, "--module", "tests.several_processes", job, str(folder)],

@@ -24,6 +24,7 @@ from tests.several_processes import (
     PATIENCE,
     PLAIN,
     accelerate_launch,
+    free_port,
     make_table,
     make_transformer,
     results_in,
@@ -203,6 +204,24 @@ def test_launched_estimator_equals_one_on_one_process(launched, name):
         assert together["history"].keys() == alone.history_.keys() - {"seconds"}
         for term, values in together["history"].items():
             np.testing.assert_allclose(values, alone.history_[term], rtol=1e-4, err_msg=term)
+        np.testing.assert_allclose(together["codes"], alone.transform(X), atol=1e-5)
+        assert together["score"] == pytest.approx(alone.score(X), abs=1e-5)
+
+
+@slow
+def test_launchers_of_two_machines_train_as_one_process(tmp_path):
+    port = free_port()
+    with (
+        accelerate_launch("estimators", tmp_path, port=port, machine=0) as first,
+        accelerate_launch("estimators", tmp_path, port=port, machine=1) as second,
+    ):
+        errors = [launcher.communicate(timeout=PATIENCE)[1] for launcher in (first, second)]
+        assert (first.returncode, second.returncode) == (0, 0), errors
+    found = [process["result"]["plain"] for process in results_in(tmp_path)]
+    X = make_table(75)
+    alone = make_transformer(**PLAIN, device="cpu").fit(X)
+    assert len(found) == 2
+    for together in found:
         np.testing.assert_allclose(together["codes"], alone.transform(X), atol=1e-5)
         assert together["score"] == pytest.approx(alone.score(X), abs=1e-5)
 

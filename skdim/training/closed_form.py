@@ -21,8 +21,9 @@ __all__ = ["ClosedFormMixin", "LookSums", "Solution"]
 
 # Samples from which the basis is computed.
 BASIS_ROWS = 3000
-# Samples whose looks are encoded at once.
+# Samples whose looks are encoded at once, and numbers in them: large images take much memory.
 CHUNK = 128
+NUMBERS = 2**22
 
 
 @dataclass(frozen=True)
@@ -188,7 +189,7 @@ def sum_looks(
     """
     standardise, encoder = parts_of(module)
     total: dict[str, Sums] = {}
-    with closing(rows.read(rows.chunks(CHUNK), generator)) as chunks:
+    with closing(rows.read(rows.chunks(chunk_of(rows)), generator)) as chunks:
         for x in chunks:
             looks, pairs = all_looks(view, x.float(), generator)
             conv = encoder.features(standardise(torch.cat(looks))).float()
@@ -208,9 +209,16 @@ def find_basis(module: nn.Sequential, rows: Samples, generator: Generator) -> Ba
     standardise, encoder = parts_of(module)
     rows = rows.single()
     some = rows.evenly_spaced(BASIS_ROWS)
-    parts = [encoder.stem(standardise(rows[part])).float() for part in torch.split(some, CHUNK)]
+    parts = [
+        encoder.stem(standardise(rows[part])).float() for part in torch.split(some, chunk_of(rows))
+    ]
     seed = torch.randint(2**62, (1,), generator=generator, device=generator.device).item()
     return encoder.find_basis(torch.cat(parts), Generator().manual_seed(int(seed)))
+
+
+def chunk_of(rows: Samples) -> int:
+    """Return how many samples are encoded at once."""
+    return max(2, min(CHUNK, NUMBERS // rows.layout.n_features))
 
 
 def weights_of(criterion: AbstractCriterion) -> dict[str, float]:

@@ -16,6 +16,7 @@ from skdim import DeepInfoMaxTransformer
 from skdim.closed_form import Sums, rotation
 from skdim.encoders import ENCODERS, ColumnEncoder, KernelEncoder, LinearEncoder, PatchEncoder
 from skdim.estimators.fitting import auto_epochs
+from skdim.inputs import ArraySamples
 from skdim.objectives import GaussianInformation, Information
 from skdim.views import Augment, Identity, Stretch
 from tests.conftest import global_random_states
@@ -311,6 +312,21 @@ def test_early_stopping_holds_out_a_tenth():
     assert dim.n_iter_ == 1
     assert len(dim.history_["validation_score"]) == 1
     assert count_of(dim) == 0.9 * N
+
+
+def test_large_samples_are_encoded_in_smaller_chunks_with_the_same_result(monkeypatch):
+    codes = make("images", view=None).fit(TRAINING["images"]).transform(NEW["images"])
+    sizes, read = [], ArraySamples.read
+
+    def noted(self, batches, generator):
+        sizes.append(max(map(len, batches)))
+        return read(self, batches, generator)
+
+    monkeypatch.setattr("skdim.training.closed_form.NUMBERS", 7 * TRAINING["images"][0].size)
+    monkeypatch.setattr(ArraySamples, "read", noted)
+    again = make("images", view=None).fit(TRAINING["images"])
+    assert 7 in sizes
+    np.testing.assert_allclose(again.transform(NEW["images"]), codes, atol=2e-3)
 
 
 # ---------------------------------------------------------------------------------------------
