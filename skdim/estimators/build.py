@@ -26,7 +26,7 @@ from skdim.objectives import AbstractCriterion, AbstractObjective, Setting
 from skdim.parameters import shown, stacklevel_of_user
 from skdim.random import seeded
 from skdim.training import EncoderNet, choose_net, find_own_device
-from skdim.views import VIEWS, GivenLooks, Identity, Pairs, View, find_pairs
+from skdim.views import VIEWS, GivenLooks, Identity, Pairs, Stretch, View, find_pairs
 
 __all__ = [
     "OPTIMIZERS",
@@ -140,7 +140,7 @@ def find_view(view: str | View | None, layout: Layout, automatic: View) -> View:
         return view
     if view == "auto":
         return automatic
-    if not layout.is_image and view != "stretch":
+    if not layout.is_image and not isinstance(VIEWS[view], Stretch):
         kind, hint = ("signals", "") if len(layout.shape) == 2 else ("vectors", IMAGE_HINT)
         raise ValueError(
             f"view={shown(view)} is a view of images, but the samples are {kind} of "

@@ -90,7 +90,8 @@ class DeepInfoMaxTransformer(EncoderTransformer):
         What the codes should follow where ``prior_weight`` is above 0. A
         :class:`~skdim.priors.Prior` may have a discriminator of its own and a gradient penalty,
         which steadies weights of 1 and more.
-    view : {"auto", "augment", "mirror", "occlude", "stretch"}, None or callable, default="auto"
+    view : {"auto", "augment", "distort", "mirror", "occlude", "stretch"}, None or callable, \
+default="auto"
         What is done to samples before they are encoded, in training only; see
         :mod:`skdim.views`. "auto" leaves vectors as they are, and looks at images more than once:
         in closed form :meth:`Augment.crops() <skdim.views.Augment.crops>`, with gradients

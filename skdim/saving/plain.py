@@ -68,7 +68,8 @@ DATACLASSES: dict[str, Any] = {
     kind.__name__: kind
     for kind in (
         *(Layout, bounds.Bound, priors.Prior),
-        *(views.Augment, views.Identity, views.Mirror, views.Occlude, views.Stretch),
+        *(views.Augment, views.Distort, views.Identity, views.Mirror),
+        *(views.Occlude, views.Stretch),
     )
 }
 OBJECTIVES: dict[str, type[objectives.AbstractObjective]] = {

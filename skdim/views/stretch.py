@@ -41,20 +41,27 @@ class Stretch:
         """Draw two looks at signals (n, C, L); raise a ValueError for other samples."""
         if x.ndim != 3:
             raise ValueError(
-                "Stretch is a view of signals (C, L), but each sample has the shape "
+                f"{type(self).__name__} is a view of signals (C, L), but each sample has the shape "
                 f"{tuple(x.shape[1:])}. Use view='auto' or None."
             )
         return self.look(x, generator), self.look(x, generator)
 
     def look(self, x: Tensor, generator: Generator) -> Tensor:
         """Draw one look."""
-        n, channels, length = x.shape
+        if self.crop or self.shift:
+            x = self.moved(x, generator)
+        if not self.scale:
+            return x
+        uniform = torch.rand((*x.shape[:2], 1), generator=generator, device=x.device)
+        return x * (1 + self.scale * (2 * uniform - 1)).to(x.dtype)
+
+    def moved(self, x: Tensor, generator: Generator) -> Tensor:
+        """Crop, stretch and shift each signal in time."""
+        n, _, length = x.shape
         share, place, shift = torch.rand((3, n, 1), generator=generator, device=x.device)
         part = 1 - self.crop * share
         center = (1 - part) * (2 * place - 1) + 2 * self.shift * (2 * shift - 1)
         time = torch.linspace(-1, 1, length, device=x.device) * part + center
         grid = torch.stack([time, torch.zeros_like(time)], dim=2)[:, None].to(x.dtype)
         moved = grid_sample(x[:, :, None], grid, padding_mode="border", align_corners=True)
-        uniform = torch.rand((n, channels, 1), generator=generator, device=x.device)
-        factors = (1 + self.scale * (2 * uniform - 1)).to(x.dtype)
-        return moved[:, :, 0] * factors
+        return moved[:, :, 0]

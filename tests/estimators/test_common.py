@@ -77,7 +77,7 @@ CHOICES = [
         )
     ),
     small(global_weight=1, local_weight=0),
-    *(small(DeepInfoMaxOfTiles, view=view) for view in VIEWS if view != "stretch"),
+    *(small(DeepInfoMaxOfTiles, view=view) for view in VIEWS if view not in ("stretch", "distort")),
 ]
 VARYING = {
     "check_dict_unchanged",

@@ -49,8 +49,8 @@ COMMON = {
 ROWS_ONLY = {"encoder": st.sampled_from(["auto", "mlp"]), "view": st.sampled_from(["auto", None])}
 IMAGES_ONLY = {
     "encoder": st.sampled_from(["auto", "patch_network"]),
-    # "stretch" is a view of signals.
-    "view": st.sampled_from(["auto", None, *sorted(VIEWS.keys() - {"stretch"})]),
+    # "stretch" and "distort" are views of signals.
+    "view": st.sampled_from(["auto", None, *sorted(VIEWS.keys() - {"stretch", "distort"})]),
 }
 
 # What the closed form looks at; weights of its two terms beside them.

@@ -5,12 +5,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skdim.views import VIEWS, Augment, Occlude
+from skdim.views import VIEWS, Augment, Occlude, Stretch
 from tests.conftest import global_random_states
 from tests.training.test_waits import Waits
 from tests.views.helpers import augments, batches, images, occlusions, patient, seeded
 
-OF_IMAGES = {name: view for name, view in VIEWS.items() if name != "stretch"}
+OF_IMAGES = {name: view for name, view in VIEWS.items() if not isinstance(view, Stretch)}
 STRONG = {
     **OF_IMAGES,
     "amdim": Augment.amdim(),
