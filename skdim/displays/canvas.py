@@ -1,5 +1,6 @@
 """Functions that displays share: optional matplotlib, samples as pictures, tiles in an axes."""
 
+from collections.abc import Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -9,8 +10,21 @@ from numpy.typing import ArrayLike, NDArray
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.image import AxesImage
+    from matplotlib.lines import Line2D
 
-__all__ = ["Tiles", "as_pictures", "check_rows", "find_pyplot", "read_pictures", "take_axes"]
+__all__ = [
+    "Tiles",
+    "as_pictures",
+    "aspect_of",
+    "check_rows",
+    "draw_samples",
+    "find_pyplot",
+    "read_pictures",
+    "take_axes",
+]
+
+# Height of the tile of a signal, in widths.
+SIGNAL_ASPECT = 0.6
 
 
 def find_pyplot(caller: str) -> ModuleType:
@@ -48,20 +62,44 @@ def check_rows(queries: ArrayLike | None, n: int, default: int) -> NDArray[np.in
 
 
 def read_pictures(transformer: Any, X: Any, rows: NDArray[np.intp], caller: str) -> NDArray[Any]:
-    """Return samples of X as images (m, C, H, W), in the layout of a fitted transformer."""
+    """Return images (m, C, H, W) or signals (m, C, L) of X, in a fitted transformer's layout."""
     name = type(transformer).__name__
     if not hasattr(transformer, "read_samples"):
         raise ValueError(
             f"{caller} cannot read the rows of X as images, since a {name} has no image shape. "
             "Use from_codes(codes, images)."
         )
-    if transformer.image_shape_ is None:
+    samples: NDArray[Any] = transformer.read_samples(X, rows).cpu().numpy()
+    if samples.ndim < 3:
         raise ValueError(
-            f"{caller} shows images, but this {name} was not fitted on images. For images in flat "
-            "rows, fit it with image_shape=(H, W), (C, H, W) or (H, W, C)."
+            f"{caller} shows images and signals, but this {name} was fitted on vectors. For images "
+            "in flat rows, fit it with image_shape=(H, W), (C, H, W) or (H, W, C)."
         )
-    images: NDArray[Any] = transformer.read_samples(X, rows).cpu().numpy()
-    return images
+    return samples
+
+
+def aspect_of(samples: NDArray[Any]) -> float:
+    """Return the height of the tile, in widths, of images (..., H, W) or signals (n, C, L)."""
+    return samples.shape[2] / samples.shape[3] if samples.ndim == 4 else SIGNAL_ASPECT
+
+
+def draw_samples(
+    tiles: "Tiles", samples: NDArray[Any], places: Sequence[tuple[int, ...]], **kwargs: Any
+) -> list[Any]:
+    """Draw images (n, C, H, W) or signals (n, C, L) in tiles ``(row, column)``.
+
+    Each channel of signals is scaled from its minimum to its maximum over all of them. Returned are
+    AxesImages, or for signals lists of Line2D, one per channel.
+    """
+    if samples.ndim == 4:
+        pictures = as_pictures(samples)
+        style: dict[str, Any] = {"cmap": "gray", "vmin": 0, "vmax": 1} | kwargs
+        return [tiles.show(pictures[i], *place, **style) for i, place in enumerate(places)]
+    values = np.asarray(samples, dtype=np.float64)
+    low = values.min(axis=(0, 2), keepdims=True)
+    spread = values.max(axis=(0, 2), keepdims=True) - low
+    shares = (values - low) / np.where(spread > 0, spread, 1.0)
+    return [tiles.curves(shares[i], *place, **kwargs) for i, place in enumerate(places)]
 
 
 def as_pictures(images: NDArray[Any]) -> NDArray[np.float64]:
@@ -136,3 +174,16 @@ class Tiles:
         drawn = self.ax.imshow(values, extent=extent, interpolation="nearest", **kwargs)
         self.ax.set(xlim=limits[0], ylim=limits[1])
         return drawn
+
+    def curves(
+        self, shares: NDArray[np.float64], row: int, column: int, **kwargs: Any
+    ) -> "list[Line2D]":
+        """Draw each channel of a signal (C, L), of values from 0 to 1, as a curve in a tile."""
+        length = shares.shape[1]
+        time = self.left(column) + (np.arange(length) + 0.5) / length
+        heights = self.top(row) + self.aspect * (1 - shares)
+        lines: list[Line2D] = []
+        for channel, height in enumerate(heights):
+            style: dict[str, Any] = {"linewidth": 0.9, "color": f"C{channel}"} | kwargs
+            lines += self.ax.plot(time, height, **style)
+        return lines

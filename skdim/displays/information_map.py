@@ -1,4 +1,4 @@
-"""Maps of the information of codes about the locations of their images."""
+"""Maps of the information of codes about the locations of their images or signals."""
 
 from typing import TYPE_CHECKING, Any, Self
 
@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from skdim.displays.canvas import (
     Tiles,
     as_pictures,
+    aspect_of,
     check_rows,
+    draw_samples,
     find_pyplot,
     read_pictures,
     take_axes,
@@ -29,18 +31,19 @@ CHUNK = 64
 
 
 class InformationMapDisplay:
-    """Maps of the information of codes about the locations of their images.
+    """Maps of the information of codes about the locations of their images or signals.
 
-    The upper row shows images, the lower row the map over each image: the pointwise information, in
-    nats, of the code about each location. It is computed from the critic of the local term, for any
-    bound; see :func:`~skdim.objectives.pointwise_information`. A cell covers its share of the
-    image; the receptive field of a local feature is larger.
+    The upper row shows samples, the lower row the map over each image, or below each signal: the
+    pointwise information, in nats, of the code about each location, or each part of the time. It is
+    computed from the critic of the local term, for any bound; see
+    :func:`~skdim.objectives.pointwise_information`. A cell covers its share of the sample; the
+    receptive field of a local feature is larger.
 
     Parameters
     ----------
-    images : ndarray of shape (n, C, H, W)
+    images : ndarray of shape (n, C, H, W), or (n, C, L) for signals
         Bytes, floats from 0 to 1, or other values, which are scaled together.
-    maps : ndarray of shape (n, h, w)
+    maps : ndarray of shape (n, h, w), or (n, l) for signals
         Pointwise information in nats, one value per location.
     indices : ndarray of shape (n,), default=None
         Row of X of each image.
@@ -48,7 +51,7 @@ class InformationMapDisplay:
     Attributes
     ----------
     images_ : list of matplotlib AxesImage
-        The images in the upper row.
+        The images in the upper row; for signals, lists of Line2D, one per channel.
     maps_ : list of matplotlib AxesImage
         The maps in the lower row.
     colorbar_ : matplotlib Colorbar or None
@@ -68,10 +71,11 @@ class InformationMapDisplay:
         self.images = np.asarray(images)
         self.maps = np.asarray(maps)
         self.indices = indices
-        if self.images.ndim != 4 or self.maps.ndim != 3 or len(images) != len(maps):
+        dimensions = (self.images.ndim, self.maps.ndim)
+        if dimensions not in ((4, 3), (3, 2)) or len(images) != len(maps):
             raise ValueError(
                 f"images have shape {self.images.shape} and maps {self.maps.shape}; (n, C, H, W) "
-                "and (n, h, w) are needed."
+                "and (n, h, w) are needed, or for signals (n, C, L) and (n, l)."
             )
 
     @classmethod
@@ -85,25 +89,25 @@ class InformationMapDisplay:
         ax: "Axes | None" = None,
         **map_kwargs: Any,
     ) -> Self:
-        """Evaluate the critic of the local term on images, and draw.
+        """Evaluate the critic of the local term on images or signals, and draw.
 
         Parameters
         ----------
         transformer : transformer
-            Fitted on images with the local term.
+            Fitted on images or signals with the local term.
         X : array-like, Dataset or Stream
-            At least two images, in any layout that the transformer takes.
+            At least two samples, in any layout that the transformer takes.
         queries : array-like of int, default=None
-            Row numbers of the images to show; None is the first six.
+            Row numbers of the samples to show; None is the first six.
         n_others : int, default=500
-            Number of other images to compare with, the first of X.
+            Number of other samples to compare with, the first of X.
         ax, **map_kwargs
             As in :meth:`plot`.
 
         Raises
         ------
         ValueError
-            If the samples are not images, there is only one, or the local term was not trained.
+            If the samples are vectors, there is only one, or the local term was not trained.
         """
         find_pyplot(cls.__name__)
         check_is_fitted(transformer)
@@ -126,7 +130,7 @@ class InformationMapDisplay:
         return cls(images, maps, indices=rows).plot(ax=ax, **map_kwargs)
 
     def plot(self, *, ax: "Axes | None" = None, colorbar: bool = True, **map_kwargs: Any) -> Self:
-        """Draw images and maps, and return the display.
+        """Draw samples and maps, and return the display.
 
         Parameters
         ----------
@@ -137,29 +141,33 @@ class InformationMapDisplay:
         **map_kwargs
             Of :meth:`matplotlib.axes.Axes.imshow`, for the maps, such as ``cmap`` and ``vmax``.
         """
-        n, aspect = len(self.images), self.images.shape[2] / self.images.shape[3]
+        n, aspect = len(self.images), aspect_of(self.images)
         ax = take_axes(type(self).__name__, ax, Tiles.size(2, n, aspect, 1.1, 0.0))
         self.ax_, self.figure_ = ax, ax.figure
         self.colorbar_: Colorbar | None = None
         tiles = Tiles(ax, 2, n, aspect)
-        pictures = as_pictures(self.images)
-        # The background of the maps: grey, at half the contrast.
-        grey = pictures if pictures.ndim == 3 else pictures[..., :3].mean(axis=-1)
-        ground = 0.25 + 0.5 * grey
-        plain = {"cmap": "gray", "vmin": 0, "vmax": 1}
         limits = {"vmin": self.maps.min(), "vmax": self.maps.max()}
         style = {"cmap": "viridis", "alpha": 0.75} | limits | map_kwargs
-        self.images_ = [tiles.show(pictures[i], 0, i, **plain) for i in range(n)]
-        for i in range(n):
-            tiles.show(ground[i], 1, i, **plain)
-        self.maps_ = [tiles.show(self.maps[i], 1, i, **style) for i in range(n)]
+        self.images_ = draw_samples(tiles, self.images, [(0, i) for i in range(n)])
+        if self.images.ndim == 4:
+            draw_samples(tiles, ground_of(self.images), [(1, i) for i in range(n)])
+        maps = self.maps if self.maps.ndim == 3 else self.maps[:, None]
+        self.maps_ = [tiles.show(maps[i], 1, i, **style) for i in range(n)]
         if colorbar:
             self.colorbar_ = self.figure_.colorbar(
                 self.maps_[0], ax=ax, label="information (nats)", fraction=0.05, pad=0.02
             )
-            # The colours of the maps lie over grey, too.
-            self.colorbar_.ax.set_facecolor("0.5")
+            if self.images.ndim == 4:
+                # The colours of the maps lie over grey, too.
+                self.colorbar_.ax.set_facecolor("0.5")
         return self
+
+
+def ground_of(images: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the background of maps, (n, 1, H, W): grey images at half the contrast."""
+    pictures = as_pictures(images)
+    grey = pictures if pictures.ndim == 3 else pictures[..., :3].mean(axis=-1)
+    return (0.25 + 0.5 * grey)[:, None]
 
 
 @torch.no_grad()

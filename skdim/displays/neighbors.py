@@ -1,4 +1,4 @@
-"""Images beside their nearest and farthest neighbours in code space."""
+"""Images and signals beside their nearest and farthest neighbours in code space."""
 
 from typing import TYPE_CHECKING, Any, Self
 
@@ -10,8 +10,9 @@ from torch import Tensor
 
 from skdim.displays.canvas import (
     Tiles,
-    as_pictures,
+    aspect_of,
     check_rows,
+    draw_samples,
     find_pyplot,
     read_pictures,
     take_axes,
@@ -29,16 +30,17 @@ TEXT_ROOM = 0.26
 
 
 class NeighborsDisplay:
-    """Images beside their nearest and farthest neighbours in code space.
+    """Images or signals beside their nearest and farthest neighbours in code space.
 
-    A row is an image, its nearest neighbours and its farthest ones, in order of distance, which is
-    written below each image.
+    A row is a sample, its nearest neighbours and its farthest ones, in order of distance, which is
+    written below each. Signals are drawn as curves, one per channel; each channel is scaled from
+    its minimum to its maximum over all signals that are shown.
 
     Parameters
     ----------
-    images : ndarray of shape (n_queries, 1 + 2 * n_neighbors, C, H, W)
-        In each row, the query, the nearest and the farthest images. Bytes, floats from 0 to 1, or
-        other values, which are scaled together.
+    images : ndarray of shape (n_queries, 1 + 2 * n_neighbors, C, H, W), or C, L for signals
+        In each row, the query, the nearest and the farthest samples. Images are bytes, floats from
+        0 to 1, or other values, which are scaled together.
     indices : ndarray of shape (n_queries, 1 + 2 * n_neighbors)
         Row of X of each image.
     distances : ndarray of shape (n_queries, 1 + 2 * n_neighbors)
@@ -51,7 +53,7 @@ class NeighborsDisplay:
     Attributes
     ----------
     images_ : ndarray of matplotlib AxesImage, of shape (n_queries, 1 + 2 * n_neighbors)
-        In the order of ``indices``.
+        In the order of ``indices``; for signals, lists of Line2D, one per channel.
     ax_ : matplotlib Axes
     figure_ : matplotlib Figure
 
@@ -96,14 +98,14 @@ class NeighborsDisplay:
         ax: "Axes | None" = None,
         **image_kwargs: Any,
     ) -> Self:
-        """Encode images, find their neighbours, and draw.
+        """Encode images or signals, find their neighbours, and draw.
 
         Parameters
         ----------
         transformer : transformer
-            Fitted on images. Distances are between the codes that ``transform`` returns.
+            Fitted on images or signals. Distances are between the codes that ``transform`` returns.
         X : array-like, Dataset or Stream
-            Images in any layout that the transformer takes.
+            Samples in any layout that the transformer takes.
         y : array-like of shape (n,), default=None
             Labels to write below the images.
         queries, n_neighbors, metric, ax, **image_kwargs
@@ -112,11 +114,11 @@ class NeighborsDisplay:
         Raises
         ------
         ValueError
-            If the samples are not images, or a parameter is not valid.
+            If the samples are vectors, or a parameter is not valid.
         """
         find_pyplot(cls.__name__)
         check_is_fitted(transformer)
-        # Fail before encoding if samples are not images.
+        # Fail before encoding if samples are vectors.
         read_pictures(transformer, X, np.arange(1), cls.__name__)
         codes = np.asarray(transformer.transform(X))
         rows, distances = find_neighbors(codes, queries, n_neighbors, metric)
@@ -138,15 +140,16 @@ class NeighborsDisplay:
         n_neighbors: int = 5,
         metric: str = "cosine",
         channel_axis: int | None = None,
+        signals: bool = False,
         ax: "Axes | None" = None,
         **image_kwargs: Any,
     ) -> Self:
-        """Find the neighbours of codes, and draw their images.
+        """Find the neighbours of codes, and draw their images or signals.
 
         Parameters
         ----------
         codes : array-like of shape (n, d)
-        images : array-like of shape (n, H, W), (n, C, H, W) or (n, H, W, C)
+        images : array-like of shape (n, H, W), (n, C, H, W) or (n, H, W, C), or of signals
         y : array-like of shape (n,), default=None
             Labels to write below the images.
         queries : array-like of int, default=None
@@ -156,7 +159,9 @@ class NeighborsDisplay:
         metric : {"cosine", "euclidean"}, default="cosine"
             Distance between codes.
         channel_axis : {None, 1, -1}, default=None
-            Axis of the channels of images, if ambiguous.
+            Axis of the channels, if ambiguous.
+        signals : bool, default=False
+            Whether ``images`` are signals, of shape (n, C, L), (n, L, C) or (n, L).
         ax, **image_kwargs
             As in :meth:`plot`.
 
@@ -170,11 +175,11 @@ class NeighborsDisplay:
             given.detach().cpu().numpy() if isinstance(given, Tensor) else np.asarray(given)
             for given in (codes, images)
         )
-        layout = find_layout(pictures.shape, channel_axis=channel_axis)
-        if not layout.is_image or len(codes) != len(pictures):
+        layout = find_layout(pictures.shape, channel_axis=channel_axis, signals=signals)
+        if len(layout.shape) == 1 or len(codes) != len(pictures):
             raise ValueError(
                 f"images have shape {pictures.shape} and codes {codes.shape}. One image is needed "
-                "for each code: (n, H, W), (n, C, H, W) or (n, H, W, C)."
+                "for each code: (n, H, W), (n, C, H, W) or (n, H, W, C); or signals=True."
             )
         rows, distances = find_neighbors(codes, queries, n_neighbors, metric)
         taken = pictures[rows.ravel()].reshape(-1, *layout.given_shape)
@@ -184,29 +189,32 @@ class NeighborsDisplay:
         return cls(taken, rows, distances, labels=labels, metric=metric).plot(ax=ax, **image_kwargs)
 
     def plot(self, *, ax: "Axes | None" = None, **image_kwargs: Any) -> Self:
-        """Draw the images, and return the display.
+        """Draw the images or signals, and return the display.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
             Axes to draw in; None makes a figure.
         **image_kwargs
-            Of :meth:`matplotlib.axes.Axes.imshow`, such as ``cmap`` for grey images.
+            Of :meth:`matplotlib.axes.Axes.imshow`, such as ``cmap`` for grey images; for signals,
+            of :meth:`matplotlib.axes.Axes.plot`.
         """
         n_rows, n_columns = self.indices.shape
         k = n_columns // 2
-        aspect = self.images.shape[3] / self.images.shape[4]
+        samples = self.images.reshape(-1, *self.images.shape[2:])
+        aspect = aspect_of(samples)
         size = Tiles.size(n_rows, n_columns, aspect, 0.8, TEXT_ROOM)
         ax = take_axes(type(self).__name__, ax, size)
         self.ax_, self.figure_ = ax, ax.figure
         tiles = Tiles(ax, n_rows, n_columns, aspect, below=TEXT_ROOM, above=0.35, gaps=(1, 1 + k))
-        pictures = as_pictures(self.images.reshape(-1, *self.images.shape[2:]))
-        style: dict[str, Any] = {"cmap": "gray", "vmin": 0, "vmax": 1} | image_kwargs
         self.images_ = np.empty(self.indices.shape, dtype=object)
-        for number, place in enumerate(np.ndindex(self.indices.shape)):
-            self.images_[place] = tiles.show(pictures[number], *place, **style)
+        places = list(np.ndindex(self.indices.shape))
+        drawn = draw_samples(tiles, samples, places, **image_kwargs)
+        for place, artist in zip(places, drawn, strict=True):
+            self.images_[place] = artist
             self.write_below(tiles, place)
-        for column, text in ((0, "image"), (1, f"nearest ({self.metric})"), (1 + k, "farthest")):
+        kind = "signal" if samples.ndim == 3 else "image"
+        for column, text in ((0, kind), (1, f"nearest ({self.metric})"), (1 + k, "farthest")):
             ax.text(tiles.left(column), -0.1, text, fontsize="medium", va="bottom")
         return self
 

@@ -11,6 +11,9 @@ from skdim import DeepInfoMaxTransformer
 DIGITS = load_digits()
 IMAGES = DIGITS.images[:60].astype(np.float32)
 LABELS = DIGITS.target[:60]
+# Of two channels, with values of different sizes.
+SIGNALS = np.random.default_rng(0).normal(size=(30, 2, 32)).astype(np.float32)
+SIGNALS[:, 1] = 50 * SIGNALS[:, 1].cumsum(axis=1) + 7
 
 
 def fitted(X=IMAGES, **kwargs):

@@ -79,7 +79,7 @@ def test_layouts_of_the_same_images_are_read_alike():
 def test_vectors_are_no_images():
     transformer = fitted(IMAGES.reshape(60, -1))
 
-    with pytest.raises(ValueError, match=r"was not fitted on images.*image_shape"):
+    with pytest.raises(ValueError, match=r"was fitted on vectors.*image_shape"):
         read_pictures(transformer, IMAGES.reshape(60, -1), np.arange(2), "NeighborsDisplay")
 
 

@@ -9,7 +9,7 @@ from skdim.critics import AbstractCritic
 from skdim.displays import InformationMapDisplay
 from skdim.encoders import Features
 from skdim.objectives import find_local_term, pointwise_information
-from tests.displays.helpers import IMAGES, fitted, refuse
+from tests.displays.helpers import IMAGES, SIGNALS, fitted, refuse
 
 BRIGHT = 5.0
 
@@ -170,6 +170,51 @@ def test_vectors_have_no_map(pyplot):
         InformationMapDisplay.from_estimator(fitted(rows), rows)
 
 
+class Parts(Pixels):
+    """The same of signals: the local map is made of parts of four values."""
+
+    takes_signals = True
+
+    def forward(self, x):
+        local = torch.nn.functional.max_pool1d(x, 4) + self.weight
+        return Features(local, local, local.flatten(1), local.flatten(1)[:, :4])
+
+
+def test_the_part_of_the_time_with_a_pulse_lights_up(pyplot):
+    signals, times = np.zeros((6, 1, 24), np.float32), [0, 23, 5, 9, 12, 16]
+    signals[np.arange(6), 0, times] = BRIGHT
+    transformer = fitted(
+        signals, encoder=Parts(), critic=Brightness, learning_rate=1e-12, batch_size=6
+    )
+
+    display = InformationMapDisplay.from_estimator(transformer, signals)
+
+    assert display.maps.shape == (6, 6)
+    drawn = zip(times, display.maps_, display.images_, strict=True)
+    for time, strip, (line,) in drawn:
+        left, right, bottom, top = strip.get_extent()
+        cells = np.asarray(strip.get_array())
+        assert cells.shape == (1, 6)
+        assert cells.argmax() == time // 4
+        # The pulse stands above the middle of its quarter of the lit cell.
+        x, y = line.get_data()
+        assert x[y.argmin()] == pytest.approx(left + (time + 0.5) / 24 * (right - left))
+        assert y.max() < top < bottom
+    assert len(display.ax_.images) == 6
+
+
+def test_maps_of_signals_are_the_pointwise_information(pyplot):
+    transformer = fitted(SIGNALS, encoder="conv1d")
+    features = transformer.encoder_(transformer.read_samples(SIGNALS))
+    term = find_local_term(transformer.net_.criterion_)
+    expected = pointwise_information(term, features.code, features.local, [7, 2])
+
+    display = InformationMapDisplay.from_estimator(transformer, SIGNALS, queries=[7, 2])
+
+    assert np.allclose(display.maps, expected, atol=1e-4)
+    assert np.array_equal(display.images, SIGNALS[[7, 2]])
+
+
 def test_local_term_must_have_been_trained(pyplot):
     transformer = fitted(local_weight=0.0, global_weight=1.0)
 
@@ -183,5 +228,6 @@ def test_one_image_alone_tells_nothing(transformer, pyplot):
 
 
 def test_maps_must_be_those_of_the_images():
-    with pytest.raises(ValueError, match=r"\(n, h, w\) are needed"):
-        InformationMapDisplay(np.zeros((2, 1, 4, 4)), np.zeros((3, 2, 2)))
+    for images, maps in (((2, 1, 4, 4), (3, 2, 2)), ((2, 1, 4), (2, 2, 2))):
+        with pytest.raises(ValueError, match=r"\(n, h, w\) are needed, or for signals"):
+            InformationMapDisplay(np.zeros(images), np.zeros(maps))

@@ -6,7 +6,7 @@ import torch
 from sklearn.decomposition import PCA
 
 from skdim.displays import NeighborsDisplay
-from tests.displays.helpers import IMAGES, LABELS, fitted, refuse
+from tests.displays.helpers import IMAGES, LABELS, SIGNALS, fitted, refuse
 
 
 @pytest.fixture(scope="module")
@@ -156,6 +156,65 @@ def test_vectors_are_refused_before_they_are_encoded(pyplot, monkeypatch):
 
     with pytest.raises(ValueError, match="NeighborsDisplay shows images"):
         NeighborsDisplay.from_estimator(transformer, rows)
+
+
+def shares_of(signals):
+    """Each channel between its extremes over all signals (..., C, L)."""
+    values = np.moveaxis(signals.astype(np.float64), -2, 0)
+    low, high = (f(values.reshape(len(values), -1), axis=1) for f in (np.min, np.max))
+    ends = (slice(None), *[None] * (values.ndim - 1))
+    return np.moveaxis((values - low[ends]) / (high - low)[ends], 0, -2)
+
+
+def test_signals_are_drawn_as_curves_one_per_channel(pyplot):
+    transformer = fitted(SIGNALS, encoder="conv1d")
+
+    display = NeighborsDisplay.from_estimator(transformer, SIGNALS, queries=[5, 8], n_neighbors=2)
+
+    assert np.array_equal(display.images, SIGNALS[display.indices])
+    shares = shares_of(display.images)
+    for place, lines in np.ndenumerate(display.images_):
+        assert len(lines) == 2
+        for line, share in zip(lines, shares[place], strict=True):
+            x, y = line.get_data()
+            # Time runs evenly through a tile of width 1, large values are above small ones.
+            np.testing.assert_allclose(np.diff(x), 1 / 32, atol=1e-9)
+            heights = (y.min() + y.max()) / 2 - y
+            expected = 0.6 * (share - (share.min() + share.max()) / 2)
+            np.testing.assert_allclose(heights, expected, atol=1e-9)
+            assert line.axes is display.ax_
+    (x0, x1), (y1, y0) = display.ax_.get_xlim(), display.ax_.get_ylim()
+    for lines in display.images_.ravel():
+        for line in lines:
+            assert x0 < line.get_xdata().min() < line.get_xdata().max() < x1
+            assert y0 < line.get_ydata().min() <= line.get_ydata().max() < y1
+    assert display.images_[0, 0][0].get_color() != display.images_[0, 0][1].get_color()
+    assert display.ax_.texts[-3].get_text() == "signal"
+
+
+def test_signals_of_other_codes_are_drawn_in_any_layout(pyplot):
+    codes = np.arange(30.0)[:, None]
+    settings = {"queries": [2], "n_neighbors": 1, "metric": "euclidean", "signals": True}
+
+    first = NeighborsDisplay.from_codes(codes, SIGNALS, **settings)
+    last = NeighborsDisplay.from_codes(
+        codes, SIGNALS.swapaxes(1, 2), channel_axis=-1, color="red", **settings
+    )
+    plain = NeighborsDisplay.from_codes(codes, SIGNALS[:, 0], **settings)
+
+    assert np.array_equal(first.images, SIGNALS[[[2, 1, 29]]])
+    assert np.array_equal(last.images, first.images)
+    assert last.images_[0, 0][1].get_color() == "red"
+    assert np.array_equal(plain.images, first.images[:, :, :1])
+
+
+def test_constant_signals_are_drawn(pyplot):
+    codes = np.arange(5.0)[:, None]
+    display = NeighborsDisplay.from_codes(
+        codes, np.ones((5, 1, 9)), n_neighbors=1, metric="euclidean", signals=True
+    )
+
+    assert np.isfinite(display.images_[0, 0][0].get_ydata()).all()
 
 
 @pytest.mark.parametrize(
