@@ -26,7 +26,7 @@ class Distort(Stretch):
     mask : float, default=0.1
         Maximal share of the time that is masked: one interval of random place and length, in which
         each channel has its mean over time. At least one value is masked, unless 0.
-    jitter : float, default=0.1
+    jitter : float, default=0.03
         Standard deviation of normal noise, independent at each time, as a share of the channel's
         standard deviation over time.
 
@@ -43,7 +43,7 @@ class Distort(Stretch):
     """
 
     mask: float = 0.1
-    jitter: float = 0.1
+    jitter: float = 0.03
 
     def __post_init__(self) -> None:
         """Validate the parameters."""
