@@ -10,6 +10,8 @@ __all__ = ["LEAST_SIDE", "Conv1dDecoder", "DCGANDecoder"]
 
 LEAST_SIDE = 8
 MOST_CHANNELS = 512
+# Of the largest map of long signals.
+FEWEST_CHANNELS = 16
 
 # Transposed convolution and normalisation, by number of sides.
 LAYERS: dict[int, tuple[Callable[..., nn.Module], Callable[..., nn.Module]]] = {
@@ -111,6 +113,8 @@ def mirrored_layers(
     channels, *sides = output_shape
     n_stages = max(3, round(math.log2(min(sides) / smallest)))
     widths = [channels, *(min(64 * 2**i, MOST_CHANNELS) for i in range(n_stages))]
+    if len(sides) == 1:
+        widths[1:] = [max(widths[-1] // 2**i, FEWEST_CHANNELS) for i in reversed(range(n_stages))]
     # Of all maps, that of the sample first.
     grids = [[side // 2**i for side in sides] for i in range(n_stages + 1)]
     convolution, normalisation = LAYERS[len(sides)]

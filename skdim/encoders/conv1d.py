@@ -10,6 +10,8 @@ from skdim.encoders.layers import Stages, check_signals, hidden_layer
 __all__ = ["Conv1dEncoder"]
 
 LEAST_LENGTH = 8
+# Of the first map of long signals, and of the last map.
+FEWEST_CHANNELS = 16
 MOST_CHANNELS = 512
 # Of the last map, in long signals; the local features have twice as many.
 POSITIONS = 16
@@ -19,9 +21,11 @@ class Conv1dEncoder(Stages):
     """Encode signals by strided convolutions along their length.
 
     The one-dimensional form of the paper's encoder: convolutions of size 4 and stride 2 with 64,
-    128, 256 and then 512 channels, a hidden layer of 1,024 and a linear code. There are three
-    convolutions, and one more for each doubling of the length beyond 128. The local features, of
-    about 32 positions, are the input of the last one.
+    128 and 256 channels, a hidden layer of 1,024 and a linear code. Each doubling of the length
+    beyond 128 adds a convolution: first one of 512 channels at the end, then narrower ones at the
+    beginning, each of half as many channels as the next, but at least 16. So the cost hardly grows
+    with the length beyond 256. The local features, of about 32 positions, are the input of the last
+    convolution.
 
     With ``encoder="conv1d"``, a 3-D ``X`` is read as signals (n, C, L), with ``channel_axis=-1`` as
     (n, L, C), and a 2-D one as signals of one channel.
@@ -54,8 +58,10 @@ class Conv1dEncoder(Stages):
             "take encoder='mlp' for short vectors and 'dcgan' or 'patches' for images",
         )
         stages: list[nn.Module] = []
-        for i in range(max(3, round(math.log2(length / POSITIONS)))):
-            wider = min(64 * 2**i, MOST_CHANNELS)
+        n_stages = max(3, round(math.log2(length / POSITIONS)))
+        last = min(64 * 2 ** (n_stages - 1), MOST_CHANNELS)
+        for i in reversed(range(n_stages)):
+            wider = max(last // 2**i, FEWEST_CHANNELS)
             stages.append(
                 nn.Sequential(
                     nn.Conv1d(channels, wider, 4, stride=2, padding=1, bias=False),

@@ -10,6 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from skdim import DeepInfoMaxTransformer
 from skdim.encoders import Conv1dEncoder, DCGANEncoder, check_features, takes_signals
@@ -25,12 +26,30 @@ from tests.encoders.helpers import draw, on_paper, seeded, sizes
         ((2, 64), (128, 16), (256, 8), 2_330_048),
         ((2, 128), (128, 32), (256, 16), 4_427_200),
         ((3, 200), (256, 25), (512, 12), 7_049_920),
-        ((2, 1000), (512, 31), (512, 15), 10_721_728),
-        ((1, 16_000), (512, 31), (512, 15), 14_919_872),
+        ((2, 1000), (256, 31), (512, 15), 8_632_480),
+        ((1, 16_000), (256, 31), (512, 15), 8_636_640),
     ],
 )
 def test_layers_and_parameters(sample, local, conv, n_parameters):
     assert on_paper("conv1d", sample)[:2] == ((local, conv, (1024,), (64,)), n_parameters)
+
+
+def multiplications(sample):
+    """Of one sample, in the linear layers and convolutions."""
+    encoder = seeded(Conv1dEncoder, sample, 64).eval()
+    with FlopCounterMode(display=False) as counter:
+        encoder(draw(1, *sample))
+    return counter.get_total_flops() / 2
+
+
+def test_multiplications_hardly_grow_with_the_length():
+    channels, lengths = (4, 16, 32, 64, 128, 256, 512), (500, 250, 125, 62, 31, 15)
+    maps = zip(channels[:-1], channels[1:], lengths, strict=True)
+    expected = sum(4 * before * after * length for before, after, length in maps)
+    expected += 512 * 15 * 1024 + 1024 * 64
+
+    assert multiplications((4, 1000)) == expected
+    assert multiplications((4, 1024)) < 1.1 * multiplications((4, 256))
 
 
 def test_features_of_real_numbers():
