@@ -100,7 +100,9 @@ def prepare(curve: str, n: int, folder: str) -> Callable[[], object]:
             model = DeepInfoMaxTransformer(random_state=0, device="cpu").fit(digits(1000))
             X, y = digits(n), DIGITS.target[np.arange(n) % len(DIGITS.target)]
             rest = digits(n + 500)[n:], DIGITS.target[np.arange(n, n + 500) % len(DIGITS.target)]
-            return lambda: probe_scores(model, X, y, *rest, layers="code", probes=["svm"], n_seeds=1)
+            return lambda: probe_scores(
+                model, X, y, *rest, layers="code", probes=["svm"], n_seeds=1
+            )
     raise ValueError(curve)
 
 
