@@ -1,11 +1,14 @@
 """Functions that displays share: optional matplotlib, samples as pictures, tiles in an axes."""
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from skdim.parameters import shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -13,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.lines import Line2D
 
 __all__ = [
+    "AbstractDisplay",
     "Tiles",
     "as_pictures",
     "aspect_of",
@@ -25,6 +29,27 @@ __all__ = [
 
 # Height of the tile of a signal, in widths.
 SIGNAL_ASPECT = 0.6
+
+
+class AbstractDisplay:
+    """What a display shows, in one line: the sizes of its data."""
+
+    def __repr__(self) -> str:
+        """Return the name of the class and what it was given."""
+        given = (name for name in inspect.signature(type(self)).parameters if hasattr(self, name))
+        parts = [f"{name}={size_of(getattr(self, name))}" for name in given]
+        return f"{type(self).__name__}({', '.join(parts)})"
+
+
+def size_of(value: object) -> str:
+    """Describe an array by its shape, a mapping by its keys, a list by its length."""
+    if isinstance(value, np.ndarray):
+        return f"<array of shape {value.shape}>"
+    if isinstance(value, Mapping):
+        return f"<{', '.join(map(str, value))}>"
+    if isinstance(value, list):
+        return f"<{len(value)} entries>"
+    return shown(value)
 
 
 def find_pyplot(caller: str) -> ModuleType:

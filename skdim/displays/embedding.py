@@ -10,7 +10,13 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from sklearn.utils.validation import check_is_fitted
 
-from skdim.displays.canvas import as_pictures, find_pyplot, read_pictures, take_axes
+from skdim.displays.canvas import (
+    AbstractDisplay,
+    as_pictures,
+    find_pyplot,
+    read_pictures,
+    take_axes,
+)
 from skdim.parameters import is_integer, shown
 
 if TYPE_CHECKING:
@@ -30,7 +36,7 @@ MOST_CLASSES = 30
 THUMBNAIL = 0.07
 
 
-class EmbeddingDisplay:
+class EmbeddingDisplay(AbstractDisplay):
     """Codes as points in the plane, coloured by label.
 
     Each class has a colour, a marker, and its name at its median. Rows of label -1 are light grey,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from skdim.displays.canvas import find_pyplot, take_axes
+from skdim.displays.canvas import AbstractDisplay, find_pyplot, take_axes
 from skdim.information import InformationEstimate, mutual_information
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ __all__ = ["InformationCurveDisplay"]
 N_SIZES, FEWEST_ROWS = 4, 100
 
 
-class InformationCurveDisplay:
+class InformationCurveDisplay(AbstractDisplay):
     """Estimates of information with their intervals, against the number of rows or epochs.
 
     An estimate is trusted only where the curve has levelled off.

@@ -9,6 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from skdim.displays.canvas import (
+    AbstractDisplay,
     Tiles,
     as_pictures,
     aspect_of,
@@ -30,7 +31,7 @@ N_QUERIES = 6
 CHUNK = 64
 
 
-class InformationMapDisplay:
+class InformationMapDisplay(AbstractDisplay):
     """Maps of the information of codes about the locations of their images or signals.
 
     The upper row shows samples, the lower row the map over each image, or below each signal: the
@@ -146,8 +147,9 @@ class InformationMapDisplay:
         self.ax_, self.figure_ = ax, ax.figure
         self.colorbar_: Colorbar | None = None
         tiles = Tiles(ax, 2, n, aspect)
-        limits = {"vmin": self.maps.min(), "vmax": self.maps.max()}
-        style = {"cmap": "viridis", "alpha": 0.75} | limits | map_kwargs
+        # 0 is on the scale, and marked.
+        limits = {"vmin": min(self.maps.min(), 0), "vmax": max(self.maps.max(), 0)}
+        style = {"cmap": "viridis", "alpha": 0.6} | limits | map_kwargs
         self.images_ = draw_samples(tiles, self.images, [(0, i) for i in range(n)])
         if self.images.ndim == 4:
             draw_samples(tiles, ground_of(self.images), [(1, i) for i in range(n)])
@@ -157,6 +159,7 @@ class InformationMapDisplay:
             self.colorbar_ = self.figure_.colorbar(
                 self.maps_[0], ax=ax, label="information (nats)", fraction=0.05, pad=0.02
             )
+            self.colorbar_.ax.axhline(0, color="white", linewidth=1.5)
             if self.images.ndim == 4:
                 # The colours of the maps lie over grey, too.
                 self.colorbar_.ax.set_facecolor("0.5")

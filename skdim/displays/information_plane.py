@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from skdim.displays.canvas import find_pyplot, take_axes
+from skdim.displays.canvas import AbstractDisplay, find_pyplot, take_axes
 from skdim.information import InformationEstimate, mutual_information
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ __all__ = ["InformationPlaneDisplay"]
 Pairs = Mapping[str, tuple[InformationEstimate, InformationEstimate]]
 
 
-class InformationPlaneDisplay:
+class InformationPlaneDisplay(AbstractDisplay):
     """Information of codes about inputs, horizontally, and about labels, vertically.
 
     Each code is a point with its intervals: the layers of a network, or the epochs of a training.

@@ -11,7 +11,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skdim.displays.canvas import find_pyplot, take_axes
+from skdim.displays.canvas import AbstractDisplay, find_pyplot, take_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,7 +22,7 @@ __all__ = ["LabelEfficiencyDisplay"]
 COUNTS = (20, 50, 100, 200, 500, 1000)
 
 
-class LabelEfficiencyDisplay:
+class LabelEfficiencyDisplay(AbstractDisplay):
     """Accuracy of a classifier on frozen features, against the number of labels.
 
     Parameters

@@ -9,6 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Generator, Tensor
 
 from skdim.displays.canvas import (
+    AbstractDisplay,
     Tiles,
     as_pictures,
     check_rows,
@@ -27,7 +28,7 @@ __all__ = ["LooksDisplay"]
 N_QUERIES = 4
 
 
-class LooksDisplay:
+class LooksDisplay(AbstractDisplay):
     """Images, and random looks at them by the view that an encoder was trained with.
 
     What differs between the looks at an image is what codes become invariant to. An image that

@@ -9,6 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from skdim.displays.canvas import (
+    AbstractDisplay,
     Tiles,
     aspect_of,
     check_rows,
@@ -29,7 +30,7 @@ N_QUERIES = 5
 TEXT_ROOM = 0.26
 
 
-class NeighborsDisplay:
+class NeighborsDisplay(AbstractDisplay):
     """Images or signals beside their nearest and farthest neighbours in code space.
 
     A row is a sample, its nearest neighbours and its farthest ones, in order of distance, which is

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from skdim.displays.canvas import Tiles, find_pyplot, take_axes
+from skdim.displays.canvas import AbstractDisplay, Tiles, find_pyplot, take_axes
 from skdim.encoders import PatchNetworkEncoder
 from skdim.encoders.patches import PatchLayer
 from skdim.parameters import is_integer, shown
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["PatternsDisplay"]
 
 
-class PatternsDisplay:
+class PatternsDisplay(AbstractDisplay):
     """The filters of the first layer of an encoder of images.
 
     Edges, bars and colours are what patches of natural images consist of. Noise means that the

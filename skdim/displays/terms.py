@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from skdim.displays.canvas import find_pyplot
+from skdim.displays.canvas import AbstractDisplay, find_pyplot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,7 +35,7 @@ FEW_EPOCHS = 30
 WIDE_RANGE = 100
 
 
-class TermsDisplay:
+class TermsDisplay(AbstractDisplay):
     """The terms of a training by epoch, each on its own axes.
 
     A positive curve that spans more than a factor of 100 has a logarithmic axis; that of the spread
@@ -95,8 +95,9 @@ class TermsDisplay:
         estimator : transformer
             Fitted, with a ``history_``.
         names : sequence of str, default=None
-            Keys of ``history_``. None is all terms and metrics of the objective, the loss, the
-            validation score and the spread of the codes.
+            Keys of ``history_``, drawn as they are. None is all terms and metrics of the objective,
+            the loss if there are several terms, the validation score and the spread of the codes;
+            terms that are minus a weighted bound are drawn as the bound.
         ax, **line_kwargs
             As in :meth:`plot`.
 
@@ -108,9 +109,14 @@ class TermsDisplay:
         find_pyplot(cls.__name__)
         check_is_fitted(estimator)
         history = estimator.history_
+        bounds: Mapping[str, float] = {}
         if names is None:
+            bounds = estimator.net_.criterion_.weights_of_bounds
             first = [name for name in history if name not in (*LEFT_OUT, *LAST)]
-            names = [*first, *(name for name in LAST if name in history)]
+            last = [name for name in LAST if name in history]
+            # The only term is the loss.
+            alone = any(history[name] == history["loss"] for name in first)
+            names = [*first, *(name for name in last if name != "loss" or not alone)]
         if missing := [name for name in names if name not in history]:
             raise ValueError(
                 f"names={list(names)!r}: the history has no {', '.join(map(repr, missing))}. "
@@ -118,7 +124,12 @@ class TermsDisplay:
             )
         n_epochs = len(next(iter(history.values())))
         kept = estimator.n_iter_ if estimator.n_iter_ < n_epochs else None
-        curves = {name: history[name] for name in names}
+        curves = {
+            f"{name} bound" if name in bounds else name: (
+                -np.array(history[name]) / bounds[name] if name in bounds else history[name]
+            )
+            for name in names
+        }
         return cls(curves, kept_epoch=kept).plot(ax=ax, **line_kwargs)
 
     def plot(self, *, ax: Any = None, **line_kwargs: Any) -> Self:
@@ -157,7 +168,8 @@ class TermsDisplay:
         style = {"marker": "o" if len(curve) <= FEW_EPOCHS else "", "markersize": 3.5}
         (line,) = panel.plot(np.arange(1, len(curve) + 1), curve, **(style | given))
         panel.set_title(name, fontsize="medium")
-        panel.set_ylabel(MEANINGS.get(name, ""), fontsize="small")
+        meaning = "to grow" if name.endswith(" bound") else MEANINGS.get(name, "")
+        panel.set_ylabel(meaning, fontsize="small")
         panel.set_xlabel("epoch", fontsize="small")
         panel.tick_params(labelsize="small")
         panel.xaxis.set_major_locator(plt.MaxNLocator(5, integer=True, min_n_ticks=1))

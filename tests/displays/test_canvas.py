@@ -5,13 +5,15 @@ import sys
 import numpy as np
 import pytest
 
+import skdim
 from skdim.displays import (
     EmbeddingDisplay,
     InformationMapDisplay,
+    LabelEfficiencyDisplay,
     NeighborsDisplay,
     TermsDisplay,
 )
-from skdim.displays.canvas import Tiles, as_pictures, check_rows, read_pictures
+from skdim.displays.canvas import AbstractDisplay, Tiles, as_pictures, check_rows, read_pictures
 from skdim.inputs import Stream
 from tests.displays.helpers import IMAGES, fitted
 from tests.inputs.datasets import Items
@@ -133,3 +135,19 @@ def test_missing_matplotlib_is_said_before_anything_is_computed(draw, monkeypatc
 
     with pytest.raises(ImportError, match=r"Display draws with matplotlib.*\[plot\]"):
         draw()
+
+
+def test_a_display_says_what_it_holds_and_no_address(pyplot):
+    displays = [
+        TermsDisplay({"local": [1.0, 2.0], "spread": [0.5, 0.4]}),
+        EmbeddingDisplay(np.zeros((3, 2)), ["a", "b", "a"]),
+        LabelEfficiencyDisplay([10, 20], {"code": [[0.5, 0.6]]}),
+    ]
+    assert list(map(repr, displays)) == [
+        "TermsDisplay(curves=<local, spread>, kept_epoch=None)",
+        "EmbeddingDisplay(points=<array of shape (3, 2)>, labels=<array of shape (3,)>, "
+        "axis_names=('', ''))",
+        "LabelEfficiencyDisplay(counts=<array of shape (2,)>, accuracies=<code>)",
+    ]
+    for name in skdim.displays.__all__:
+        assert issubclass(getattr(skdim.displays, name), AbstractDisplay)

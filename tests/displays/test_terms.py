@@ -18,12 +18,20 @@ def test_each_line_is_what_the_history_says(transformer, pyplot):
     display = TermsDisplay.from_estimator(transformer)
 
     assert list(display.lines_) == [
-        *("local", "global", "prior", "discriminator"),
+        *("local bound", "global bound", "prior", "discriminator"),
         *("loss", "validation_score", "spread"),
     ]
+    factors = {"local bound": -1.0, "global bound": -2.0}
     for name, line in display.lines_.items():
         assert line.get_xdata().tolist() == [1, 2, 3]
-        assert line.get_ydata().tolist() == transformer.history_[name]
+        values = np.array(transformer.history_[name.removesuffix(" bound")])
+        assert np.allclose(line.get_ydata(), factors.get(name, 1.0) * values)
+
+
+def test_the_loss_of_a_single_term_is_not_drawn_again(pyplot):
+    display = TermsDisplay.from_estimator(fitted(max_epochs=2))
+
+    assert list(display.lines_) == ["local bound", "spread"]
 
 
 def test_each_line_is_in_the_panel_that_has_its_name(transformer, pyplot):
@@ -68,7 +76,7 @@ def test_plotting_again_reads_no_estimator(transformer, pyplot):
     assert again is display
     assert first is not display.lines_
     assert {line.get_color() for line in display.lines_.values()} == {"red"}
-    assert display.lines_["local"].get_ydata().tolist() == transformer.history_["local"]
+    assert display.lines_["loss"].get_ydata().tolist() == transformer.history_["loss"]
 
 
 def test_two_trainings_share_axes(pyplot):
