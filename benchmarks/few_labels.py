@@ -9,12 +9,15 @@ chosen on the rows to choose on, which is in its favour. "self-training" is the 
 ``DeepInfoMaxClassifier``, on rivals' features as on ours; on "Deep InfoMax, hidden" it is what
 ``DeepInfoMaxClassifier()`` computes. "default pipeline" has no choice: scikit-learn's defaults
 behind ours, with the transformer fitted on all rows, or on the labelled alone.
+Writes ``results/few_labels.json``, ``.txt`` and ``.png``.
 """
 
 import argparse
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
+import matplotlib as mpl
 import numpy as np
 import torch
 from data import DATA, Data
@@ -32,8 +35,23 @@ from sklearn.semi_supervised import LabelSpreading
 from threadpoolctl import threadpool_limits
 
 from skdim import DeepInfoMaxTransformer
+from skdim.displays import LabelEfficiencyDisplay
 from skdim.estimators.heads import choose_head, feature_statistics, fit_head, thin_out
 
+mpl.use("Agg")
+import matplotlib.pyplot as plt
+
+# What the figure shows, of the table.
+DRAWN = {
+    "Deep InfoMax, hidden (1024), self-training": "DeepInfoMaxClassifier()",
+    "Deep InfoMax, hidden (1024)": "Deep InfoMax, hidden",
+    "k-means (1024), self-training": "patch k-means (1,024), self-training",
+    "k-means (1024)": "patch k-means (1,024)",
+    "raw (784)": "pixels",
+    "raw (3072)": "pixels",
+    "label spreading on PCA (64)": "label spreading on PCA",
+    "PCA (64)": "PCA",
+}
 FEW_STRENGTHS = (*STRENGTHS, 3.0, 10.0)
 NEIGHBOURS = (10, 20, 40)
 SELF_TRAINED = (
@@ -182,6 +200,32 @@ def tabulate(rows: list[dict]) -> str:
     return "\n".join(lines).strip()
 
 
+def draw(rows: list[dict], path: Path) -> None:
+    """Draw accuracy against labels, one panel for each data set, and write it to a file."""
+    names = list(dict.fromkeys(row["data"] for row in rows))
+    figure, axes = plt.subplots(
+        1, len(names), figsize=(4.8 * len(names), 4.1), layout="constrained", squeeze=False
+    )
+    for ax, name in zip(axes[0], names, strict=True):
+        mine = [row for row in rows if row["data"] == name]
+        counts = sorted({row["labels"] for row in mine})
+        accuracies = {}
+        for what, label in DRAWN.items():
+            by_count = [
+                [r["report"] for r in mine if (r["features"], r["labels"]) == (what, count)]
+                for count in counts
+            ]
+            if all(by_count):
+                accuracies[label] = np.transpose(by_count)
+        LabelEfficiencyDisplay(counts, accuracies).plot(ax=ax)
+        ax.set_title(f"{name}, {mine[0]['n_fit']:,} unlabelled", fontsize="medium")
+        ax.get_legend().remove()
+    handles = axes[0, 0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower center", ncols=4, fontsize="small")
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
 def main() -> None:
     """Run the benchmark and write it down."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -208,7 +252,7 @@ def main() -> None:
                 print(f"{name}: left out, {error}", flush=True)
                 continue
             print(tabulate(kept.rows), flush=True)
-            kept.text(tabulate(kept.rows))
+            draw(kept.rows, kept.text(tabulate(kept.rows)).with_suffix(".png"))
 
 
 if __name__ == "__main__":
