@@ -11,7 +11,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from torch import Tensor
 from torch.utils.data import Dataset, Subset
 
-from skdim.inputs import Stream, as_plain
+from skdim.inputs import Stream, as_plain, separate_looks
 from skdim.parameters import shown
 
 __all__ = ["count_rows", "read_labels", "take_rows"]
@@ -147,7 +147,12 @@ def read_values(labels: NDArray[Any]) -> NDArray[Any]:
 
 
 def count_rows(X: Any) -> int:
-    """Return the number of samples."""
+    """Return the number of samples; raise a ValueError if there are several looks at each."""
+    if separate_looks(X, channel_axis=1)[1] > 1:
+        raise ValueError(
+            "X holds several looks at each sample. A classifier takes single samples: fit a "
+            "transformer on the looks, and use DeepInfoMaxClassifier.from_transformer."
+        )
     if len(getattr(X, "shape", ())):
         return int(X.shape[0])
     return len(X if isinstance(X, Dataset | Stream) else indexable(X)[0])  # type: ignore[arg-type]

@@ -160,6 +160,12 @@ def test_a_classifier_fine_tunes_on_single_samples_what_was_fitted_on_pairs():
     assert tuned.fit(images, labels).predict(images).shape == (N,)
 
 
+@pytest.mark.parametrize("given", [X, PairedDataset(X[:, 0], X[:, 1])], ids=["array", "data set"])
+def test_a_classifier_is_not_fitted_on_looks(given):
+    with pytest.raises(ValueError, match=r"several looks.*from_transformer"):
+        DeepInfoMaxClassifier().fit(given, np.arange(N) % 2)
+
+
 @pytest.mark.parametrize("objective", [VAE(), NAT()], ids=["VAE", "NAT"])
 def test_other_objectives_train_on_given_looks(objective):
     own = EncoderTransformer(4, objective=objective, random_state=0, **GRADIENTS).fit(X)
