@@ -21,15 +21,20 @@ __all__ = [
 
 # Number of neighbours. Fewer have a smaller bias where variables depend strongly.
 N_NEIGHBOURS = 3
-# Number of neighbours that shows how the estimate depends on it, and that norms are compared by.
+# Number of neighbours that norms are compared by.
 MORE_NEIGHBOURS = 12
+# Largest number of neighbours of an estimate corrected for their distance: more have less variance.
+# Four times as many show how the estimate depends on it.
+LEVELLED_NEIGHBOURS, FACTOR = 6, 4
+# Rows for each neighbour, of few rows.
+ROWS_A_NEIGHBOUR = 50
 # Largest number of columns for which neighbours are near.
 MAX_COLUMNS = 4
 # Degrees of freedom of the distribution that norms are computed in.
 DEGREES = 2
 
 
-def levelled_information(blocks: list[Columns]) -> tuple[Columns, float]:
+def levelled_information(blocks: list[Columns]) -> tuple[Columns, float, Columns]:
     """Compute the pointwise total correlation of blocks of columns, corrected for its bias.
 
     If the estimate is lower with more neighbours, which are farther away, distances bias it, about
@@ -46,10 +51,15 @@ def levelled_information(blocks: list[Columns]) -> tuple[Columns, float]:
     pointwise : ndarray of shape (n,)
     spread : float
         Half of the difference between both numbers of neighbours: the error of the correction.
+    uncorrected : ndarray of shape (n,)
+        The lower of both estimates. It has less variance than the corrected one, and should exceed
+        another estimate before the corrected one replaces it.
     """
-    few, more = (neighbour_information(blocks, k) for k in (N_NEIGHBOURS, MORE_NEIGHBOURS))
+    k = min(LEVELLED_NEIGHBOURS, max(N_NEIGHBOURS, len(blocks[0]) // ROWS_A_NEIGHBOUR))
+    few, more = (neighbour_information(blocks, n) for n in (k, FACTOR * k))
     fall = float(few.mean() - more.mean())
-    return few + max(fall - standard_error(few - more), 0.0), abs(fall) / 2
+    uncorrected = more if fall > 0 else few
+    return few + max(fall - standard_error(few - more), 0.0), abs(fall) / 2, uncorrected
 
 
 def neighbour_information(blocks: list[Columns], n_neighbours: int = N_NEIGHBOURS) -> Columns:

@@ -95,10 +95,13 @@ def numeric_information(
     seen, unseen = training_gap(fits)
     if found.method == "critic":
         correct_overfitting(found, max(seen - unseen, 0.0))
-    for method, near, spread in neighbour_candidates(columns, draws) if with_neighbours else ():
-        # Critics tend to be too low, and less is needed against them.
+    candidates = neighbour_candidates(columns, draws) if with_neighbours else []
+    for method, near, spread, uncorrected in candidates:
+        # Critics tend to be too low, and less is needed against them; a copula is exact where
+        # variables are jointly normal.
         needed = 1.0 if found.method == "critic" else SIGNIFICANT
-        if exceeds(near, found.value, found.pointwise, needed):
+        compared = uncorrected if found.method == "copula" else near
+        if exceeds(compared, found.value, found.pointwise, needed):
             found = Found(method, float(near.mean()), near, spread)
     ceiling = math.log(min(len(fold.held_out) for fold in folds))
     n_columns = sum(side.shape[1] for side in scores)
@@ -129,7 +132,7 @@ def combine(scores: list[Columns], folds: list[Fold], fits: list[FittedCritic]) 
         value, pointwise, method = value + gain, trained, "critic"
     # Where variables are nearly functions of each other, the copula's own bound is too low.
     if trained.mean() > value:
-        return Found("critic", trained.mean(), trained)
+        return Found(method if value > 0 else "critic", trained.mean(), trained)
     missed = max(nonlinear_information(scores) - gain, 0.0) if fits[0].curve.training else 0.0
     return Found(method, value, pointwise, spread, missed=missed)
 
@@ -149,8 +152,11 @@ def correct_overfitting(found: Found, gap: float) -> None:
 
 def neighbour_candidates(
     sides: list[Columns], draws: np.random.Generator
-) -> list[tuple[str, Columns, float]]:
-    """Compute pointwise values, and their spread, by nearest neighbours in few dimensions."""
+) -> list[tuple[str, Columns, float, Columns]]:
+    """Compute estimates by nearest neighbours in few dimensions.
+
+    Each has a name, pointwise values, their spread, and pointwise values without a correction.
+    """
     scores = [normal_scores(drop_constant(side), draws) for side in sides]
     found = []
     if sum(side.shape[1] for side in scores) <= MAX_COLUMNS:
@@ -158,7 +164,8 @@ def neighbour_candidates(
     if max(side.shape[1] for side in scores) > 1:
         norms = [normal_scores(radii(side), draws) for side in scores]
         # The dependence of norms is smooth.
-        found.append(("radii", neighbour_information(norms, MORE_NEIGHBOURS), 0.0))
+        near = neighbour_information(norms, MORE_NEIGHBOURS)
+        found.append(("radii", near, 0.0, near))
     return found
 
 

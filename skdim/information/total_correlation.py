@@ -154,8 +154,10 @@ def total_correlation(
         method, value, pointwise = "elliptical", float(scaled.mean()), scaled
     if max_epochs > 0 and scores.shape[1] <= MAX_COLUMNS:
         for columns_near in (scores, ndtr(scores)):
-            near, error = levelled_information([column[:, None] for column in columns_near.T])
-            if exceeds(near, value, pointwise):
+            near, error, uncorrected = levelled_information(
+                [column[:, None] for column in columns_near.T]
+            )
+            if exceeds(uncorrected if method == "copula" else near, value, pointwise):
                 method, value, pointwise, spread = "neighbours", float(near.mean()), near, error
     messages = [
         *describe_near_functions(each[1].mean(axis=0), len(scores)),

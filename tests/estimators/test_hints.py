@@ -27,8 +27,8 @@ class Dicts(Dataset):
 @pytest.mark.parametrize(
     ("X", "hint"),
     [
-        ("photographs", "torchvision.datasets.ImageFolder"),
-        (Path("photographs"), "torchvision.datasets.ImageFolder"),
+        ("photographs", "skdim.inputs.ImageFolder"),
+        (Path("photographs"), "skdim.inputs.ImageFolder"),
         (DataLoader(TensorDataset(torch.as_tensor(IMAGES))), r"X\.dataset.*n_workers"),
         (Dicts(), "let the data set return the sample alone"),
     ],

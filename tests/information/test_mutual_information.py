@@ -148,11 +148,24 @@ def test_more_neighbours_correct_the_bias_of_few():
     truth = StudentPairs(2, 1).information
 
     plain = neighbour_information(sides).mean()
-    levelled, spread = levelled_information(sides)
+    levelled, spread, uncorrected = levelled_information(sides)
 
+    assert uncorrected.mean() < levelled.mean()
     assert plain < truth - 0.03
     assert levelled.mean() == pytest.approx(truth, abs=0.03)
     assert spread > 0.01
+
+
+@pytest.mark.parametrize("name", ["multinormal-sparse-2-2-2-2.0", "multinormal-dense-2-2-0.5"])
+def test_jointly_normal_variables_of_few_columns_are_left_to_the_copula(name):
+    errors = []
+    for seed in range(6):
+        pairs = BMI_TASKS[name].draw(3000, random_state=seed)
+        found = mutual_information(*pairs, max_epochs=1, random_state=0)
+        assert found.method_ == "copula"
+        errors.append(found - BMI_TASKS[name].information)
+
+    assert np.sqrt(np.mean(np.square(errors))) < 0.03
 
 
 def test_variables_that_share_a_scale_are_compared_by_their_norms():
