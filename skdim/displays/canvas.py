@@ -20,6 +20,7 @@ __all__ = [
     "Tiles",
     "as_pictures",
     "aspect_of",
+    "check_no_signals",
     "check_rows",
     "draw_samples",
     "find_pyplot",
@@ -125,6 +126,12 @@ def draw_samples(
     spread = values.max(axis=(0, 2), keepdims=True) - low
     shares = (values - low) / np.where(spread > 0, spread, 1.0)
     return [tiles.curves(shares[i], *place, **kwargs) for i, place in enumerate(places)]
+
+
+def check_no_signals(samples: NDArray[Any], caller: str) -> None:
+    """Raise a ValueError for signals (n, C, L)."""
+    if samples.ndim != 4:
+        raise ValueError(f"{caller} shows images, but this transformer was fitted on signals.")
 
 
 def as_pictures(images: NDArray[Any]) -> NDArray[np.float64]:

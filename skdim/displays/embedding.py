@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from skdim.displays.canvas import (
     AbstractDisplay,
     as_pictures,
+    check_no_signals,
     find_pyplot,
     read_pictures,
     take_axes,
@@ -129,6 +130,7 @@ class EmbeddingDisplay(AbstractDisplay):
         if n_thumbnails:
             rows = spread_out(display.points, n_thumbnails)
             images = read_pictures(transformer, X, rows, cls.__name__)
+            check_no_signals(images, cls.__name__)
             display.draw_thumbnails(as_pictures(images), rows)
         return display
 
@@ -225,7 +227,7 @@ class EmbeddingDisplay(AbstractDisplay):
         classes = np.unique(self.labels[known])
         colours = colours_of(plt.get_cmap(cmap), len(classes))
         for number, one in enumerate(classes):
-            own = self.points[self.labels == one]
+            own = self.points[known][self.labels[known] == one]
             look = {"marker": MARKERS[number % len(MARKERS)], "color": [colours[number]]}
             self.points_.append(ax.scatter(*own.T, label=str(one), **(look | style)))
             if names:
@@ -256,7 +258,15 @@ def find_known(labels: NDArray[Any]) -> NDArray[np.bool_]:
     if are_numbers(labels):
         known: NDArray[np.bool_] = ~np.isnan(labels)
         return known
-    return np.array([isinstance(label, str) or label != -1 for label in labels.tolist()], bool)
+    return np.array([is_label(label) for label in labels.tolist()], bool)
+
+
+def is_label(value: object) -> bool:
+    """Return whether a value is neither -1 nor missing: None, NaN or NA of pandas."""
+    try:
+        return value is not None and bool(value == value) and bool(value != -1)
+    except TypeError:  # NA has no truth value.
+        return False
 
 
 def are_numbers(labels: NDArray[Any]) -> bool:

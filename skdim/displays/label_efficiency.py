@@ -12,6 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skdim.displays.canvas import AbstractDisplay, find_pyplot, take_axes
+from skdim.parameters import is_integer, shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -115,6 +116,8 @@ class LabelEfficiencyDisplay(AbstractDisplay):
             If features and labels do not match, or there are fewer rows than labels wanted.
         """
         find_pyplot(cls.__name__)
+        if not is_integer(n_draws, 1):
+            raise ValueError(f"n_draws={shown(n_draws)} must be an integer of at least 1.")
         labels, given = np.asarray(y), {name: np.asarray(x) for name, x in features.items()}
         wrong = [f"{name} {x.shape}" for name, x in given.items() if len(x) != len(labels)]
         if wrong or not given:
@@ -178,7 +181,7 @@ def split_rows(
 def check_counts(counts: Sequence[int] | None, n_rows: int, n_classes: int) -> NDArray[np.intp]:
     """Return the numbers of labels; raise a ValueError for those that cannot be drawn."""
     if counts is None:
-        counts = [count for count in COUNTS if n_classes <= count <= n_rows]
+        counts = [count for count in COUNTS if n_classes <= count <= n_rows] or [n_rows]
     chosen = np.asarray(counts)
     whole = chosen.ndim == 1 and chosen.size and np.issubdtype(chosen.dtype, np.integer)
     if not whole or chosen.min() < n_classes or chosen.max() > n_rows:

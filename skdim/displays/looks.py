@@ -12,6 +12,7 @@ from skdim.displays.canvas import (
     AbstractDisplay,
     Tiles,
     as_pictures,
+    check_no_signals,
     check_rows,
     find_pyplot,
     read_pictures,
@@ -100,7 +101,7 @@ class LooksDisplay(AbstractDisplay):
         check_is_fitted(transformer)
         if not is_integer(n_looks, 1):
             raise ValueError(f"n_looks={shown(n_looks)} must be an integer of at least 1.")
-        read_pictures(transformer, X, np.arange(1), cls.__name__)
+        check_no_signals(read_pictures(transformer, X, np.arange(1), cls.__name__), cls.__name__)
         rows = check_rows(queries, len(X), N_QUERIES)
         images = read_pictures(transformer, X, rows, cls.__name__)
         view = transformer.net_.view
@@ -109,7 +110,7 @@ class LooksDisplay(AbstractDisplay):
         if random_state is None:
             generator.seed()
         else:
-            generator.manual_seed(random_state)
+            generator.manual_seed(int(random_state))
         drawn: list[Tensor] = []
         x = torch.from_numpy(images).float()
         while len(drawn) < n_looks:

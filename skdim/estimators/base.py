@@ -346,6 +346,7 @@ class AbstractLearner(PersistentMixin):
                 shape, self.image_shape, self.channel_axis, signals=takes_signals(encoder)
             )
             self.image_shape_ = self._layout.shape if self._layout.is_image else None
+            self._given_shape = tuple(map(int, shape[1:]))
             found = choose_conversion(make, self._layout) if is_wide(dtype) else None
             if found is not None:
                 self._conversion = found

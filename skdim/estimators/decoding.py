@@ -29,6 +29,7 @@ class DecodingMixin:
         output_: str
         _layout: Layout
         _built: Any
+        _given_shape: tuple[int, ...]
 
         def _get_objective(self) -> AbstractObjective: ...
 
@@ -46,14 +47,15 @@ class DecodingMixin:
 
         Returns
         -------
-        ndarray of shape (n, d), (n, C, L), (n, H, W), (n, C, H, W) or (n, H, W, C)
-            Samples in the units and the order of axes of ``X`` in ``fit``; flat rows of images are
-            returned as images. Values are not clipped to the range of the data.
+        ndarray of shape (n, *shape)
+            Samples in the units and the shape of those of ``X`` in ``fit``. Values are not clipped
+            to the range of the data.
 
         Raises
         ------
         ValueError
-            If ``output`` is not "code", or ``X`` are not codes.
+            If ``output`` is not "code", ``X`` are not codes, or the objective was set after the
+            fit.
         """
         check_is_fitted(self)
         if self.output_ != "code":
@@ -65,7 +67,7 @@ class DecodingMixin:
         codes = check_array(X, dtype=np.float32, input_name="X")
         if codes.shape[1] != size:
             raise ValueError(f"X has {codes.shape[1]} columns, but codes have {size}.")
-        return self._decode(torch.from_numpy(codes).to(self.device_))
+        return self._decode(torch.tensor(codes, device=self.device_))
 
     @available_if(lambda self: self._get_objective().has_sampler)
     def sample(
@@ -97,7 +99,16 @@ class DecodingMixin:
         with torch.no_grad():
             size = (int(n_samples), self._code_size())
             codes = self.net_.criterion_.draw_codes(size, generator)
-        return self._decode(codes)
+        return self._decode(self._present(codes))
+
+    def _present(self, made: Tensor | None) -> Tensor:
+        """Return what was decoded or drawn; raise a ValueError if the criterion makes none."""
+        if made is None:
+            raise ValueError(
+                f"{type(self).__name__} was fitted with an objective that has no decoder, or draws "
+                "no codes. Fit it again with the present one."
+            )
+        return made
 
     def _code_size(self) -> int:
         """Return the number of components of a code."""
@@ -112,11 +123,12 @@ class DecodingMixin:
         for chunk in codes.split(size):
             # Of one size, since rounding depends on it.
             padded = chunk[places.clamp(max=len(chunk) - 1)]
-            decoded = self.net_.criterion_.decode_codes(padded)[: len(chunk)].float()
+            whole = self._present(self.net_.criterion_.decode_codes(padded))
+            decoded = whole[: len(chunk)].float()
             parts.append((decoded * standardise.scale + standardise.mean).cpu())
         rows: NDArray[Any] = self._layout.restore(torch.cat(parts)).numpy()
         kept = getattr(self, "_conversion", None)
         if kept is not None:
             flat = Conversion.of(kept, self._layout).undo(rows.reshape(len(rows), -1))
             rows = flat.reshape(rows.shape)
-        return rows
+        return rows.reshape(len(rows), *self._given_shape)

@@ -48,7 +48,7 @@ OF_GRADIENTS = ("batch_size", "learning_rate", "optimizer", "schedule", "compile
 # What fitting keeps beside its public attributes.
 PRIVATE = (
     *("_built", "_conversion", "_entropy", "_layer", "_layout", "_n_features_out"),
-    *("_n_looks", "_reads_files"),
+    *("_given_shape", "_n_looks", "_reads_files"),
 )
 
 

@@ -372,6 +372,8 @@ def check_attributes(attributes: Mapping[str, Any], books: list[dict[str, Any]])
     classes, names = attributes.get("classes_"), attributes.get("feature_names_in_")
     if classes is not None:
         right["classes_"] = isinstance(classes, np.ndarray) and classes.ndim == 1
+    if "_given_shape" in attributes:
+        right["_given_shape"] = right["_layout"] and layout.holds(attributes["_given_shape"])
     if "_n_looks" in attributes:
         right["_n_looks"] = is_count(attributes["_n_looks"], 2)
     if "_reads_files" in attributes:

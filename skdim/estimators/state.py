@@ -52,7 +52,7 @@ VERSIONS, PACKED = "_versions", "_packed"
 # What fitting keeps and nothing else in the file says; of OPTIONAL, what there is.
 ATTRIBUTES = ("_entropy", "_layer", "_layout", "n_iter_")
 OPTIONAL = (
-    *("_conversion", "_n_looks", "_reads_files"),
+    *("_conversion", "_given_shape", "_n_looks", "_reads_files"),
     *("classes_", "feature_names_in_", "solver_"),
 )
 

@@ -20,7 +20,7 @@ from skdim.estimators.build import EncoderSpec
 from skdim.estimators.decoding import DecodingMixin
 from skdim.estimators.resuming import Run, check_checkpoints
 from skdim.estimators.tasks import CallbackSupport, reported, reports
-from skdim.estimators.validation import COMMON_RULES, sample_numbers
+from skdim.estimators.validation import COMMON_RULES, open_looks, sample_numbers
 from skdim.inference import encode_rows, features_of
 from skdim.objectives import AbstractObjective, InfoMax
 from skdim.parameters import Rule, any_of, instance, none, shown
@@ -219,6 +219,14 @@ loss_curve_, device_, classes_, canonical_correlations_, directions_
             plan = self._plan(rows, going_on=going_on, one_pass=True)
             self._train(rows, plan, going_on=going_on)
         return self
+
+    def fit_transform(
+        self, X: ArrayLike, y: ArrayLike | None = None, **fit_params: Any
+    ) -> NDArray[np.float32]:
+        """Fit, and encode ``X``; raise an error for several looks at each sample before the fit."""
+        open_looks(self, X, 1)
+        features: NDArray[np.float32] = super().fit_transform(X, y, **fit_params)
+        return features
 
     def transform(self, X: ArrayLike) -> NDArray[np.float32]:
         """Encode ``X``.

@@ -154,7 +154,8 @@ def as_images(X: Any, size: tuple[int, int]) -> Any:
     size : (int, int)
         Height and width to which images are scaled.
     """
-    if isinstance(X, str | Path) and Path(X).is_dir():
+    # An empty path would be the current folder.
+    if isinstance(X, str | Path) and str(X) and Path(X).is_dir():
         return ImageFolder(X, size)
     sources = list(X) if isinstance(X, list | tuple) else [X]
     return Images(sources, size) if sources and all(map(is_source, sources)) else X
@@ -163,7 +164,7 @@ def as_images(X: Any, size: tuple[int, int]) -> Any:
 def is_source(value: object) -> bool:
     """Return whether a value is a path or an image of Pillow."""
     if isinstance(value, str | Path):
-        return True
+        return bool(str(value))
     pillow_images = sys.modules.get("PIL.Image")  # Without it, there are no such images.
     return pillow_images is not None and isinstance(value, pillow_images.Image)
 

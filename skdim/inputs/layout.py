@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 
 from skdim.inputs.tensors import as_plain
 
-__all__ = ["Layout", "find_layout", "flatten_rows"]
+__all__ = ["Layout", "find_layout", "first_of", "flatten_rows", "stack_samples"]
 
 # Most channels of an image: RGBA.
 MOST_COLOURS = 4
@@ -77,6 +77,13 @@ class Layout:
                 f"shape {given}.{hint}"
             )
 
+    def holds(self, shape: object) -> bool:
+        """Return whether samples of this layout can be given in a shape."""
+        if not isinstance(shape, tuple) or not 1 <= len(shape) <= 3:
+            return False
+        whole = all(type(side) is int and side > 0 for side in shape)
+        return whole and math.prod(shape) == self.n_features
+
     def per_feature(self, of_channels: NDArray[np.float64]) -> NDArray[np.float64]:
         """Repeat one number per channel to one per feature of a row."""
         shape = self.given_shape
@@ -93,9 +100,7 @@ class Layout:
         return samples.movedim(-1, 1).clone(memory_format=torch.contiguous_format)
 
     def restore(self, samples: Tensor) -> Tensor:
-        """Return samples (n, *shape) in the user's order of axes; grey images as (n, H, W)."""
-        if self.is_image and self.shape[0] == 1:
-            return samples[:, 0]
+        """Return samples (n, *shape) in the user's order of axes."""
         return samples.movedim(1, -1).contiguous() if self.channels_last else samples
 
 
@@ -269,8 +274,9 @@ def flatten_rows(X: Any) -> tuple[Any, tuple[int, ...] | None]:
     known = isinstance(X, np.ndarray) or (hasattr(X, "dtypes") and not shapeless)
     if known and X.shape and np.asarray(X[:1]).dtype.kind in "mM":
         raise TypeError("X holds dates or times. Convert them to numbers: seconds, for instance.")
-    if not shapeless and len(X.shape) > 2 and hasattr(X, "__array__"):
-        X = np.asarray(X)
+    if not shapeless and len(X.shape) != 2 and hasattr(X, "__array__"):
+        array = np.asarray(X)
+        X = array if array.ndim > 1 else X
     if not isinstance(X, np.ndarray) or X.ndim <= 2:
         return X, None
     return X.reshape(X.shape[0], math.prod(X.shape[1:])), X.shape
@@ -280,8 +286,12 @@ def sample_of(item: Any) -> Any:
     """Return the sample of an item of a data set, such as (image, label): its first entry."""
     if not isinstance(item, tuple) or len(item) < 2:
         return item
-    shapes = [getattr(part, "shape", ()) for part in item]
-    return item[0] if len(shapes[0]) and any(shape != shapes[0] for shape in shapes) else item
+    first, *others = (getattr(part, "shape", ()) for part in item)
+    # Of Pillow, whose images have no shape.
+    is_picture = hasattr(type(item[0]), "__array_interface__") and not hasattr(item[0], "shape")
+    # A tuple of arrays of one axis may be the rows of one sample.
+    alone = isinstance(item[0], Tensor) or len(first) > 1 or any(shape != first for shape in others)
+    return item[0] if is_picture or (len(first) and alone) else item
 
 
 def first_of(X: Sequence[Any]) -> Any:

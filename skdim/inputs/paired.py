@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Generator, Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import ConcatDataset, Dataset, Subset
 
-from skdim.inputs.layout import MOST_COLOURS
+from skdim.inputs.layout import MOST_COLOURS, first_of, stack_samples
 from skdim.inputs.samples import Samples
 from skdim.inputs.streams import Stream, check_data
 from skdim.inputs.tensors import as_plain
@@ -69,25 +69,65 @@ class PairedDataset(Dataset[tuple[Any, ...]]):
         """Count the samples."""
         return len(self.data[0])
 
-    def __getitem__(self, number: int) -> tuple[Any, ...]:
+    def __getitem__(self, number: int) -> "Looks":
         """Return the looks at a sample."""
-        return tuple(part[number] for part in self.data)
+        return Looks(part[number] for part in self.data)
+
+
+class Looks(tuple[Any, ...]):
+    """Looks at one sample. By its type, lists of them are told from items (sample, label)."""
+
+    __slots__ = ()
 
 
 class EachLook(Dataset[Any]):
-    """All looks of a :class:`PairedDataset` as items: those of a sample one after the other."""
+    """All looks of paired samples as items: those of a sample one after the other."""
 
-    def __init__(self, paired: PairedDataset) -> None:
-        self.data = paired.data
+    def __init__(self, data: Any, n_looks: int) -> None:
+        self.data = data
+        self.n_looks = n_looks
 
     def __len__(self) -> int:
         """Count the looks."""
-        return len(self.data) * len(self.data[0])
+        return self.n_looks * len(self.data)
 
     def __getitem__(self, number: int) -> Any:
         """Return a look."""
-        sample, look = divmod(number, len(self.data))
-        return self.data[look][sample]
+        return read_look(self.data, *divmod(number, self.n_looks))
+
+
+def count_looks(data: Any) -> int:
+    """Return how many looks at each sample are given; 1 of data that are not paired.
+
+    Paired are a :class:`PairedDataset`, parts and sequences of such data sets, and lists of their
+    items.
+
+    Raises
+    ------
+    ValueError
+        If parts have different numbers of looks.
+    """
+    if isinstance(data, PairedDataset):
+        return len(data.data)
+    if isinstance(data, Subset):
+        return count_looks(data.dataset)
+    counts = {1}
+    if isinstance(data, ConcatDataset):
+        counts = {count_looks(part) for part in data.datasets}
+    elif isinstance(data, list | tuple) and data and isinstance(data[0], Looks):
+        counts = {len(item) if isinstance(item, Looks) else 1 for item in data}
+    if len(counts) > 1:
+        raise ValueError(f"X has samples of {sorted(counts)} looks. All must have equally many.")
+    return counts.pop()
+
+
+def read_look(data: Any, sample: int, look: int) -> Any:
+    """Return one look at a sample, without reading the others where that is possible."""
+    if isinstance(data, PairedDataset):
+        return data.data[look][sample]
+    if isinstance(data, Subset):
+        return read_look(data.dataset, data.indices[sample], look)
+    return data[sample][look]
 
 
 class PairedSamples(Samples):
@@ -171,15 +211,18 @@ def separate_looks(X: Any, channel_axis: int | None = None) -> tuple[Any, int]:
     ValueError
         If an array of five axes cannot be looks at images.
     """
-    if isinstance(X, PairedDataset):
-        return Stream(EachLook(X)), len(X.data)
     if isinstance(X, Stream):
-        if not isinstance(X.data, PairedDataset):
+        separated, n_looks = separate_looks(X.data, channel_axis)
+        if n_looks == 1:
             return X, 1
-        each = EachLook(X.data)
-        stream = Stream(each, X.n_workers, ahead=X.ahead, start_method=X.start_method)
-        return stream, len(X.data.data)
+        each = separated.data if isinstance(separated, Stream) else separated
+        return Stream(each, X.n_workers, ahead=X.ahead, start_method=X.start_method), n_looks
+    n_looks = count_looks(X)
+    if n_looks > 1:
+        return Stream(EachLook(X, n_looks)), n_looks
     X = as_plain(X, "X")
+    if isinstance(X, list | tuple) and X and np.ndim(first_of(X)) == 4:
+        X = stack_samples([as_plain(sample, "A sample of X") for sample in X])
     shape = getattr(X, "shape", ())
     if not isinstance(shape, tuple) or len(shape) != 5:
         return X, 1

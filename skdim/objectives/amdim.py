@@ -76,9 +76,11 @@ class AMDIM(AbstractObjective):
 
     Notes
     -----
-    Terms: ``local``, ``conv`` and ``conv_conv``. ``score`` is the bound of the first of them that
-    has a weight. The encoder of the paper, its soft clipping of scores and its penalty on their
-    squares are not part of this objective; its views are ``Augment.amdim()``.
+    Terms: ``local``, ``conv`` and ``conv_conv``. The last one is left out where there is one look
+    at each sample, as by default of vectors and signals: it would compare a map with itself.
+    ``score`` is the bound of the first of them that has a weight. The encoder of the paper, its
+    soft clipping of scores and its penalty on their squares are not part of this objective; its
+    views are ``Augment.amdim()``.
 
     References
     ----------
@@ -132,7 +134,9 @@ class AMDIM(AbstractObjective):
         terms = []
         for name, (first, second) in layers.items():
             weight = getattr(self, f"{name}_weight")
-            if weight == 0:
+            # A map tells everything about itself.
+            itself = first == second and all(i == j for i, j in setting.looks)
+            if weight == 0 or itself:
                 continue
             sizes = [getattr(setting.sizes, layer).shape[1] for layer in (first, second)]
             terms.append(
@@ -149,7 +153,7 @@ class AMDIM(AbstractObjective):
             )
         if not terms:
             raise ValueError(
-                "local_weight, conv_weight and conv_conv_weight of AMDIM are all 0. Set at least "
-                "one of them to a value above 0."
+                "No term of AMDIM has a weight above 0, or only conv_conv, which needs two looks "
+                "at each sample. Give another term a weight, or a view of two looks."
             )
         return Together(terms)

@@ -187,7 +187,7 @@ def describe_data(rows: Samples, classes: NDArray[Any] | None) -> dict[str, str]
         dtype, content = str(kind), digest_rows(rows.array, kind)
     else:
         assert isinstance(rows, StreamSamples)
-        dtype, content = digest_samples(rows)
+        dtype, content = digest_samples(rows, n_looks * N_READ)
     described = {
         "the number of samples": str(n) if n_looks == 1 else f"{n}, of {n_looks} looks each",
         "the shape of a sample": str(tuple(rows.layout.shape)),
@@ -207,10 +207,10 @@ def digest_rows(array: NDArray[Any], dtype: np.dtype[Any] | None = None) -> str:
     return fingerprint([sha1_of(np.ascontiguousarray(block, dtype)) for block in blocks])
 
 
-def digest_samples(rows: StreamSamples) -> tuple[str, str]:
+def digest_samples(rows: StreamSamples, n_read: int) -> tuple[str, str]:
     """Return the dtype and a digest of some samples of a stream, spread over all of it."""
     n = len(rows)
-    numbers = np.unique(np.linspace(0, n - 1, min(n, N_READ)).astype(np.intp))
+    numbers = np.unique(np.linspace(0, n - 1, min(n, n_read)).astype(np.intp))
     first, second = (rows.data.read(numbers).numpy() for _ in range(2))
     same = first.dtype == second.dtype and np.array_equal(first, second)
     return str(first.dtype), digest_rows(first) if same else "drawn anew each time"

@@ -4,6 +4,7 @@ import sys
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
@@ -221,3 +222,22 @@ def test_thumbnails_need_images(pyplot):
         EmbeddingDisplay.from_estimator(fitted(vectors), vectors, n_thumbnails=3)
     with pytest.raises(ValueError, match="n_thumbnails=-1"):
         EmbeddingDisplay.from_estimator(fitted(), IMAGES, n_thumbnails=-1)
+
+
+@pytest.mark.parametrize(
+    "missing", [np.nan, None, pd.NA, -1], ids=["nan", "None", "NA", "minus one"]
+)
+@pytest.mark.parametrize("classes", [(1.0, 2.0), ("cat", "dog")], ids=["numbers", "names"])
+def test_rows_whose_label_is_missing_are_drawn_in_grey(missing, classes, pyplot):
+    labels = np.array([missing, *classes] * 20, dtype=object)
+    if isinstance(classes[0], float) and missing is not None and missing is not pd.NA:
+        labels = labels.astype(float)
+    display = EmbeddingDisplay.from_codes(CODES, labels)
+    assert [len(drawn.get_offsets()) for drawn in display.points_] == [20, 20, 20]
+    assert [text.get_text() for text in display.texts_] == list(map(str, classes))
+
+
+def test_thumbnails_of_signals_are_refused(pyplot):
+    signals = np.random.default_rng(0).normal(size=(30, 2, 32))
+    with pytest.raises(ValueError, match="EmbeddingDisplay shows images"):
+        EmbeddingDisplay.from_estimator(fitted(signals, encoder="conv1d"), signals, n_thumbnails=2)

@@ -101,3 +101,16 @@ def test_features_and_accuracies_must_match(pyplot):
         LabelEfficiencyDisplay.from_features({}, Y)
     with pytest.raises(ValueError, match="2 counts"):
         LabelEfficiencyDisplay([1, 2], {"a": [[0.5]]})
+
+
+@pytest.mark.parametrize("n_draws", [0, 1.5])
+def test_a_number_of_draws_is_a_positive_integer(n_draws, pyplot):
+    with pytest.raises(ValueError, match=r"n_draws=.*integer of at least 1"):
+        LabelEfficiencyDisplay.from_features({"pixels": X}, Y, n_draws=n_draws)
+
+
+def test_of_few_rows_all_are_labelled(pyplot):
+    display = LabelEfficiencyDisplay.from_features(
+        {"pixels": X[:30]}, Y[:30] % 2, classifier=DummyClassifier(), random_state=0
+    )
+    assert display.counts.tolist() == [15]

@@ -25,9 +25,10 @@ def test_each_row_has_an_image_and_its_looks(pyplot):
 
 def test_looks_are_those_of_the_view_by_the_seed(pyplot):
     view = Augment()
+    dim = fitted(view=view)
     first, again, other = (
-        LooksDisplay.from_estimator(fitted(view=view), IMAGES, n_looks=2, random_state=seed).looks
-        for seed in (0, 0, 1)
+        LooksDisplay.from_estimator(dim, IMAGES, n_looks=2, random_state=seed).looks
+        for seed in (0, np.int64(0), 1)
     )
     drawn = view(torch.tensor(IMAGES[:4, None]), torch.Generator().manual_seed(0))
     assert np.array_equal(first, torch.stack(drawn, dim=1).numpy())
@@ -61,3 +62,9 @@ def test_vectors_are_refused(pyplot):
     vectors = IMAGES.reshape(len(IMAGES), -1)
     with pytest.raises(ValueError, match="LooksDisplay shows images"):
         LooksDisplay.from_estimator(fitted(vectors), vectors)
+
+
+def test_signals_are_refused(pyplot):
+    signals = np.random.default_rng(0).normal(size=(30, 2, 32))
+    with pytest.raises(ValueError, match="LooksDisplay shows images"):
+        LooksDisplay.from_estimator(fitted(signals, encoder="conv1d"), signals)

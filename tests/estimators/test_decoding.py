@@ -8,6 +8,8 @@ import pytest
 import torch
 from scipy.stats import kstest
 from sklearn.datasets import load_digits
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler
 
 import skdim
 from skdim import DeepInfoMaxTransformer, EncoderTransformer
@@ -28,9 +30,7 @@ def make(objective, **params):
 
 @by_name("objective", DECODING)
 @pytest.mark.parametrize(
-    "shape",
-    [(7,), (8, 8), (3, 8, 8), (8, 8, 3)],
-    ids=["vectors", "grey", "channels first", "channels last"],
+    "shape", [(7,), (8, 8), (1, 8, 8), (8, 8, 1), (3, 8, 8), (8, 8, 3)], ids=str
 )
 def test_samples_come_back_in_the_shape_they_were_given_in(objective, shape):
     X = np.random.default_rng(0).normal(size=(40, *shape)).astype(np.float32)
@@ -42,6 +42,32 @@ def test_signals_come_back_with_their_channels():
     X = np.random.default_rng(0).normal(size=(20, 64, 2)).astype(np.float32)
     own = make(Autoencoder(), encoder="conv1d", channel_axis=-1).fit(X)
     assert own.inverse_transform(own.transform(X)).shape == X.shape
+
+
+def test_flat_rows_come_back_flat():
+    rows = IMAGES[:40].reshape(40, -1)
+    pipe = make_pipeline(MinMaxScaler(), make(Autoencoder(), image_shape=(8, 8))).fit(rows)
+    assert pipe.inverse_transform(pipe.transform(rows)).shape == rows.shape
+
+
+def test_signals_of_one_channel_come_back_without_an_axis():
+    X = np.random.default_rng(0).normal(size=(20, 64))
+    own = make(Autoencoder(), encoder="conv1d").fit(X)
+    assert own.inverse_transform(own.transform(X)).shape == X.shape
+
+
+def test_an_objective_set_after_the_fit_is_named():
+    own = make(Autoencoder()).fit(IMAGES[:20]).set_params(objective=VAE())
+    with pytest.raises(ValueError, match=r"has no decoder, or draws no codes\. Fit it again"):
+        own.sample()
+    own = make(None, encoder="dcgan").fit(IMAGES[:20]).set_params(objective=VAE())
+    with pytest.raises(ValueError, match="has no decoder"):
+        own.inverse_transform(np.zeros((1, 6)))
+
+
+def test_codes_in_a_table_are_decoded_without_a_warning():
+    own = make(Autoencoder()).fit(IMAGES[:20]).set_output(transform="pandas")
+    assert own.inverse_transform(own.transform(IMAGES[:20])).shape == (20, 8, 8)
 
 
 @by_name("objective", [Autoencoder(), BiGAN(prior="uniform")])

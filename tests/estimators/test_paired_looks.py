@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 from sklearn.linear_model import LinearRegression
+from sklearn.model_selection import cross_val_score
 from torch import Generator
-from torch.utils.data import TensorDataset
+from torch.utils.data import ConcatDataset, Subset, TensorDataset
 
 import skdim
 from skdim import DeepInfoMaxClassifier, DeepInfoMaxTransformer, EncoderTransformer
@@ -56,6 +57,58 @@ def test_pairs_train_the_same_however_they_are_given(given, settings):
     expected = weights_of(make(**settings).fit(X))
     found = weights_of(make(**settings).fit(given(X)))
     assert found == expected
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        lambda pairs: Subset(pairs, range(N)),
+        lambda pairs: Subset(Subset(pairs, range(N)), range(N)),
+        lambda pairs: ConcatDataset([Subset(pairs, range(20)), Subset(pairs, range(20, N))]),
+        lambda pairs: [pairs[i] for i in range(N)],
+        lambda pairs: Stream(Subset(pairs, range(N))),
+    ],
+    ids=["part", "part of a part", "together", "items", "stream of a part"],
+)
+def test_parts_and_items_of_paired_data_keep_their_looks(given):
+    pairs = PairedDataset(X[:, 0, 0], X[:, 1, 0])
+    assert weights_of(make().fit(given(pairs))) == weights_of(make().fit(pairs))
+
+
+@pytest.mark.parametrize(
+    "given", [list, np.ndarray.tolist, Stream], ids=["list", "lists", "stream"]
+)
+def test_arrays_of_looks_may_be_lists_and_streams(given):
+    assert weights_of(make().fit(given(X))) == weights_of(make().fit(X))
+
+
+def test_cross_validation_of_paired_data_scores_looks():
+    images = X[:, :, 0]
+    pairs = PairedDataset(images[:, 0], images[:, 1])
+    found, expected = (cross_val_score(make(**GRADIENTS), each, cv=3) for each in (pairs, X))
+    assert np.array_equal(found, expected)
+
+
+def test_lists_of_different_numbers_of_looks_are_refused():
+    two, three = (PairedDataset(*[X[:, 0]] * k) for k in (2, 3))
+    with pytest.raises(ValueError, match=r"samples of \[2, 3\] looks"):
+        make().fit([two[0], two[1], three[2]])
+
+
+def test_looks_are_not_encoded_after_a_fit_so_that_none_begins():
+    dim = make()
+    with pytest.raises(ValueError, match="X holds 2 looks"):
+        dim.fit_transform(X)
+    assert not hasattr(dim, "net_")
+
+
+def test_checkpoints_tell_paired_data_apart_that_differ_in_one_look(tmp_path):
+    settings = {**GRADIENTS, "checkpoint_dir": tmp_path}
+    other = X[:, 1].copy()
+    other[37] = 0
+    for second in (X[:, 1], other):
+        make(**settings).fit(PairedDataset(X[:, 0], second))
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_score_is_the_information_that_two_looks_share():

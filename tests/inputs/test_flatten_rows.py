@@ -1,8 +1,10 @@
 """Images of any kind become rows; what is no image is left to scikit-learn."""
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
+from PIL import Image
 
 from skdim.inputs import flatten_rows
 
@@ -58,6 +60,29 @@ def test_items_of_a_data_set_are_read_by_their_first_entry():
 
     assert shape == IMAGES.shape
     assert np.array_equal(rows, IMAGES.reshape(6, -1))
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        lambda image: (Image.fromarray(image), 0),
+        lambda image: (torch.from_numpy(image), torch.from_numpy(image)),
+        lambda image: (image, image),
+    ],
+    ids=["picture and label", "tensor and mask", "array and mask"],
+)
+def test_items_of_pictures_and_of_equal_shapes_are_read_by_their_first_entry(item):
+    rows, shape = flatten_rows([item(image) for image in IMAGES])
+
+    assert shape == IMAGES.shape
+    assert np.array_equal(rows, IMAGES.reshape(6, -1))
+
+
+def test_series_of_arrays_are_tables():
+    rows, shape = flatten_rows(pl.Series(np.arange(12.0).reshape(4, 3)))
+
+    assert rows.shape == (4, 3)
+    assert shape is None
 
 
 def test_tuples_of_rows_stay_one_sample():

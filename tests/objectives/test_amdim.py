@@ -87,8 +87,16 @@ def test_terms_of_weight_zero_are_left_out(left):
     assert list(criterion(looks, make_batch(N))) == [left]
 
 
+def test_with_one_look_a_map_is_not_compared_with_itself():
+    model = EncoderTransformer(4, objective=AMDIM(), view=None, max_epochs=1, random_state=0)
+    assert set(model.fit(IMAGES).history_) & set(NAMES) == {"local", "conv"}
+    alone = AMDIM(local_weight=0, conv_weight=0)
+    with pytest.raises(ValueError, match="only conv_conv, which needs two looks"):
+        model.set_params(objective=alone).fit(IMAGES)
+
+
 def test_without_any_weight_there_is_nothing_to_train():
-    with pytest.raises(ValueError, match="of AMDIM are all 0"):
+    with pytest.raises(ValueError, match="No term of AMDIM"):
         build([look(0)], local_weight=0, conv_weight=0, conv_conv_weight=0)
 
 
