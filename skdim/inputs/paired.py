@@ -221,8 +221,10 @@ def separate_looks(X: Any, channel_axis: int | None = None) -> tuple[Any, int]:
     if n_looks > 1:
         return Stream(EachLook(X, n_looks)), n_looks
     X = as_plain(X, "X")
-    if isinstance(X, list | tuple) and X and np.ndim(first_of(X)) == 4:
-        X = stack_samples([as_plain(sample, "A sample of X") for sample in X])
+    if isinstance(X, list | tuple) and X:
+        first = X[0] if isinstance(X[0], Tensor) else first_of(X)
+        if (first.ndim if isinstance(first, Tensor) else np.ndim(first)) == 4:
+            X = stack_samples([as_plain(sample, "A sample of X") for sample in X])
     shape = getattr(X, "shape", ())
     if not isinstance(shape, tuple) or len(shape) != 5:
         return X, 1
