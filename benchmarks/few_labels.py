@@ -9,7 +9,7 @@ chosen on the rows to choose on, which is in its favour. "self-training" is the 
 ``DeepInfoMaxClassifier``, on rivals' features as on ours; on "Deep InfoMax, hidden" it is what
 ``DeepInfoMaxClassifier()`` computes. "default pipeline" has no choice: scikit-learn's defaults
 behind ours, with the transformer fitted on all rows, or on the labelled alone.
-Writes ``results/few_labels.json``, ``.txt`` and ``.png``.
+Writes ``results/few_labels.json``, ``.txt``, and a figure in ``docs/_static``.
 """
 
 import argparse
@@ -52,6 +52,7 @@ DRAWN = {
     "label spreading on PCA (64)": "label spreading on PCA",
     "PCA (64)": "PCA",
 }
+STATIC = Path(__file__).parents[1] / "docs" / "_static"
 FEW_STRENGTHS = (*STRENGTHS, 3.0, 10.0)
 NEIGHBOURS = (10, 20, 40)
 SELF_TRAINED = (
@@ -252,7 +253,8 @@ def main() -> None:
                 print(f"{name}: left out, {error}", flush=True)
                 continue
             print(tabulate(kept.rows), flush=True)
-            draw(kept.rows, kept.text(tabulate(kept.rows)).with_suffix(".png"))
+            kept.text(tabulate(kept.rows))
+            draw(kept.rows, STATIC / f"{options.name}.png")
 
 
 if __name__ == "__main__":
