@@ -90,16 +90,15 @@ class DeepInfoMaxTransformer(EncoderTransformer):
         What the codes should follow where ``prior_weight`` is above 0. A
         :class:`~skdim.priors.Prior` may have a discriminator of its own and a gradient penalty,
         which steadies weights of 1 and more.
-    view : {"auto", "augment", "distort", "mirror", "occlude", "stretch"}, None or callable, \
-default="auto"
-        What is done to samples before they are encoded, in training only; see
-        :mod:`skdim.views`. "auto" leaves vectors as they are, and looks at images more than once:
-        in closed form :meth:`Augment.crops() <skdim.views.Augment.crops>`, with gradients
-        "augment", shifted and lit differently; at signals, in closed form, "stretch". "occlude"
-        hides a part of each image from its code; None is the paper's plain form. Or a view with
-        strengths of its own, such as
-        :meth:`Augment.amdim() <skdim.views.Augment.amdim>` for photographs; or any callable
-        ``(x, generator) -> looks``.
+    view : str, callable or None, default="auto"
+        What is done to samples before they are encoded, in training only: "augment", "distort",
+        "mirror", "occlude" or "stretch"; see :mod:`skdim.views`. "auto" leaves vectors as they are,
+        and looks at images more than once: in closed form :meth:`Augment.crops()
+        <skdim.views.Augment.crops>`, with gradients "augment", shifted and lit differently; at
+        signals, in closed form, "stretch". "occlude" hides a part of each image from its code; None
+        is the paper's plain form. Or a view with strengths of its own, such as
+        :meth:`Augment.amdim() <skdim.views.Augment.amdim>` for photographs; or any callable ``(x,
+        generator) -> looks``.
     max_epochs : int or "auto", default="auto"
         Passes over the n samples by gradients. 0 is the closed form alone, and so is "auto" where
         the other parameters have one; else it makes 800 / sqrt(n), at most 100: 24 for 1,200
