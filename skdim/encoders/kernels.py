@@ -68,7 +68,7 @@ class KernelStem(AbstractStem):
         for k in range(n):
             responses = self.respond(some, k).transpose(0, 1).flatten(1)
             place = torch.randint(responses.shape[1], (each, 1)).to(x.device)
-            self.threshold[k] = responses.gather(1, place)[:, 0]
+            self.threshold[k] = above(responses, responses.gather(1, place))
 
     def respond(self, x: Tensor, k: int) -> Tensor:
         """Return the responses (n, kernels, L) of the kernels of one dilation."""
@@ -87,6 +87,17 @@ class KernelStem(AbstractStem):
     def forward(self, x: Tensor) -> Tensor:
         """Map signals (n, C, L) to (n, n_kernels, 1)."""
         return in_parts(self.shares, x, IN_CACHE)
+
+
+def above(values: Tensor, chosen: Tensor) -> Tensor:
+    """Return numbers half-way from chosen values (m, 1) to the next larger ones in rows (m, n).
+
+    A threshold at a value itself would be exceeded or not by rounding.
+    """
+    larger = torch.where(values > chosen, values, torch.inf).amin(dim=1, keepdim=True)
+    # Above the largest value, by more than rounding.
+    step = torch.where(larger.isinf(), 1e-3 * chosen.abs() + 1e-6, (larger - chosen) / 2)
+    return (chosen + step)[:, 0]
 
 
 class KernelEncoder(LinearEncoder):

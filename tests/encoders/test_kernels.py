@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skdim.encoders import KernelEncoder, LinearEncoder, check_features, takes_signals
-from skdim.encoders.kernels import KernelStem
+from skdim.encoders.kernels import KernelStem, above
 from tests.encoders.helpers import draw, seeded
 
 patient = settings(deadline=None, max_examples=10)  # The machine may be busy.
@@ -146,3 +146,19 @@ def test_it_is_linear_in_shares_and_takes_signals():
     check_features(features, 4, "kernels")
     assert features.conv.shape == (4, 12, 1)
     assert features.hidden.shape == (4, 8)
+
+
+def test_no_training_response_is_at_a_threshold():
+    x = draw(20, 2, 64)
+    stem = make((2, 64), 200, x)
+    for k in range(len(stem.dilations)):
+        responses = stem.respond(x, k)
+        gaps = (responses - stem.threshold[k][:, None]).abs().amin(dim=(0, 2))
+        assert (gaps > 1e-6).float().mean() > 0.95
+
+
+def test_thresholds_are_half_way_to_the_next_value():
+    values = torch.tensor([[0.0, 3.0, 1.0, 1.0], [2.0, -1.0, 2.0, 0.0]])
+    found = above(values, torch.tensor([[1.0], [2.0]]))
+    assert found[0] == 2.0
+    assert found[1] > 2.0
