@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 
 from skdim.inputs.tensors import as_plain
 
-__all__ = ["Layout", "find_layout", "first_of", "flatten_rows", "stack_samples"]
+__all__ = ["Layout", "find_layout", "first_of", "flatten_rows", "sample_of", "stack_samples"]
 
 # Most channels of an image: RGBA.
 MOST_COLOURS = 4

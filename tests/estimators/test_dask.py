@@ -11,8 +11,6 @@ from sklearn.pipeline import make_pipeline
 
 from skdim import DeepInfoMaxTransformer
 
-distributed = pytest.importorskip("distributed")
-
 DIGITS = load_digits()
 X, Y = DIGITS.images[:120].astype(np.float32), DIGITS.target[:120]
 
@@ -21,6 +19,8 @@ X, Y = DIGITS.images[:120].astype(np.float32), DIGITS.target[:120]
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 @pytest.mark.slow
 def test_a_search_through_dask_gives_what_a_serial_one_gives():
+    # It changes how all exceptions are pickled.
+    distributed = pytest.importorskip("distributed")
     pipe = make_pipeline(DeepInfoMaxTransformer(random_state=0), LogisticRegression(max_iter=1000))
     search = GridSearchCV(pipe, {"deepinfomaxtransformer__n_components": [2, 8]}, cv=2)
     serial = clone(search).fit(X, Y)
