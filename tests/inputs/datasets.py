@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import random
 import signal
+import threading
 
 import numpy as np
 import torch
@@ -68,10 +69,11 @@ class OwnError(Exception):
 
 
 class Unpicklable(Exception):  # noqa: N818
-    """An error that comes out of a pickle as no error at all."""
+    """An error that cannot be pickled, also where tblib makes others picklable."""
 
     def __init__(self, what, number):
         super().__init__(f"{what} {number}")
+        self.lock = threading.Lock()
 
 
 class Failing(Items):
