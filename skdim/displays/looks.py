@@ -19,7 +19,7 @@ from skdim.displays.canvas import (
     take_axes,
 )
 from skdim.parameters import is_integer, shown
-from skdim.views import GivenLooks
+from skdim.views import view_of_one
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -104,8 +104,7 @@ class LooksDisplay(AbstractDisplay):
         check_no_signals(read_pictures(transformer, X, np.arange(1), cls.__name__), cls.__name__)
         rows = check_rows(queries, len(X), N_QUERIES)
         images = read_pictures(transformer, X, rows, cls.__name__)
-        view = transformer.net_.view
-        view = view.view if isinstance(view, GivenLooks) else view
+        view = view_of_one(transformer.net_.view)
         generator = Generator()
         if random_state is None:
             generator.seed()

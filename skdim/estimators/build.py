@@ -26,7 +26,7 @@ from skdim.objectives import AbstractCriterion, AbstractObjective, Setting
 from skdim.parameters import shown, stacklevel_of_user
 from skdim.random import seeded
 from skdim.training import EncoderNet, choose_net, find_own_device
-from skdim.views import VIEWS, GivenLooks, Identity, Pairs, Stretch, View, find_pairs
+from skdim.views import VIEWS, Identity, Pairs, Stretch, View, find_pairs, view_of_one
 
 __all__ = [
     "OPTIMIZERS",
@@ -360,9 +360,8 @@ def compared_looks(view: View, rows: Samples) -> Pairs:
     ValueError
         If it returns anything but a tuple of tensors shaped like the samples.
     """
-    tried, x = view, rows[rows.numbers[:2]].float()
-    if isinstance(view, GivenLooks):
-        tried, x = view.view, x[:, 0]
+    tried, single = view_of_one(view), rows.single()
+    x = single[single.numbers[:2]].float()
     looks: Any = tried(x, Generator(device=rows.device).manual_seed(0))
     shapes = [
         look.shape if isinstance(look, Tensor) else None

@@ -32,7 +32,7 @@ from skdim.estimators.transformer import EncoderTransformer
 from skdim.parameters import check_parameters
 from skdim.random import draw_seed
 from skdim.saving import Transforming, export, to_bytes, write_atomically
-from skdim.views import GivenLooks
+from skdim.views import view_of_one
 
 __all__ = ["TUNED", "DeepInfoMaxClassifier"]
 
@@ -240,11 +240,10 @@ class DeepInfoMaxClassifier(ClassifierMixin, BaseEstimator):
         seed: int,
     ) -> Head:
         """Train the encoder where that helps on held-out labels, and return the head."""
-        view = self.transformer_.net_.view
         tuner = FineTuner(
             self.transformer_.encoder_,
             self.transformer_.output_,
-            view.view if isinstance(view, GivenLooks) else view,
+            view_of_one(self.transformer_.net_.view),
             *statistics,
             learning_rate=float(self.learning_rate),
             decay=float(self.layer_decay),

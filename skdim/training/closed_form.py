@@ -15,7 +15,7 @@ from skdim.inputs import Samples
 from skdim.objectives import AbstractCriterion, GaussianInformation, Information
 from skdim.training.precision import computing_in
 from skdim.training.progress import Progress
-from skdim.views import GivenLooks, Pairs, View, find_pairs
+from skdim.views import Pairs, View, find_pairs
 
 __all__ = ["ClosedFormMixin", "LookSums", "Solution"]
 
@@ -165,9 +165,9 @@ def all_looks(view: View, x: Tensor, generator: Generator) -> tuple[list[Tensor]
     looks = list(view(x, generator))
     pairs = find_pairs(view, len(looks))
     n = len(looks)
-    if isinstance(view, GivenLooks):
-        return looks, pairs
-    if n > 1 and set(pairs) == {(i, j) for i in range(n) for j in range(n) if i != j}:
+    # Of several given looks, there is no sample itself.
+    is_look = x.shape == looks[0].shape
+    if is_look and n > 1 and set(pairs) == {(i, j) for i in range(n) for j in range(n) if i != j}:
         looks.append(x)
         pairs = tuple((i, j) for i in range(n + 1) for j in range(n + 1) if i != j)
     return looks, pairs

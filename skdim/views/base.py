@@ -16,6 +16,7 @@ __all__ = [
     "check_image_batch",
     "check_share",
     "find_pairs",
+    "view_of_one",
 ]
 
 View = Callable[[Tensor, Generator], "tuple[Tensor, ...]"]
@@ -72,6 +73,11 @@ class GivenLooks:
         each = n_looks // self.n_given
         looks = range(n_looks)
         return tuple((i, j) for i in looks for j in looks if i // each != j // each)
+
+
+def view_of_one(view: View) -> View:
+    """Return the view of single samples: what is applied to each look, if looks are given."""
+    return view.view if isinstance(view, GivenLooks) else view
 
 
 @dataclass(frozen=True)
