@@ -18,6 +18,7 @@ __all__ = [
     "Rule",
     "any_of",
     "boolean",
+    "check_count",
     "check_parameters",
     "choice",
     "cut",
@@ -86,6 +87,12 @@ def is_number(value: object, *kinds: type) -> bool:
 def is_integer(value: Any, low: int, high: int = LARGEST) -> bool:
     """Whether a value is an integer in ``[low, high]``."""
     return is_number(value, int, np.integer) and low <= value <= high
+
+
+def check_count(name: str, value: object) -> None:
+    """Raise a ValueError for a parameter that is not an integer of at least 1."""
+    if not is_integer(value, 1):
+        raise ValueError(f"{name}={shown(value)} must be an integer of at least 1.")
 
 
 def are_positive(values: Collection[object]) -> bool:

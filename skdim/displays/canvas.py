@@ -20,10 +20,10 @@ __all__ = [
     "Tiles",
     "as_pictures",
     "aspect_of",
-    "check_no_signals",
     "check_rows",
     "draw_samples",
     "find_pyplot",
+    "read_images",
     "read_pictures",
     "take_axes",
 ]
@@ -104,6 +104,14 @@ def read_pictures(transformer: Any, X: Any, rows: NDArray[np.intp], caller: str)
     return samples
 
 
+def read_images(transformer: Any, X: Any, rows: NDArray[np.intp], caller: str) -> NDArray[Any]:
+    """Return images (m, C, H, W) as ``read_pictures``; raise a ValueError for signals."""
+    images = read_pictures(transformer, X, rows, caller)
+    if images.ndim != 4:
+        raise ValueError(f"{caller} shows images, but this transformer was fitted on signals.")
+    return images
+
+
 def aspect_of(samples: NDArray[Any]) -> float:
     """Return the height of the tile, in widths, of images (..., H, W) or signals (n, C, L)."""
     return samples.shape[2] / samples.shape[3] if samples.ndim == 4 else SIGNAL_ASPECT
@@ -126,12 +134,6 @@ def draw_samples(
     spread = values.max(axis=(0, 2), keepdims=True) - low
     shares = (values - low) / np.where(spread > 0, spread, 1.0)
     return [tiles.curves(shares[i], *place, **kwargs) for i, place in enumerate(places)]
-
-
-def check_no_signals(samples: NDArray[Any], caller: str) -> None:
-    """Raise a ValueError for signals (n, C, L)."""
-    if samples.ndim != 4:
-        raise ValueError(f"{caller} shows images, but this transformer was fitted on signals.")
 
 
 def as_pictures(images: NDArray[Any]) -> NDArray[np.float64]:

@@ -13,9 +13,8 @@ from sklearn.utils.validation import check_is_fitted
 from skdim.displays.canvas import (
     AbstractDisplay,
     as_pictures,
-    check_no_signals,
     find_pyplot,
-    read_pictures,
+    read_images,
     take_axes,
 )
 from skdim.parameters import is_integer, shown
@@ -129,8 +128,7 @@ class EmbeddingDisplay(AbstractDisplay):
         display = cls.from_codes(codes, y, reducer=reducer, ax=ax, **scatter_kwargs)
         if n_thumbnails:
             rows = spread_out(display.points, n_thumbnails)
-            images = read_pictures(transformer, X, rows, cls.__name__)
-            check_no_signals(images, cls.__name__)
+            images = read_images(transformer, X, rows, cls.__name__)
             display.draw_thumbnails(as_pictures(images), rows)
         return display
 

@@ -12,7 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skdim.displays.canvas import AbstractDisplay, find_pyplot, take_axes
-from skdim.parameters import is_integer, shown
+from skdim.parameters import check_count
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -116,8 +116,7 @@ class LabelEfficiencyDisplay(AbstractDisplay):
             If features and labels do not match, or there are fewer rows than labels wanted.
         """
         find_pyplot(cls.__name__)
-        if not is_integer(n_draws, 1):
-            raise ValueError(f"n_draws={shown(n_draws)} must be an integer of at least 1.")
+        check_count("n_draws", n_draws)
         labels, given = np.asarray(y), {name: np.asarray(x) for name, x in features.items()}
         wrong = [f"{name} {x.shape}" for name, x in given.items() if len(x) != len(labels)]
         if wrong or not given:

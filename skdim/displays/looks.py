@@ -11,14 +11,13 @@ from torch import Generator, Tensor
 from skdim.displays.canvas import (
     AbstractDisplay,
     Tiles,
-    as_pictures,
-    check_no_signals,
     check_rows,
+    draw_samples,
     find_pyplot,
-    read_pictures,
+    read_images,
     take_axes,
 )
-from skdim.parameters import is_integer, shown
+from skdim.parameters import check_count
 from skdim.views import view_of_one
 
 if TYPE_CHECKING:
@@ -99,11 +98,9 @@ class LooksDisplay(AbstractDisplay):
         """
         find_pyplot(cls.__name__)
         check_is_fitted(transformer)
-        if not is_integer(n_looks, 1):
-            raise ValueError(f"n_looks={shown(n_looks)} must be an integer of at least 1.")
-        check_no_signals(read_pictures(transformer, X, np.arange(1), cls.__name__), cls.__name__)
+        check_count("n_looks", n_looks)
         rows = check_rows(queries, len(X), N_QUERIES)
-        images = read_pictures(transformer, X, rows, cls.__name__)
+        images = read_images(transformer, X, rows, cls.__name__)
         view = view_of_one(transformer.net_.view)
         generator = Generator()
         if random_state is None:
@@ -136,11 +133,10 @@ class LooksDisplay(AbstractDisplay):
         ax = take_axes(type(self).__name__, ax, size)
         self.ax_, self.figure_ = ax, ax.figure
         tiles = Tiles(ax, n_rows, n_columns, aspect, above=0.35, gaps=(1,))
-        pictures = as_pictures(together.reshape(-1, *together.shape[2:]))
-        style: dict[str, Any] = {"cmap": "gray", "vmin": 0, "vmax": 1} | image_kwargs
-        self.images_ = np.empty((n_rows, n_columns), dtype=object)
-        for number, place in enumerate(np.ndindex(n_rows, n_columns)):
-            self.images_[place] = tiles.show(pictures[number], *place, **style)
+        samples = together.reshape(-1, *together.shape[2:])
+        places = list(np.ndindex(n_rows, n_columns))
+        drawn = draw_samples(tiles, samples, places, **image_kwargs)
+        self.images_ = np.array(drawn, dtype=object).reshape(n_rows, n_columns)
         for column, text in ((0, "image"), (1, "looks")):
             ax.text(tiles.left(column), -0.1, text, fontsize="medium", va="bottom")
         return self

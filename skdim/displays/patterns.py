@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from skdim.displays.canvas import AbstractDisplay, Tiles, find_pyplot, take_axes
+from skdim.displays.canvas import AbstractDisplay, Tiles, draw_samples, find_pyplot, take_axes
 from skdim.encoders import PatchNetworkEncoder
 from skdim.encoders.patches import PatchLayer
-from skdim.parameters import is_integer, shown
+from skdim.parameters import check_count
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -83,8 +83,7 @@ class PatternsDisplay(AbstractDisplay):
         """
         find_pyplot(cls.__name__)
         check_is_fitted(transformer)
-        if not is_integer(n_filters, 1):
-            raise ValueError(f"n_filters={shown(n_filters)} must be an integer of at least 1.")
+        check_count("n_filters", n_filters)
         filters = find_filters(transformer.encoder_)
         if filters is None:
             raise ValueError(
@@ -112,12 +111,9 @@ class PatternsDisplay(AbstractDisplay):
         tiles = Tiles(ax, n_rows, n_columns, aspect)
         largest = np.abs(self.filters).max(axis=(1, 2, 3), keepdims=True)
         scaled = 0.5 + 0.5 * self.filters / np.where(largest > 0, largest, 1)
-        pictures = np.moveaxis(scaled, 1, -1) if channels == 3 else scaled[:, 0]
-        style: dict[str, Any] = {"cmap": "gray", "vmin": 0, "vmax": 1} | image_kwargs
-        self.images_ = [
-            tiles.show(picture, *divmod(number, n_columns), **style)
-            for number, picture in enumerate(pictures)
-        ]
+        pictures = scaled if channels == 3 else scaled[:, :1]
+        places = [divmod(number, n_columns) for number in range(n)]
+        self.images_ = draw_samples(tiles, pictures, places, **image_kwargs)
         return self
 
 

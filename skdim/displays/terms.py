@@ -124,12 +124,12 @@ class TermsDisplay(AbstractDisplay):
             )
         n_epochs = len(next(iter(history.values())))
         kept = estimator.n_iter_ if estimator.n_iter_ < n_epochs else None
-        curves = {
-            f"{name} bound" if name in bounds else name: (
-                -np.array(history[name]) / bounds[name] if name in bounds else history[name]
-            )
-            for name in names
-        }
+        curves: dict[str, ArrayLike] = {}
+        for name in names:
+            if name in bounds:
+                curves[f"{name} bound"] = -np.array(history[name]) / bounds[name]
+            else:
+                curves[name] = history[name]
         return cls(curves, kept_epoch=kept).plot(ax=ax, **line_kwargs)
 
     def plot(self, *, ax: Any = None, **line_kwargs: Any) -> Self:

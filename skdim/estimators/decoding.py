@@ -13,7 +13,7 @@ from torch import Generator, Tensor
 from skdim.inference import chunk_size
 from skdim.inputs import Conversion, Layout
 from skdim.objectives import AbstractObjective
-from skdim.parameters import is_integer, shown
+from skdim.parameters import check_count
 from skdim.random import draw_seed
 from skdim.training import EncoderNet
 
@@ -93,8 +93,7 @@ class DecodingMixin:
             If ``n_samples`` is not an integer of at least 1.
         """
         check_is_fitted(self)
-        if not is_integer(n_samples, 1):
-            raise ValueError(f"n_samples={shown(n_samples)} must be an integer of at least 1.")
+        check_count("n_samples", n_samples)
         generator = Generator(device=self.device_).manual_seed(draw_seed(random_state))
         with torch.no_grad():
             size = (int(n_samples), self._code_size())
