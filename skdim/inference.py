@@ -12,7 +12,7 @@ from torch import Generator, Tensor, nn
 from skdim.encoders import layer_of
 from skdim.inputs import Samples
 
-__all__ = ["chunk_size", "encode_rows", "features_of"]
+__all__ = ["chunk_size", "encode_rows", "features_of", "filled_up"]
 
 CHUNK = 64
 # On accelerators, which small chunks leave idle.
@@ -43,11 +43,10 @@ def encode_rows(module: nn.Module, rows: Samples, layer: str) -> Iterator[Tensor
     Tensor of shape (at most ``chunk_size(rows.device)``, ...)
     """
     size = chunk_size(rows.device)
-    padding = torch.arange(size, device=rows.device)
     generator = Generator(device=rows.device).manual_seed(SEED)
     with closing(rows.read(rows.chunks(size), generator)) as chunks:
         for x in chunks:
-            features = module(x.index_select(0, padding.clamp(max=len(x) - 1)))
+            features = module(filled_up(x, size))
             yield layer_of(features, layer)[: len(x)]
 
 
@@ -75,6 +74,11 @@ def features_of(module: nn.Module, rows: Samples, layer: str) -> NDArray[np.floa
         start += len(copied)
     assert features is not None
     return features
+
+
+def filled_up(x: Tensor, size: int) -> Tensor:
+    """Return rows (n, ...) with copies of the last one up to a size, on which rounding depends."""
+    return x.index_select(0, torch.arange(size, device=x.device).clamp(max=len(x) - 1))
 
 
 def chunk_size(device: torch.device) -> int:

@@ -10,7 +10,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 from torch import Generator, Tensor
 
-from skdim.inference import chunk_size
+from skdim.inference import chunk_size, filled_up
 from skdim.inputs import Conversion, Layout
 from skdim.objectives import AbstractObjective
 from skdim.parameters import check_count
@@ -118,16 +118,12 @@ class DecodingMixin:
         """Decode codes (n, d) chunk by chunk, and undo the standardisation."""
         standardise = self.net_.module_[0]
         size, parts = chunk_size(self.device_), []
-        places = torch.arange(size, device=codes.device)
         for chunk in codes.split(size):
-            # Of one size, since rounding depends on it.
-            padded = chunk[places.clamp(max=len(chunk) - 1)]
-            whole = self._present(self.net_.criterion_.decode_codes(padded))
+            whole = self._present(self.net_.criterion_.decode_codes(filled_up(chunk, size)))
             decoded = whole[: len(chunk)].float()
             parts.append((decoded * standardise.scale + standardise.mean).cpu())
-        rows: NDArray[Any] = self._layout.restore(torch.cat(parts)).numpy()
+        rows: NDArray[Any] = self._layout.restore(torch.cat(parts)).flatten(1).numpy()
         kept = getattr(self, "_conversion", None)
         if kept is not None:
-            flat = Conversion.of(kept, self._layout).undo(rows.reshape(len(rows), -1))
-            rows = flat.reshape(rows.shape)
+            rows = Conversion.of(kept, self._layout).undo(rows)
         return rows.reshape(len(rows), *self._given_shape)

@@ -131,11 +131,11 @@ def combine(scores: list[Columns], folds: list[Fold], fits: list[FittedCritic]) 
         gain = float((trained - base).mean())
         value, pointwise, method = value + gain, trained, "critic"
     # Where variables are nearly functions of each other, the copula's own bound is too low.
-    if trained.mean() > value and (method == "critic" or value <= 0):
-        return Found("critic", trained.mean(), trained)
-    missed = max(nonlinear_information(scores) - gain, 0.0) if fits[0].curve.training else 0.0
     if trained.mean() > value:
-        return Found(method, trained.mean(), trained, missed=missed)
+        if method == "critic" or value <= 0:
+            return Found("critic", trained.mean(), trained)
+        value, pointwise, spread = trained.mean(), trained, 0.0
+    missed = max(nonlinear_information(scores) - gain, 0.0) if fits[0].curve.training else 0.0
     return Found(method, value, pointwise, spread, missed=missed)
 
 

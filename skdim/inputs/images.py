@@ -97,8 +97,8 @@ class ImageFolder(Images):
         if not folder.is_dir():
             raise NotADirectoryError(f"There is no folder {str(folder)!r}.")
         # The parts of paths sort equally on all systems.
-        self.files = sorted(find_images(folder), key=lambda file: file.relative_to(folder).parts)
-        super().__init__(self.files, check_size(size))
+        files = sorted(find_images(folder), key=lambda file: file.relative_to(folder).parts)
+        super().__init__(files, check_size(size))
         if not self.files:
             raise ValueError(
                 f"There are no images below {str(folder)!r}: no file ends in "
@@ -107,6 +107,11 @@ class ImageFolder(Images):
         self.broken: list[Path] = []
         if skip_broken:
             self.leave_out_broken()
+
+    @property
+    def files(self) -> Sequence[Path]:
+        """The files in the order of the samples."""
+        return self.sources
 
     def leave_out_broken(self) -> None:
         """Read all files, and leave out those that cannot be read.
@@ -131,7 +136,7 @@ class ImageFolder(Images):
                 sound.append(file)
         if not sound:
             raise ValueError(f"None of the {len(self.files)} images can be read.")
-        self.sources = self.files = sound
+        self.sources = sound
         if self.broken:
             listed = ", ".join(repr(str(file)) for file in self.broken[:5])
             more = f" and {len(self.broken) - 5} more" * (len(self.broken) > 5)

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 
 from skdim.inputs.tensors import as_plain
 
-__all__ = ["Layout", "find_layout", "first_of", "flatten_rows", "sample_of", "stack_samples"]
+__all__ = ["Layout", "find_layout", "first_of", "flatten_rows", "plain_samples", "stack_samples"]
 
 # Most channels of an image: RGBA.
 MOST_COLOURS = 4
@@ -265,9 +265,7 @@ def flatten_rows(X: Any) -> tuple[Any, tuple[int, ...] | None]:
             f"list of samples.{hint}"
         )
     if isinstance(X, list | tuple) and len(X) > 0:
-        samples = [
-            as_plain(sample_of(item), f"Sample {number} of X") for number, item in enumerate(X)
-        ]
+        samples = plain_samples(X)
         if np.ndim(first_of(samples)) >= 1:
             X = stack_samples(samples)
     # NumPy would convert NaT to a number.
@@ -280,6 +278,11 @@ def flatten_rows(X: Any) -> tuple[Any, tuple[int, ...] | None]:
     if not isinstance(X, np.ndarray) or X.ndim <= 2:
         return X, None
     return X.reshape(X.shape[0], math.prod(X.shape[1:])), X.shape
+
+
+def plain_samples(X: Sequence[Any]) -> list[Any]:
+    """Return the samples of a list of items, tensors as arrays; see ``as_plain``."""
+    return [as_plain(sample_of(item), f"Sample {number} of X") for number, item in enumerate(X)]
 
 
 def sample_of(item: Any) -> Any:
