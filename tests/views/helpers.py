@@ -6,6 +6,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from skdim.views import Augment, Occlude
+from tests.conftest import global_random_states
+from tests.training.test_waits import Waits
 
 patient = settings(deadline=None)  # The machine may be busy.
 
@@ -18,6 +20,44 @@ def seeded(seed=0):
 
 def images(n=6, channels=2, height=5, width=7, seed=1):
     return torch.rand(n, channels, height, width, generator=seeded(seed)) + 0.5
+
+
+def signals(n=6, channels=2, length=11, seed=1):
+    return torch.randn(n, channels, length, generator=seeded(seed))
+
+
+def assert_two_looks_at_signals(view, x, seed):
+    """Looks are two, like the signals, repeat with the seed, and leave all else as it is."""
+    before, states = x.clone(), global_random_states()
+    looks = view(x, seeded(seed))
+
+    assert [look.shape for look in looks] == [x.shape] * 2
+    assert [look.dtype for look in looks] == [x.dtype] * 2
+    assert all(look.isfinite().all() for look in looks)
+    assert all(torch.equal(a, b) for a, b in zip(looks, view(x, seeded(seed)), strict=True))
+    assert torch.equal(x, before)
+    assert global_random_states() == states
+
+
+def assert_nothing_is_read_back_or_sent(view, x, monkeypatch):
+    generator, waits = seeded(), Waits(monkeypatch)
+    for name in ("tensor", "as_tensor", "from_numpy"):
+        monkeypatch.setattr(torch, name, waits.counting(name, getattr(torch, name)))
+    view(x, generator)
+
+    assert not waits.now
+
+
+def assert_the_device_is_not_waited_for(view, x):
+    x, generator = x.cuda(), torch.Generator(device="cuda").manual_seed(0)
+    view(x, generator)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        looks = view(x, generator)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+    assert {look.device for look in looks} == {x.device}
 
 
 def slopes_of(x, look):

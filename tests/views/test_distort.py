@@ -8,17 +8,19 @@ from hypothesis import strategies as st
 
 from skdim import DeepInfoMaxTransformer
 from skdim.views import VIEWS, Distort, Stretch, find_pairs
-from tests.conftest import global_random_states
-from tests.training.test_waits import Waits
-from tests.views.helpers import patient, seeded, shares
+from tests.views.helpers import (
+    assert_nothing_is_read_back_or_sent,
+    assert_the_device_is_not_waited_for,
+    assert_two_looks_at_signals,
+    patient,
+    seeded,
+    shares,
+    signals,
+)
 
 STRENGTHS = ("crop", "shift", "scale", "mask", "jitter")
 STILL = dict.fromkeys(STRENGTHS, 0.0)
 of_signals = pytest.mark.parametrize("view", [Stretch(), Distort()], ids=repr)
-
-
-def signals(n=6, channels=2, length=11, seed=1):
-    return torch.randn(n, channels, length, generator=seeded(seed))
 
 
 def only(**strengths):
@@ -33,16 +35,7 @@ def only(**strengths):
     st.integers(0, 1000),
 )
 def test_looks_are_two_with_the_shape_and_type_of_the_signals_which_stay(view, shape, dtype, seed):
-    x = torch.randn(shape, generator=seeded(seed), dtype=dtype)
-    before, states = x.clone(), global_random_states()
-    looks = view(x, seeded(seed))
-
-    assert [look.shape for look in looks] == [x.shape] * 2
-    assert [look.dtype for look in looks] == [dtype] * 2
-    assert all(look.isfinite().all() for look in looks)
-    assert all(torch.equal(a, b) for a, b in zip(looks, view(x, seeded(seed)), strict=True))
-    assert torch.equal(x, before)
-    assert global_random_states() == states
+    assert_two_looks_at_signals(view, torch.randn(shape, generator=seeded(seed), dtype=dtype), seed)
 
 
 def test_strength_zero_is_the_identity():
@@ -126,28 +119,14 @@ def test_all_of_the_time_may_be_masked():
 
 @of_signals
 def test_nothing_is_read_back_from_the_device_or_sent_to_it(view, monkeypatch):
-    x, generator = signals(), seeded()
-    waits = Waits(monkeypatch)
-    for name in ("tensor", "as_tensor", "from_numpy"):
-        monkeypatch.setattr(torch, name, waits.counting(name, getattr(torch, name)))
-    view(x, generator)
-
-    assert not waits.now
+    assert_nothing_is_read_back_or_sent(view, signals(), monkeypatch)
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @of_signals
 def test_the_device_is_not_waited_for(view):
-    x, generator = signals().cuda(), torch.Generator(device="cuda").manual_seed(0)
-    view(x, generator)
-    torch.cuda.set_sync_debug_mode("error")
-    try:
-        looks = view(x, generator)
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
-
-    assert {look.device for look in looks} == {x.device}
+    assert_the_device_is_not_waited_for(view, signals())
 
 
 def test_either_look_is_compared_with_the_other():

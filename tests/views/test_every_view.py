@@ -7,8 +7,16 @@ from hypothesis import strategies as st
 
 from skdim.views import VIEWS, Augment, Occlude, Stretch
 from tests.conftest import global_random_states
-from tests.training.test_waits import Waits
-from tests.views.helpers import augments, batches, images, occlusions, patient, seeded
+from tests.views.helpers import (
+    assert_nothing_is_read_back_or_sent,
+    assert_the_device_is_not_waited_for,
+    augments,
+    batches,
+    images,
+    occlusions,
+    patient,
+    seeded,
+)
 
 OF_IMAGES = {name: view for name, view in VIEWS.items() if not isinstance(view, Stretch)}
 STRONG = {
@@ -74,29 +82,14 @@ def test_a_half_keeps_its_type(view):
 @every_view
 @pytest.mark.parametrize("channels", [1, 3])
 def test_nothing_is_read_back_from_the_device_or_sent_to_it(view, channels, monkeypatch):
-    x, generator = images(channels=channels), seeded()
-    waits = Waits(monkeypatch)
-    for name in ("tensor", "as_tensor", "from_numpy"):
-        monkeypatch.setattr(torch, name, waits.counting(name, getattr(torch, name)))
-    view(x, generator)
-
-    assert not waits.now
+    assert_nothing_is_read_back_or_sent(view, images(channels=channels), monkeypatch)
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @every_view
 def test_the_device_is_not_waited_for(view):
-    x = images(channels=3).cuda()
-    generator = torch.Generator(device="cuda").manual_seed(0)
-    view(x, generator)
-    torch.cuda.set_sync_debug_mode("error")
-    try:
-        looks = view(x, generator)
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
-
-    assert {look.device for look in looks} == {x.device}
+    assert_the_device_is_not_waited_for(view, images(channels=3))
 
 
 @pytest.mark.parametrize("view", [Augment(), Occlude()], ids=repr)

@@ -8,14 +8,16 @@ from hypothesis import strategies as st
 
 from skdim import DeepInfoMaxTransformer
 from skdim.views import VIEWS, Stretch, find_pairs
-from tests.conftest import global_random_states
-from tests.views.helpers import assert_spread_over, patient, seeded, shares
+from tests.views.helpers import (
+    assert_spread_over,
+    assert_two_looks_at_signals,
+    patient,
+    seeded,
+    shares,
+    signals,
+)
 
 STILL = {"crop": 0.0, "shift": 0.0, "scale": 0.0}
-
-
-def signals(n=6, channels=2, length=11, seed=1):
-    return torch.randn(n, channels, length, generator=seeded(seed))
 
 
 def times_of(n, length, **strengths):
@@ -32,16 +34,7 @@ def times_of(n, length, **strengths):
     st.integers(0, 1000),
 )
 def test_looks_are_two_with_the_shape_and_type_of_the_signals_which_stay(view, shape, dtype, seed):
-    x = torch.randn(shape, generator=seeded(seed), dtype=dtype)
-    before, states = x.clone(), global_random_states()
-    looks = view(x, seeded(seed))
-
-    assert [look.shape for look in looks] == [x.shape] * 2
-    assert [look.dtype for look in looks] == [dtype] * 2
-    assert all(look.isfinite().all() for look in looks)
-    assert all(torch.equal(a, b) for a, b in zip(looks, view(x, seeded(seed)), strict=True))
-    assert torch.equal(x, before)
-    assert global_random_states() == states
+    assert_two_looks_at_signals(view, torch.randn(shape, generator=seeded(seed), dtype=dtype), seed)
 
 
 def test_strength_zero_is_the_identity_up_to_rounding():
