@@ -1,7 +1,7 @@
 """Data sets for benchmarks: uint8 images or float tables, with labels.
 
 Rows to fit, rows to choose settings on and rows to report on are apart. A set without rows to
-choose on is small; settings are then chosen on a fifth of the rows to fit.
+choose on is small; settings are then chosen by cross-validation on the rows to fit.
 """
 
 import gzip
@@ -38,7 +38,7 @@ class Data:
     X_test, y_test : arrays
         Samples to report on: nothing is chosen on them.
     X_choose, y_choose : arrays, default=None
-        Samples to choose settings on. None: a fifth of the labelled samples.
+        Samples to choose settings on. None: cross-validation on the labelled samples.
     labelled : array of int, default=None
         Which samples of ``X`` have labels; None: all.
     """

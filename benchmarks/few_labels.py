@@ -21,7 +21,7 @@ import matplotlib as mpl
 import numpy as np
 import torch
 from data import DATA, Data
-from judge import STRENGTHS, Logistic
+from judge import Logistic, cross_validated
 from keeping import Kept
 from numpy.typing import NDArray
 from patch_kmeans import PatchKMeans
@@ -53,7 +53,6 @@ DRAWN = {
     "PCA (64)": "PCA",
 }
 STATIC = Path(__file__).parents[1] / "docs" / "_static"
-FEW_STRENGTHS = (*STRENGTHS, 3.0, 10.0)
 NEIGHBOURS = (10, 20, 40)
 SELF_TRAINED = (
     "PCA (64)",
@@ -63,15 +62,12 @@ SELF_TRAINED = (
 )
 
 
-def cross_validated(features: NDArray, y: NDArray, report: NDArray, y_report: NDArray) -> float:
+def with_chosen_strength(
+    features: NDArray, y: NDArray, report: NDArray, y_report: NDArray
+) -> float:
     """Accuracy of a logistic regression whose strength is chosen on its own few labels."""
-    scores = np.zeros(len(FEW_STRENGTHS))
-    for train, held_out in KFold(5, shuffle=True, random_state=0).split(features):
-        judge = Logistic().prepare(features[train], y[train])
-        for i, strength in enumerate(FEW_STRENGTHS):
-            scores[i] += judge.fit(strength).score(features[held_out], y[held_out])
-    best = FEW_STRENGTHS[int(scores.argmax())]
-    return Logistic().prepare(features, y).fit(best).score(report, y_report)
+    strength, _ = cross_validated(features, y, KFold(5, shuffle=True, random_state=0))
+    return Logistic().prepare(features, y).fit(strength).score(report, y_report)
 
 
 def default_head(features: NDArray, y: NDArray, report: NDArray, y_report: NDArray) -> float:
@@ -146,7 +142,7 @@ def accuracies(
 ) -> Iterator[tuple[str, float]]:
     """All that is done with one kind of features and one draw of labels."""
     features, judged = found.fit[rows], (found.report, data.y_test)
-    yield name, cross_validated(features, y, *judged)
+    yield name, with_chosen_strength(features, y, *judged)
     if name in SELF_TRAINED:
         yield f"{name}, self-training", self_trained(found, data, rows, y, seed)[0]
     if name.startswith(("PCA (64)", "Deep InfoMax, code")):
