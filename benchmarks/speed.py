@@ -16,7 +16,6 @@ SCRIPTS = (
     "scores",
     "transform_speed",
     "grid_search",
-    "growth",
 )
 
 
