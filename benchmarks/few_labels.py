@@ -1,14 +1,19 @@
-"""Few labels: features of 10,000 unlabelled images, judged with 50 to 1,000 labels.
+"""Few labels: features of 10,000 unlabelled samples, judged with 1 to 100 labels a class.
 
     python benchmarks/few_labels.py [--data fashion cifar10] [--labels 50 100 250 1000] [--draws 10]
 
-Features are fitted without labels, once for each seed; labels are drawn at random, not stratified.
+Features are fitted without labels, once for each seed; labels are drawn at random, not stratified,
+unless there is one for each class.
 The strength of the logistic regression is chosen by five-fold cross-validation on the drawn labels
 alone, for all features alike. Label spreading sees all unlabelled rows; its number of neighbours is
 chosen on the rows to choose on, which is in its favour. "self-training" is the head of
 ``DeepInfoMaxClassifier``, on rivals' features as on ours; on "Deep InfoMax, hidden" it is what
 ``DeepInfoMaxClassifier()`` computes. "default pipeline" has no choice: scikit-learn's defaults
-behind ours, with the transformer fitted on all rows, or on the labelled alone.
+behind ours, with the transformer fitted on all rows, or on the labelled alone. "fine-tuned" is
+``DeepInfoMaxClassifier(fine_tune=True)``, from 100 labels on; "network on the labels alone" is the
+default network of training by gradients, with cross-entropy and the default view in place of
+information. With ``--more``, these two, untrained networks and ``SelfTrainingClassifier`` run too.
+Two sets of signals are as in ``signals.py``, training and test rows together: half are fitted.
 Writes ``results/few_labels.json``, ``.txt``, and a figure in ``docs/_static``.
 """
 
@@ -20,21 +25,22 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 import torch
-from data import DATA, Data
+from data import DATA, Data, split
 from judge import Logistic, cross_validated
 from keeping import Kept
 from numpy.typing import NDArray
 from patch_kmeans import PatchKMeans
-from rivals import Found, Watch, encoded, fitted, flat, layer_of, reduced
+from rivals import UNTRAINED, Found, Watch, encoded, fitted, flat, layer_of, reduced
+from signals import read_part
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import KFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.semi_supervised import LabelSpreading
+from sklearn.semi_supervised import LabelSpreading, SelfTrainingClassifier
 from threadpoolctl import threadpool_limits
 
-from skdim import DeepInfoMaxTransformer
+from skdim import DeepInfoMaxClassifier, DeepInfoMaxTransformer
 from skdim.displays import LabelEfficiencyDisplay
 from skdim.estimators.heads import choose_head, feature_statistics, fit_head, thin_out
 
@@ -54,12 +60,31 @@ DRAWN = {
 }
 STATIC = Path(__file__).parents[1] / "docs" / "_static"
 NEIGHBOURS = (10, 20, 40)
+# Least number of labels that fine-tuning is tried with.
+TUNED = 100
+EPOCHS = 30
+SIGNALS = ("ItalyPowerDemand", "JapaneseVowels")
 SELF_TRAINED = (
     "PCA (64)",
     "k-means (1024)",
-    "Deep InfoMax, code (64)",
-    "Deep InfoMax, hidden (1024)",
 )
+
+
+def load(name: str, n_fit: int, seed: int) -> Data:
+    """Load images by name, or a set of signals: all its rows, half of them to fit."""
+    if name not in SIGNALS:
+        return DATA[name](n_fit, seed)
+    parts = [read_part(name, part) for part in ("TRAIN", "TEST")]
+    X, labels = (np.concatenate(both) for both in zip(*parts, strict=True))
+    half = len(X) // 2
+    return split(X, np.unique(labels, return_inverse=True)[1], half, half, seed)
+
+
+def draw_labels(y: NDArray, n_labels: int, seed: int) -> NDArray:
+    """Draw rows to label: at random, or one of each class."""
+    order = np.random.default_rng([seed, n_labels]).permutation(len(y))
+    classes, first = np.unique(y[order], return_index=True)
+    return order[first] if n_labels == len(classes) else order[:n_labels]
 
 
 def with_chosen_strength(
@@ -76,10 +101,18 @@ def default_head(features: NDArray, y: NDArray, report: NDArray, y_report: NDArr
     return float(head.fit(features, y).score(report, y_report))
 
 
+def ours(data: Data, seed: int, **parameters: object) -> DeepInfoMaxTransformer:
+    """Make a transformer with defaults but for the encoder of signals, and other parameters."""
+    if data.X.ndim == 3:
+        parameters = {"encoder": "kernels", "channel_axis": 1} | parameters
+    return DeepInfoMaxTransformer(random_state=seed, **parameters)
+
+
 def default_pipeline(data: Data, rows: NDArray, y: NDArray, seed: int) -> float:
     """Accuracy of the default pipeline fitted on labelled rows alone."""
-    transformer = DeepInfoMaxTransformer(output="hidden", random_state=seed)
-    pipe = make_pipeline(transformer, StandardScaler(), LogisticRegression())
+    pipe = make_pipeline(
+        ours(data, seed).set_params(output="hidden"), StandardScaler(), LogisticRegression()
+    )
     return float(pipe.fit(data.X[rows], y).score(data.X_test, data.y_test))
 
 
@@ -117,24 +150,79 @@ def spread(data: Data, found: Found, rows: NDArray, y: NDArray) -> float:
     return best[1]
 
 
-def rivals(data: Data, seed: int) -> Iterator[tuple[str, Found]]:
-    """Features by name, ours last."""
+def supervised(data: Data, rows: NDArray, y: NDArray, seed: int) -> float:
+    """Accuracy of a network that is trained on the labelled rows alone, by cross-entropy."""
+    encoder = "patch_network" if data.is_image else "conv1d"
+    network = ours(
+        data,
+        seed,
+        encoder=encoder,
+        local_weight=0,
+        global_weight=0,
+        classifier_weight=1,
+        classifier_layer="hidden",
+        output="hidden",
+        max_epochs=EPOCHS,
+    )
+    head = make_pipeline(network, StandardScaler(), LogisticRegression())
+    return float(head.fit(data.X[rows], y).score(data.X_test, data.y_test))
+
+
+def fine_tuned(
+    transformer: DeepInfoMaxTransformer, data: Data, rows: NDArray, y: NDArray, seed: int
+) -> float:
+    """Accuracy of DeepInfoMaxClassifier that is fine-tuned, from a fitted transformer."""
+    labels = np.full(len(data.X), -1)
+    labels[rows] = y
+    classifier = DeepInfoMaxClassifier.from_transformer(
+        transformer, fine_tune=True, random_state=seed
+    )
+    return float(classifier.fit(data.X, labels).score(data.X_test, data.y_test))
+
+
+def library_self_trained(found: Found, data: Data, rows: NDArray, y: NDArray) -> float:
+    """Accuracy of scikit-learn's self-training, with its default threshold."""
+    labels = np.full(len(found.fit), -1)
+    labels[rows] = y
+    head = make_pipeline(StandardScaler(), LogisticRegression())
+    model = SelfTrainingClassifier(head).fit(found.fit, labels)
+    return float(model.score(found.report, data.y_test))
+
+
+def rivals(data: Data, seed: int) -> Iterator[tuple[str, Found, DeepInfoMaxTransformer | None]]:
+    """Features by name, ours last and with their transformer."""
     pixels = fitted(lambda X: flat, data)
-    yield f"raw ({pixels.size})", pixels
+    yield f"raw ({pixels.size})", pixels, None
     for found in reduced(pixels, (64,), seed, standardise=False):
-        yield f"{found.how} (64)", found
-    for numbers, sizes in ((1024, (64,)), (4096, (64, 1024))):
-        model = PatchKMeans(numbers, seed=seed)
+        yield f"{found.how} (64)", found, None
+    for numbers, sizes in ((1024, (64,)), (4096, (64, 1024))) if data.is_image else ():
+        model = PatchKMeans(numbers, seed=seed, **patch_of(data))
         base = fitted(lambda X, model=model: model.fit(X).transform, data)
         if numbers == 1024:
-            yield "k-means (1024)", base
+            yield "k-means (1024)", base, None
         for found in reduced(base, sizes, seed, standardise=True):
-            yield f"k-means ({numbers}), {found.how} ({found.size})", found
+            yield f"k-means ({numbers}), {found.how} ({found.size})", found, None
     with Watch() as watch:
-        transformer = DeepInfoMaxTransformer(random_state=seed).fit(data.X)
+        transformer = ours(data, seed).fit(data.X)
     for layer in ("code", "hidden"):
         found = encoded(layer_of(transformer, layer), data, watch)
-        yield f"Deep InfoMax, {layer} ({found.size})", found
+        yield f"Deep InfoMax, {layer} ({found.size})", found, transformer
+
+
+def patch_of(data: Data) -> dict[str, int]:
+    """Return the side of patches for small images; the default is for others."""
+    return {"patch": 3} if min(data.X.shape[2:]) < 16 else {}
+
+
+def more(data: Data, seed: int) -> Iterator[tuple[str, Found, DeepInfoMaxTransformer | None]]:
+    """Features that only ``--more`` computes: of an untrained network, and ours."""
+    encoder = "patch_network" if data.is_image else "conv1d"
+    with Watch() as watch:
+        model = ours(data, seed, encoder=encoder, **UNTRAINED).fit(data.X)
+    yield "untrained network, hidden", encoded(layer_of(model, "hidden"), data, watch), None
+    with Watch() as watch:
+        transformer = ours(data, seed).fit(data.X)
+    yield "Deep InfoMax, hidden", encoded(layer_of(transformer, "hidden"), data, watch), transformer
 
 
 def accuracies(
@@ -143,7 +231,7 @@ def accuracies(
     """All that is done with one kind of features and one draw of labels."""
     features, judged = found.fit[rows], (found.report, data.y_test)
     yield name, with_chosen_strength(features, y, *judged)
-    if name in SELF_TRAINED:
+    if name in SELF_TRAINED or name.startswith("Deep InfoMax"):
         yield f"{name}, self-training", self_trained(found, data, rows, y, seed)[0]
     if name.startswith(("PCA (64)", "Deep InfoMax, code")):
         yield f"label spreading on {name}", spread(data, found, rows, y)
@@ -152,22 +240,46 @@ def accuracies(
         yield "default pipeline, labelled rows", default_pipeline(data, rows, y, seed)
 
 
+def more_accuracies(
+    data: Data,
+    name: str,
+    found: Found,
+    transformer: DeepInfoMaxTransformer | None,
+    rows: NDArray,
+    y: NDArray,
+    seed: int,
+) -> Iterator[tuple[str, float]]:
+    """Do what only ``--more`` does with one kind of features and one draw of labels."""
+    if transformer is None:
+        yield name, with_chosen_strength(found.fit[rows], y, found.report, data.y_test)
+        yield "network on the labels alone", supervised(data, rows, y, seed)
+        return
+    yield "SelfTrainingClassifier on hidden", library_self_trained(found, data, rows, y)
+    if len(rows) >= TUNED:
+        yield "Deep InfoMax, fine-tuned", fine_tuned(transformer, data, rows, y, seed)
+
+
 def run(kept: Kept, name: str, options: argparse.Namespace) -> None:
     """All features with all draws of one data set; a unit is one kind of features and a seed."""
     for seed in range(options.seeds):
-        unit = {"data": name, "seed": seed, "method": "all", "n_fit": options.n_fit}
+        method = "more" if options.more else "all"
+        unit = {"data": name, "seed": seed, "method": method, "n_fit": options.n_fit}
         unit["setting"] = {"labels": options.labels, "draws": options.draws}
         if kept.has(unit):
             continue
-        data, rows = DATA[name](options.n_fit, seed), []
+        data, rows = load(name, options.n_fit, seed), []
         draws = range(seed, options.draws, options.seeds)
-        for method, found in rivals(data, seed):
+        for method, found, model in (more if options.more else rivals)(data, seed):
             for n_labels in options.labels:
                 for draw in draws:
-                    drawn = np.random.default_rng([draw, n_labels]).permutation(len(data.y))
-                    drawn = drawn[:n_labels]
+                    drawn = draw_labels(data.y, n_labels, draw)
                     y = data.y[drawn]
-                    for what, accuracy in accuracies(data, method, found, drawn, y, seed):
+                    reached = (
+                        more_accuracies(data, method, found, model, drawn, y, seed)
+                        if options.more
+                        else accuracies(data, method, found, drawn, y, seed)
+                    )
+                    for what, accuracy in reached:
                         about = {"features": what, "labels": n_labels, "draw": draw}
                         rows.append(unit | about | {"report": round(accuracy, 4)})
             print(f"    {name} seed {seed} {method}", flush=True)
@@ -191,6 +303,9 @@ def tabulate(rows: list[dict]) -> str:
                     for row in mine
                     if (row["features"], row["labels"]) == (what, count)
                 ]
+                if not found:
+                    cells.append("")
+                    continue
                 error = np.std(found, ddof=min(1, len(found) - 1)) / np.sqrt(len(found))
                 cells.append(f"{np.mean(found):>8.3f} ± {error:.3f}")
             lines.append(f"{what:<54}" + "".join(f"{cell:>16}" for cell in cells))
@@ -227,13 +342,15 @@ def main() -> None:
     """Run the benchmark and write it down."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     images = [name for name in DATA if name not in ("cancer", "covertype-like", "cifar10-all")]
-    parser.add_argument("--data", nargs="+", default=["fashion", "cifar10"], choices=images)
+    choices = [*images, *SIGNALS]
+    parser.add_argument("--data", nargs="+", default=["fashion", "cifar10"], choices=choices)
     parser.add_argument("--labels", nargs="+", type=int, default=[50, 100, 250, 1000])
     parser.add_argument("--draws", type=int, default=10)
     parser.add_argument("--seeds", type=int, default=5, help="the draws are shared out among them")
     parser.add_argument("--n-fit", type=int, default=10_000)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--name", default="few_labels")
+    parser.add_argument("--more", action="store_true", help="run the others of the methods")
     parser.add_argument("--resume", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)

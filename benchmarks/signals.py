@@ -27,8 +27,7 @@ from importlib.util import find_spec
 import numpy as np
 import torch
 from data import shipped
-from few_labels import FEW_STRENGTHS
-from judge import Logistic
+from judge import FEW_STRENGTHS, Logistic
 from keeping import Kept
 from numpy.typing import NDArray
 from rivals import Watch, flat, layer_of
