@@ -67,13 +67,17 @@ class Stored:
     ----------
     shape : tuple of int
     dtype : dtype
-    read : callable
-        ``() -> Tensor``, on the CPU; while the file is open.
+    mapped : callable
+        ``() -> Tensor``, on the CPU, whose memory is the file; while the file is open.
     """
 
     shape: tuple[int, ...]
     dtype: torch.dtype
-    read: Callable[[], Tensor]
+    mapped: Callable[[], Tensor]
+
+    def read(self) -> Tensor:
+        """Return a copy in memory: the file may be replaced."""
+        return self.mapped().clone()
 
 
 def to_bytes(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> bytes:
@@ -250,8 +254,7 @@ def find_tensor(path: object, file: Any, name: str) -> Stored:
         raise ValueError(
             f"{path} holds a tensor {cut(repr(name))} of type {dtype}, which skdim never saves."
         )
-    # A copy: what safetensors returns is mapped from the file, which may be replaced.
-    return Stored(tuple(part.get_shape()), DTYPES[dtype], lambda: file.get_tensor(name).clone())
+    return Stored(tuple(part.get_shape()), DTYPES[dtype], lambda: file.get_tensor(name))
 
 
 def header_digest(text: str, tensors: Mapping[str, Tensor | Stored]) -> "hashlib._Hash":
@@ -271,7 +274,7 @@ def digest_of(text: str, tensors: Mapping[str, Tensor | Stored]) -> str:
     """Return the SHA-256 of the header and all tensors with their names, types and shapes."""
     digest = header_digest(text, tensors)
     for _, tensor in sorted(tensors.items()):
-        digest.update(bytes_of(tensor.read() if isinstance(tensor, Stored) else tensor))
+        digest.update(bytes_of(tensor.mapped() if isinstance(tensor, Stored) else tensor))
     return digest.hexdigest()
 
 
@@ -283,6 +286,12 @@ def check_finite(tensors: Mapping[str, Tensor], text: str) -> None:
     ValueError
         Naming them.
     """
-    broken = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
+    broken = [name for name, tensor in tensors.items() if not all_finite(tensor)]
     if broken:
         raise ValueError(f"{text}: they hold NaN or infinity: {cut(', '.join(broken[:10]))}.")
+
+
+def all_finite(tensor: Tensor) -> bool:
+    """Whether all numbers are finite; unlike ``Tensor.isfinite``, without memory for each."""
+    values = torch.view_as_real(tensor) if tensor.is_complex() else tensor
+    return values.numel() == 0 or all(bool(end.isfinite()) for end in torch.aminmax(values))

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import skdim
-from skdim.saving import flatten, open_container, to_bytes
+from skdim.saving import check_finite, flatten, open_container, to_bytes
 from skdim.saving.container import DTYPES, digest_of, header_digest
 from skdim.training import find_checkpoint
 from skdim.training.checkpoints import LAST
@@ -224,3 +224,25 @@ def test_what_no_training_writes_is_refused(change, said, written, tmp_path):
     with pytest.raises(ValueError, match=said) as caught:
         fit("stopping", checkpoint_dir=tmp_path, max_epochs=2)
     assert len(str(caught.value)) < 2000
+
+
+FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
+
+@pytest.mark.parametrize("place", [0, 17, 9_999])
+@pytest.mark.parametrize("broken", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("dtype", [*FLOATS, torch.complex64])
+def test_one_number_that_is_not_finite_is_found_among_many(dtype, broken, place):
+    weights = torch.ones(100, 100, dtype=dtype)
+    weights.view(-1)[place] = broken
+
+    with pytest.raises(ValueError, match=r"They are lost: they hold NaN or infinity: b\.weight\."):
+        check_finite({"a": torch.ones(3), "b.weight": weights}, "They are lost")
+
+
+def test_finite_numbers_of_all_types_pass():
+    largest = [torch.full((2, 3), torch.finfo(dtype).max, dtype=dtype) for dtype in FLOATS]
+    others = [torch.ones((), dtype=dtype) for dtype in DTYPES.values()]
+    empty = [torch.ones(0, 4), torch.ones(0, dtype=torch.complex64)]
+
+    check_finite({str(i): part for i, part in enumerate([*largest, *others, *empty])}, "")
