@@ -215,7 +215,7 @@ def train_net(kind, case, view=None):
         **settings,
     ).initialize()
     watch, generator = Watch(), torch.Generator().manual_seed(5)
-    net.plan("one_cycle", [watch], settings)
+    net.plan([watch], {"schedule": "one_cycle", **settings})
     net.train(rows, None, epochs=3, generator=generator)
     return {
         "batches": watch.batches,

@@ -192,7 +192,7 @@ def test_transformers_can_be_defined_where_scikit_learn_has_no_callbacks(monkeyp
         importlib.import_module("sklearn.callback")
     monkeypatch.setitem(sys.modules, "sklearn.callback", None)
     monkeypatch.delattr("sklearn.callback", raising=False)
-    made = runpy.run_path(str(ROOT / "skdim" / "estimators" / "tasks.py"))
+    made = runpy.run_path(str(ROOT / "skdim" / "training" / "callbacks.py"))
 
     assert issubclass(type("Made", (made["CallbackSupport"], BaseEstimator), {}), BaseEstimator)
     assert made["reports"](len) is len

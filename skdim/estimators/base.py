@@ -255,7 +255,6 @@ class AbstractLearner(PersistentMixin):
         return Plan(
             epochs=min(epochs, 1) if one_pass else epochs,
             solving=solving,
-            schedule="constant" if one_pass else self.schedule,
             held_out=0.0 if one_pass else share,
             patience=self.n_iter_no_change if stopping else None,
             tol=self.tol,
@@ -267,6 +266,7 @@ class AbstractLearner(PersistentMixin):
                 "verbose": self.verbose,
                 "precision": self.precision,
                 "compiling": self.compile,
+                "schedule": "constant" if one_pass else self.schedule,
             },
             checkpoints=checkpoints,
         )

@@ -20,7 +20,7 @@ from skdim.estimators.build import EncoderSpec
 from skdim.inputs import Samples
 from skdim.parameters import is_same, shown, stacklevel_of_user
 from skdim.random import seeded
-from skdim.training import Checkpoints, EarlyStopping, EncoderNet, Schedule, check_precision
+from skdim.training import Checkpoints, EarlyStopping, EncoderNet, check_precision
 
 __all__ = [
     "Plan",
@@ -72,8 +72,6 @@ class Plan:
         By gradients.
     solving : bool
         Whether to begin with the closed form.
-    schedule : str or callable
-        Of the learning rate.
     held_out : float
         Share of the samples that is scored only.
     patience : int or None
@@ -83,14 +81,13 @@ class Plan:
     callbacks : list
         skorch callbacks of the user.
     settings : dict
-        Of the net: batch size, learning rate, verbosity.
+        Of the net, by the names in ``skdim.training.SETTINGS``.
     checkpoints : Checkpoints or None
         What writes the training down.
     """
 
     epochs: int
     solving: bool
-    schedule: str | Schedule
     held_out: float
     patience: int | None
     tol: float
@@ -165,7 +162,7 @@ def run(net: EncoderNet, rows: Samples, plan: Plan, entropy: int) -> int:
     if plan.checkpoints is not None:
         plan.checkpoints.watch(stopping, n_epochs=max(plan.epochs, 1))
     own = [callback for callback in (stopping, plan.checkpoints) if callback is not None]
-    net.plan(plan.schedule, [*plan.callbacks, *own], plan.settings)
+    net.plan([*plan.callbacks, *own], plan.settings)
     generator = Generator(device=rows.device).manual_seed(int(draws.integers(2**63)))
     try:
         with seeded(entropy + done, rows.device):

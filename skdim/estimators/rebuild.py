@@ -1,10 +1,11 @@
-"""Build a net without memory for its numbers, and give it weights that are compared before."""
+"""Take a net apart into arrays and lists, and build it again; weights are compared before."""
 
 import warnings
 from collections.abc import Collection, Mapping
 from contextlib import nullcontext
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -20,16 +21,62 @@ from skdim.estimators.build import (
 )
 from skdim.parameters import cut, stacklevel_of_user
 from skdim.random import seeded
-from skdim.saving import Stored
-from skdim.training import EncoderNet
+from skdim.saving import Stored, mapped
+from skdim.training import SETTINGS, EncoderNet
 
-__all__ = ["find_device_here", "load_net"]
+__all__ = ["find_device_here", "give_back", "load_net", "take_out"]
 
 # Most numbers in one sample or in one layer of its features: far above any that fit.
 LARGEST_SAMPLE = 2**28
 
 # Of a module by their names: in memory, or in a file.
 Arrays = Mapping[str, NDArray[Any] | Stored]
+
+
+def take_out(net: EncoderNet) -> dict[str, Any]:
+    """Return the state of a net, from which ``load_net`` and ``give_back`` restore it.
+
+    Returns
+    -------
+    dict
+        ``weights`` of "module" and "criterion", ``books`` (the history, a dict per epoch),
+        ``settings``, ``device`` and ``optimizer`` (its state, or None).
+
+    Raises
+    ------
+    TypeError
+        If NumPy does not support a dtype of the weights.
+    """
+    optimizer = net.optimizer_
+    return {
+        "weights": as_arrays(net.state()),
+        "books": [{k: v for k, v in epoch.items() if k != "batches"} for epoch in net.history],
+        "settings": {name: getattr(net, name) for name in SETTINGS},
+        "device": str(net.device),
+        "optimizer": None if optimizer is None else as_arrays(optimizer.state_dict()),
+    }
+
+
+def as_arrays(tree: dict[str, Any]) -> Any:
+    """Return a nested value with arrays on the CPU in place of tensors."""
+    return mapped(tree, lambda v, _: v.detach().cpu().numpy() if isinstance(v, Tensor) else v)
+
+
+def give_back(net: EncoderNet, kept: Mapping[str, Any]) -> None:
+    """Restore all but the weights of a new net from the result of ``take_out``."""
+    for name in SETTINGS:
+        setattr(net, name, kept["settings"][name])
+    # skorch expects a list of batches in each epoch.
+    net.history.extend({"batches": [{}], **epoch} for epoch in kept["books"])
+    if kept["optimizer"] is not None:
+        net.make_optimizer()
+        net.optimizer_.load_state_dict(
+            mapped(
+                kept["optimizer"], lambda v, _: torch.tensor(v) if isinstance(v, np.ndarray) else v
+            )
+        )
+    net.module_.eval()
+    net.criterion_.eval()
 
 
 def load_net(

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from skdim.encoders import LAYERS, Features, layer_of
 from skdim.estimators.build import Spec
-from skdim.estimators.rebuild import find_device_here, load_net
+from skdim.estimators.rebuild import find_device_here, give_back, load_net, take_out
 from skdim.inputs import Layout
 from skdim.objectives import AbstractObjective
 from skdim.parameters import is_same, shown
@@ -29,7 +29,7 @@ from skdim.saving import (
     warn_of_versions,
     write_atomically,
 )
-from skdim.training import EncoderNet, choose_net, give_back, take_out
+from skdim.training import EncoderNet, choose_net
 from skdim.views import Pairs
 
 __all__ = [

@@ -19,13 +19,12 @@ from skdim.estimators.base import AbstractLearner
 from skdim.estimators.build import EncoderSpec
 from skdim.estimators.decoding import DecodingMixin
 from skdim.estimators.resuming import Run, check_checkpoints
-from skdim.estimators.tasks import CallbackSupport, reported, reports
 from skdim.estimators.validation import COMMON_RULES, open_looks, sample_numbers
 from skdim.inference import encode_rows, features_of
 from skdim.objectives import AbstractObjective, InfoMax
 from skdim.parameters import Rule, any_of, instance, none, shown
 from skdim.random import seeded
-from skdim.training import Schedule
+from skdim.training import CallbackSupport, Schedule, reported, reports
 from skdim.views import View
 
 __all__ = ["EncoderTransformer"]

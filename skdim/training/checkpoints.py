@@ -22,7 +22,7 @@ from skdim.saving import (
     warn_of_versions,
     write_atomically,
 )
-from skdim.training.stopping import EarlyStopping
+from skdim.training.callbacks import EarlyStopping
 
 __all__ = ["Checkpoints", "find_checkpoint", "pack_checkpoint", "read_checkpoint"]
 

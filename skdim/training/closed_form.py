@@ -13,8 +13,8 @@ from skdim.closed_form import Sums, rotation, scale_of, solve
 from skdim.encoders import Basis, LinearEncoder
 from skdim.inputs import Samples
 from skdim.objectives import AbstractCriterion, GaussianInformation, Information
-from skdim.training.precision import computing_in
 from skdim.training.progress import Progress
+from skdim.training.steps import computing_in
 from skdim.views import Pairs, View, find_pairs
 
 __all__ = ["ClosedFormMixin", "LookSums", "Solution"]

@@ -29,7 +29,6 @@ from skdim.training.processes import (
     start_accelerate,
     tell_all,
 )
-from skdim.training.schedules import Schedule
 
 __all__ = ["AcceleratedNet", "Shares"]
 
@@ -134,12 +133,10 @@ class AcceleratedNet(AccelerateMixin, EncoderNet):
         self.accelerator = None  # It cannot be pickled.
         return self
 
-    def plan(
-        self, schedule: str | Schedule, callbacks: list[Any], settings: dict[str, Any]
-    ) -> None:
+    def plan(self, callbacks: list[Any], settings: dict[str, Any]) -> None:
         """Set what may differ between trainings; only the first process prints."""
         quiet = {} if start_accelerate().is_main_process else {"verbose": 0}
-        super().plan(schedule, callbacks, settings | quiet)
+        super().plan(callbacks, settings | quiet)
 
     def train(
         self,

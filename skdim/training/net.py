@@ -19,16 +19,14 @@ from skdim.objectives import AbstractCriterion, Batch
 from skdim.random import seeded, unlocked
 from skdim.saving import mapped
 from skdim.training.batches import Batches, mean_of
+from skdim.training.callbacks import StopTraining
 from skdim.training.closed_form import ClosedFormMixin, LookSums
-from skdim.training.draws import PlannedDraws
-from skdim.training.precision import compiled, computing_in
 from skdim.training.processes import is_shared
 from skdim.training.progress import EpochLog, Progress, summary_of
-from skdim.training.schedules import Schedule, find_schedule
-from skdim.training.stopping import StopTraining
+from skdim.training.steps import PlannedDraws, Schedule, compiled, computing_in, find_schedule
 from skdim.views import View
 
-__all__ = ["EncoderNet", "choose_net"]
+__all__ = ["SETTINGS", "EncoderNet", "choose_net"]
 
 # Training has diverged if a mean term is larger; sums are divided by the number of addends.
 DIVERGED = 1e6
@@ -36,6 +34,9 @@ DIVERGED = 1e6
 # Samples whose looks are scored at once.
 SCORED_AT_ONCE = 64
 GIVEN = ("module", "criterion")
+
+# What may differ between trainings, by its names in the net.
+SETTINGS = ("batch_size", "lr", "verbose", "precision", "compiling", "schedule")
 
 
 class EncoderNet(ClosedFormMixin, NeuralNet):
@@ -120,21 +121,16 @@ class EncoderNet(ClosedFormMixin, NeuralNet):
         """Return a callback that prints a line per epoch; the net records the history itself."""
         return [("print_log", EpochLog())]
 
-    def plan(
-        self, schedule: str | Schedule, callbacks: list[Any], settings: dict[str, Any]
-    ) -> None:
+    def plan(self, callbacks: list[Any], settings: dict[str, Any]) -> None:
         """Set what may differ between trainings.
 
         Parameters
         ----------
-        schedule : str or callable
-            A key or a value of ``SCHEDULES``.
         callbacks : list
             Callbacks of skorch.
         settings : dict
-            ``batch_size``, ``lr``, ``verbose``, ``precision`` and ``compiling``.
+            Of those named by ``SETTINGS``.
         """
-        self.schedule = schedule
         for name, value in settings.items():
             setattr(self, name, value)
         self.limit = DIVERGED * self.criterion_.n_summed

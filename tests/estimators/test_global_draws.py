@@ -13,7 +13,7 @@ from torch import nn
 from skdim import DeepInfoMaxTransformer, EncoderTransformer
 from skdim.encoders import MLPEncoder
 from skdim.objectives import VAE
-from skdim.training.stopping import StopTraining
+from skdim.training import StopTraining
 from tests.estimators.helpers import weights_of
 from tests.inputs.datasets import images
 

@@ -68,7 +68,8 @@ def make_net(rows, objective=None, *, n_components=4, callbacks=(), view=None, *
         verbose=0,
         **settings,
     ).initialize()
-    net.plan(schedule, list(callbacks), {name: settings[name] for name in ("batch_size", "lr")})
+    planned = {name: settings[name] for name in ("batch_size", "lr")}
+    net.plan(list(callbacks), {"schedule": schedule, **planned})
     return net
 
 

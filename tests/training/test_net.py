@@ -168,7 +168,7 @@ def test_planning_sets_what_may_differ_and_lets_callbacks_go():
     net = train(make_net(rows, callbacks=[events]), rows, epochs=1)
     net.clear_callbacks()
     n_seen = len(events.seen)
-    net.plan("cosine", [], {"batch_size": 5, "lr": 0.5, "verbose": 0})
+    net.plan([], {"schedule": "cosine", "batch_size": 5, "lr": 0.5, "verbose": 0})
     train(net, rows, epochs=1)
 
     assert len(events.seen) == n_seen
