@@ -3,17 +3,18 @@
 from skdim.saving.container import (
     FORMAT,
     Stored,
+    VersionWarning,
     check_finite,
     open_container,
     to_bytes,
+    versions,
+    warn_of_versions,
 )
 from skdim.saving.files import check_regular, remove_partial_files, write_atomically
 from skdim.saving.fingerprints import describe_data, describe_parameters, fingerprint
 from skdim.saving.older import update_header
 from skdim.saving.onnx import Transforming, export
-from skdim.saving.plain import NotPlainError, decode, encode
-from skdim.saving.trees import flatten, mapped, unflatten
-from skdim.saving.versions import VersionWarning, versions, warn_of_versions
+from skdim.saving.plain import NotPlainError, decode, encode, flatten, mapped, unflatten
 
 __all__ = [
     "FORMAT",

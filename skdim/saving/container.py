@@ -11,26 +11,32 @@ import hashlib
 import json
 import os
 import struct
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import sklearn
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from skdim.parameters import cut, shown
+from skdim.about import __version__
+from skdim.parameters import cut, shown, stacklevel_of_user
 from skdim.saving.files import check_regular
-from skdim.saving.versions import versions
 
 __all__ = [
     "FORMAT",
     "Stored",
+    "VersionWarning",
     "check_finite",
     "open_container",
     "to_bytes",
+    "versions",
+    "warn_of_versions",
 ]
 
 # Raised with each change after which older versions of skdim would misread a file.
@@ -54,6 +60,11 @@ DTYPES = {
     "C64": torch.complex64,
 }
 NAMES = {dtype: name for name, dtype in DTYPES.items()}
+
+PICKLED = (
+    "Its codes may differ, or it may fail. Fit it again, or use its save() and skdim.load(), whose "
+    "files are read by later versions."
+)
 
 # Of safetensors and torch, for a file that is not what it should be.
 UNREADABLE = (SafetensorError, MemoryError, OverflowError, RuntimeError, TypeError)
@@ -295,3 +306,48 @@ def all_finite(tensor: Tensor) -> bool:
     """Whether all numbers are finite; unlike ``Tensor.isfinite``, without memory for each."""
     values = torch.view_as_real(tensor) if tensor.is_complex() else tensor
     return values.numel() == 0 or all(bool(end.isfinite()) for end in torch.aminmax(values))
+
+
+class VersionWarning(UserWarning):
+    """A pickle or a checkpoint was written with other versions than those that read it."""
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that the numbers of a transformer depend on.
+
+    Returns
+    -------
+    dict of str to str
+        Of skdim, scikit-learn, torch and NumPy; without the build of torch ("+cpu"), which differs
+        between machines.
+    """
+    return {
+        "skdim": __version__,
+        "scikit-learn": sklearn.__version__,
+        "torch": torch.__version__.partition("+")[0],
+        "numpy": np.__version__,
+    }
+
+
+def warn_of_versions(name: str, then: Mapping[str, str], consequence: str = PICKLED) -> None:
+    """Warn if something was written with other versions than the present ones.
+
+    Parameters
+    ----------
+    name : str
+        What was written.
+    then : mapping of str to str
+        What ``versions`` returned when it was written.
+    consequence : str, default=that of a pickle
+    """
+    differing = [
+        f"{package} {cut(str(then.get(package, 'unknown')))} (here: {version})"
+        for package, version in versions().items()
+        if then.get(package) != version
+    ]
+    if differing:
+        warnings.warn(
+            f"{name} was written with {', '.join(differing)}. {consequence}",
+            VersionWarning,
+            stacklevel=stacklevel_of_user(),
+        )

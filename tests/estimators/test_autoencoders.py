@@ -13,7 +13,7 @@ from torch.nn.functional import avg_pool2d
 from skdim.decoders import Conv1dDecoder, DCGANDecoder, MLPDecoder
 from skdim.objectives import AAE, VAE, Autoencoder, Reconstruction
 from skdim.priors import PRIORS
-from skdim.training import precision
+from skdim.training import steps
 from skdim.views import Occlude
 from tests.estimators.causes import linear_probe_r2
 from tests.estimators.helpers import trained_by
@@ -250,7 +250,7 @@ def test_grid_search_over_beta_inside_a_pipeline():
 
 @each_autoencoder
 def test_half_precision_trains_to_about_the_same(kind, monkeypatch):
-    monkeypatch.setattr(precision, "has_bfloat16", lambda device: True)  # Imitated where it is not.
+    monkeypatch.setattr(steps, "has_bfloat16", lambda device: True)  # Imitated where it is not.
     full = brief(kind, max_epochs=2).fit(ROWS)
     half = brief(kind, max_epochs=2, precision="bfloat16").fit(ROWS)
 

@@ -19,7 +19,7 @@ from skdim.objectives import (
     Autoencoder,
     BiGAN,
 )
-from skdim.training import precision
+from skdim.training import steps
 from tests.estimators.helpers import plain_parameters, trained_by
 from tests.estimators.own_objectives import Alignment, Decoding
 from tests.estimators.test_common import FURTHER_CHECKS, varying_checks
@@ -146,7 +146,7 @@ def test_codes_are_trained(baseline):
 )
 def test_trains_in_bfloat16(baseline, kind, monkeypatch):
     # A processor that can only imitate bfloat16 computes the same numbers.
-    monkeypatch.setattr(precision, "has_bfloat16", lambda device: True)
+    monkeypatch.setattr(steps, "has_bfloat16", lambda device: True)
     X = SAMPLES[kind]
     fitted = small(baseline, kind, precision="bfloat16").fit(X)
 

@@ -7,7 +7,7 @@ from skorch.callbacks import Callback
 
 from skdim import DeepInfoMaxTransformer
 from skdim.bounds import BOUNDS, Bound
-from skdim.training import check_precision, precision
+from skdim.training import check_precision, steps
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (24, 8, 8), dtype=np.uint8)
 CPU = torch.device("cpu")
@@ -16,12 +16,12 @@ CPU = torch.device("cpu")
 @pytest.fixture
 def able(monkeypatch):
     """Let a processor that can only imitate bfloat16 pass: the numbers are the same."""
-    monkeypatch.setattr(precision, "has_bfloat16", lambda device: True)
+    monkeypatch.setattr(steps, "has_bfloat16", lambda device: True)
 
 
 @pytest.fixture
 def unable(monkeypatch):
-    monkeypatch.setattr(precision, "has_bfloat16", lambda device: False)
+    monkeypatch.setattr(steps, "has_bfloat16", lambda device: False)
 
 
 def make(**settings):
@@ -147,7 +147,7 @@ def test_processors_are_asked_for_their_instructions(monkeypatch, machine, avx51
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
     monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: arm)
 
-    assert precision.has_bfloat16(CPU) is able
+    assert steps.has_bfloat16(CPU) is able
 
 
 def test_other_devices_are_refused():
