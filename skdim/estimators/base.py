@@ -2,7 +2,6 @@
 
 from abc import abstractmethod
 from collections.abc import Callable
-from contextlib import nullcontext
 from os import PathLike
 from typing import Any
 
@@ -29,12 +28,10 @@ from skdim.estimators.fitting import (
     check_plan,
     choose_solver,
     forget,
-    forgetting,
     is_linear,
     run,
-    warn_of_collapse,
+    warn_of_failure,
     warn_of_idle,
-    warn_of_no_information,
 )
 from skdim.estimators.labels import read_labels
 from skdim.estimators.resuming import Run
@@ -155,26 +152,24 @@ class AbstractLearner(PersistentMixin):
 
     def _begin(self, X: ArrayLike, y: ArrayLike | None, written: Run | None = None) -> Samples:
         """Read ``X``, look for checkpoints, and build a net with first weights."""
-        forget(self)
-        with forgetting(self):
-            self._entropy = agree_on_seed(self.device, draw_seed(self.random_state))
-            rows = self._read(X, y, at_least=2, fit=True, reset=True)
-            with rows:
-                if written is not None:
-                    epochs = self._count_epochs(len(rows))
-                    self._entropy = written.start(self, rows, epochs, self._entropy)
-                spec = self._spec(rows.layout, len(rows))
-                self.net_, spec, sizes = build_net(
-                    spec,
-                    rows,
-                    self._entropy,
-                    self.device,
-                    lr=float(self.learning_rate),
-                    batch_size=self.batch_size,
-                )
-            self._built = Built.of(self, spec, sizes)
-            self._layer = self.output
-            self._n_features_out = self._built.n_features_out(self._layer)
+        self._entropy = agree_on_seed(self.device, draw_seed(self.random_state))
+        rows = self._read(X, y, at_least=2, fit=True, reset=True)
+        with rows:
+            if written is not None:
+                epochs = self._count_epochs(len(rows))
+                self._entropy = written.start(self, rows, epochs, self._entropy)
+            spec = self._spec(rows.layout, len(rows))
+            self.net_, spec, sizes = build_net(
+                spec,
+                rows,
+                self._entropy,
+                self.device,
+                lr=float(self.learning_rate),
+                batch_size=self.batch_size,
+            )
+        self._built = Built.of(self, spec, sizes)
+        self._layer = self.output
+        self._n_features_out = self._built.n_features_out(self._layer)
         return rows
 
     def _go_on(self, X: ArrayLike, y: ArrayLike | None) -> Samples:
@@ -240,14 +235,11 @@ class AbstractLearner(PersistentMixin):
     ) -> Plan:
         """Decide how to train; ``one_pass`` holds nothing out."""
         epochs = self._count_epochs(len(rows))
-        with nullcontext() if going_on else forgetting(self):
-            solving, self.solver_ = choose_solver(
-                self.net_,
-                epochs,
-                before=getattr(self, "solver_", "") if going_on else None,
-                has_closed_form=self._has_closed_form(),
-                refusal=self._refusal(),
-            )
+        linear = isinstance(self.net_.module_[1], LinearEncoder)
+        if epochs == 0 and not (linear and self._has_closed_form()):
+            raise ValueError(self._refusal())
+        before = getattr(self, "solver_", "") if going_on else None
+        solving, self.solver_ = choose_solver(self.net_, epochs, before)
         if epochs == 0:
             warn_of_idle(self)
         stopping = self.early_stopping and not one_pass
@@ -273,39 +265,35 @@ class AbstractLearner(PersistentMixin):
 
     def _refusal(self) -> str:
         """Explain why ``max_epochs=0`` is not possible."""
-        names = self._get_objective().without_closed_form()
+        objective = self._get_objective()
+        names = objective.without_closed_form()
         text = "max_epochs=0 computes the closed form of Deep InfoMax, which"
         if names is None:
-            kind = type(self._get_objective()).__name__
-            return f"{text} {kind} does not have. Give at least one epoch."
-        given = ", ".join(self._describe(name) for name in names or ["encoder"])
+            return f"{text} {type(objective).__name__} does not have. Give at least one epoch."
+        given = ", ".join(
+            f"{name}={shown(getattr(self if hasattr(self, name) else objective, name))}"
+            for name in names or ["encoder"]
+        )
         return (
             f"{text} cannot honour {given}. Give at least one epoch to train by gradients, or "
             "leave these at their defaults."
         )
 
-    def _describe(self, name: str) -> str:
-        """Return NAME=VALUE of a parameter of the transformer or its objective."""
-        owner = self if hasattr(self, name) else self._get_objective()
-        return f"{name}={shown(getattr(owner, name))}"
-
     def _train(self, rows: Samples, plan: Plan, *, going_on: bool) -> None:
         """Train, and write down how it went."""
-        with nullcontext() if going_on else forgetting(self):
-            check_plan(self.net_, rows, plan, self._get_objective().score_hint)
+        check_plan(self.net_, rows, plan, self._get_objective().score_hint)
         try:
-            with forgetting(self, unless=KeyboardInterrupt if going_on else ()):
-                self.n_iter_ = run(self.net_, rows, plan, self._entropy)
+            self.n_iter_ = run(self.net_, rows, plan, self._entropy)
         except KeyboardInterrupt:
             if going_on:
                 self.n_iter_ = len(self.net_.history)
                 self._write_history()
             raise
+        except BaseException:
+            forget(self)
+            raise
         self._write_history()
-        spread, name = self.history_["spread"][self.n_iter_ - 1], type(self).__name__
-        if not warn_of_collapse(spread, name):
-            weights = self.net_.criterion_.weights_of_bounds
-            warn_of_no_information(weights, self.history_, self.n_iter_, name)
+        warn_of_failure(self)
 
     def _write_history(self) -> None:
         """Set the history as plain lists."""

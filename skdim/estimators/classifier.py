@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from skdim.estimators.deep_infomax import DeepInfoMaxTransformer
 from skdim.estimators.finetuning import FineTuner, Labelled
-from skdim.estimators.fitting import forget, forgetting
+from skdim.estimators.fitting import forgetting
 from skdim.estimators.head_file import HEAD_RULES, head_contents
 from skdim.estimators.heads import (
     Head,
@@ -181,7 +181,6 @@ class DeepInfoMaxClassifier(ClassifierMixin, BaseEstimator):
             If a parameter, ``X`` or ``y`` is not valid, or if there are fewer than two classes.
         """
         check_parameters(self, HEAD_RULES)
-        forget(self)
         with forgetting(self):
             self._fit(X, y, draw_seed(self.random_state))
         return self

@@ -3,7 +3,7 @@
 import inspect
 import math
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -31,9 +31,8 @@ __all__ = [
     "forgetting",
     "is_linear",
     "run",
-    "warn_of_collapse",
+    "warn_of_failure",
     "warn_of_idle",
-    "warn_of_no_information",
 ]
 
 MOST_EPOCHS = 100
@@ -207,46 +206,32 @@ def split(
     return rows.part(np.sort(order[n_held:])), rows.part(order[:n_held])
 
 
-def warn_of_collapse(spread: float, name: str) -> bool:
-    """Warn if all samples have the same code; return whether they have."""
-    collapsed = spread < COLLAPSED
-    if collapsed:
-        warnings.warn(
-            f"The codes of {name} have collapsed: their standard deviation over samples is "
-            f"{spread:.1e}. See history_['spread']. A lower learning_rate, another bound or more "
-            "varied data may help.",
-            ConvergenceWarning,
-            stacklevel=stacklevel_of_user(),
-        )
-    return collapsed
+def warn_of_failure(estimator: BaseEstimator) -> None:
+    """Warn if all samples have one code, or all bounds stayed at 0 in the second half of epochs.
 
-
-def warn_of_no_information(
-    weights: Mapping[str, float], history: Mapping[str, list[float]], n_epochs: int, name: str
-) -> None:
-    """Warn if all bounds stayed at 0 in the second half of a training, of three epochs or more.
-
-    Parameters
-    ----------
-    weights : mapping of str to float
-        Weights of the terms that are minus a weighted bound.
-    history : mapping of str to list of float
-    n_epochs : int
-        Epochs to read.
-    name : str
-        Of the estimator.
+    The latter is asked of three epochs and more.
     """
+    name, history, n_epochs = type(estimator).__name__, estimator.history_, estimator.n_iter_
+    spread = history["spread"][n_epochs - 1]
+    weights = estimator.net_.criterion_.weights_of_bounds
     late = slice(n_epochs // 2, n_epochs)
     bounds = [abs(term / weights[key]) for key in weights for term in history[key][late]]
-    if n_epochs >= 3 and bounds and max(bounds) < UNINFORMATIVE:
-        warnings.warn(
+    if spread < COLLAPSED:
+        text = (
+            f"The codes of {name} have collapsed: their standard deviation over samples is "
+            f"{spread:.1e}. See history_['spread']. A lower learning_rate, another bound or more "
+            "varied data may help."
+        )
+    elif n_epochs >= 3 and bounds and max(bounds) < UNINFORMATIVE:
+        text = (
             f"{name} learnt nothing: the bound on the information stayed at 0, which is that of "
             f"codes without information. See history_[{next(iter(weights))!r}]. Another "
             "learning_rate, bound or view, or more epochs may help, if there is something to learn "
-            "in X.",
-            ConvergenceWarning,
-            stacklevel=stacklevel_of_user(),
+            "in X."
         )
+    else:
+        return
+    warnings.warn(text, ConvergenceWarning, stacklevel=stacklevel_of_user())
 
 
 def forget(estimator: BaseEstimator) -> None:
@@ -256,26 +241,17 @@ def forget(estimator: BaseEstimator) -> None:
 
 
 @contextmanager
-def forgetting(
-    estimator: BaseEstimator, unless: type[BaseException] | tuple[()] = ()
-) -> Iterator[None]:
-    """Leave nothing that looks fitted behind an error, Ctrl-C included."""
+def forgetting(estimator: BaseEstimator) -> Iterator[None]:
+    """Begin anew, and leave nothing that looks fitted behind an error, Ctrl-C included."""
+    forget(estimator)
     try:
         yield
-    except BaseException as error:
-        if not isinstance(error, unless):
-            forget(estimator)
+    except BaseException:
+        forget(estimator)
         raise
 
 
-def choose_solver(
-    net: EncoderNet,
-    epochs: int,
-    *,
-    before: str | None,
-    has_closed_form: bool,
-    refusal: str,
-) -> tuple[bool, str]:
+def choose_solver(net: EncoderNet, epochs: int, before: str | None) -> tuple[bool, str]:
     """Decide whether a training begins with the closed form.
 
     Parameters
@@ -285,10 +261,6 @@ def choose_solver(
         By gradients.
     before : str or None
         ``solver_`` of the training that this one continues; None if it begins.
-    has_closed_form : bool
-        Whether all that is trained has one.
-    refusal : str
-        What to say where there is no closed form and no epoch.
 
     Returns
     -------
@@ -301,30 +273,20 @@ def choose_solver(
     ValueError
         If there is nothing to do without gradients.
     """
+    if epochs == 0 and before is not None and (net.look_sums is None or "gradients" in before):
+        raise ValueError(
+            "The closed form cannot be solved for more samples: the sums over the earlier "
+            "ones are kept neither in copies and files, nor where gradients have trained. "
+            "Fit all samples anew; or train by gradients, with max_epochs of 1 or more."
+        )
     linear = isinstance(net.module_[1], LinearEncoder)
-    if epochs == 0:
-        if not (linear and has_closed_form):
-            raise ValueError(refusal)
-        if before is not None and (net.look_sums is None or "gradients" in before):
-            raise ValueError(
-                "The closed form cannot be solved for more samples: the sums over the earlier "
-                "ones are kept neither in copies and files, nor where gradients have trained. "
-                "Fit all samples anew; or train by gradients, with max_epochs of 1 or more."
-            )
     solving = linear and (epochs == 0 or before is None)
     closed = solving or (before or "").startswith("closed form")
     return solving, " then ".join(["closed form"] * closed + ["gradients"] * (epochs > 0))
 
 
 def is_linear(encoder: EncoderSpec, *, automatic: bool) -> bool:
-    """Return whether an encoder given as a parameter is linear in fixed features.
-
-    Parameters
-    ----------
-    encoder : str, Module, class or callable
-    automatic : bool
-        Whether "auto" is.
-    """
+    """Whether an encoder given as a parameter is linear in fixed features; "auto" is if asked."""
     while isinstance(encoder, partial):
         encoder = encoder.func
     if isinstance(encoder, str):

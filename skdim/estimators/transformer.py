@@ -18,6 +18,7 @@ from skdim.encoders import LAYERS, UserEncoder
 from skdim.estimators.base import AbstractLearner
 from skdim.estimators.build import EncoderSpec
 from skdim.estimators.decoding import DecodingMixin
+from skdim.estimators.fitting import forgetting
 from skdim.estimators.resuming import Run, check_checkpoints
 from skdim.estimators.validation import COMMON_RULES, open_looks, sample_numbers
 from skdim.inference import encode_rows, features_of
@@ -182,7 +183,7 @@ loss_curve_, device_, classes_, canonical_correlations_, directions_
         self._check()
         check_checkpoints(self)
         going_on = self.warm_start and self.__sklearn_is_fitted__()
-        with Run() as written:
+        with Run() as written, nullcontext() if going_on else forgetting(self):
             rows = self._go_on(X, y) if going_on else self._begin(X, y, written)
             plan = self._plan(rows, going_on=going_on, checkpoints=written.checkpoints)
             with rows, reported(self, X, y, max(plan.epochs, 1)) as events:
@@ -213,10 +214,11 @@ loss_curve_, device_, classes_, canonical_correlations_, directions_
         """
         self._check()
         going_on = self.__sklearn_is_fitted__()
-        rows = self._go_on(X, y) if going_on else self._begin(X, y)
-        with rows:
-            plan = self._plan(rows, going_on=going_on, one_pass=True)
-            self._train(rows, plan, going_on=going_on)
+        with nullcontext() if going_on else forgetting(self):
+            rows = self._go_on(X, y) if going_on else self._begin(X, y)
+            with rows:
+                plan = self._plan(rows, going_on=going_on, one_pass=True)
+                self._train(rows, plan, going_on=going_on)
         return self
 
     def fit_transform(

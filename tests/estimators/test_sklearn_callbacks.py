@@ -94,6 +94,23 @@ def test_callbacks_are_torn_down_after_an_error():
     assert VISITS[-1] == "torn down"
 
 
+@pytest.mark.parametrize("event", ["on_fit_task_begin", "on_fit_task_end"])
+def test_nothing_looks_fitted_after_an_error_of_a_callback(event, monkeypatch):
+    """On the tasks of the fit itself, before and after the training."""
+
+    def fail(self, estimator, context, **kwargs):
+        if context.task_name == "fit":
+            raise OSError("the disk is full")
+
+    monkeypatch.setattr(Visits, event, fail)
+    dim = make().set_callbacks(Visits())
+
+    with pytest.raises(OSError, match="the disk is full"):
+        dim.fit(X)
+
+    assert not hasattr(dim, "net_")
+
+
 def test_they_are_propagated_by_pipelines():
     pipe = make_pipeline(make(), LogisticRegression())
     pipe.set_callbacks(Visits()).fit(X, Y)
