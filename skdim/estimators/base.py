@@ -51,7 +51,7 @@ from skdim.inputs import (
 from skdim.objectives import AbstractObjective
 from skdim.parameters import Rule, check_parameters, shown
 from skdim.random import draw_seed
-from skdim.training import Checkpoints, Schedule, agree_on_seed
+from skdim.training import Schedule, agree_on_seed
 from skdim.views import GivenLooks, Identity, View
 
 __all__ = ["AbstractLearner"]
@@ -231,7 +231,7 @@ class AbstractLearner(PersistentMixin):
         *,
         going_on: bool,
         one_pass: bool = False,
-        checkpoints: Checkpoints | None = None,
+        written: Run | None = None,
     ) -> Plan:
         """Decide how to train; ``one_pass`` holds nothing out."""
         epochs = self._count_epochs(len(rows))
@@ -260,7 +260,7 @@ class AbstractLearner(PersistentMixin):
                 "compiling": self.compile,
                 "schedule": "constant" if one_pass else self.schedule,
             },
-            checkpoints=checkpoints,
+            checkpoints=None if written is None else written.checkpoints,
         )
 
     def _refusal(self) -> str:

@@ -141,15 +141,14 @@ def find_view(view: str | View | None, layout: Layout, automatic: View) -> View:
     if view == "auto":
         return automatic
     if not layout.is_image and not isinstance(VIEWS[view], Stretch):
-        kind, hint = ("signals", "") if len(layout.shape) == 2 else ("vectors", IMAGE_HINT)
+        kind, hint = "vectors", ", or give image_shape"
+        if len(layout.shape) == 2:
+            kind, hint = "signals", ""
         raise ValueError(
             f"view={shown(view)} is a view of images, but the samples are {kind} of "
             f"{layout.n_features} features. Use view=None{hint}."
         )
     return VIEWS[view]
-
-
-IMAGE_HINT = ", or give image_shape"
 
 
 def build_encoder(encoder: EncoderSpec, n_components: int, layout: Layout) -> nn.Sequential:

@@ -17,12 +17,14 @@ from torch import Tensor, nn
 from skdim.estimators.deep_infomax import DeepInfoMaxTransformer
 from skdim.estimators.finetuning import FineTuner, Labelled
 from skdim.estimators.fitting import forgetting
-from skdim.estimators.head_file import HEAD_RULES, head_contents
 from skdim.estimators.heads import (
+    HEAD,
+    HEAD_RULES,
     Head,
     choose_head,
     feature_statistics,
     fit_head,
+    head_contents,
     stratified_split,
     thin_out,
 )
@@ -360,7 +362,7 @@ class DeepInfoMaxClassifier(ClassifierMixin, BaseEstimator):
         check_is_fitted(self)
         header, weights = file_contents(self.transformer_)
         head, arrays = head_contents(self)
-        write_atomically(path, to_bytes({**header, "head": head}, weights | arrays))
+        write_atomically(path, to_bytes({**header, HEAD: head}, weights | arrays))
 
     def to_onnx(self, path: str | os.PathLike[str]) -> None:
         """Write what ``predict_proba`` computes as a model of ONNX, for other runtimes.

@@ -2,7 +2,7 @@
 
 import inspect
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from skdim.encoders import LAYERS
 from skdim.estimators.classifier import TUNED, DeepInfoMaxClassifier
 from skdim.estimators.deep_infomax import DeepInfoMaxTransformer
-from skdim.estimators.head_file import HEAD, HEAD_RULES, read_head
+from skdim.estimators.heads import HEAD, HEAD_RULES, read_head
 from skdim.estimators.state import (
     ATTRIBUTES,
     LEFT_OUT,
@@ -92,11 +92,10 @@ def load(path: str | os.PathLike[str], **given: Any) -> EncoderTransformer | Dee
     """
     with open_container(path) as (header, tensors, check):
         try:
-            head = {name: stored for name, stored in tensors.items() if name.startswith(HEAD)}
-            tensors = {name: stored for name, stored in tensors.items() if name not in head}
-            said = header.pop("head", None)
-            transformer = build(header, tensors, given)
-            classifier = None if said is None else classifier_of(transformer, said, head)
+            said = header.get(HEAD)
+            parts = sort_tensors(tensors, PARTS if said is None else (*PARTS, HEAD))
+            transformer = build(header, parts, given)
+            classifier = None if said is None else classifier_of(transformer, said, parts[HEAD])
         except (
             *(AttributeError, KeyError, MemoryError, OverflowError),
             *(RuntimeError, TypeError, ValueError),
@@ -127,22 +126,21 @@ def classifier_of(
 
 
 def build(
-    header: Mapping[str, Any], tensors: Tensors, given: Mapping[str, Any]
+    header: Mapping[str, Any], parts: Mapping[str, Tensors], given: Mapping[str, Any]
 ) -> EncoderTransformer:
     """Build the transformer of a file; the sizes of tensors are compared before they are read."""
     header = update_header(header)
     check_header(header)
-    check_names(tensors)
     kind = TRANSFORMERS[header["class"]]
     transformer = kind()
-    transformer.__setstate__(make_state(kind, header, tensors, given))
+    transformer.__setstate__(make_state(kind, header, parts, given))
     return transformer
 
 
 def make_state(
     kind: type[EncoderTransformer],
     header: Mapping[str, Any],
-    tensors: Tensors,
+    parts: Mapping[str, Tensors],
     given: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Put together what ``__getstate__`` would have given."""
@@ -176,7 +174,7 @@ def make_state(
         "_n_features_out": described.n_features_out(attributes["_layer"]),
         "_built": described,
         PACKED: {
-            "weights": {part: part_of(tensors, part) for part in PARTS},
+            "weights": parts,
             "books": books,
             "settings": read_settings(header["net"]["settings"]),
             "device": parameters["device"],
@@ -236,20 +234,22 @@ def read_settings(said: Mapping[str, Any]) -> dict[str, Any]:
     return settings
 
 
-def check_names(tensors: Tensors) -> None:
-    """Raise an error for tensors that no part would load."""
-    strange = [name for name in tensors if name.partition(".")[0] not in PARTS]
+def sort_tensors(tensors: Tensors, parts: Collection[str]) -> dict[str, dict[str, Stored]]:
+    """Return the tensors of each part, without the part in their names.
+
+    Raises
+    ------
+    ValueError
+        If there are tensors that no part would load.
+    """
+    found: dict[str, dict[str, Stored]] = {part: {} for part in parts}
+    strange = [name for name in tensors if name.partition(".")[0] not in found]
     if strange:
         raise ValueError(f"It holds tensors that are no weights: {cut(', '.join(strange[:5]))}.")
-
-
-def part_of(tensors: Tensors, part: str) -> dict[str, Stored]:
-    """Return the tensors whose names begin with that of a part, without it."""
-    return {
-        name.removeprefix(f"{part}."): values
-        for name, values in tensors.items()
-        if name.startswith(f"{part}.")
-    }
+    for name, stored in tensors.items():
+        part, _, rest = name.partition(".")
+        found[part][rest] = stored
+    return found
 
 
 Check = Callable[[Any], bool]
@@ -352,8 +352,26 @@ def check_header(header: Mapping[str, Any]) -> None:
             raise ValueError(f"Its header has {shown(value)} as {place!r}, which cannot be.")
 
 
+# What a fit leaves: each attribute, by the layout of the samples.
+SOUND: dict[str, Callable[[Any, Layout], bool]] = {
+    "_entropy": lambda v, layout: is_count(v),
+    "_layer": lambda v, layout: v in LAYERS,
+    "_layout": lambda v, layout: True,
+    "n_iter_": lambda v, layout: is_count(v, 1),
+    "_conversion": is_conversion,
+    "_given_shape": lambda v, layout: layout.holds(v),
+    "_n_looks": lambda v, layout: is_count(v, 2),
+    "_reads_files": lambda v, layout: v is True,
+    "classes_": lambda v, layout: isinstance(v, np.ndarray) and v.ndim == 1,
+    "feature_names_in_": lambda v, layout: (
+        isinstance(v, np.ndarray) and v.dtype == object and v.shape == (layout.n_features,)
+    ),
+    "solver_": lambda v, layout: str(v).removesuffix(TUNED) in SOLVERS,
+}
+
+
 def check_attributes(attributes: Mapping[str, Any], books: list[dict[str, Any]]) -> None:
-    """Raise an error for attributes that no fit leaves.
+    """Raise an error for attributes and a history that no fit leaves.
 
     Raises
     ------
@@ -361,34 +379,15 @@ def check_attributes(attributes: Mapping[str, Any], books: list[dict[str, Any]])
         Naming the first one that is wrong.
     """
     layout = attributes["_layout"]
-    right = {
-        "_layout": is_layout(layout),
-        "_layer": attributes["_layer"] in LAYERS,
-        "_entropy": is_count(attributes["_entropy"]),
-        "n_iter_": is_count(attributes["n_iter_"], 1) and attributes["n_iter_"] <= len(books),
-        "books": all(isinstance(v, int | float) for epoch in books for v in epoch.values())
-        and all(isinstance(books[-1].get(name), float) for name in ("loss", "spread")),
-    }
-    classes, names = attributes.get("classes_"), attributes.get("feature_names_in_")
-    if classes is not None:
-        right["classes_"] = isinstance(classes, np.ndarray) and classes.ndim == 1
-    if "_given_shape" in attributes:
-        right["_given_shape"] = right["_layout"] and layout.holds(attributes["_given_shape"])
-    if "_n_looks" in attributes:
-        right["_n_looks"] = is_count(attributes["_n_looks"], 2)
-    if "_reads_files" in attributes:
-        right["_reads_files"] = attributes["_reads_files"] is True
-    if "_conversion" in attributes:
-        right["_conversion"] = right["_layout"] and is_conversion(attributes["_conversion"], layout)
-    if "solver_" in attributes:
-        right["solver_"] = str(attributes["solver_"]).removesuffix(TUNED) in SOLVERS
-    if names is not None:
-        right["feature_names_in_"] = (
-            isinstance(names, np.ndarray)
-            and names.dtype == object
-            and right["_layout"]
-            and names.shape == (layout.n_features,)
-        )
-    wrong = [name for name, holds in right.items() if not holds]
+    if not is_layout(layout):
+        wrong = ["_layout"]
+    else:
+        wrong = [name for name, value in attributes.items() if not SOUND[name](value, layout)]
+    if not wrong and attributes["n_iter_"] > len(books):
+        wrong = ["n_iter_"]
+    numbers = all(isinstance(v, int | float) for epoch in books for v in epoch.values())
+    last = all(isinstance(books[-1].get(name), float) for name in ("loss", "spread"))
+    if not (numbers and last):
+        wrong.append("books")
     if wrong:
         raise ValueError(f"Its header holds a {wrong[0]} that no fit leaves.")

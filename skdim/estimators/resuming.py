@@ -19,7 +19,7 @@ from skdim.saving import (
 )
 from skdim.training import Checkpoints, EncoderNet, choose_net, find_checkpoint
 
-__all__ = ["Run", "check_checkpoints"]
+__all__ = ["Run", "open_run"]
 
 LOCK = "lock"
 
@@ -27,16 +27,14 @@ LOCK = "lock"
 NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 
-def check_checkpoints(estimator: Any) -> None:
-    """Raise an error for settings with which a training cannot be written down.
+def open_run(estimator: Any) -> "Run":
+    """Return a training that can be written down.
 
     Raises
     ------
     ValueError
         If it would go on from another one, or be one of several processes.
     """
-    if estimator.checkpoint_dir is None:
-        return
     if estimator.warm_start:
         raise ValueError(
             "checkpoint_dir and warm_start=True do not go together: a checkpoint is of one "
@@ -48,12 +46,13 @@ def check_checkpoints(estimator: Any) -> None:
             "checkpoint_dir is for trainings on one process, but device='accelerate' trains on "
             "several. Use checkpoint_dir=None there."
         )
+    return Run()
 
 
 class Run(ExitStack):
     """One training; it holds the lock of its folder until the context is left."""
 
-    checkpoints: Checkpoints | None = None
+    checkpoints: Checkpoints
 
     def start(self, estimator: Any, rows: Samples, epochs: int, seed: int) -> int:
         """Find the checkpoints of a training, and lock their folder from now on.
@@ -82,8 +81,6 @@ class Run(ExitStack):
         RuntimeError
             If another training goes on there.
         """
-        if estimator.checkpoint_dir is None:
-            return seed
         run: dict[str, Any] = {
             "parameters": describe_parameters(estimator),
             "data": describe_data(rows, getattr(estimator, "classes_", None)),

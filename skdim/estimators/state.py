@@ -128,15 +128,6 @@ class Built:
             )
 
 
-def can_be_encoded(parameters: Mapping[str, Any]) -> bool:
-    """Return whether a file can hold these parameters."""
-    try:
-        encode(dict(parameters))
-    except NotPlainError:
-        return False
-    return True
-
-
 class PersistentMixin(BaseEstimator):
     """Pickling without torch and skorch, ``save`` and ``to_onnx``."""
 
@@ -267,7 +258,7 @@ def pack(net: EncoderNet, built: Built) -> dict[str, Any] | None:
     dict or None
         None if it was not, or if several processes train it.
     """
-    if type(net) is not EncoderNet or not can_be_encoded(built.parameters):
+    if type(net) is not EncoderNet or encode_parameters(built.parameters)[1]:
         return None
     try:
         return take_out(net)

@@ -19,7 +19,7 @@ from skdim.estimators.base import AbstractLearner
 from skdim.estimators.build import EncoderSpec
 from skdim.estimators.decoding import DecodingMixin
 from skdim.estimators.fitting import forgetting
-from skdim.estimators.resuming import Run, check_checkpoints
+from skdim.estimators.resuming import open_run
 from skdim.estimators.validation import COMMON_RULES, open_looks, sample_numbers
 from skdim.inference import encode_rows, features_of
 from skdim.objectives import AbstractObjective, InfoMax
@@ -181,11 +181,13 @@ loss_curve_, device_, classes_, canonical_correlations_, directions_
             If another training uses the ``checkpoint_dir``.
         """
         self._check()
-        check_checkpoints(self)
         going_on = self.warm_start and self.__sklearn_is_fitted__()
-        with Run() as written, nullcontext() if going_on else forgetting(self):
+        with (
+            nullcontext() if self.checkpoint_dir is None else open_run(self) as written,
+            nullcontext() if going_on else forgetting(self),
+        ):
             rows = self._go_on(X, y) if going_on else self._begin(X, y, written)
-            plan = self._plan(rows, going_on=going_on, checkpoints=written.checkpoints)
+            plan = self._plan(rows, going_on=going_on, written=written)
             with rows, reported(self, X, y, max(plan.epochs, 1)) as events:
                 plan.callbacks.extend(events)
                 self._train(rows, plan, going_on=going_on)

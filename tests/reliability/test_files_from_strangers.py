@@ -147,11 +147,19 @@ def test_tensors_beside_are_listed(forge):
     forge(change, "not known: evil")
 
 
-def test_tensors_of_no_part_are_refused(forge):
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("evil", "tensors that are no weights: evil"),
+        ("head.coef_", r"tensors that are no weights: head\.coef_"),
+        ("module", "not known: "),
+    ],
+)
+def test_tensors_of_no_part_are_refused(forge, name, text):
     def change(header, tensors):
-        tensors["evil"] = np.zeros(3, np.float32)
+        tensors[name] = np.zeros(3, np.float32)
 
-    forge(change, "evil")
+    forge(change, text)
 
 
 @pytest.mark.parametrize("change", [lambda v: v[:, :-1], lambda v: v.astype(np.float64)])
