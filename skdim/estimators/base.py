@@ -1,5 +1,6 @@
 """What estimators with an encoder share: reading X, building and training a net, its attributes."""
 
+import math
 from abc import abstractmethod
 from collections.abc import Callable
 from os import PathLike
@@ -35,7 +36,7 @@ from skdim.estimators.fitting import (
 )
 from skdim.estimators.labels import read_labels
 from skdim.estimators.resuming import Run
-from skdim.estimators.state import Built, PersistentMixin, columns_of
+from skdim.estimators.state import Built, PersistentMixin
 from skdim.estimators.validation import choose_conversion, open_looks, open_samples
 from skdim.inputs import (
     Conversion,
@@ -51,7 +52,7 @@ from skdim.inputs import (
 from skdim.objectives import AbstractObjective
 from skdim.parameters import Rule, check_parameters, shown
 from skdim.random import draw_seed
-from skdim.training import Schedule, agree_on_seed
+from skdim.training import SETTINGS, Schedule, agree_on_seed
 from skdim.views import GivenLooks, Identity, View
 
 __all__ = ["AbstractLearner"]
@@ -126,6 +127,28 @@ class AbstractLearner(PersistentMixin):
         return self._layout.shape
 
     @property
+    def image_shape_(self) -> tuple[int, ...] | None:
+        """Shape (C, H, W) of a sample; None for vectors and signals."""
+        return self._layout.shape if self._layout.is_image else None
+
+    @property
+    def _n_features_out(self) -> int:
+        """How many columns ``transform`` returns, as scikit-learn asks for it."""
+        return self._built.n_features_out(self._layer)
+
+    @property
+    def history_(self) -> dict[str, list[float]]:
+        """What is known of the last epoch, as a list an epoch; nan where it was not known."""
+        epochs: list[dict[str, Any]] = self.net_.history
+        names = [k for epoch in epochs[-1:] for k, v in epoch.items() if isinstance(v, float)]
+        return {name: [epoch.get(name, math.nan) for epoch in epochs] for name in names}
+
+    @property
+    def loss_curve_(self) -> list[float]:
+        """The loss of each epoch."""
+        return self.history_["loss"]
+
+    @property
     def canonical_correlations_(self) -> NDArray[np.float64]:
         """Correlations of the directions of the closed form, the largest first."""
         return self._solution().correlations.cpu().double().numpy()
@@ -169,7 +192,6 @@ class AbstractLearner(PersistentMixin):
             )
         self._built = Built.of(self, spec, sizes)
         self._layer = self.output
-        self._n_features_out = self._built.n_features_out(self._layer)
         return rows
 
     def _go_on(self, X: ArrayLike, y: ArrayLike | None) -> Samples:
@@ -242,6 +264,11 @@ class AbstractLearner(PersistentMixin):
         solving, self.solver_ = choose_solver(self.net_, epochs, before)
         if epochs == 0:
             warn_of_idle(self)
+        settings = {name: getattr(self, given) for name, given in SETTINGS.items()}
+        # skorch's history, like ours, keeps plain floats.
+        settings["lr"] = float(self.learning_rate)
+        if one_pass:
+            settings["schedule"] = "constant"
         stopping = self.early_stopping and not one_pass
         share = self.validation_fraction or (0.1 if stopping else 0.0)
         return Plan(
@@ -251,15 +278,7 @@ class AbstractLearner(PersistentMixin):
             patience=self.n_iter_no_change if stopping else None,
             tol=self.tol,
             callbacks=list(self.callbacks or []),
-            settings={
-                "batch_size": self.batch_size,
-                # skorch's history, like ours, keeps plain floats.
-                "lr": float(self.learning_rate),
-                "verbose": self.verbose,
-                "precision": self.precision,
-                "compiling": self.compile,
-                "schedule": "constant" if one_pass else self.schedule,
-            },
+            settings=settings,
             checkpoints=None if written is None else written.checkpoints,
         )
 
@@ -287,18 +306,11 @@ class AbstractLearner(PersistentMixin):
         except KeyboardInterrupt:
             if going_on:
                 self.n_iter_ = len(self.net_.history)
-                self._write_history()
             raise
         except BaseException:
             forget(self)
             raise
-        self._write_history()
         warn_of_failure(self)
-
-    def _write_history(self) -> None:
-        """Set the history as plain lists."""
-        self.history_ = columns_of(self.net_.history)
-        self.loss_curve_ = self.history_["loss"]
 
     def _read(
         self,
@@ -333,7 +345,6 @@ class AbstractLearner(PersistentMixin):
             self._layout = find_layout(
                 shape, self.image_shape, self.channel_axis, signals=takes_signals(encoder)
             )
-            self.image_shape_ = self._layout.shape if self._layout.is_image else None
             self._given_shape = tuple(map(int, shape[1:]))
             found = choose_conversion(make, self._layout) if is_wide(dtype) else None
             if found is not None:

@@ -17,6 +17,7 @@ from torch import Generator
 
 from skdim.encoders import ENCODERS, LinearEncoder
 from skdim.estimators.build import EncoderSpec
+from skdim.estimators.state import ATTRIBUTES, OPTIONAL
 from skdim.inputs import Samples
 from skdim.parameters import is_same, shown, stacklevel_of_user
 from skdim.random import seeded
@@ -43,12 +44,6 @@ UNINFORMATIVE = 0.01
 
 # Parameters of training by gradients alone.
 OF_GRADIENTS = ("batch_size", "learning_rate", "optimizer", "schedule", "compile")
-
-# What fitting keeps beside its public attributes.
-PRIVATE = (
-    *("_built", "_conversion", "_entropy", "_layer", "_layout", "_n_features_out"),
-    *("_given_shape", "_n_looks", "_reads_files"),
-)
 
 
 def auto_epochs(n: int) -> int:
@@ -236,7 +231,8 @@ def warn_of_failure(estimator: BaseEstimator) -> None:
 
 def forget(estimator: BaseEstimator) -> None:
     """Remove everything that fitting has learnt."""
-    for name in [name for name in vars(estimator) if name.endswith("_") or name in PRIVATE]:
+    kept = ("_built", *ATTRIBUTES, *OPTIONAL)
+    for name in [name for name in vars(estimator) if name.endswith("_") or name in kept]:
         delattr(estimator, name)
 
 

@@ -15,11 +15,9 @@ from skdim.estimators.state import (
     ATTRIBUTES,
     LEFT_OUT,
     NOT_BUILT_FROM,
-    OPTIONAL,
     PACKED,
     PARTS,
     Built,
-    columns_of,
 )
 from skdim.estimators.transformer import EncoderTransformer
 from skdim.estimators.validation import COMMON_RULES
@@ -34,9 +32,6 @@ __all__ = ["TRANSFORMERS", "load"]
 TRANSFORMERS: dict[str, type[EncoderTransformer]] = {
     kind.__name__: kind for kind in (DeepInfoMaxTransformer, EncoderTransformer)
 }
-
-# Settings of a net that have another name as parameters.
-OTHER_NAMES = {"lr": "learning_rate", "compiling": "compile"}
 
 Tensors = Mapping[str, Stored]
 
@@ -157,7 +152,6 @@ def make_state(
     attributes = {name: decode(said) for name, said in header["attributes"].items()}
     books = [{k: decode(v) for k, v in epoch.items()} for epoch in header["net"]["books"]]
     check_attributes(attributes, books)
-    layout, history = attributes["_layout"], columns_of(books)
     described = Built(
         built_from,
         tuple((int(i), int(j)) for i, j in built["pairs"]),
@@ -167,11 +161,7 @@ def make_state(
     return {
         **parameters,
         **attributes,
-        "n_features_in_": layout.n_features,
-        "image_shape_": layout.shape if layout.is_image else None,
-        "history_": history,
-        "loss_curve_": history["loss"],
-        "_n_features_out": described.n_features_out(attributes["_layer"]),
+        "n_features_in_": attributes["_layout"].n_features,
         "_built": described,
         PACKED: {
             "weights": parts,
@@ -226,7 +216,7 @@ def read_settings(said: Mapping[str, Any]) -> dict[str, Any]:
     """Read how the net was trained, by which it is scored."""
     settings = {name: decode(value) for name, value in said.items()}
     for name, value in settings.items():
-        rule = COMMON_RULES[OTHER_NAMES.get(name, name)]
+        rule = COMMON_RULES[SETTINGS[name]]
         if not rule.holds(value):
             raise ValueError(
                 f"The setting {name!r} of its net must be {rule.text}, not {shown(value)}."
@@ -265,7 +255,7 @@ def list_of(check: Check) -> Check:
     return lambda value: isinstance(value, list) and all(map(check, value))
 
 
-def mapping_of(check: Check, names: tuple[str, ...] | None = None) -> Check:
+def mapping_of(check: Check, names: Collection[str] | None = None) -> Check:
     """Allow dicts of what is allowed, with these names only and all of them, if there are any."""
     return lambda value: (
         isinstance(value, dict)
@@ -321,9 +311,7 @@ SCHEMA: dict[str, Check] = {
     "versions": mapping_of(lambda v: isinstance(v, str)),
     "parameters": mapping_of(anything),
     "given": list_of(lambda v: isinstance(v, str)),
-    "attributes": lambda v: (
-        isinstance(v, dict) and {*ATTRIBUTES} <= v.keys() <= {*ATTRIBUTES, *OPTIONAL}
-    ),
+    "attributes": lambda v: isinstance(v, dict) and {*ATTRIBUTES} <= v.keys() <= SOUND.keys(),
     "built": mapping_of(anything, ("parameters", "given", "pairs", "sizes", "n_samples")),
     "built.parameters": mapping_of(anything),
     "built.given": list_of(lambda v: isinstance(v, str)),

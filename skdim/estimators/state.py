@@ -1,9 +1,8 @@
 """What a net was built from, what a pickle holds, and how a net is built again from both."""
 
 import json
-import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -41,7 +40,6 @@ __all__ = [
     "PARTS",
     "Built",
     "PersistentMixin",
-    "columns_of",
     "encode_parameters",
     "file_contents",
 ]
@@ -236,18 +234,6 @@ class PersistentMixin(BaseEstimator):
         kind = choose_net(self.device)
         self.net_ = load_net(spec, self._built.features(), packed["weights"], device, kind, own)
         give_back(self.net_, packed)
-
-
-def columns_of(books: Sequence[Mapping[str, Any]]) -> dict[str, list[float]]:
-    """Return what is known of the last epoch as a list an epoch; nan where it was not known.
-
-    Parameters
-    ----------
-    books : sequence of dict
-        One an epoch, at least one.
-    """
-    names = [name for name, value in books[-1].items() if isinstance(value, float)]
-    return {name: [epoch.get(name, math.nan) for epoch in books] for name in names}
 
 
 def pack(net: EncoderNet, built: Built) -> dict[str, Any] | None:

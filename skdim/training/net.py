@@ -35,8 +35,15 @@ DIVERGED = 1e6
 SCORED_AT_ONCE = 64
 GIVEN = ("module", "criterion")
 
-# What may differ between trainings, by its names in the net.
-SETTINGS = ("batch_size", "lr", "verbose", "precision", "compiling", "schedule")
+# What may differ between trainings: its names in the net, and as parameters of estimators.
+SETTINGS = {
+    "batch_size": "batch_size",
+    "lr": "learning_rate",
+    "verbose": "verbose",
+    "precision": "precision",
+    "compiling": "compile",
+    "schedule": "schedule",
+}
 
 
 class EncoderNet(ClosedFormMixin, NeuralNet):
