@@ -52,7 +52,7 @@ from skdim.inputs import (
 from skdim.objectives import AbstractObjective
 from skdim.parameters import Rule, check_parameters, shown
 from skdim.random import draw_seed
-from skdim.training import SETTINGS, Schedule, agree_on_seed
+from skdim.training import SETTINGS, EarlyStopping, Schedule, agree_on_seed
 from skdim.views import GivenLooks, Identity, View
 
 __all__ = ["AbstractLearner"]
@@ -269,14 +269,15 @@ class AbstractLearner(PersistentMixin):
         settings["lr"] = float(self.learning_rate)
         if one_pass:
             settings["schedule"] = "constant"
-        stopping = self.early_stopping and not one_pass
+        stopping = None
+        if self.early_stopping and not one_pass:
+            stopping = EarlyStopping(self.n_iter_no_change, self.tol)
         share = self.validation_fraction or (0.1 if stopping else 0.0)
         return Plan(
             epochs=min(epochs, 1) if one_pass else epochs,
             solving=solving,
             held_out=0.0 if one_pass else share,
-            patience=self.n_iter_no_change if stopping else None,
-            tol=self.tol,
+            stopping=stopping,
             callbacks=list(self.callbacks or []),
             settings=settings,
             checkpoints=None if written is None else written.checkpoints,

@@ -244,8 +244,6 @@ def measure(module: nn.Sequential, samples: Tensor) -> Features:
     name = type(encoder).__name__
     try:
         features: Features = module(samples)
-    except TypeError:
-        raise
     except (RuntimeError, ValueError) as error:
         raise ValueError(
             f"The encoder {name} failed on two samples of shape {tuple(samples.shape[1:])}: {error}"

@@ -68,10 +68,8 @@ class Plan:
         Whether to begin with the closed form.
     held_out : float
         Share of the samples that is scored only.
-    patience : int or None
-        Epochs without growth after which to stop; None trains to the end.
-    tol : float
-        Growth that counts.
+    stopping : EarlyStopping or None
+        None trains to the end.
     callbacks : list
         skorch callbacks of the user.
     settings : dict
@@ -83,8 +81,7 @@ class Plan:
     epochs: int
     solving: bool
     held_out: float
-    patience: int | None
-    tol: float
+    stopping: EarlyStopping | None
     callbacks: list[Any]
     settings: dict[str, Any]
     checkpoints: Checkpoints | None = None
@@ -152,10 +149,9 @@ def run(net: EncoderNet, rows: Samples, plan: Plan, entropy: int) -> int:
     done = len(net.history)
     draws = np.random.default_rng([entropy, done])
     part, held_out = split(rows, plan.held_out, draws)
-    stopping = None if plan.patience is None else EarlyStopping(plan.patience, plan.tol)
     if plan.checkpoints is not None:
-        plan.checkpoints.watch(stopping, n_epochs=max(plan.epochs, 1))
-    own = [callback for callback in (stopping, plan.checkpoints) if callback is not None]
+        plan.checkpoints.watch(plan.stopping, n_epochs=max(plan.epochs, 1))
+    own = [callback for callback in (plan.stopping, plan.checkpoints) if callback is not None]
     net.plan([*plan.callbacks, *own], plan.settings)
     generator = Generator(device=rows.device).manual_seed(int(draws.integers(2**63)))
     try:
@@ -176,7 +172,7 @@ def run(net: EncoderNet, rows: Samples, plan: Plan, entropy: int) -> int:
         ) from error
     finally:
         net.clear_callbacks()
-    return stopping.best_epoch_ if stopping else len(net.history)
+    return plan.stopping.best_epoch_ if plan.stopping else len(net.history)
 
 
 def split(

@@ -93,8 +93,6 @@ class EncoderNet(ClosedFormMixin, NeuralNet):
 
         skorch would pickle modules twice, and cannot pickle classes that cloudpickle can.
         """
-        if not self.initialized_:
-            return dict(super().__getstate__())
         state = {name: value for name, value in vars(self).items() if name not in GIVEN}
         if torch.device(self.device).type != "cpu":
             # Together, since the criterion may share modules with the encoder.
@@ -109,9 +107,6 @@ class EncoderNet(ClosedFormMixin, NeuralNet):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore the state, on the CPU if the device is not available."""
-        if not state["initialized_"]:
-            super().__setstate__(state)
-            return
         self.__dict__.update(state)
         for name in GIVEN:
             setattr(self, name, getattr(self, f"{name}_"))
