@@ -150,7 +150,7 @@ def run(net: EncoderNet, rows: Samples, plan: Plan, entropy: int) -> int:
     draws = np.random.default_rng([entropy, done])
     part, held_out = split(rows, plan.held_out, draws)
     if plan.checkpoints is not None:
-        plan.checkpoints.watch(plan.stopping, n_epochs=max(plan.epochs, 1))
+        plan.checkpoints.stopping = plan.stopping
     own = [callback for callback in (plan.stopping, plan.checkpoints) if callback is not None]
     net.plan([*plan.callbacks, *own], plan.settings)
     generator = Generator(device=rows.device).manual_seed(int(draws.integers(2**63)))

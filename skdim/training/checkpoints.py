@@ -160,6 +160,11 @@ class Checkpoints(Callback):
         What identifies this training: ``parameters``, ``data``, ``entropy``, ``n_epochs``.
     found : dict or None
         The checkpoint to resume from.
+
+    Attributes
+    ----------
+    stopping : EarlyStopping or None
+        Set before the training, if it may stop early.
     """
 
     def __init__(
@@ -169,11 +174,8 @@ class Checkpoints(Callback):
         self.every = every
         self.run = run
         self.found = found
-
-    def watch(self, stopping: EarlyStopping | None, *, n_epochs: int) -> None:
-        """Set the early stopping and the number of epochs, the closed form included."""
-        self.n_epochs = n_epochs
-        self.stopping = stopping
+        self.n_epochs = max(run["n_epochs"], 1)  # The closed form alone counts as one.
+        self.stopping: EarlyStopping | None = None
 
     def on_train_begin(self, net: NeuralNet, X: Samples | None = None, **kwargs: Any) -> None:
         """Resume the training from the checkpoint."""

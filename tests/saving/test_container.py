@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import skdim
-from skdim.saving import check_finite, flatten, open_container, to_bytes
+from skdim.saving import Stored, check_finite, container, flatten, open_container, to_bytes
 from skdim.saving.container import DTYPES, digest_of, header_digest
 from skdim.training import find_checkpoint
 from skdim.training.checkpoints import LAST
@@ -31,15 +31,18 @@ def content(tmp_path_factory):
 
 @pytest.fixture
 def watched(monkeypatch):
-    """Give the sizes of the tensors that are read."""
+    """Give the sizes of the tensors that are read: copied, or taken into a digest."""
     sizes = []
-    clone = torch.Tensor.clone
 
-    def note(tensor, *args, **kwargs):
-        sizes.append(tensor.numel())
-        return clone(tensor, *args, **kwargs)
+    def noting(read):
+        def note(tensor, *args, **kwargs):
+            sizes.append(tensor.numel())
+            return read(tensor, *args, **kwargs)
 
-    monkeypatch.setattr(torch.Tensor, "clone", note)
+        return note
+
+    monkeypatch.setattr(torch.Tensor, "clone", noting(torch.Tensor.clone))
+    monkeypatch.setattr(container, "bytes_of", noting(container.bytes_of))
     return sizes
 
 
@@ -224,6 +227,17 @@ def test_what_no_training_writes_is_refused(change, said, written, tmp_path):
     with pytest.raises(ValueError, match=said) as caught:
         fit("stopping", checkpoint_dir=tmp_path, max_epochs=2)
     assert len(str(caught.value)) < 2000
+
+
+def test_loading_copies_each_tensor_once(content, monkeypatch, tmp_path):
+    """The digest is computed of the file itself."""
+    copied, read = [], Stored.read
+    monkeypatch.setattr(Stored, "read", lambda self: copied.append(self) or read(self))
+    (tmp_path / "model.skdim").write_bytes(content)
+
+    net = skdim.load(tmp_path / "model.skdim").net_
+
+    assert len(copied) == sum(map(len, net.state().values()))
 
 
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
