@@ -25,7 +25,8 @@ from skdim.inference import encode_rows, features_of
 from skdim.objectives import AbstractObjective, InfoMax
 from skdim.parameters import Rule, any_of, instance, none, shown
 from skdim.random import seeded
-from skdim.training import CallbackSupport, Schedule, reported, reports
+from skdim.training import Schedule
+from skdim.training.callbacks import CallbackSupport, reported, reports
 from skdim.views import View
 
 __all__ = ["EncoderTransformer"]

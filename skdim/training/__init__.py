@@ -1,14 +1,7 @@
 """The training loop: a skorch net whose module is an encoder."""
 
 from skdim.training.batches import Batches
-from skdim.training.callbacks import (
-    CallbackSupport,
-    EarlyStopping,
-    StopTraining,
-    TaskEvents,
-    reported,
-    reports,
-)
+from skdim.training.callbacks import EarlyStopping, StopTraining, TaskEvents
 from skdim.training.checkpoints import Checkpoints, find_checkpoint
 from skdim.training.net import SETTINGS, EncoderNet, choose_net
 from skdim.training.processes import agree_on_seed, find_own_device
@@ -19,7 +12,6 @@ __all__ = [
     "SCHEDULES",
     "SETTINGS",
     "Batches",
-    "CallbackSupport",
     "Checkpoints",
     "EarlyStopping",
     "EncoderNet",
@@ -32,6 +24,4 @@ __all__ = [
     "find_checkpoint",
     "find_own_device",
     "has_bfloat16",
-    "reported",
-    "reports",
 ]
