@@ -6,8 +6,7 @@ from typing import Any
 __all__ = ["update_header"]
 
 # In format 1, "patches" and PatchEncoder meant the network that has its own name since format 2.
-RENAMED = {"callable": {"PatchEncoder": "PatchNetworkEncoder"}}
-
+OLD, NEW = {"callable": "PatchEncoder"}, {"callable": "PatchNetworkEncoder"}
 
 # Until format 2, each objective had a transformer of its own, with its parameters among others.
 FORMER_CLASSES = {
@@ -101,13 +100,8 @@ def update_parameters(said: Mapping[str, Any]) -> dict[str, Any]:
 
 def rename(said: object) -> Any:
     """Rename classes wherever they stand in a value in plain words, as inside partial calls."""
+    if said == OLD:
+        return NEW
     if isinstance(said, list):
         return [rename(part) for part in said]
-    if not isinstance(said, dict):
-        return said
-    return {
-        tag: RENAMED[tag].get(part, part)
-        if tag in RENAMED and isinstance(part, str)
-        else rename(part)
-        for tag, part in said.items()
-    }
+    return {tag: rename(part) for tag, part in said.items()} if isinstance(said, dict) else said
