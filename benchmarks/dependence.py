@@ -26,8 +26,8 @@ from torch import Generator, Tensor, nn
 from skdim.bounds import BOUNDS
 from skdim.information import TASKS, UntrustedEstimateWarning, total_correlation
 from skdim.information.columns import normal_scores
+from skdim.information.critics import two_layer_network
 from skdim.information.fitting import Fold, Training, fit_network, make_folds
-from skdim.information.networks import two_layer_network
 
 N = 5000
 SHUFFLES = 8

@@ -11,8 +11,7 @@ from sklearn.decomposition import PCA
 from skdim.bounds import BOUNDS
 from skdim.information.columns import Columns
 from skdim.information.copulas import MIN_VARIANCE, NormalCritic, normal_information
-from skdim.information.critics import evaluate_critic
-from skdim.information.networks import CopulaCritic, critic_inputs
+from skdim.information.critics import critic_inputs, evaluate_critic
 
 __all__ = ["fit_normal_copula", "nonlinear_information", "principal_scores"]
 
@@ -98,7 +97,7 @@ def fit_normal_copula(x: Columns, z: Columns) -> tuple[float, Columns, float]:
     dims = (sides[0].shape[1], sides[1].shape[1])
     critic = NormalCritic(sides[0].T @ sides[1] / n)
     pairs = [torch.from_numpy(side).float() for side in sides]
-    pointwise, bounds = evaluate_critic(CopulaCritic(critic, None), pairs, BOUNDS["dv"])
+    pointwise, bounds = evaluate_critic(critic, pairs, BOUNDS["dv"])
     value = min(critic.information, float(np.mean(bounds))) - bias(dims, n)
     return value, pointwise, spread(dims, n)
 

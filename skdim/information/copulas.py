@@ -10,8 +10,9 @@ import math
 import numpy as np
 import torch
 from numpy.linalg import svd
-from torch import Tensor, nn
+from torch import Tensor
 
+from skdim.critics import AbstractCritic
 from skdim.information.columns import Columns
 
 __all__ = [
@@ -100,7 +101,7 @@ def normal_information(correlations: Columns) -> float:
     return float(-np.log1p(-np.square(correlations.clip(max=MAX_CORRELATION))).sum() / 2)
 
 
-class NormalCritic(nn.Module):
+class NormalCritic(AbstractCritic):
     r"""Score pairs by the log density ratio of jointly normal x and z, as a dot product.
 
     With C the correlations of whitened x and z and :math:`M = (1 - C C^T)^{-1}`,
@@ -111,20 +112,25 @@ class NormalCritic(nn.Module):
     Parameters
     ----------
     correlations : ndarray of shape (dx, dz)
+    shift : float, default=0.0
+        Constant added to all scores: the difference between the optimal critic of a bound and the
+        log density ratio.
     """
 
     of_x: Tensor
     of_both: Tensor
     of_z: Tensor
 
-    def __init__(self, correlations: Columns) -> None:
+    def __init__(self, correlations: Columns, shift: float = 0.0) -> None:
         super().__init__()
         left, values, right = svd(correlations, full_matrices=False)
         values = values.clip(max=MAX_CORRELATION)
         between = (left * values) @ right
         precision = np.linalg.inv(np.eye(len(between)) - between @ between.T)
-        self.x_dims, self.z_dims = between.shape
         self.information = normal_information(values)
+        self.shift = shift
+        # Length of the projections.
+        self.size = between.shape[1] + 2
         matrices = {
             "of_x": precision - np.eye(len(between)),
             "of_both": precision @ between,
@@ -133,28 +139,25 @@ class NormalCritic(nn.Module):
         for name, matrix in matrices.items():
             self.register_buffer(name, torch.from_numpy(matrix).float())
 
-    @property
-    def size(self) -> int:
-        """Length of the projections."""
-        return self.of_both.shape[1] + 2
-
-    def project_x(self, x: Tensor) -> Tensor:
-        """Project x (n, dx) to (n, size)."""
+    def project_code(self, code: Tensor) -> Tensor:
+        """Project x, the first dx columns, to (n, 1, size)."""
+        x = code[:, : len(self.of_x)]
         alone = self.information - ((x @ self.of_x) * x).sum(1, keepdim=True) / 2
-        return torch.cat([x @ self.of_both, alone, torch.ones_like(alone)], dim=1)
+        return torch.cat([x @ self.of_both, alone, torch.ones_like(alone)], dim=1)[:, None]
 
-    def project_z(self, z: Tensor) -> Tensor:
-        """Project z (n, dz) to (n, size)."""
+    def project_local(self, local: Tensor) -> Tensor:
+        """Project z, the first dz columns, to (n, 1, size)."""
+        z = local[:, : len(self.of_z)]
         alone = -((z @ self.of_z) * z).sum(1, keepdim=True) / 2
-        return torch.cat([z, torch.ones_like(alone), alone], dim=1)
+        return torch.cat([z, torch.ones_like(alone), alone], dim=1)[:, None]
 
-    def forward(self, x: Tensor, z: Tensor) -> Tensor:
-        """Score all pairs of x (n, dx) and z (m, dz); the result has shape (n, m)."""
-        return self.project_x(x) @ self.project_z(z).mT
+    def join(self, code: Tensor, local: Tensor) -> Tensor:
+        """Score (*b, g, size) with (*b, l, size); the result has shape (*b, g, l)."""
+        return code @ local.mT + self.shift
 
     def log_likelihood(self, x: Tensor, z: Tensor) -> float:
         """Compute the mean score of the pairs (x[i], z[i]), of shapes (n, dx) and (n, dz)."""
-        return (self.project_x(x) * self.project_z(z)).sum(1).mean().item()
+        return (self.project_code(x) * self.project_local(z)).sum(2).mean().item()
 
 
 def log_copula_density(correlations: Columns, scores: Columns) -> Columns:

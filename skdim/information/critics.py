@@ -1,20 +1,39 @@
 """Critics fitted to some rows and evaluated on held-out rows."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
 from skdim.bounds import BOUNDS, Bound
-from skdim.information.columns import Columns
+from skdim.critics import AbstractCritic, ConcatCritic
+from skdim.information.columns import Columns, normal_scores, rank_cosines
 from skdim.information.copulas import NormalCritic, denoise_correlations, whitening_matrix
 from skdim.information.fitting import Curve, Fold, Training, build_network, fit_network
-from skdim.information.networks import CRITICS, CopulaCritic, MakeCritic, critic_inputs
 from skdim.pairs import bound_of_pairs, pair_blocks
+from skdim.pairs.scoring import Join
 
-__all__ = ["FittedCritic", "evaluate_critic", "find_critic", "fit_critic"]
+__all__ = [
+    "FittedCritic",
+    "MakeCritic",
+    "critic_inputs",
+    "evaluate_critic",
+    "find_critic",
+    "fit_critic",
+    "two_layer_network",
+]
+
+# From the numbers of input features of x and of z.
+MakeCritic = Callable[[int, int], AbstractCritic]
+
+# Hidden units and embedding size of the separable critic, hidden units of the concatenating one.
+SEPARABLE_UNITS, EMBEDDING_SIZE, CONCAT_UNITS = 64, 32, 32
+# Largest absolute value, in nats, that a network adds to the score of the normal copula. Without a
+# bound, the score of a pair of rare values that no false pair of a batch repeats grows forever.
+MAX_ADDED = 10.0
 
 # For each bound that critics are trained with, the bound that is evaluated on held-out rows. The
 # Jensen-Shannon bound is not in nats, but its optimal critic is a log density ratio, too.
@@ -29,6 +48,123 @@ MAX_NEGATIVES, MIN_NEGATIVES, MAX_PAIRS = 2000, 250, 2_000_000
 # Whitened scores are clipped to this many standard deviations. Normal variables hardly reach it;
 # rare values do, and would dominate the normal copula.
 CLIP = 5.0
+
+
+def critic_inputs(scores: Columns, whitened: Columns) -> Tensor:
+    """Compute input features for a critic, which learns slowly from normal scores alone.
+
+    Squares and norms describe the scale that heavy tails share; products with norms describe
+    turns by an angle that depends on the norm; cosines of the ranks separate nearby values.
+
+    Parameters
+    ----------
+    scores, whitened : ndarray of shape (n, d)
+        Normal scores before and after whitening.
+
+    Returns
+    -------
+    Tensor of shape (n, at least 2 d)
+        Whitened scores, their squares (centred and scaled), and cosines of the ranks where there
+        are few columns; of several columns also the normal scores of the norms, and products.
+    """
+    squares = (np.square(whitened) - 1) / math.sqrt(2)
+    parts = [whitened, squares, *rank_cosines(scores)]
+    if scores.shape[1] > 1:
+        norms = normal_scores(np.square(scores).sum(axis=1, keepdims=True))
+        parts += [norms, norms * whitened, (np.square(norms) - 1) * whitened / math.sqrt(2)]
+    return torch.from_numpy(np.hstack(parts)).float()
+
+
+def two_layer_network(n_in: int, units: int, n_out: int, zeros: slice) -> nn.Sequential:
+    """Build a network with two hidden layers; the outputs ``zeros`` are initially zero."""
+    first, second, last = nn.Linear(n_in, units), nn.Linear(units, units), nn.Linear(units, n_out)
+    with torch.no_grad():
+        last.weight[zeros].zero_()
+        last.bias[zeros].zero_()
+    return nn.Sequential(first, nn.SiLU(), second, nn.SiLU(), last)
+
+
+class SeparableCritic(AbstractCritic):
+    """Score pairs by a dot product of two embeddings plus a function of each variable alone.
+
+    All scores are initially zero.
+
+    Parameters
+    ----------
+    x_features, z_features : int
+    """
+
+    def __init__(self, x_features: int, z_features: int) -> None:
+        super().__init__()
+        units, size = SEPARABLE_UNITS, EMBEDDING_SIZE
+        # The embedding of z is not zero: with both zero, neither would have a gradient.
+        self.of_x = two_layer_network(x_features, units, size + 1, zeros=slice(None))
+        self.of_z = two_layer_network(z_features, units, size + 1, zeros=slice(size, None))
+
+    def project_code(self, code: Tensor) -> Tensor:
+        """Embed x (n, x_features) as (n, 1, size + 2)."""
+        embedded = self.of_x(code)
+        return torch.cat([embedded, torch.ones_like(embedded[:, :1])], dim=1)[:, None]
+
+    def project_local(self, local: Tensor) -> Tensor:
+        """Embed z (n, z_features) as (n, 1, size + 2)."""
+        embedded, alone = self.of_z(local).tensor_split([-1], dim=1)
+        scaled = embedded / math.sqrt(embedded.shape[1])
+        return torch.cat([scaled, torch.ones_like(alone), alone], dim=1)[:, None]
+
+    def join(self, code: Tensor, local: Tensor) -> Tensor:
+        """Score (*b, g, u) with (*b, l, u); the result has shape (*b, g, l)."""
+        return code @ local.mT
+
+
+def concat_critic(x_features: int, z_features: int) -> AbstractCritic:
+    """Build a network of both variables concatenated; all scores are initially zero."""
+    critic = ConcatCritic(x_features, z_features, CONCAT_UNITS)
+    with torch.no_grad():
+        critic.last.weight.zero_()
+        critic.last.bias.zero_()
+    return critic
+
+
+CRITICS: dict[str, MakeCritic] = {"dot": SeparableCritic, "concat": concat_critic}
+
+
+class CopulaCritic(AbstractCritic):
+    """Add the bounded score of a network to the score of a normal copula.
+
+    Parameters
+    ----------
+    normal : NormalCritic
+        Not trained.
+    network : AbstractCritic
+        Receives the input features of both variables.
+    """
+
+    def __init__(self, normal: NormalCritic, network: AbstractCritic) -> None:
+        super().__init__()
+        self.normal, self.network = normal, network
+        self.pair_floats = 1 + network.pair_floats
+
+    def project_code(self, code: Tensor) -> Tensor:
+        """Project features of x for both parts to (n, 1, u)."""
+        return torch.cat([self.normal.project_code(code), self.network.project_code(code)], dim=2)
+
+    def project_local(self, local: Tensor) -> Tensor:
+        """Project features of z for both parts to (n, 1, u)."""
+        parts = [self.normal.project_local(local), self.network.project_local(local)]
+        return torch.cat(parts, dim=2)
+
+    def join(self, code: Tensor, local: Tensor) -> Tensor:
+        """Score (*b, g, u) with (*b, l, u); the result has shape (*b, g, l)."""
+        size = self.normal.size
+        scores = self.normal.join(code[..., :size], local[..., :size])
+        added = self.network.join(code[..., size:], local[..., size:])
+        return scores + MAX_ADDED * torch.tanh(added / MAX_ADDED)
+
+
+def projected(critic: AbstractCritic, x: Tensor, z: Tensor) -> tuple[Join, Tensor, Tensor]:
+    """Return the join of a critic and both projections, the arguments of ``skdim.pairs``."""
+    return critic.join, critic.project_code(x), critic.project_local(z)
 
 
 @dataclass(frozen=True)
@@ -79,17 +215,19 @@ def fit_critic(
     whitened = [(side @ whitening_matrix(side[fold.training])).clip(-CLIP, CLIP) for side in scores]
     inputs = [critic_inputs(*side).to(device) for side in zip(scores, whitened, strict=True)]
     generator = Generator().manual_seed(seed)
-    normal = NormalCritic(fit_correlations(*(side[fold.training] for side in whitened)))
-    network = None
+    correlations = fit_correlations(*(side[fold.training] for side in whitened))
+    normal = NormalCritic(correlations, SHIFTS.get(bound, 0.0))
+    critic: AbstractCritic = normal
     if make is not None:
         x_features, z_features = (side.shape[1] for side in inputs)
         network = build_network(lambda: make(x_features, z_features), generator)
-    critic = CopulaCritic(normal, network, SHIFTS.get(bound, 0.0)).to(device)
+        critic = CopulaCritic(normal, network)
+    critic.to(device)
     train, held_out = ([side[rows] for side in inputs] for rows in (fold.training, fold.held_out))
     n_negatives = min(MAX_NEGATIVES, max(MIN_NEGATIVES, MAX_PAIRS // len(fold.held_out)))
     epochs: list[Columns] = []
 
-    def evaluate(critic: CopulaCritic) -> tuple[float, float]:
+    def evaluate(critic: AbstractCritic) -> tuple[float, float]:
         each, halves = evaluate_critic(
             critic, held_out, BOUNDS[EVALUATED_BOUNDS[bound]], n_negatives
         )
@@ -100,7 +238,7 @@ def fit_critic(
         critic,
         lambda rows: bound_of_pairs(
             BOUNDS[bound],
-            *critic.projected(*(side[rows] for side in train)),
+            *projected(critic, *(side[rows] for side in train)),
             pair_floats=critic.pair_floats,
         ),
         evaluate,
@@ -128,14 +266,13 @@ def fit_correlations(x: Columns, z: Columns) -> Columns:
     best = max(tried, key=lambda name: NormalCritic(tried[name]).log_likelihood(*last))
     # The likelihood of true pairs is not enough where variables are far from normal, as with rare
     # values: there the log ratio is far too high in the tails, and false pairs show it.
-    critic = CopulaCritic(NormalCritic(tried[best]), None)
-    if bound_of_pairs(BOUNDS["dv"], *critic.projected(*last)) <= 0:
+    if bound_of_pairs(BOUNDS["dv"], *projected(NormalCritic(tried[best]), *last)) <= 0:
         best = "none"
     return denoise_correlations(x.T @ z / len(x), len(x))[best]
 
 
 def evaluate_critic(
-    critic: CopulaCritic,
+    critic: AbstractCritic,
     held_out: Sequence[Tensor],
     bound: Bound,
     n_negatives: int = MAX_NEGATIVES,
@@ -149,10 +286,9 @@ def evaluate_critic(
     with torch.no_grad():
         for rows in torch.arange(n).tensor_split(-(-n // n_negatives)):
             block_samples = max(1, MAX_FLOATS // (len(rows) * critic.pair_floats))
-            projected = critic.projected(*(side[rows] for side in held_out))
+            pairs = projected(critic, *(side[rows] for side in held_out))
             blocks += (
-                bound.anchors(*block)
-                for block in pair_blocks(*projected, block_samples=block_samples)
+                bound.anchors(*block) for block in pair_blocks(*pairs, block_samples=block_samples)
             )
         gains, costs = (torch.cat(parts) for parts in zip(*blocks, strict=True))
     halves = (slice(None, n // 2), slice(n // 2, None))

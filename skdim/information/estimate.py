@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -10,7 +11,7 @@ from scipy.special import ndtri
 from skdim.information.columns import Columns
 from skdim.information.fitting import Curve
 
-__all__ = ["SIGNIFICANT", "InformationEstimate", "exceeds", "standard_error"]
+__all__ = ["SIGNIFICANT", "Found", "InformationEstimate", "exceeds", "standard_error"]
 
 # Standard errors of a difference that decide for a method, and for one where others find nothing.
 SIGNIFICANT, DEPENDENT = 2.0, 4.0
@@ -30,6 +31,51 @@ def exceeds(pointwise: Columns, value: float, others: Columns, needed: float = S
     if value <= 0:
         needed = DEPENDENT
     return bool(pointwise.mean() - value > needed * standard_error(pointwise - others))
+
+
+@dataclass
+class Found:
+    """The largest of the estimates that were compared so far.
+
+    Parameters
+    ----------
+    method : str
+    value : float
+    pointwise : ndarray of shape (n,)
+    spread : float
+        Standard error in addition to that of the mean of the pointwise values.
+    shortfall : float
+        Amount by which the value may be too low in addition to sampling error.
+    missed : float
+        Lower bound of the nonlinear dependence that networks have not learned.
+    """
+
+    method: str
+    value: float
+    pointwise: Columns
+    spread: float = 0.0
+    shortfall: float = 0.0
+    missed: float = 0.0
+
+    def or_larger(
+        self,
+        method: str,
+        pointwise: Columns,
+        spread: float = 0.0,
+        uncorrected: Columns | None = None,
+        needed: float = SIGNIFICANT,
+    ) -> "Found":
+        """Return the mean of pointwise values (n,) of another method if it is larger, or self.
+
+        A copula is exact where variables are jointly normal: it is compared with the values before
+        a correction.
+        """
+        compared = pointwise
+        if self.method == "copula" and uncorrected is not None:
+            compared = uncorrected
+        if exceeds(compared, self.value, self.pointwise, needed):
+            return Found(method, float(pointwise.mean()), pointwise, spread)
+        return self
 
 
 class InformationEstimate(float):

@@ -13,11 +13,10 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from skdim.information.columns import Columns
-from skdim.information.critics import FittedCritic, find_critic, fit_critic
+from skdim.information.critics import FittedCritic, MakeCritic, find_critic, fit_critic
 from skdim.information.discrete import discrete_information
 from skdim.information.estimate import InformationEstimate
 from skdim.information.fitting import Curve, Training, UntrustedEstimateWarning, make_folds
-from skdim.information.networks import MakeCritic
 from skdim.information.numeric import numeric_information
 from skdim.information.variables import Discrete, read_pair
 from skdim.random import draw_seed, seeded

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,6 +14,7 @@ from skdim.information.copula_information import (
 from skdim.information.critics import FittedCritic
 from skdim.information.estimate import (
     SIGNIFICANT,
+    Found,
     InformationEstimate,
     exceeds,
     standard_error,
@@ -36,31 +36,6 @@ GAP_SHARE, GAP_NATS = 0.5, 0.2
 MAX_CORRECTION = 0.1
 # Fewest rows per column without a warning.
 ROWS_PER_COLUMN = 10
-
-
-@dataclass
-class Found:
-    """An estimate so far.
-
-    Parameters
-    ----------
-    method : str
-    value : float
-    pointwise : ndarray of shape (n,)
-    spread : float
-        Standard error in addition to that of the mean of the pointwise values.
-    shortfall : float
-        Amount by which the value may be too low in addition to sampling error.
-    missed : float
-        Lower bound of the nonlinear dependence that networks have not learned.
-    """
-
-    method: str
-    value: float
-    pointwise: Columns
-    spread: float = 0.0
-    shortfall: float = 0.0
-    missed: float = 0.0
 
 
 def numeric_information(
@@ -95,14 +70,10 @@ def numeric_information(
     seen, unseen = training_gap(fits)
     if found.method == "critic":
         correct_overfitting(found, max(seen - unseen, 0.0))
-    candidates = neighbour_candidates(columns, draws) if with_neighbours else []
-    for method, near, spread, uncorrected in candidates:
-        # Critics tend to be too low, and less is needed against them; a copula is exact where
-        # variables are jointly normal.
+    for candidate in neighbour_candidates(columns, draws) if with_neighbours else []:
+        # Critics tend to be too low, and less is needed against them.
         needed = 1.0 if found.method == "critic" else SIGNIFICANT
-        compared = uncorrected if found.method == "copula" else near
-        if exceeds(compared, found.value, found.pointwise, needed):
-            found = Found(method, float(near.mean()), near, spread)
+        found = found.or_larger(*candidate, needed)
     ceiling = math.log(min(len(fold.held_out) for fold in folds))
     n_columns = sum(side.shape[1] for side in scores)
     return InformationEstimate(
@@ -122,21 +93,22 @@ def combine(scores: list[Columns], folds: list[Fold], fits: list[FittedCritic]) 
     base, trained = np.empty((2, len(scores[0])))
     for fold, each in zip(folds, fits, strict=True):
         base[fold.held_out], trained[fold.held_out] = each.copula, each.trained
-    method, value, pointwise, spread, gain = "copula", 0.0, np.zeros(len(base)), 0.0, 0.0
+    found, gain = Found("copula", 0.0, np.zeros(len(base))), 0.0
     if base.mean() > standard_error(base):
-        value, pointwise, spread = fit_normal_copula(*scores)
+        found = Found("copula", *fit_normal_copula(*scores))
     else:
         base[:] = 0
     if exceeds(trained, base.mean(), base):
         gain = float((trained - base).mean())
-        value, pointwise, method = value + gain, trained, "critic"
+        found = Found("critic", found.value + gain, trained, found.spread)
     # Where variables are nearly functions of each other, the copula's own bound is too low.
-    if trained.mean() > value:
-        if method == "critic" or value <= 0:
+    if trained.mean() > found.value:
+        if found.method == "critic" or found.value <= 0:
             return Found("critic", trained.mean(), trained)
-        value, pointwise, spread = trained.mean(), trained, 0.0
-    missed = max(nonlinear_information(scores) - gain, 0.0) if fits[0].curve.training else 0.0
-    return Found(method, value, pointwise, spread, missed=missed)
+        found = Found("copula", trained.mean(), trained)
+    if fits[0].curve.training:
+        found.missed = max(nonlinear_information(scores) - gain, 0.0)
+    return found
 
 
 def correct_overfitting(found: Found, gap: float) -> None:
@@ -182,29 +154,28 @@ def training_gap(fits: list[FittedCritic]) -> tuple[float, float]:
 def describe_limits(
     found: Found, n_columns: int, ceiling: float, seen: float, unseen: float
 ) -> list[str]:
-    """Return the warnings of an estimate."""
-    messages = []
+    """Return the warning of an estimate, if there is one."""
     if found.value > ceiling:
-        messages.append(
+        return [
             f"The estimate is {found.value:.2f} nats, more than {ceiling:.2f}, the log of the "
             f"{math.exp(ceiling):.0f} rows held out at a time. No sample of that size supports a "
             "larger estimate, so this log is returned. The true value may be far larger; it is "
             "infinite for codes without noise. Pass more rows, or report the value as 'large'."
-        )
-    if not messages and seen - unseen > max(GAP_NATS, GAP_SHARE * abs(seen)):
-        messages.append(
+        ]
+    if seen - unseen > max(GAP_NATS, GAP_SHARE * abs(seen)):
+        return [
             f"The bound is {seen:.2f} nats on the training rows and {unseen:.2f} on held-out rows: "
             "the critics overfit, and the estimate may be too low. Pass more rows or fewer columns."
-        )
-    if not messages and found.missed > 0:
-        messages.append(
+        ]
+    if found.missed > 0:
+        return [
             f"Products of columns explain {found.missed:.2f} nats that neither the normal copula "
             f"nor the critics find: the estimate of {found.value:.2f} nats is too low. Pass more "
             "rows."
-        )
-    if not messages and len(found.pointwise) < ROWS_PER_COLUMN * n_columns:
-        messages.append(
+        ]
+    if len(found.pointwise) < ROWS_PER_COLUMN * n_columns:
+        return [
             f"There are {len(found.pointwise)} rows and {n_columns} columns: with fewer than "
             f"{ROWS_PER_COLUMN} rows per column the estimate may be far off. Pass more rows."
-        )
-    return messages
+        ]
+    return []

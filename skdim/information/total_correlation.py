@@ -2,29 +2,18 @@
 
 import math
 import warnings
-from collections.abc import Sequence
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike
 from scipy.special import digamma, ndtr
 from torch import Generator, Tensor
 
 from skdim.information.columns import Columns, drop_constant, normal_scores, read_columns
 from skdim.information.copulas import fit_copula
-from skdim.information.elliptical import elliptical_information
-from skdim.information.estimate import InformationEstimate, exceeds, standard_error
-from skdim.information.fitting import (
-    Curve,
-    Fold,
-    Training,
-    UntrustedEstimateWarning,
-    build_network,
-    fit_network,
-    make_folds,
-)
+from skdim.information.densities import elliptical_information, fit_density
+from skdim.information.estimate import Found, InformationEstimate, exceeds, standard_error
+from skdim.information.fitting import Training, UntrustedEstimateWarning, make_folds
 from skdim.information.neighbours import MAX_COLUMNS, levelled_information
-from skdim.information.networks import AutoregressiveMixture, density_inputs
 from skdim.random import draw_seed
 
 __all__ = ["total_correlation"]
@@ -141,36 +130,32 @@ def total_correlation(
     if scores.shape[1] < 2:
         return InformationEstimate(pointwise=np.zeros(len(scores)), ceiling=0.0)
     each = np.empty((2, *scores.shape))
-    curves = []
+    roots, curves = [], []
     for fold in folds:
         generator = Generator().manual_seed(int(draws.integers(2**63)))
-        curve, *each[:, fold.held_out] = fit_density(scores, fold, training, generator)
+        roots.append(np.asarray(np.linalg.cholesky(fit_copula(scores[fold.training]))))
+        curve, *each[:, fold.held_out] = fit_density(scores, roots[-1], fold, training, generator)
         curves.append(curve)
     base, trained = each.sum(axis=2)
-    spread = 0.0
-    method, value, pointwise = add_network(base, trained, copula_correction(scores, base.mean()))
-    scaled = elliptical_information(scores, folds)
-    if max_epochs > 0 and exceeds(scaled, value, pointwise):
-        method, value, pointwise = "elliptical", float(scaled.mean()), scaled
+    found = add_network(base, trained, copula_correction(scores, base.mean()))
+    if max_epochs > 0:
+        found = found.or_larger("elliptical", elliptical_information(scores, roots, folds))
     if max_epochs > 0 and scores.shape[1] <= MAX_COLUMNS:
-        for columns_near in (scores, ndtr(scores)):
-            near, error, uncorrected = levelled_information(
-                [column[:, None] for column in columns_near.T]
-            )
-            if exceeds(uncorrected if method == "copula" else near, value, pointwise):
-                method, value, pointwise, spread = "neighbours", float(near.mean()), near, error
+        for sides in (scores, ndtr(scores)):
+            blocks = [column[:, None] for column in sides.T]
+            found = found.or_larger("neighbours", *levelled_information(blocks))
     messages = [
         *describe_near_functions(each[1].mean(axis=0), len(scores)),
-        *describe_linear_functions(columns, 8 * relative_precision(z), value),
+        *describe_linear_functions(columns, 8 * relative_precision(z), found.value),
     ]
     for message in messages:
         warnings.warn(message, UntrustedEstimateWarning, stacklevel=2)
     return InformationEstimate(
-        max(value, 0.0),
-        pointwise=pointwise,
-        method=method,
+        max(found.value, 0.0),
+        pointwise=found.pointwise,
+        method=found.method,
         ceiling=(scores.shape[1] - 1) * math.log(len(scores)),
-        spread=spread,
+        spread=found.spread,
         curve=curves,
         warnings=messages,
     )
@@ -191,13 +176,13 @@ def copula_correction(scores: Columns, held_out: float) -> float:
     return float(np.clip(information - bias - held_out, 0, 2 * bias))
 
 
-def add_network(base: Columns, trained: Columns, correction: float) -> tuple[str, float, Columns]:
-    """Return method, estimate and pointwise values, with the network where it adds something."""
+def add_network(base: Columns, trained: Columns, correction: float) -> Found:
+    """Return the estimate of the copula, or of the network where it adds something."""
     if exceeds(trained, base.mean(), base):
-        return "density", float(trained.mean() + correction), trained
+        return Found("density", float(trained.mean() + correction), trained)
     if base.mean() > standard_error(base):
-        return "copula", float(base.mean() + correction), base
-    return "copula", 0.0, np.zeros(len(base))
+        return Found("copula", float(base.mean() + correction), base)
+    return Found("copula", 0.0, np.zeros(len(base)))
 
 
 def describe_near_functions(each: Columns, n: int) -> list[str]:
@@ -232,53 +217,3 @@ def relative_precision(z: object) -> float:
     """Return the machine epsilon of the dtype of z, that of float64 if it is not a short float."""
     name = str(getattr(z, "dtype", "")).removeprefix("torch.")
     return float(np.finfo(name if name in {"float16", "float32"} else "float64").eps)
-
-
-def fit_density(
-    scores: Columns, fold: Fold, training: Training, generator: Generator
-) -> tuple[Curve, Columns, Columns]:
-    """Fit a density on a fold; return its curve and the log ratios (n, d) of the held-out rows.
-
-    The ratios are those of the copula alone, and those of the fitted density. The total correlation
-    is the mean of their sums over coordinates.
-    """
-    root: Columns = np.linalg.cholesky(fit_copula(scores[fold.training])).astype(np.float64)
-    whitened: Columns = np.linalg.solve(root, scores.T).T.astype(np.float64)
-    # From the log density of a whitened score, given those before it, to that of the score itself
-    # relative to its standard normal margin.
-    offsets = np.square(scores) / 2 - np.log(np.diag(root))
-    inputs = density_inputs(scores, whitened)
-    rows = [inputs, torch.from_numpy(whitened).float(), torch.from_numpy(offsets).float()]
-    train, held_out = ([part[index] for part in rows] for index in (fold.training, fold.held_out))
-    n, d = scores.shape
-    # No component is narrower than the step between ranks.
-    min_scales = 1 / (n * np.diag(root))
-    network = build_network(
-        lambda: AutoregressiveMixture(d, inputs.shape[1] // d, min_scales), generator
-    )
-    epochs: list[Tensor] = []
-
-    def evaluate(network: AutoregressiveMixture) -> tuple[float, float]:
-        with torch.no_grad():
-            epochs.append(log_ratios(network, held_out).double())
-        first, second = (half.sum(1).mean().item() for half in epochs[-1].tensor_split(2))
-        return first, second
-
-    curve = fit_network(
-        network,
-        lambda index: log_ratios(network, [part[index] for part in train]).sum(1).mean(),
-        evaluate,
-        len(fold.training),
-        training,
-        generator,
-    )
-    first, second = curve.kept
-    chosen = torch.cat([epochs[first].tensor_split(2)[0], epochs[second].tensor_split(2)[1]])
-    return curve, epochs[0].numpy(), chosen.numpy()
-
-
-def log_ratios(network: AutoregressiveMixture, rows: Sequence[Tensor]) -> Tensor:
-    """Log density of each score (n, d) given those before it, relative to its margin."""
-    inputs, whitened, offsets = rows
-    log_densities: Tensor = network(inputs, whitened)
-    return log_densities + offsets

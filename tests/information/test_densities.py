@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from skdim.information.networks import AutoregressiveMixture, MaskedLinear, density_inputs
+from skdim.information.densities import AutoregressiveMixture, MaskedLinear, density_inputs
 
 
 def make(d, n_inputs=3, *, spread=1.0, seed=0):
