@@ -1,6 +1,7 @@
 """Information of normal copulas, corrected for bias, on the principal directions of variables."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from skdim.information.columns import Columns
 from skdim.information.copulas import MIN_VARIANCE, NormalCritic, normal_information
 from skdim.information.critics import critic_inputs, evaluate_critic
 
-__all__ = ["fit_normal_copula", "nonlinear_information", "principal_scores"]
+__all__ = ["bias", "fit_normal_copula", "nonlinear_information", "principal_scores"]
 
 # Largest number of principal directions, and fewest rows for each.
 MAX_DIRECTIONS, ROWS_PER_DIRECTION = 256, 5
@@ -51,30 +52,43 @@ def principal_scores(scores: list[Columns]) -> list[Columns]:
     bounds = {}
     for size in np.unique(np.geomspace(1, most, 2 + round(math.log(most, STEP))).astype(int)):
         x, z = (side[:, :size] if wide else side for side, wide in zip(whitened, many, strict=True))
-        dims = (x.shape[1], z.shape[1])
-        raw = normal_information(np.asarray(svd(x.T @ z / n, compute_uv=False)))
-        bounds[size] = raw - bias(dims, n) - spread(dims, n)
+        information, error = corrected_information(x, z)
+        bounds[size] = information - error
     best = max(bounds, key=bounds.__getitem__)
     return [side[:, :best] if wide else side for side, wide in zip(sides, many, strict=True)]
 
 
-def bias(dims: tuple[int, int], n: int) -> float:
-    """Return the bias of the information of sample correlations, of jointly normal variables."""
+def bias(dims: Sequence[int], n: int) -> float:
+    """Return the bias of the information of sample correlations, of jointly normal variables.
+
+    The expected log determinant of a Wishart matrix is known.
+
+    References
+    ----------
+    Misra, Singh and Demchuk (2005), Estimation of the entropy of a multivariate normal
+    distribution, Journal of Multivariate Analysis 92.
+    """
     halves = digamma((n - np.arange(1, sum(dims) + 1)) / 2)
-    return float((halves[: dims[0]].sum() + halves[: dims[1]].sum() - halves.sum()) / 2)
+    return float((sum(halves[:d].sum() for d in dims) - halves.sum()) / 2)
 
 
-def spread(dims: tuple[int, int], n: int) -> float:
+def spread(dims: Sequence[int], n: int) -> float:
     """Return the standard deviation of the information of sample correlations of zero."""
     return math.sqrt(dims[0] * dims[1] / 2) / n
+
+
+def corrected_information(x: Columns, z: Columns) -> tuple[float, float]:
+    """Return the information of jointly normal whitened columns, less its bias, and its spread."""
+    n, dims = len(x), (x.shape[1], z.shape[1])
+    raw = normal_information(np.asarray(svd(x.T @ z / n, compute_uv=False)))
+    return raw - bias(dims, n), spread(dims, n)
 
 
 def fit_normal_copula(x: Columns, z: Columns) -> tuple[float, Columns, float]:
     """Estimate the mutual information of scores by a normal copula, with bias correction.
 
-    The expected log determinant of a Wishart matrix is known, and so is the bias. Where variables
-    are not jointly normal, the Donsker-Varadhan bound of the copula may be lower than its
-    information; the lower one is returned.
+    Where variables are not jointly normal, the Donsker-Varadhan bound of the copula may be lower
+    than its information; the lower one is returned.
 
     Parameters
     ----------
@@ -86,17 +100,11 @@ def fit_normal_copula(x: Columns, z: Columns) -> tuple[float, Columns, float]:
     pointwise : ndarray of shape (n,)
     spread : float
         Standard deviation of the information due to correlations of zero.
-
-    References
-    ----------
-    Misra, Singh and Demchuk (2005), Estimation of the entropy of a multivariate normal
-    distribution, Journal of Multivariate Analysis 92.
     """
-    n = len(x)
-    sides = [whiten(side) for side in (x, z)]
-    dims = (sides[0].shape[1], sides[1].shape[1])
-    critic = NormalCritic(sides[0].T @ sides[1] / n)
-    pairs = [torch.from_numpy(side).float() for side in sides]
+    n, x, z = len(x), whiten(x), whiten(z)
+    dims = (x.shape[1], z.shape[1])
+    critic = NormalCritic(x.T @ z / n)
+    pairs = [torch.from_numpy(side).float() for side in (x, z)]
     pointwise, bounds = evaluate_critic(critic, pairs, BOUNDS["dv"])
     value = min(critic.information, float(np.mean(bounds))) - bias(dims, n)
     return value, pointwise, spread(dims, n)
@@ -123,12 +131,10 @@ def nonlinear_information(scores: list[Columns]) -> float:
         rest, residuals = (
             whiten(part - x @ (x.T @ part) / n, n) for part in (terms - terms.mean(axis=0), z)
         )
-        dims = (rest.shape[1], residuals.shape[1])
-        if not all(dims):
+        if not rest.size or not residuals.size:
             continue
-        raw = normal_information(np.asarray(svd(rest.T @ residuals / n, compute_uv=False)))
-        excess = raw - bias(dims, n)
-        if excess > max(CERTAIN * spread(dims, n), NOTICEABLE):
+        excess, error = corrected_information(rest, residuals)
+        if excess > max(CERTAIN * error, NOTICEABLE):
             found = max(found, excess)
     return found
 

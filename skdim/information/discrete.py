@@ -5,20 +5,15 @@ from scipy.special import digamma
 from sklearn.base import ClassifierMixin
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
-from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skdim.information.columns import Columns, drop_constant, normal_scores
-from skdim.information.estimate import (
-    SIGNIFICANT,
-    InformationEstimate,
-    exceeds,
-    standard_error,
-)
+from skdim.information.estimate import SIGNIFICANT, Found, InformationEstimate, standard_error
 from skdim.information.neighbours import MAX_COLUMNS, class_information
 from skdim.information.variables import ROWS_PER_VALUE, Labels, Variable, labels_of
 
-__all__ = ["count_information", "discrete_information", "entropy"]
+__all__ = ["discrete_information", "entropy"]
 
 # Inverse strengths of the penalty of the logistic regressions that are compared.
 INVERSE_PENALTIES = (1.0, 0.01)
@@ -55,13 +50,7 @@ def log_frequencies(labels: Labels) -> Columns:
 def count_information(x: Labels, z: Labels) -> tuple[float, Columns, int]:
     """Estimate the mutual information of two arrays of labels (n,), with bias correction.
 
-    Returns
-    -------
-    information : float
-    pointwise : ndarray of shape (n,)
-        Log ratios of relative frequencies.
-    n_cells : int
-        Number of distinct pairs.
+    Also return log ratios of relative frequencies (n,), and the number of distinct pairs.
     """
     both = labels_of(np.stack([x, z], axis=1))
     pointwise = log_frequencies(both) - log_frequencies(x) - log_frequencies(z)
@@ -78,52 +67,36 @@ def classifier_information(
 ) -> tuple[float, Columns]:
     """Estimate the mutual information of a variable and labels (n,) by a cross-fitted log loss.
 
-    Returns
-    -------
-    information : float
-        Entropy of the labels minus the log loss on rows that the classifier was not fitted on.
-    pointwise : ndarray of shape (n,)
-        Zero for labels of fewer than three rows, which no classifier can predict.
+    It is the entropy of the labels minus the log loss on rows that the classifier was not fitted
+    on. Pointwise values (n,) are zero for labels of fewer than three rows, which no classifier can
+    predict.
     """
     sizes = np.bincount(labels)[labels]
     known = sizes >= MIN_SIZE
     pointwise = np.zeros(len(labels))
     varying = drop_constant(x.encoded[known]) if known.any() else np.empty((0, 0))
     if varying.shape[1] and len(np.unique(labels[known])) > 1:
+        own = labels_of(labels[known, None])
         parts = StratifiedKFold(
             min(n_parts, sizes[known].min()), shuffle=True, random_state=int(draws.integers(2**32))
         )
-        tried = [logistic(strength) for strength in INVERSE_PENALTIES]
-        gains = [
-            held_out_gains(each, varying, labels_of(labels[known, None]), parts, n_jobs)
-            for each in ([classifier] if classifier is not None else tried)
+        tried = [
+            make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=200))
+            for strength in INVERSE_PENALTIES
         ]
+        gains = []
+        for each in tried if classifier is None else [classifier]:
+            predicted = cross_val_predict(
+                each, varying, own, cv=parts, method="predict_proba", n_jobs=n_jobs
+            )
+            logs = np.log(predicted[np.arange(len(own)), own].clip(MIN_PROBABILITY / len(own)))
+            gains.append(logs - log_frequencies(own))
         pointwise[known] = max(gains, key=np.mean)
     if pointwise.mean() <= SIGNIFICANT * standard_error(pointwise):
         return max(float(pointwise.mean()), 0.0), pointwise
     # The entropy of relative frequencies is too low.
     correction = known.mean() * (entropy(labels) + log_frequencies(labels).mean())
     return float(pointwise.mean() + correction), pointwise
-
-
-def logistic(inverse_penalty: float) -> Pipeline:
-    """Return a logistic regression on standardised columns."""
-    return make_pipeline(StandardScaler(), LogisticRegression(C=inverse_penalty, max_iter=200))
-
-
-def held_out_gains(
-    classifier: ClassifierMixin,
-    x: Columns,
-    labels: Labels,
-    parts: StratifiedKFold,
-    n_jobs: int | None,
-) -> Columns:
-    """Return the log probability of each label, predicted without its row, over its frequency."""
-    predicted = cross_val_predict(
-        classifier, x, labels, cv=parts, method="predict_proba", n_jobs=n_jobs
-    )
-    own = np.take_along_axis(predicted, labels[:, None], axis=1)[:, 0]
-    return np.asarray(np.log(own.clip(MIN_PROBABILITY / len(x))) - log_frequencies(labels))
 
 
 def discrete_information(
@@ -135,34 +108,28 @@ def discrete_information(
 ) -> InformationEstimate:
     """Estimate the mutual information of two variables, at least one of them discrete.
 
-    Parameters
-    ----------
-    pair : tuple of two Variable
-    classifier : classifier or None
-        None: logistic regressions, and nearest neighbours for few columns.
-    n_parts : int
-        Number of parts of the rows that are held out.
-    draws : Generator
-    n_jobs : int or None
+    Without a classifier, logistic regressions and, for few columns, nearest neighbours are used.
+    ``n_parts`` is the number of parts of the rows that are held out.
     """
     x, z = pair if pair[1].is_discrete else pair[::-1]
     labels = z.labels
     ceiling = most_information(labels)
-    messages = []
     if x.is_discrete:
         ceiling = min(ceiling, most_information(x.labels))
         value, pointwise, n_cells = count_information(x.labels, labels)
-        method, what = "counts", "pairs of values"
+        found, what = Found("counts", value, pointwise), "pairs of values"
         degrees = (len(np.unique(x.labels)) - 1) * (len(np.unique(labels)) - 1)
     else:
-        value, pointwise = classifier_information(x, labels, classifier, n_parts, draws, n_jobs)
-        method, what, n_cells = "classifier", "values", len(np.unique(labels))
+        found = Found(
+            "classifier", *classifier_information(x, labels, classifier, n_parts, draws, n_jobs)
+        )
+        what, n_cells = "values", len(np.unique(labels))
         degrees = n_cells - 1
         few = drop_constant(x.numbers)
         if classifier is None and 0 < few.shape[1] <= MAX_COLUMNS and not x.codes.size:
             near = class_information(normal_scores(few, draws), labels)
-            if exceeds(near, value, pointwise):
-                method, value, pointwise = "neighbours", float(near.mean()), near
+            found = found.or_larger("neighbours", near)
+    messages = []
     if n_cells * ROWS_PER_VALUE > len(labels):
         messages.append(
             f"There are {n_cells} distinct {what} in {len(labels)} rows, fewer than "
@@ -170,9 +137,9 @@ def discrete_information(
             "rows, or merge rare values."
         )
     return InformationEstimate(
-        min(max(value, 0.0), abs(ceiling)),
-        pointwise=pointwise,
-        method=method,
+        min(max(found.value, 0.0), abs(ceiling)),
+        pointwise=found.pointwise,
+        method=found.method,
         ceiling=abs(ceiling),
         # Twice the information of n independent rows has a chi-squared distribution.
         spread=float(np.sqrt(degrees / 2)) / len(labels),

@@ -1,16 +1,16 @@
 """Cross-fitting: networks trained on some rows and evaluated on held-out rows."""
 
-import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from numbers import Integral, Real
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Generator, Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from skdim.random import seeded
 
@@ -190,7 +190,10 @@ def fit_network(
     FloatingPointError
         If a value on held-out rows is not finite.
     """
-    mean = copy.deepcopy(network).eval().requires_grad_(False)
+    averaged = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(DECAY))  # type: ignore[no-untyped-call]
+    # The first update copies the weights.
+    averaged.update_parameters(network)
+    mean = cast(Network, averaged.module.eval().requires_grad_(False))
     curve = Curve(halves=[evaluate(mean)])
     weights = [weight for weight in network.parameters() if weight.requires_grad]
     if not weights or training.max_epochs == 0:
@@ -209,7 +212,7 @@ def fit_network(
             optimizer.zero_grad(set_to_none=True)
             torch.autograd.backward(-value)
             optimizer.step()
-            update_mean(mean, network)
+            averaged.update_parameters(network)
             values.append(value.detach())
         schedule.step()
         curve.training.append(torch.stack(values).mean().item())
@@ -224,12 +227,3 @@ def fit_network(
         if len(curve.halves) - 1 - best >= patience:
             break
     return curve
-
-
-def update_mean(mean: nn.Module, network: nn.Module) -> None:
-    """Update a running mean of the weights of a network, and copy its buffers."""
-    with torch.no_grad():
-        for average, weight in zip(mean.parameters(), network.parameters(), strict=True):
-            average.lerp_(weight, 1 - DECAY)
-        for copied, buffer in zip(mean.buffers(), network.buffers(), strict=True):
-            copied.copy_(buffer)

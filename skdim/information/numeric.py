@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from skdim.information.columns import Columns, drop_constant, normal_scores
+from skdim.information.columns import Columns, normal_scores
 from skdim.information.copula_information import (
     fit_normal_copula,
     nonlinear_information,
@@ -131,7 +131,7 @@ def neighbour_candidates(
 
     Each has a name, pointwise values, their spread, and pointwise values without a correction.
     """
-    scores = [normal_scores(drop_constant(side), draws) for side in sides]
+    scores = [normal_scores(side, draws) for side in sides]
     found = []
     if sum(side.shape[1] for side in scores) <= MAX_COLUMNS:
         found.append(("neighbours", *levelled_information(scores)))

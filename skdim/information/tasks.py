@@ -206,69 +206,63 @@ def map_pairs(pairs: Distribution, name: str) -> BenchmarkTask:
 
 NORMAL = sparse_normal(1, 1, 0.75)
 # The name states a signal strength of 2 with noise of variance 1: a correlation of 4 / 5.
-TWO_PAIR = {d: sparse_normal(d, 2, 0.8) for d in (3, 5)}
+SPARSE = {d: sparse_normal(d, 2, 0.8) for d in (2, 3, 5, 25)}
+STUDENT = {
+    f"student-identity-{d}-{d}-{freedom}": StudentPairs(d, freedom)
+    for d, freedom in ((1, 1), (2, 1), (2, 2), (3, 2), (3, 3), (5, 2), (5, 3))
+}
+NORMAL_MAPS = ("normal_cdf", "wiggly", "half_cube", "swissroll_x-normal_cdf")
 SPARSE_MAPS = ("normal_cdf", "half_cube", "spiral")
 
-TASKS: dict[str, BenchmarkTask] = {
-    "1v1-normal-0.75": BenchmarkTask(NORMAL),
-    "normal_cdf-1v1-normal-0.75": map_pairs(NORMAL, "normal_cdf"),
-    "wiggly-1v1-normal-0.75": map_pairs(NORMAL, "wiggly"),
-    "half_cube-1v1-normal-0.75": map_pairs(NORMAL, "half_cube"),
-    "1v1-bimodal-0.75": map_pairs(NORMAL, "bimodal"),
-    "swissroll_x-normal_cdf-1v1-normal-0.75": map_pairs(NORMAL, "swissroll_x-normal_cdf"),
-    **{f"1v1-additive-{w}": BenchmarkTask(AdditiveUniform(w)) for w in (0.1, 0.75)},
-    **{f"multinormal-dense-{d}-{d}-0.5": BenchmarkTask(dense_normal(d, 0.5)) for d in (2, 5, 25)},
-    **{f"multinormal-sparse-{d}-{d}-2-2.0": BenchmarkTask(TWO_PAIR[d]) for d in (3, 5)},
-    **{
-        f"{name}-multinormal-sparse-5-5-2-2.0": map_pairs(TWO_PAIR[5], name) for name in SPARSE_MAPS
-    },
-    **{
-        f"student-identity-{d}-{d}-{freedom}": BenchmarkTask(StudentPairs(d, freedom))
-        for d, freedom in ((1, 1), (2, 2), (3, 3), (5, 3))
-    },
-    **{
-        f"normal-20-20-{nats}": BenchmarkTask(
-            sparse_normal(20, 20, CorrelatedNormals.from_information(nats, 20).correlation)
-        )
-        for nats in (1, 2, 4, 6)
-    },
-}
-"""24 tasks, under their names in ``bmi`` where they have one."""
-
-FURTHER_TASKS: dict[str, BenchmarkTask] = {
-    f"{name}-multinormal-sparse-3-3-2-2.0": map_pairs(TWO_PAIR[3], name) for name in SPARSE_MAPS
-}
-"""Maps of two correlated pairs among 3 by 3 coordinates, as in ``TASKS`` among 5 by 5."""
-
-SPARSE = {d: sparse_normal(d, 2, 0.8) for d in (2, 3, 5, 25)}
-
 BMI_TASKS: dict[str, BenchmarkTask] = {
-    **{name: task for name, task in TASKS.items() if name.startswith(("1v1", "normal_cdf-1v1"))},
-    **{
-        name: TASKS[name]
-        for name in (
-            "wiggly-1v1-normal-0.75",
-            "half_cube-1v1-normal-0.75",
-            "swissroll_x-normal_cdf-1v1-normal-0.75",
-        )
-    },
+    "1v1-normal-0.75": BenchmarkTask(NORMAL),
+    **{f"{name}-1v1-normal-0.75": map_pairs(NORMAL, name) for name in NORMAL_MAPS},
+    "1v1-bimodal-0.75": map_pairs(NORMAL, "bimodal"),
+    **{f"1v1-additive-{w}": BenchmarkTask(AdditiveUniform(w)) for w in (0.1, 0.75)},
     **{
         f"multinormal-dense-{d}-{d}-0.5": BenchmarkTask(dense_normal(d, 0.5))
         for d in (2, 3, 5, 25, 50)
     },
     **{f"multinormal-sparse-{d}-{d}-2-2.0": BenchmarkTask(pairs) for d, pairs in SPARSE.items()},
-    **{
-        f"student-identity-{d}-{d}-{freedom}": BenchmarkTask(StudentPairs(d, freedom))
-        for d, freedom in ((1, 1), (2, 1), (2, 2), (3, 2), (3, 3), (5, 2), (5, 3))
-    },
+    **{name: BenchmarkTask(pairs) for name, pairs in STUDENT.items()},
     **{
         f"{name}-multinormal-sparse-{d}-{d}-2-2.0": map_pairs(SPARSE[d], name)
         for name in (*SPARSE_MAPS, "spiral-normal_cdf")
         for d in (3, 5, 25)
     },
     **{
-        f"asinh-student-identity-{d}-{d}-{freedom}": map_pairs(StudentPairs(d, freedom), "asinh")
-        for d, freedom in ((1, 1), (2, 1), (3, 2), (5, 2))
+        f"asinh-student-identity-{sizes}": map_pairs(STUDENT[f"student-identity-{sizes}"], "asinh")
+        for sizes in ("1-1-1", "2-2-1", "3-3-2", "5-5-2")
     },
 }
 """The 40 tasks of ``bmi``, under their names there."""
+
+TASKS: dict[str, BenchmarkTask] = {
+    name: BMI_TASKS[name]
+    for name in (
+        "1v1-normal-0.75",
+        "normal_cdf-1v1-normal-0.75",
+        "wiggly-1v1-normal-0.75",
+        "half_cube-1v1-normal-0.75",
+        "1v1-bimodal-0.75",
+        "swissroll_x-normal_cdf-1v1-normal-0.75",
+        "1v1-additive-0.1",
+        "1v1-additive-0.75",
+        *(f"multinormal-dense-{d}-{d}-0.5" for d in (2, 5, 25)),
+        *(f"multinormal-sparse-{d}-{d}-2-2.0" for d in (3, 5)),
+        *(f"{name}-multinormal-sparse-5-5-2-2.0" for name in SPARSE_MAPS),
+        *(f"student-identity-{sizes}" for sizes in ("1-1-1", "2-2-2", "3-3-3", "5-5-3")),
+    )
+} | {
+    f"normal-20-20-{nats}": BenchmarkTask(
+        sparse_normal(20, 20, CorrelatedNormals.from_information(nats, 20).correlation)
+    )
+    for nats in (1, 2, 4, 6)
+}
+"""24 tasks, under their names in ``bmi`` where they have one."""
+
+FURTHER_TASKS: dict[str, BenchmarkTask] = {
+    name: BMI_TASKS[name]
+    for name in (f"{each}-multinormal-sparse-3-3-2-2.0" for each in SPARSE_MAPS)
+}
+"""Maps of two correlated pairs among 3 by 3 coordinates, as in ``TASKS`` among 5 by 5."""

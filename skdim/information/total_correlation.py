@@ -5,10 +5,11 @@ import warnings
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import digamma, ndtr
+from scipy.special import ndtr
 from torch import Generator, Tensor
 
 from skdim.information.columns import Columns, drop_constant, normal_scores, read_columns
+from skdim.information.copula_information import bias
 from skdim.information.copulas import fit_copula
 from skdim.information.densities import elliptical_information, fit_density
 from skdim.information.estimate import Found, InformationEstimate, exceeds, standard_error
@@ -164,16 +165,14 @@ def total_correlation(
 def copula_correction(scores: Columns, held_out: float) -> float:
     """Return what the fitted copula lacks on held-out rows, because it is fitted to a sample.
 
-    The expected log determinant of a Wishart matrix is known. The correction is at most twice the
-    bias of the sample correlations, which may be singular.
+    It is at most twice the bias of the sample correlations, which may be singular.
     """
     n, d = scores.shape
     if n <= 2 * d:
         return 0.0
-    logs = digamma((n - np.arange(1, d + 1)) / 2)
-    bias = float(d * logs[0] - logs.sum()) / 2
+    expected = bias((1,) * d, n)
     information = -np.linalg.slogdet(np.corrcoef(scores, rowvar=False))[1] / 2
-    return float(np.clip(information - bias - held_out, 0, 2 * bias))
+    return float(np.clip(information - expected - held_out, 0, 2 * expected))
 
 
 def add_network(base: Columns, trained: Columns, correction: float) -> Found:
