@@ -1,6 +1,8 @@
 """Features and labels as plain arrays: the input of all metrics."""
 
+import math
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -16,29 +18,22 @@ from skdim.encoders import LAYERS
 __all__ = [
     "check_layers",
     "check_lengths",
+    "check_positive",
+    "count_batches",
     "encode_labels",
     "frozen_features",
     "hold_out",
+    "read_names",
     "resolve_device",
 ]
 
+BATCH_SIZE = 64
+
 
 def frozen_features(transformer: BaseEstimator, X: ArrayLike, layer: str) -> NDArray[np.float32]:
-    """Compute one layer of a fitted transformer, which is not modified.
+    """Compute features (n, d) by ``encode(X, layer)``, or else by ``transform(X)``.
 
-    Parameters
-    ----------
-    transformer : object
-        With a method ``encode(X, layer)``, or else ``transform(X)`` for the layer ``"code"``.
-    X : array-like
-        Input of the transformer.
-    layer : str
-        Valid according to :func:`check_layers`.
-
-    Returns
-    -------
-    ndarray of shape (n, d), float32
-        Feature maps are flattened.
+    Feature maps are flattened. The transformer is not modified.
     """
     if hasattr(transformer, "encode"):
         features = transformer.encode(X, layer)
@@ -53,14 +48,9 @@ def frozen_features(transformer: BaseEstimator, X: ArrayLike, layer: str) -> NDA
 
 
 def check_layers(transformer: BaseEstimator, layers: str | Sequence[str]) -> tuple[str, ...]:
-    """Return the names of layers; raise if the transformer does not have them.
+    """Return the names of layers; raise a ValueError if the transformer does not have them.
 
-    Raises
-    ------
-    TypeError
-        If the transformer has neither ``encode`` nor ``transform``.
-    ValueError
-        If a name is not valid, or there are no names.
+    Raise a TypeError if it has neither ``encode`` nor ``transform``.
     """
     name = type(transformer).__name__
     if not any(hasattr(transformer, method) for method in ("encode", "transform")):
@@ -68,17 +58,30 @@ def check_layers(transformer: BaseEstimator, layers: str | Sequence[str]) -> tup
             f"transformer is of type {name}. It must be a fitted transformer of skdim or "
             "scikit-learn."
         )
-    given = (layers,) if isinstance(layers, str) else tuple(layers)
-    unknown = [layer for layer in given if layer not in LAYERS]
-    if unknown or not given:
-        fault = f"{unknown[0]!r} is not a valid layer" if unknown else "at least one is needed"
-        raise ValueError(f"layers={layers!r}: {fault}. Allowed are {', '.join(LAYERS)}.")
+    given = read_names(layers, "layer", LAYERS)
     if not hasattr(transformer, "encode") and given != ("code",):
         raise ValueError(
             f"layers={layers!r}, but {name} has only the layer that transform returns. Pass "
             'layers=("code",), or a transformer of skdim.'
         )
     return given
+
+
+def read_names(names: str | Sequence[str], kind: str, allowed: Sequence[str]) -> tuple[str, ...]:
+    """Return names of a kind; raise a ValueError if one is not allowed, or there are none."""
+    given = (names,) if isinstance(names, str) else tuple(names)
+    unknown = [name for name in given if name not in allowed]
+    if unknown or not given:
+        fault = f"{unknown[0]!r} is not a valid {kind}" if unknown else "at least one is needed"
+        raise ValueError(f"{kind}s={names!r}: {fault}. Allowed are {', '.join(allowed)}.")
+    return given
+
+
+def check_positive(**counts: object) -> None:
+    """Raise a ValueError for parameters, given by name, that are not integers of at least 1."""
+    for name, value in counts.items():
+        if not isinstance(value, Integral) or value < 1:
+            raise ValueError(f"{name}={value!r}. It must be an integer of at least 1.")
 
 
 def check_lengths(**arrays: Any) -> None:
@@ -89,6 +92,15 @@ def check_lengths(**arrays: Any) -> None:
         raise ValueError(f"{given} samples. They must have the same length.")
 
 
+def count_batches(n: int) -> int:
+    """Return the number of batches of at most 64 samples, if possible, for n samples.
+
+    No batch consists of a single sample, unless there is only one, because batch normalisation
+    needs a variance.
+    """
+    return max(1, min(math.ceil(n / BATCH_SIZE), n // 2))
+
+
 def resolve_device(transformer: BaseEstimator, device: str | torch.device) -> torch.device:
     """Return a device; "auto" is the ``device_`` of the transformer, or the CPU without one."""
     return torch.device(getattr(transformer, "device_", "cpu") if device == "auto" else device)
@@ -97,24 +109,10 @@ def resolve_device(transformer: BaseEstimator, device: str | torch.device) -> to
 def encode_labels(
     y: ArrayLike | None, name: str, classes: NDArray[np.generic]
 ) -> NDArray[np.int64]:
-    """Replace each label by the index of its class.
+    """Replace each label (n,) by the index of its class among the sorted ones of the training data.
 
-    Parameters
-    ----------
-    y : array-like of shape (n,)
-    name : str
-        Name of the parameter in error messages.
-    classes : ndarray of shape (c,)
-        Sorted classes of the training data.
-
-    Returns
-    -------
-    ndarray of shape (n,)
-
-    Raises
-    ------
-    ValueError
-        If there is a single class, or a label is not among the classes.
+    ``name`` is that of the parameter. Raise a ValueError if there is a single class, or if a label
+    is not among the classes.
     """
     if len(classes) < 2:
         raise ValueError(
@@ -136,26 +134,10 @@ def encode_labels(
 def hold_out(
     labels: NDArray[np.int64], fraction: float, seed: int
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Draw a stratified split.
+    """Draw a stratified split; return the indices of the samples to keep and to hold out.
 
-    Parameters
-    ----------
-    labels : ndarray of shape (n,)
-        Indices of classes.
-    fraction : float
-        Share of the samples to hold out; at least one sample per class is held out.
-    seed : int
-        Below 2**32.
-
-    Returns
-    -------
-    kept, held_out : ndarray of int
-        Indices of the samples.
-
-    Raises
-    ------
-    ValueError
-        If a class has a single sample, or there are too few samples for both parts.
+    At least one sample per class is held out. Raise a ValueError if a class has a single sample, or
+    if there are too few samples for both parts.
     """
     counts = np.unique(labels, return_counts=True)[1]
     n, n_classes = len(labels), len(counts)

@@ -6,8 +6,7 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
-import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, clone
 from sklearn.linear_model import RidgeClassifier
 from sklearn.pipeline import make_pipeline
@@ -18,7 +17,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from skdim.encoders import LAYERS
-from skdim.inference import encode_rows
+from skdim.inference import features_of
 from skdim.inputs import ArraySamples, Samples, flatten_rows
 from skdim.metrics.arrays import check_lengths, encode_labels, hold_out
 from skdim.random import drawing, seeded
@@ -115,7 +114,7 @@ class OnlineProbe(Callback):
             module = module.module
         with evaluating(module), seeded(self.random_state, self.train_[0].device):
             (features, labels), (features_test, labels_test) = (
-                (read_layer(module, rows, self.layer), labels)
+                (features_of(module, rows, self.layer), labels)
                 for rows, labels in (self.train_, self.test_)
             )
             if self.classifier is None:
@@ -171,13 +170,6 @@ def read_rows(X: ArrayLike, name: str, like: Samples) -> Samples:
             f"on {layout.n_features}. Pass samples of that shape."
         )
     return ArraySamples(array, layout, like.device, convert=like.convert, given=given)
-
-
-def read_layer(module: nn.Module, rows: Samples, layer: str) -> NDArray[np.float32]:
-    """Compute features as an array of shape (n, d)."""
-    features = torch.cat(list(encode_rows(module, rows, layer))).flatten(1)
-    array: NDArray[np.float32] = features.float().cpu().numpy()
-    return array
 
 
 @contextmanager

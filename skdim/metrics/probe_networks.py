@@ -13,9 +13,10 @@ from sklearn.metrics import get_scorer
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from skdim.metrics.arrays import count_batches
+
 __all__ = ["NETWORKS", "NetworkProbe", "mlp_network", "tutorial_network"]
 
-BATCH_SIZE = 64
 LEARNING_RATE = 1e-3
 # Number of epochs without a better log-likelihood of the held-out samples after which training
 # stops, and the improvement in nats that counts as better.
@@ -65,15 +66,6 @@ def tutorial_network(n_features: int, n_classes: int) -> nn.Sequential:
 
 
 NETWORKS = {"mlp": mlp_network, "tutorial": tutorial_network}
-
-
-def count_batches(n: int) -> int:
-    """Return the number of batches for n samples.
-
-    No batch consists of a single sample, unless there is only one, because batch normalisation
-    needs a variance.
-    """
-    return max(1, min(math.ceil(n / BATCH_SIZE), n // 2))
 
 
 class NetworkProbe(ClassifierMixin, BaseEstimator):

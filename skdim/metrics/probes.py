@@ -5,8 +5,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from numbers import Integral
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 import torch
@@ -23,9 +22,11 @@ from sklearn.utils import column_or_1d
 from skdim.metrics.arrays import (
     check_layers,
     check_lengths,
+    check_positive,
     encode_labels,
     frozen_features,
     hold_out,
+    read_names,
     resolve_device,
 )
 from skdim.metrics.probe_networks import NETWORKS, NetworkProbe
@@ -84,37 +85,9 @@ GRIDS: Mapping[str, Grid] = {
 PROBES = (*GRIDS, *NETWORKS)
 
 
-@dataclass(frozen=True)
-class LabelledFeatures:
-    """Features of shape (n, d) and indices of their classes."""
-
-    X: NDArray[np.float32]
-    y: NDArray[np.int64]
-
-    def part(self, indices: NDArray[np.intp]) -> "LabelledFeatures":
-        """Return some of the samples."""
-        return LabelledFeatures(self.X[indices], self.y[indices])
-
-
-@dataclass(frozen=True)
-class ProbeTask:
-    """Data and settings of the training of a probe with one seed."""
-
-    train: LabelledFeatures
-    held_out: LabelledFeatures
-    seed: int
-    max_epochs: int
-    device: torch.device
-
-
-@dataclass(frozen=True)
-class FittedProbe:
-    """A trained probe with its best setting on the validation split."""
-
-    classifier: Pipeline
-    parameter: str
-    value: str
-    converged: bool
+LabelledFeatures: TypeAlias = tuple[NDArray[np.float32], NDArray[np.int64]]
+# A trained probe, its best setting on the validation split, and whether it has converged.
+FittedProbe: TypeAlias = tuple[Pipeline, str, bool]
 
 
 def probe_scores(
@@ -205,8 +178,13 @@ def probe_scores(
     >>> [round(accuracy, 1) for accuracy in scores["accuracy"]]
     [0.9]
     """
-    layers, probes = check_layers(transformer, layers), check_probes(probes)
-    check_numbers(n_seeds, validation_fraction, max_epochs)
+    layers = check_layers(transformer, layers)
+    probes = read_names(probes, "probe", PROBES)
+    check_positive(n_seeds=n_seeds, max_epochs=max_epochs)
+    if not 0 < validation_fraction < 1:
+        raise ValueError(
+            f"validation_fraction={validation_fraction!r}. It must be between 0 and 1."
+        )
     check_lengths(X=X, y=y)
     check_lengths(X_test=X_test, y_test=y_test)
     classes = np.unique(column_or_1d(y))
@@ -217,60 +195,70 @@ def probe_scores(
     device = resolve_device(transformer, device)
     rows = []
     for layer in layers:
-        train = LabelledFeatures(frozen_features(transformer, X, layer), labels)
-        test = LabelledFeatures(frozen_features(transformer, X_test, layer), labels_test)
+        features = frozen_features(transformer, X, layer)
+        features_test = frozen_features(transformer, X_test, layer)
         for probe in probes:
             started = time.perf_counter()
-            fit = fit_grid if probe in GRIDS else fit_epochs
-            tasks = (
-                ProbeTask(train.part(kept), train.part(held_out), seed, max_epochs, device)
-                for seed, (kept, held_out) in zip(seeds, splits, strict=True)
+            fitted = []
+            for seed, split in zip(seeds, splits, strict=True):
+                train, held_out = ((features[part], labels[part]) for part in split)
+                if probe in GRIDS:
+                    fitted.append(fit_grid(probe, train, held_out, seed))
+                else:
+                    fitted.append(fit_epochs(probe, train, held_out, seed, max_epochs, device))
+            scores = [one.score(features_test, labels_test) for one, _, _ in fitted]
+            parameter = GRIDS[probe].parameter if probe in GRIDS else "epochs"
+            rows.append(
+                {
+                    "layer": layer,
+                    "probe": probe,
+                    "accuracy": float(np.mean(scores)),
+                    "spread": float(np.std(scores, ddof=1)) if n_seeds > 1 else float("nan"),
+                    "setting": f"{parameter}={', '.join(setting for _, setting, _ in fitted)}",
+                    "converged": all(converged for _, _, converged in fitted),
+                    "seconds": time.perf_counter() - started,
+                }
             )
-            fitted = [fit(probe, task) for task in tasks]
-            scores = [one.classifier.score(test.X, test.y) for one in fitted]
-            seconds = time.perf_counter() - started
-            rows.append({"layer": layer, "probe": probe, **summarise(fitted, scores, seconds)})
-    return make_table(rows)
+    try:
+        from pandas import DataFrame  # noqa: PLC0415 - an optional package
+    except ImportError:
+        return rows
+    return DataFrame(rows)
 
 
-def summarise(
-    fitted: Sequence[FittedProbe], scores: Sequence[float], seconds: float
-) -> dict[str, str | float]:
-    """Return the row of the table for one probe, over all seeds."""
-    return {
-        "accuracy": float(np.mean(scores)),
-        "spread": float(np.std(scores, ddof=1)) if len(scores) > 1 else float("nan"),
-        "setting": f"{fitted[0].parameter}={', '.join(one.value for one in fitted)}",
-        "converged": all(one.converged for one in fitted),
-        "seconds": seconds,
-    }
-
-
-def fit_grid(probe: str, task: ProbeTask) -> FittedProbe:
+def fit_grid(
+    probe: str, train: LabelledFeatures, held_out: LabelledFeatures, seed: int
+) -> FittedProbe:
     """Fit a classifier with each of its settings; return the first of the best ones."""
     grid, best, best_score = GRIDS[probe], None, -np.inf
-    for value in grid.settings(len(task.train.y)):
-        classifier = make_pipeline(StandardScaler(), grid.make(value, task.seed))
+    for value in grid.settings(len(train[0])):
+        classifier = make_pipeline(StandardScaler(), grid.make(value, seed))
         with catching_convergence() as not_converged:
-            classifier.fit(task.train.X, task.train.y)
-        score = classifier.score(task.held_out.X, task.held_out.y)
+            classifier.fit(*train)
+        score = classifier.score(*held_out)
         if score > best_score:
             best_score = score
-            best = FittedProbe(classifier, grid.parameter, f"{value:.2g}", not not_converged)
+            best = classifier, f"{value:.2g}", not not_converged
         elif score < best_score and grid.ends_at_fall:
             break
     return cast(FittedProbe, best)
 
 
-def fit_epochs(probe: str, task: ProbeTask) -> FittedProbe:
+def fit_epochs(
+    probe: str,
+    train: LabelledFeatures,
+    held_out: LabelledFeatures,
+    seed: int,
+    max_epochs: int,
+    device: torch.device,
+) -> FittedProbe:
     """Train a network, and restore its best epoch."""
-    scaler = StandardScaler().fit(task.train.X)
-    held_out = scaler.transform(task.held_out.X), task.held_out.y
-    network = NetworkProbe(NETWORKS[probe], held_out, task.max_epochs, task.device)
-    with seeded(task.seed, task.device):
-        classifier = make_pipeline(scaler, network).fit(task.train.X, task.train.y)
-    stopped_early = len(network.scores_) < task.max_epochs
-    return FittedProbe(classifier, "epochs", str(network.best_epoch_), stopped_early)
+    scaler = StandardScaler().fit(train[0])
+    scaled = scaler.transform(held_out[0]), held_out[1]
+    network = NetworkProbe(NETWORKS[probe], scaled, max_epochs, device)
+    with seeded(seed, device):
+        classifier = make_pipeline(scaler, network).fit(*train)
+    return classifier, str(network.best_epoch_), len(network.scores_) < max_epochs
 
 
 @contextmanager
@@ -285,33 +273,3 @@ def catching_convergence() -> Iterator[list[str]]:
             messages.append(str(one.message))
         else:
             warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
-
-
-def check_probes(probes: str | Sequence[str]) -> tuple[str, ...]:
-    """Return the names of probes; raise if one is not valid, or there are none."""
-    given = (probes,) if isinstance(probes, str) else tuple(probes)
-    unknown = [probe for probe in given if probe not in PROBES]
-    if unknown or not given:
-        fault = f"{unknown[0]!r} is not a valid probe" if unknown else "at least one is needed"
-        raise ValueError(f"probes={probes!r}: {fault}. Allowed are {', '.join(PROBES)}.")
-    return given
-
-
-def check_numbers(n_seeds: int, validation_fraction: float, max_epochs: int) -> None:
-    """Raise a ValueError for numbers that are out of range."""
-    for name, value in {"n_seeds": n_seeds, "max_epochs": max_epochs}.items():
-        if not isinstance(value, Integral) or value < 1:
-            raise ValueError(f"{name}={value!r}. It must be an integer of at least 1.")
-    if not 0 < validation_fraction < 1:
-        raise ValueError(
-            f"validation_fraction={validation_fraction!r}. It must be between 0 and 1."
-        )
-
-
-def make_table(rows: list[dict[str, str | float]]) -> Any:
-    """Return a DataFrame, or the rows themselves if pandas is not installed."""
-    try:
-        from pandas import DataFrame  # noqa: PLC0415 - an optional package
-    except ImportError:
-        return rows
-    return DataFrame(rows)

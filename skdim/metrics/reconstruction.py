@@ -1,7 +1,6 @@
 """Quality of images reconstructed from frozen codes."""
 
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Self
 
 import numpy as np
@@ -16,14 +15,19 @@ from torch.optim.swa_utils import update_bn
 
 from skdim.decoders import make_decoder
 from skdim.inputs import ArraySamples, Samples, find_layout, flatten_rows
-from skdim.metrics.arrays import check_layers, frozen_features, resolve_device
+from skdim.metrics.arrays import (
+    check_layers,
+    check_positive,
+    count_batches,
+    frozen_features,
+    resolve_device,
+)
 from skdim.metrics.similarity import find_scales, multi_scale_similarity
 from skdim.random import draw_seed, seeded
 from skdim.training import SCHEDULES
 
 __all__ = ["reconstruction_quality"]
 
-BATCH_SIZE = 64
 LEARNING_RATE = 2e-3
 CHUNK = 256
 
@@ -81,8 +85,7 @@ def reconstruction_quality(
         If torchmetrics is not installed.
     """
     check_layers(transformer, (layer,))
-    if not isinstance(max_epochs, Integral) or max_epochs < 1:
-        raise ValueError(f"max_epochs={max_epochs!r}. It must be an integer of at least 1.")
+    check_positive(max_epochs=max_epochs)
     device = resolve_device(transformer, device)
     shape = image_shape or getattr(transformer, "image_shape", None)
     axis = channel_axis or getattr(transformer, "channel_axis", None)
@@ -116,10 +119,7 @@ def read_image_rows(
 ) -> Samples:
     """Convert images to rows, as transformers do.
 
-    Raises
-    ------
-    ValueError
-        If they are not images, or too small.
+    Raise a ValueError if they are not images, or too small.
     """
     flat, shape = flatten_rows(X)
     array = check_array(flat, dtype=[np.float32, np.uint8], ensure_min_samples=2)
@@ -136,10 +136,7 @@ def read_image_rows(
 def find_range(given: tuple[float, float] | None, rows: Samples) -> tuple[float, float]:
     """Return the lowest and the highest possible value of a pixel.
 
-    Raises
-    ------
-    ValueError
-        If the given range is not valid, or does not contain all pixels.
+    Raise a ValueError if the given range is not valid, or does not contain all pixels.
     """
     blocks = [rows[numbers] for numbers in rows.chunks(CHUNK)]
     lowest = min(float(block.min()) for block in blocks)
@@ -207,7 +204,7 @@ def train_decoder(
     """Train a decoder with the squared error, and switch it to evaluation mode."""
     n = len(codes)
     generator = Generator().manual_seed(seed)
-    n_batches = max(1, min(-(-n // BATCH_SIZE), n // 2))  # At least two images per batch.
+    n_batches = count_batches(n)
     n_steps, step = max_epochs * n_batches, 0
     optimizer = torch.optim.Adam(decoder.parameters(), lr=LEARNING_RATE)
     decoder.train()

@@ -1,11 +1,9 @@
 """Multi-scale structural similarity with scales and a window adapted to the image size."""
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
-__all__ = ["Scales", "find_scales", "multi_scale_similarity"]
+__all__ = ["find_scales", "multi_scale_similarity"]
 
 # Exponents of the five scales, from the finest to the coarsest (Wang et al., 2003).
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
@@ -16,45 +14,25 @@ KERNEL, SIGMA = 11, 1.5
 # Number of windows that must fit into a side for one, two, ... five scales. Each scale halves the
 # images; torchmetrics requires more than that from three scales.
 WINDOWS = (1, 2, 4, 9, 16)
-
 MIN_SIDE = 6
-
 CHUNK = 256
 
 
-@dataclass(frozen=True)
-class Scales:
-    """Parameters of structural similarity for one image size.
-
-    Parameters
-    ----------
-    kernel_size : int
-        Width of the Gaussian window, in pixels.
-    sigma : float
-        Standard deviation of the window, in pixels.
-    weights : tuple of float
-        Exponent of each scale, beginning with the finest; their sum is 1.
-    """
-
-    kernel_size: int
-    sigma: float
-    weights: tuple[float, ...]
-
-
-def find_scales(height: int, width: int) -> Scales:
+def find_scales(height: int, width: int) -> tuple[int, float, tuple[float, ...]]:
     """Choose the window, then as many scales as it fits.
 
     The window is the published one, 11 pixels wide, or the widest odd one that fits twice, so that
     there are at least two scales. Of the five published scales, 2 are used from a side of 22, 3
     from 44, 4 from 99 and 5 from 176. Their published weights are rescaled to the sum 1.
 
-    Parameters
-    ----------
-    height, width : int
-
     Returns
     -------
-    Scales
+    kernel_size : int
+        Width of the Gaussian window, in pixels.
+    sigma : float
+        Standard deviation of the window, in pixels.
+    weights : tuple of float
+        Exponent of each scale, beginning with the finest; their sum is 1.
 
     Raises
     ------
@@ -63,9 +41,8 @@ def find_scales(height: int, width: int) -> Scales:
 
     Examples
     --------
-    >>> scales = find_scales(32, 32)
-    >>> scales.kernel_size, len(scales.weights)
-    (11, 2)
+    >>> find_scales(32, 32)
+    (11, 1.5, (0.135..., 0.864...))
     """
     side = min(height, width)
     if side < MIN_SIDE:
@@ -78,7 +55,7 @@ def find_scales(height: int, width: int) -> Scales:
     n_scales = sum(side >= windows * kernel_size for windows in WINDOWS)
     total = sum(WEIGHTS[:n_scales])
     weights = tuple(weight / total for weight in WEIGHTS[:n_scales])
-    return Scales(kernel_size, SIGMA * kernel_size / KERNEL, weights)
+    return kernel_size, SIGMA * kernel_size / KERNEL, weights
 
 
 def multi_scale_similarity(images: Tensor, truth: Tensor) -> float:
@@ -113,15 +90,15 @@ def multi_scale_similarity(images: Tensor, truth: Tensor) -> float:
             "Structural similarity requires torchmetrics. Install it with "
             "pip install 'scikit-deepinfomax[metrics]'."
         ) from error
-    scales = find_scales(*truth.shape[2:])
+    kernel_size, sigma, weights = find_scales(*truth.shape[2:])
     chunks = zip(images.split(CHUNK), truth.split(CHUNK), strict=True)
     sums = [
         measure(
             some,
             true,
-            kernel_size=scales.kernel_size,
-            sigma=scales.sigma,
-            betas=scales.weights,
+            kernel_size=kernel_size,
+            sigma=sigma,
+            betas=weights,
             data_range=1.0,
             reduction="none",
         )
