@@ -6,9 +6,8 @@ them, and ``plot`` draws them again. matplotlib is required:
 """
 
 from skdim.displays.embedding import EmbeddingDisplay
-from skdim.displays.information_curve import InformationCurveDisplay
+from skdim.displays.information import InformationCurveDisplay, InformationPlaneDisplay
 from skdim.displays.information_map import InformationMapDisplay
-from skdim.displays.information_plane import InformationPlaneDisplay
 from skdim.displays.label_efficiency import LabelEfficiencyDisplay
 from skdim.displays.looks import LooksDisplay
 from skdim.displays.neighbors import NeighborsDisplay

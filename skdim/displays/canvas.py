@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AbstractDisplay",
     "Tiles",
+    "are_integers",
     "as_pictures",
     "aspect_of",
     "check_rows",
@@ -25,7 +26,6 @@ __all__ = [
     "find_pyplot",
     "read_images",
     "read_pictures",
-    "take_axes",
 ]
 
 # Height of the tile of a signal, in widths.
@@ -33,7 +33,32 @@ SIGNAL_ASPECT = 0.6
 
 
 class AbstractDisplay:
-    """What a display shows, in one line: the sizes of its data."""
+    """The axes of a display, and the sizes of its data in one line."""
+
+    def take_axes(self, ax: "Axes | None", figsize: tuple[float, float] | None = None) -> "Axes":
+        """Set the axes to draw in, and return them; None makes a figure of a size in inches."""
+        pyplot = find_pyplot(type(self).__name__)
+        if ax is None:
+            _, ax = pyplot.subplots(figsize=figsize, layout="constrained")
+        self.ax_, self.figure_ = ax, ax.figure
+        return ax
+
+    def take_tiles(
+        self,
+        ax: "Axes | None",
+        n_rows: int,
+        n_columns: int,
+        aspect: float,
+        width: float,
+        *,
+        below: float = 0.0,
+        above: float = 0.0,
+        gaps: tuple[int, ...] = (),
+    ) -> "Tiles":
+        """Divide axes into tiles, which are ``width`` inches wide in a new figure."""
+        size = width * n_columns * 1.1 + 1.0, width * n_rows * (aspect + below) * 1.1 + 0.6
+        ax = self.take_axes(ax, size)
+        return Tiles(ax, n_rows, n_columns, aspect, below=below, above=above, gaps=gaps)
 
     def __repr__(self) -> str:
         """Return the name of the class and what it was given."""
@@ -65,12 +90,10 @@ def find_pyplot(caller: str) -> ModuleType:
     return pyplot
 
 
-def take_axes(caller: str, ax: "Axes | None", figsize: tuple[float, float] | None = None) -> "Axes":
-    """Return the axes to draw in; None makes a figure of a size in inches."""
-    pyplot = find_pyplot(caller)
-    if ax is None:
-        _, ax = pyplot.subplots(figsize=figsize, layout="constrained")
-    return ax
+def are_integers(values: NDArray[Any], low: int, high: int) -> bool:
+    """Return whether an array is a list of integers in ``[low, high]``, at least one."""
+    whole = values.ndim == 1 and values.size > 0 and np.issubdtype(values.dtype, np.integer)
+    return whole and bool(low <= values.min() and values.max() <= high)
 
 
 def check_rows(queries: ArrayLike | None, n: int, default: int) -> NDArray[np.intp]:
@@ -78,8 +101,7 @@ def check_rows(queries: ArrayLike | None, n: int, default: int) -> NDArray[np.in
     if queries is None:
         return np.arange(min(default, n))
     rows = np.asarray(queries)
-    whole = rows.ndim == 1 and rows.size > 0 and np.issubdtype(rows.dtype, np.integer)
-    if not whole or rows.min() < 0 or rows.max() >= n:
+    if not are_integers(rows, 0, n - 1):
         raise ValueError(
             f"queries={queries!r} must be a list of row numbers of X, from 0 to {n - 1}, at least "
             "one. Convert a mask by numpy.flatnonzero."
@@ -183,13 +205,6 @@ class Tiles:
         ax.set(xlim=(0, right), ylim=(bottom, -above), aspect="equal")
         ax.set_axis_off()
 
-    @staticmethod
-    def size(
-        n_rows: int, n_columns: int, aspect: float, tile: float, below: float
-    ) -> tuple[float, float]:
-        """Return the size in inches of a figure whose tiles are ``tile`` inches wide."""
-        return tile * n_columns * 1.1 + 1.0, tile * n_rows * (aspect + below) * 1.1 + 0.6
-
     def left(self, column: int) -> float:
         """Return the left position of a column."""
         wide = sum(column >= gap for gap in self.gaps)
@@ -198,6 +213,17 @@ class Tiles:
     def top(self, row: int) -> float:
         """Return the top position of a row."""
         return row * (self.aspect + self.below + self.GAP)
+
+    def write_below(self, place: tuple[int, ...], text: str) -> None:
+        """Write a text below a tile ``(row, column)``."""
+        row, column = place
+        x, y = self.left(column) + 0.5, self.top(row) + self.aspect + 0.03
+        self.ax.text(x, y, text, ha="center", va="top", fontsize="x-small")
+
+    def write_above(self, texts: Mapping[int, str]) -> None:
+        """Write texts above columns."""
+        for column, text in texts.items():
+            self.ax.text(self.left(column), -0.1, text, fontsize="medium", va="bottom")
 
     def show(self, values: NDArray[Any], row: int, column: int, **kwargs: Any) -> "AxesImage":
         """Draw a picture (H, W) or (H, W, colours), of any resolution, that fills a tile."""

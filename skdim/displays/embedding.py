@@ -10,13 +10,7 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from sklearn.utils.validation import check_is_fitted
 
-from skdim.displays.canvas import (
-    AbstractDisplay,
-    as_pictures,
-    find_pyplot,
-    read_images,
-    take_axes,
-)
+from skdim.displays.canvas import AbstractDisplay, as_pictures, find_pyplot, read_images
 from skdim.parameters import is_integer, shown
 
 if TYPE_CHECKING:
@@ -193,8 +187,7 @@ class EmbeddingDisplay(AbstractDisplay):
             Of :meth:`matplotlib.axes.Axes.scatter`, such as ``s`` and ``alpha``.
         """
         plt = find_pyplot(type(self).__name__)
-        ax = take_axes(type(self).__name__, ax, (6.4, 5.2))
-        self.ax_, self.figure_ = ax, ax.figure
+        ax = self.take_axes(ax, (6.4, 5.2))
         self.points_: list[PathCollection] = []
         self.texts_: list[Text] = []
         self.legend_: Legend | None = None
@@ -207,20 +200,12 @@ class EmbeddingDisplay(AbstractDisplay):
             return self
         known = find_known(self.labels)
         if not known.all():
-            unknown: dict[str, Any] = {
-                "color": "lightgrey",
-                "zorder": 0,
-                "label": "no label",
-            } | style
-            self.points_.append(ax.scatter(*self.points[~known].T, **unknown))
+            grey: dict[str, Any] = {"color": "lightgrey", "zorder": 0, "label": "no label"}
+            self.points_.append(ax.scatter(*self.points[~known].T, **(grey | style)))
         if are_numbers(self.labels):
-            values: dict[str, Any] = {
-                "c": self.labels[known].astype(float),
-                "cmap": "viridis",
-            } | style
-            drawn = ax.scatter(*self.points[known].T, **values)
-            self.points_.append(drawn)
-            self.colorbar_ = self.figure_.colorbar(drawn, ax=ax)
+            values: dict[str, Any] = {"c": self.labels[known].astype(float), "cmap": "viridis"}
+            self.points_.append(ax.scatter(*self.points[known].T, **(values | style)))
+            self.colorbar_ = self.figure_.colorbar(self.points_[-1], ax=ax)
             return self
         classes = np.unique(self.labels[known])
         colours = colours_of(plt.get_cmap(cmap), len(classes))
@@ -244,9 +229,8 @@ class EmbeddingDisplay(AbstractDisplay):
             half = spans / 2 * THUMBNAIL
             extent = (x - half[0], x + half[0], y - half[1], y + half[1])
             style: dict[str, Any] = {"cmap": "gray", "aspect": "auto", "zorder": 2}
-            self.thumbnails_.append(
-                self.ax_.imshow(picture, extent=extent, vmin=0, vmax=1, **style)
-            )
+            drawn = self.ax_.imshow(picture, extent=extent, vmin=0, vmax=1, **style)
+            self.thumbnails_.append(drawn)
         # imshow changes the limits.
         self.ax_.set(xlim=limits[0], ylim=limits[1])
 

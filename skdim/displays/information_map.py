@@ -10,14 +10,12 @@ from torch import Tensor, nn
 
 from skdim.displays.canvas import (
     AbstractDisplay,
-    Tiles,
     as_pictures,
     aspect_of,
     check_rows,
     draw_samples,
     find_pyplot,
     read_pictures,
-    take_axes,
 )
 from skdim.objectives import find_local_term, pointwise_information
 
@@ -142,11 +140,9 @@ class InformationMapDisplay(AbstractDisplay):
         **map_kwargs
             Of :meth:`matplotlib.axes.Axes.imshow`, for the maps, such as ``cmap`` and ``vmax``.
         """
-        n, aspect = len(self.images), aspect_of(self.images)
-        ax = take_axes(type(self).__name__, ax, Tiles.size(2, n, aspect, 1.1, 0.0))
-        self.ax_, self.figure_ = ax, ax.figure
+        n = len(self.images)
+        tiles = self.take_tiles(ax, 2, n, aspect_of(self.images), 1.1)
         self.colorbar_: Colorbar | None = None
-        tiles = Tiles(ax, 2, n, aspect)
         # 0 is on the scale, and marked.
         limits = {"vmin": min(self.maps.min(), 0), "vmax": max(self.maps.max(), 0)}
         style = {"cmap": "viridis", "alpha": 0.6} | limits | map_kwargs
@@ -157,7 +153,7 @@ class InformationMapDisplay(AbstractDisplay):
         self.maps_ = [tiles.show(maps[i], 1, i, **style) for i in range(n)]
         if colorbar:
             self.colorbar_ = self.figure_.colorbar(
-                self.maps_[0], ax=ax, label="information (nats)", fraction=0.05, pad=0.02
+                self.maps_[0], ax=self.ax_, label="information (nats)", fraction=0.05, pad=0.02
             )
             self.colorbar_.ax.axhline(0, color="white", linewidth=1.5)
             if self.images.ndim == 4:

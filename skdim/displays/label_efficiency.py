@@ -11,7 +11,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skdim.displays.canvas import AbstractDisplay, find_pyplot, take_axes
+from skdim.displays.canvas import AbstractDisplay, are_integers, find_pyplot
 from skdim.parameters import check_count
 
 if TYPE_CHECKING:
@@ -148,8 +148,7 @@ class LabelEfficiencyDisplay(AbstractDisplay):
         **line_kwargs
             Of :meth:`matplotlib.axes.Axes.errorbar`, such as ``marker``.
         """
-        ax = take_axes(type(self).__name__, ax, (5.6, 3.8))
-        self.ax_, self.figure_ = ax, ax.figure
+        ax = self.take_axes(ax, (5.6, 3.8))
         style: dict[str, Any] = {"marker": "o", "capsize": 3} | line_kwargs
         self.bars_: dict[str, ErrorbarContainer] = {}
         for name, values in self.accuracies.items():
@@ -182,8 +181,7 @@ def check_counts(counts: Sequence[int] | None, n_rows: int, n_classes: int) -> N
     if counts is None:
         counts = [count for count in COUNTS if n_classes <= count <= n_rows] or [n_rows]
     chosen = np.asarray(counts)
-    whole = chosen.ndim == 1 and chosen.size and np.issubdtype(chosen.dtype, np.integer)
-    if not whole or chosen.min() < n_classes or chosen.max() > n_rows:
+    if not are_integers(chosen, n_classes, n_rows):
         raise ValueError(
             f"counts={counts!r} must be integers from {n_classes}, one label of each class, to "
             f"{n_rows}, the number of rows to train on."

@@ -10,12 +10,10 @@ from torch import Generator, Tensor
 
 from skdim.displays.canvas import (
     AbstractDisplay,
-    Tiles,
     check_rows,
     draw_samples,
     find_pyplot,
     read_images,
-    take_axes,
 )
 from skdim.parameters import check_count
 from skdim.views import view_of_one
@@ -129,14 +127,10 @@ class LooksDisplay(AbstractDisplay):
         together = np.concatenate([self.images[:, None], self.looks], axis=1)
         n_rows, n_columns = together.shape[:2]
         aspect = together.shape[3] / together.shape[4]
-        size = Tiles.size(n_rows, n_columns, aspect, 0.8, 0.0)
-        ax = take_axes(type(self).__name__, ax, size)
-        self.ax_, self.figure_ = ax, ax.figure
-        tiles = Tiles(ax, n_rows, n_columns, aspect, above=0.35, gaps=(1,))
+        tiles = self.take_tiles(ax, n_rows, n_columns, aspect, 0.8, above=0.35, gaps=(1,))
         samples = together.reshape(-1, *together.shape[2:])
         places = list(np.ndindex(n_rows, n_columns))
         drawn = draw_samples(tiles, samples, places, **image_kwargs)
         self.images_ = np.array(drawn, dtype=object).reshape(n_rows, n_columns)
-        for column, text in ((0, "image"), (1, "looks")):
-            ax.text(tiles.left(column), -0.1, text, fontsize="medium", va="bottom")
+        tiles.write_above({0: "image", 1: "looks"})
         return self

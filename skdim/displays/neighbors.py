@@ -10,13 +10,11 @@ from torch import Tensor
 
 from skdim.displays.canvas import (
     AbstractDisplay,
-    Tiles,
     aspect_of,
     check_rows,
     draw_samples,
     find_pyplot,
     read_pictures,
-    take_axes,
 )
 from skdim.inputs import find_layout
 
@@ -203,32 +201,22 @@ class NeighborsDisplay(AbstractDisplay):
         n_rows, n_columns = self.indices.shape
         k = n_columns // 2
         samples = self.images.reshape(-1, *self.images.shape[2:])
-        aspect = aspect_of(samples)
-        size = Tiles.size(n_rows, n_columns, aspect, 0.8, TEXT_ROOM)
-        ax = take_axes(type(self).__name__, ax, size)
-        self.ax_, self.figure_ = ax, ax.figure
-        tiles = Tiles(ax, n_rows, n_columns, aspect, below=TEXT_ROOM, above=0.35, gaps=(1, 1 + k))
+        room = {"below": TEXT_ROOM, "above": 0.35}
+        tiles = self.take_tiles(
+            ax, n_rows, n_columns, aspect_of(samples), 0.8, gaps=(1, 1 + k), **room
+        )
         self.images_ = np.empty(self.indices.shape, dtype=object)
         places = list(np.ndindex(self.indices.shape))
         drawn = draw_samples(tiles, samples, places, **image_kwargs)
         for place, artist in zip(places, drawn, strict=True):
             self.images_[place] = artist
-            self.write_below(tiles, place)
+            words = [] if self.labels is None else [str(self.labels[place])]
+            if place[1] > 0:
+                words.append(f"{self.distances[place]:.2g}")
+            tiles.write_below(place, " at ".join(words))
         kind = "signal" if samples.ndim == 3 else "image"
-        for column, text in ((0, kind), (1, f"nearest ({self.metric})"), (1 + k, "farthest")):
-            ax.text(tiles.left(column), -0.1, text, fontsize="medium", va="bottom")
+        tiles.write_above({0: kind, 1: f"nearest ({self.metric})", 1 + k: "farthest"})
         return self
-
-    def write_below(self, tiles: Tiles, place: tuple[int, ...]) -> None:
-        """Write the label of an image, and its distance from the query, below it."""
-        row, column = place
-        words = [] if self.labels is None else [str(self.labels[place])]
-        if column:
-            words.append(f"{self.distances[place]:.2g}")
-        middle, bottom = tiles.left(column) + 0.5, tiles.top(row) + tiles.aspect
-        tiles.ax.text(
-            middle, bottom + 0.03, " at ".join(words), ha="center", va="top", fontsize="x-small"
-        )
 
 
 def find_neighbors(

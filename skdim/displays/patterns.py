@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from skdim.displays.canvas import AbstractDisplay, Tiles, draw_samples, find_pyplot, take_axes
+from skdim.displays.canvas import AbstractDisplay, draw_samples, find_pyplot
 from skdim.encoders import PatchNetworkEncoder
 from skdim.encoders.patches import PatchLayer
 from skdim.parameters import check_count
@@ -105,10 +105,7 @@ class PatternsDisplay(AbstractDisplay):
         n, channels, height, width = self.filters.shape
         n_columns = math.ceil(math.sqrt(2 * n))
         n_rows = math.ceil(n / n_columns)
-        aspect = height / width
-        ax = take_axes(type(self).__name__, ax, Tiles.size(n_rows, n_columns, aspect, 0.45, 0.0))
-        self.ax_, self.figure_ = ax, ax.figure
-        tiles = Tiles(ax, n_rows, n_columns, aspect)
+        tiles = self.take_tiles(ax, n_rows, n_columns, height / width, 0.45)
         largest = np.abs(self.filters).max(axis=(1, 2, 3), keepdims=True)
         scaled = 0.5 + 0.5 * self.filters / np.where(largest > 0, largest, 1)
         pictures = scaled if channels == 3 else scaled[:, :1]
