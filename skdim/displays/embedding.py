@@ -28,6 +28,8 @@ MARKERS = "os^vD*PX<>phd8H"
 MOST_CLASSES = 30
 # Side of a thumbnail, as a share of the range of the points.
 THUMBNAIL = 0.07
+NAME_BOX = {"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none", "alpha": 0.8}
+NAME_STYLE: dict[str, Any] = {"ha": "center", "va": "center", "weight": "bold", "zorder": 3}
 
 
 class EmbeddingDisplay(AbstractDisplay):
@@ -214,7 +216,8 @@ class EmbeddingDisplay(AbstractDisplay):
             look = {"marker": MARKERS[number % len(MARKERS)], "color": [colours[number]]}
             self.points_.append(ax.scatter(*own.T, label=str(one), **(look | style)))
             if names:
-                self.texts_.append(write_name(ax, str(one), np.median(own, axis=0)))
+                x, y = np.median(own, axis=0).tolist()
+                self.texts_.append(ax.text(x, y, str(one), bbox=NAME_BOX, **NAME_STYLE))
         if legend:
             self.legend_ = ax.legend(
                 loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize="small", markerscale=1.4
@@ -348,10 +351,3 @@ def colours_of(cmap: "Colormap", n: int) -> NDArray[np.float64]:
     listed = cmap.N <= 20
     colours: NDArray[np.float64] = cmap(np.arange(n) % cmap.N if listed else np.linspace(0, 1, n))
     return colours
-
-
-def write_name(ax: "Axes", name: str, place: NDArray[np.float64]) -> "Text":
-    """Write the name of a class at a place."""
-    box = {"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none", "alpha": 0.8}
-    x, y = place.tolist()
-    return ax.text(x, y, name, ha="center", va="center", weight="bold", bbox=box, zorder=3)

@@ -11,7 +11,6 @@ from sklearn.utils.validation import check_is_fitted
 from skdim.displays.canvas import AbstractDisplay, find_pyplot
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.lines import Line2D
 
 __all__ = ["TermsDisplay"]
@@ -153,35 +152,24 @@ class TermsDisplay(AbstractDisplay):
         self.figure_ = self.axes_[0].figure
         self.lines_: dict[str, Line2D] = {}
         for panel, (name, curve) in zip(self.axes_, self.curves.items(), strict=True):
-            self.lines_[name] = self.draw(plt, panel, name, curve, line_kwargs)
+            style = {"marker": "o" if len(curve) <= FEW_EPOCHS else "", "markersize": 3.5}
+            epochs = np.arange(1, len(curve) + 1)
+            (self.lines_[name],) = panel.plot(epochs, curve, **(style | line_kwargs))
+            panel.set_title(name, fontsize="medium")
+            meaning = "to grow" if name.endswith(" bound") else MEANINGS.get(name, "")
+            panel.set_ylabel(meaning, fontsize="small")
+            panel.set_xlabel("epoch", fontsize="small")
+            panel.tick_params(labelsize="small")
+            panel.xaxis.set_major_locator(plt.MaxNLocator(5, integer=True, min_n_ticks=1))
+            panel.grid(alpha=0.3)
+            if self.kept_epoch is not None:
+                panel.axvline(self.kept_epoch, color="0.3", linestyle=":", zorder=0)
+            finite = curve[np.isfinite(curve)]
+            if finite.size and finite.min() > 0 and finite.max() > WIDE_RANGE * finite.min():
+                panel.set_yscale("log")
+            elif name == "spread":
+                panel.set_ylim(bottom=0)
         return self
-
-    def draw(
-        self,
-        plt: ModuleType,
-        panel: "Axes",
-        name: str,
-        curve: NDArray[np.float64],
-        given: dict[str, Any],
-    ) -> "Line2D":
-        """Draw one curve."""
-        style = {"marker": "o" if len(curve) <= FEW_EPOCHS else "", "markersize": 3.5}
-        (line,) = panel.plot(np.arange(1, len(curve) + 1), curve, **(style | given))
-        panel.set_title(name, fontsize="medium")
-        meaning = "to grow" if name.endswith(" bound") else MEANINGS.get(name, "")
-        panel.set_ylabel(meaning, fontsize="small")
-        panel.set_xlabel("epoch", fontsize="small")
-        panel.tick_params(labelsize="small")
-        panel.xaxis.set_major_locator(plt.MaxNLocator(5, integer=True, min_n_ticks=1))
-        panel.grid(alpha=0.3)
-        if self.kept_epoch is not None:
-            panel.axvline(self.kept_epoch, color="0.3", linestyle=":", zorder=0)
-        finite = curve[np.isfinite(curve)]
-        if finite.size and finite.min() > 0 and finite.max() > WIDE_RANGE * finite.min():
-            panel.set_yscale("log")
-        elif name == "spread":
-            panel.set_ylim(bottom=0)
-        return line
 
 
 def find_axes(plt: ModuleType, ax: Any, n_panels: int) -> NDArray[Any]:
