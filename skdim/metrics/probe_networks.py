@@ -27,12 +27,8 @@ LOG_LIKELIHOOD = get_scorer("neg_log_loss")
 def mlp_network(n_features: int, n_classes: int) -> nn.Sequential:
     """Build the probe of the paper (Hjelm et al., 2019): one hidden layer of 200 units.
 
-    Dropout precedes batch normalisation, as in their code.
-
-    Returns
-    -------
-    Sequential
-        Maps features of shape (n, n_features) to logits of shape (n, n_classes).
+    Dropout precedes batch normalisation, as in their code. The result maps features (n, n_features)
+    to logits (n, n_classes).
     """
     return nn.Sequential(
         nn.Linear(n_features, 200, bias=False),
@@ -47,11 +43,6 @@ def tutorial_network(n_features: int, n_classes: int) -> nn.Sequential:
     """Build the classifier of the PyTorch tutorial: layers of 15 and 10 units.
 
     It returns logits. The tutorial applied a softmax here and a second one in its loss.
-
-    Returns
-    -------
-    Sequential
-        Maps features of shape (n, n_features) to logits of shape (n, n_classes).
     """
     return nn.Sequential(
         nn.Linear(n_features, 15),

@@ -13,8 +13,12 @@ from torch import nn
 from skdim import DeepInfoMaxTransformer
 from skdim.inputs import ArraySamples, Layout
 from skdim.metrics import reconstruction_quality
-from skdim.metrics.reconstruction import Residuals, train_decoder
-from skdim.metrics.similarity import find_scales, multi_scale_similarity
+from skdim.metrics.reconstruction import (
+    Residuals,
+    find_scales,
+    multi_scale_similarity,
+    train_decoder,
+)
 
 torchmetrics_image = pytest.importorskip("torchmetrics.functional.image")
 
