@@ -48,23 +48,10 @@ def check_row_count(array: NDArray[Any], name: str) -> None:
 
 
 def read_columns(values: ArrayLike | Tensor, name: str) -> Columns:
-    """Convert values to a finite array with one sample per row.
+    """Convert values (n,) or (n, *axes) to finite columns (n, d), later axes flattened.
 
-    Parameters
-    ----------
-    values : array-like or Tensor of shape (n,) or (n, *axes)
-        Axes beyond the first are flattened.
-    name : str
-        Name of the parameter in error messages.
-
-    Returns
-    -------
-    ndarray of shape (n, d)
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than 20 rows, no columns, or values that are not finite real numbers.
+    Raise a ValueError, with the ``name`` of the parameter, if there are fewer than 20 rows, no
+    columns, or values that are not finite real numbers.
     """
     array = to_array(values)
     if array.dtype.kind not in "buif":
@@ -84,20 +71,11 @@ def read_columns(values: ArrayLike | Tensor, name: str) -> Columns:
 
 
 def normal_scores(columns: Columns, draws: np.random.Generator | None = None) -> Columns:
-    """Replace each number by the standard normal quantile of its rank in its column.
+    """Replace each number of columns (n, d) by the standard normal quantile of its rank.
 
-    The result does not change under strictly increasing maps of a column. Constant columns carry
-    no information and are left out.
-
-    Parameters
-    ----------
-    columns : ndarray of shape (n, d)
-    draws : Generator or None, default=None
-        Breaks ties at random, in each column separately. None: tied values share their mean rank.
-
-    Returns
-    -------
-    ndarray of shape (n, at most d)
+    The result does not change under strictly increasing maps of a column. Constant columns carry no
+    information and are left out. Tied values share their mean rank, or are ordered at random by
+    ``draws``, in each column separately.
     """
     varying = drop_constant(columns)
     if draws is None:

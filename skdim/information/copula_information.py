@@ -25,19 +25,10 @@ CERTAIN, NOTICEABLE = 5.0, 0.01
 
 
 def principal_scores(scores: list[Columns]) -> list[Columns]:
-    """Project variables of many columns to their principal directions.
+    """Project variables (n, d) of many columns to at most n / 5 principal directions.
 
-    There are at most n / 5 directions. Of several smaller numbers, that with the largest
-    information of the normal copula less its standard error is chosen.
-
-    Parameters
-    ----------
-    scores : list of two ndarrays of shape (n, d)
-
-    Returns
-    -------
-    list of ndarray of shape (n, at most d)
-        A variable of few columns is returned as it is.
+    Of several numbers of directions, that with the largest information of the normal copula less
+    its standard error is chosen. A variable of few columns is returned as it is.
     """
     n = len(scores[0])
     most = max(1, min(MAX_DIRECTIONS, n // ROWS_PER_DIRECTION))
@@ -85,21 +76,11 @@ def corrected_information(x: Columns, z: Columns) -> tuple[float, float]:
 
 
 def fit_normal_copula(x: Columns, z: Columns) -> tuple[float, Columns, float]:
-    """Estimate the mutual information of scores by a normal copula, with bias correction.
+    """Estimate the mutual information of scores (n, d) by a normal copula, corrected for bias.
 
     Where variables are not jointly normal, the Donsker-Varadhan bound of the copula may be lower
-    than its information; the lower one is returned.
-
-    Parameters
-    ----------
-    x, z : ndarray of shape (n, d)
-
-    Returns
-    -------
-    information : float
-    pointwise : ndarray of shape (n,)
-    spread : float
-        Standard deviation of the information due to correlations of zero.
+    than its information; the lower one is returned. Also return pointwise values (n,), and the
+    standard deviation of the information due to correlations of zero.
     """
     n, x, z = len(x), whiten(x), whiten(z)
     dims = (x.shape[1], z.shape[1])
@@ -115,11 +96,7 @@ def nonlinear_information(scores: list[Columns]) -> float:
 
     Residuals of a linear regression of jointly normal variables are independent of the regressors,
     and so of their squares and products. The larger value of both directions is returned, or 0 if
-    it is not certain.
-
-    Parameters
-    ----------
-    scores : list of two ndarrays of shape (n, d)
+    it is not certain. ``scores`` are those of both variables, (n, d).
     """
     n = len(scores[0])
     sides = [whiten(side) for side in scores]

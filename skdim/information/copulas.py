@@ -37,14 +37,10 @@ SHRINKAGE = (0.0, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
 
 
 def whitening_matrix(columns: Columns) -> Columns:
-    """Compute the symmetric matrix (d, d) that whitens columns.
+    """Compute the symmetric matrix (d, d) that whitens columns (n, d).
 
     Of all whitening matrices it changes each column least. Directions without variance, and the
     directions of lowest variance where there are few rows, are mapped to zero.
-
-    Parameters
-    ----------
-    columns : ndarray of shape (n, d)
     """
     variances, directions = np.linalg.eigh(
         np.cov(columns, rowvar=False).reshape(2 * columns.shape[1:])
@@ -56,20 +52,10 @@ def whitening_matrix(columns: Columns) -> Columns:
 
 
 def denoise_correlations(correlations: Columns, n: int) -> dict[str, Columns]:
-    """Return several regularised estimates of the correlations of whitened variables.
+    """Return regularised estimates (dx, dz) of the correlations of whitened variables of n rows.
 
-    Parameters
-    ----------
-    correlations : ndarray of shape (dx, dz)
-        Sample correlations.
-    n : int
-        Number of rows that they were computed from.
-
-    Returns
-    -------
-    dict of str to ndarray of shape (dx, dz)
-        ``none``: zeros. ``all``: the sample correlations. ``few``: only those above the universal
-        threshold. ``low_rank``: singular values shrunk optimally for a matrix plus noise.
+    ``none``: zeros. ``all``: the sample correlations. ``few``: only those above the universal
+    threshold. ``low_rank``: singular values shrunk optimally for a matrix plus noise.
 
     References
     ----------
@@ -168,15 +154,11 @@ def log_copula_density(correlations: Columns, scores: Columns) -> Columns:
 
 
 def fit_copula(scores: Columns) -> Columns:
-    """Fit an invertible correlation matrix (d, d) to normal scores.
+    """Fit an invertible correlation matrix (d, d) to normal scores (n, d).
 
     The candidates are the sample correlations thresholded, and shrunk to the identity or to equal
     correlations by several shares. The last fifth of the rows selects among candidates computed
     from the others; the selected one is then computed from all rows.
-
-    Parameters
-    ----------
-    scores : ndarray of shape (n, d)
 
     References
     ----------

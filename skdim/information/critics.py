@@ -53,19 +53,11 @@ CLIP = 5.0
 def critic_inputs(scores: Columns, whitened: Columns) -> Tensor:
     """Compute input features for a critic, which learns slowly from normal scores alone.
 
-    Squares and norms describe the scale that heavy tails share; products with norms describe
-    turns by an angle that depends on the norm; cosines of the ranks separate nearby values.
-
-    Parameters
-    ----------
-    scores, whitened : ndarray of shape (n, d)
-        Normal scores before and after whitening.
-
-    Returns
-    -------
-    Tensor of shape (n, at least 2 d)
-        Whitened scores, their squares (centred and scaled), and cosines of the ranks where there
-        are few columns; of several columns also the normal scores of the norms, and products.
+    They are the whitened scores (n, d), their squares, centred and scaled, and cosines of the ranks
+    where there are few columns; of several columns also the normal scores of the norms, and
+    products. Squares and norms describe the scale that heavy tails share; products with norms
+    describe turns by an angle that depends on the norm; cosines of the ranks separate nearby
+    values.
     """
     squares = (np.square(whitened) - 1) / math.sqrt(2)
     parts = [whitened, squares, *rank_cosines(scores)]

@@ -97,18 +97,10 @@ class AutoregressiveMixture(nn.Module):
         self.register_buffer("min_scales", torch.from_numpy(min_scales).float())
 
     def forward(self, inputs: Tensor, values: Tensor) -> Tensor:
-        """Compute conditional log densities, without the constant -ln(2 pi) / 2.
+        """Compute conditional log densities (n, d) of values (n, d), plus ln(2 pi) / 2.
 
-        Parameters
-        ----------
-        inputs : Tensor of shape (n, d * n_inputs)
-            Inputs of the first coordinate, of the second, and so on.
-        values : Tensor of shape (n, d)
-
-        Returns
-        -------
-        Tensor of shape (n, d)
-            Of each value, conditional on the inputs of the coordinates before it.
+        Each is conditional on the inputs of the coordinates before it. The inputs (n, d * n_inputs)
+        are those of the first coordinate, of the second, and so on.
         """
         parameters = self.last(silu(self.second(silu(self.first(inputs)))))
         weights, means, widths = parameters.reshape(
@@ -121,20 +113,11 @@ class AutoregressiveMixture(nn.Module):
 
 
 def density_inputs(scores: Columns, whitened: Columns) -> Tensor:
-    """Compute input features for a density.
+    """Compute input features (n, d * n_inputs) for a density.
 
     The norms of a coordinate and those before it describe a scale that heavy tails share. The
-    inverse hyperbolic sine reduces whitened scores, which reach hundreds of standard deviations
-    for codes close to a curved surface.
-
-    Parameters
-    ----------
-    scores, whitened : ndarray of shape (n, d)
-        Normal scores before and after whitening each coordinate by those before it.
-
-    Returns
-    -------
-    Tensor of shape (n, d * number of inputs)
+    inverse hyperbolic sine reduces scores (n, d) whitened by those before them, which reach
+    hundreds of standard deviations for codes close to a curved surface.
     """
     squares = (np.square(scores) - 1) / math.sqrt(2)
     norms = normal_scores(np.square(heavy_tailed(scores)).cumsum(axis=1))
@@ -188,24 +171,12 @@ def fit_density(
 
 
 def elliptical_information(scores: Columns, roots: list[Columns], folds: list[Fold]) -> Columns:
-    """Compute the pointwise total correlation of an elliptical density on held-out rows.
+    """Compute the pointwise total correlation (n,) of an elliptical density on held-out rows.
 
-    The density of the scores, mapped to Student's t, depends on a norm alone, whose density is
-    estimated from the other rows. Its expected log-likelihood is at most that of the true density.
-
-    Parameters
-    ----------
-    scores : ndarray of shape (n, d)
-        Normal scores.
-    roots : list of ndarray of shape (d, d)
-        Cholesky factors of the correlations of the training rows of each fold.
-    folds : list of Fold
-
-    Returns
-    -------
-    ndarray of shape (n,)
-        Its mean is the estimate, too low where the density is not elliptical. Zeros where a
-        coordinate is nearly a linear function of those before it.
+    The density of the scores (n, d), mapped to Student's t, depends on a norm alone, whose density
+    is estimated from the other rows. Its expected log-likelihood is at most that of the true
+    density. ``roots`` are Cholesky factors of the correlations of the training rows of each fold.
+    Where a coordinate is nearly a linear function of those before it, zeros are returned.
     """
     if min(np.diag(root).min() for root in roots) < MIN_DEVIATION:
         return np.zeros(len(scores))

@@ -41,16 +41,9 @@ class UntrustedEstimateWarning(UserWarning):
 
 @dataclass(frozen=True)
 class Training:
-    """Settings of the training of networks.
+    """Settings of the training of networks by AdamW with a cosine schedule.
 
-    Parameters
-    ----------
-    max_epochs : int
-    patience : int
-        Number of epochs without a better validation value after which training stops.
-    batch_size : int
-    learning_rate : float
-        Initial learning rate of AdamW with a cosine schedule.
+    Training stops after ``patience`` epochs without a better validation value.
     """
 
     max_epochs: int
@@ -117,23 +110,10 @@ class Fold:
 
 
 def make_folds(n: int, test_size: float, draws: np.random.Generator) -> list[Fold]:
-    """Divide rows into parts, each of which is held out once.
+    """Divide n rows into parts, each of which is held out once.
 
-    Parameters
-    ----------
-    n : int
-    test_size : float
-        Share of the rows in a part, at most 1/2; rounded so that its inverse is an integer.
-    draws : Generator
-
-    Returns
-    -------
-    list of Fold
-
-    Raises
-    ------
-    ValueError
-        If ``test_size`` is out of range, or a part would have fewer than four rows.
+    ``test_size`` is the share of the rows in a part, rounded so that its inverse is an integer.
+    Raise a ValueError if it is more than 1/2, or if a part would have fewer than four rows.
     """
     if not isinstance(test_size, Real) or not 1 / n <= test_size <= 0.5:
         raise ValueError(
@@ -180,10 +160,6 @@ def fit_network(
     training : Training
     generator : Generator
         Draws the batches.
-
-    Returns
-    -------
-    Curve
 
     Raises
     ------

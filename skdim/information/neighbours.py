@@ -35,25 +35,15 @@ DEGREES = 2
 
 
 def levelled_information(blocks: list[Columns]) -> tuple[Columns, float, Columns]:
-    """Compute the pointwise total correlation of blocks of columns, corrected for its bias.
+    """Compute the pointwise total correlation (n,) of blocks of columns, corrected for its bias.
 
     If the estimate is lower with more neighbours, which are farther away, distances bias it, about
     in proportion to the root of the number of neighbours. The line is extended to zero neighbours,
     as far as the difference exceeds its standard error.
 
-    Parameters
-    ----------
-    blocks : list of ndarray of shape (n, d_i)
-        Without ties.
-
-    Returns
-    -------
-    pointwise : ndarray of shape (n,)
-    spread : float
-        Half of the difference between both numbers of neighbours: the error of the correction.
-    uncorrected : ndarray of shape (n,)
-        The lower of both estimates. It has less variance than the corrected one, and should exceed
-        another estimate before the corrected one replaces it.
+    Also return half of the difference between both numbers of neighbours, which is the error of the
+    correction, and the lower of both estimates (n,). The latter has less variance than the
+    corrected one, and should exceed another estimate before the corrected one replaces it.
     """
     k = min(LEVELLED_NEIGHBOURS, max(N_NEIGHBOURS, len(blocks[0]) // ROWS_A_NEIGHBOUR))
     few, more = (neighbour_information(blocks, n) for n in (k, FACTOR * k))
@@ -63,20 +53,10 @@ def levelled_information(blocks: list[Columns]) -> tuple[Columns, float, Columns
 
 
 def neighbour_information(blocks: list[Columns], n_neighbours: int = N_NEIGHBOURS) -> Columns:
-    """Compute the pointwise total correlation of blocks of columns, by nearest neighbours.
+    """Compute the pointwise total correlation (n,) of blocks of columns, by nearest neighbours.
 
-    That of two blocks is their mutual information. No row is its own neighbour.
-
-    Parameters
-    ----------
-    blocks : list of ndarray of shape (n, d_i)
-        Without ties.
-    n_neighbours : int, default=3
-
-    Returns
-    -------
-    ndarray of shape (n,)
-        Its mean is the estimate.
+    That of two blocks is their mutual information. The columns (n, d_i) have no ties, and no row is
+    its own neighbour.
 
     References
     ----------
@@ -92,18 +72,9 @@ def neighbour_information(blocks: list[Columns], n_neighbours: int = N_NEIGHBOUR
 
 
 def class_information(x: Columns, labels: NDArray[np.intp]) -> Columns:
-    """Compute the pointwise mutual information of columns and labels, by nearest neighbours.
+    """Compute the pointwise mutual information (n,) of columns and labels, by nearest neighbours.
 
-    Parameters
-    ----------
-    x : ndarray of shape (n, d)
-    labels : ndarray of shape (n,)
-        Integers from 0. A label of three rows or less counts as without information.
-
-    Returns
-    -------
-    ndarray of shape (n,)
-        Its mean is the estimate.
+    Labels are integers from 0. Those of three rows or less count as without information.
 
     References
     ----------

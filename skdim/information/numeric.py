@@ -45,18 +45,10 @@ def numeric_information(
     draws: np.random.Generator,
     with_neighbours: bool,
 ) -> InformationEstimate:
-    """Estimate the mutual information of numeric columns.
+    """Estimate the mutual information of numeric columns (n, d) of two variables.
 
-    Parameters
-    ----------
-    columns : list of two ndarrays of shape (n, d)
-    folds : list of Fold
-    fit : callable
-        Maps the scores of both variables to a fitted critic for each fold.
-    draws : Generator
-        Breaks ties.
-    with_neighbours : bool
-        Whether to compare estimates by nearest neighbours.
+    ``fit`` maps the scores of both to a fitted critic for each fold. ``draws`` break ties.
+    Estimates by nearest neighbours are compared only ``with_neighbours``.
     """
     scores = [normal_scores(side) for side in columns]
     if min(side.shape[1] for side in scores) == 0:

@@ -59,18 +59,10 @@ def labels_of(codes: Labels) -> Labels:
 def read_pair(
     x: ArrayLike | Tensor, z: ArrayLike | Tensor, discrete: Discrete
 ) -> tuple[Variable, Variable]:
-    """Convert samples of two variables.
+    """Convert samples (n,) or (n, *axes) of two variables.
 
-    Parameters
-    ----------
-    x, z : array-like or Tensor of shape (n,) or (n, *axes)
-    discrete : "auto", bool, array-like or tuple of two
-        For both; or a mask or indices for x; or a tuple for x and for z.
-
-    Raises
-    ------
-    ValueError
-        If the numbers of rows differ, or the values or ``discrete`` are not valid.
+    ``discrete`` is for both; or a mask or indices for x; or a tuple for x and for z. Raise a
+    ValueError if the numbers of rows differ, or if the values or ``discrete`` are not valid.
     """
     of_x: Discrete = discrete
     of_z: Discrete = discrete if isinstance(discrete, str | bool) else "auto"
