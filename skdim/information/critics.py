@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -12,12 +11,11 @@ from skdim.bounds import BOUNDS, Bound
 from skdim.critics import AbstractCritic, ConcatCritic
 from skdim.information.columns import Columns, normal_scores, rank_cosines
 from skdim.information.copulas import NormalCritic, denoise_correlations, whitening_matrix
-from skdim.information.fitting import Curve, Fold, Training, build_network, fit_network
+from skdim.information.fitting import Fitted, Fold, Training, build_network, fit_network
 from skdim.pairs import bound_of_pairs, pair_blocks
 from skdim.pairs.scoring import Join
 
 __all__ = [
-    "FittedCritic",
     "MakeCritic",
     "critic_inputs",
     "evaluate_critic",
@@ -159,24 +157,6 @@ def projected(critic: AbstractCritic, x: Tensor, z: Tensor) -> tuple[Join, Tenso
     return critic.join, critic.project_code(x), critic.project_local(z)
 
 
-@dataclass(frozen=True)
-class FittedCritic:
-    """Learning curve of a critic, and its pointwise values on the held-out rows of a fold.
-
-    Parameters
-    ----------
-    curve : Curve
-    copula : ndarray of shape (n_held_out,)
-        Values before training, of the normal copula alone.
-    trained : ndarray of shape (n_held_out,)
-        Values of the selected epochs.
-    """
-
-    curve: Curve
-    copula: Columns
-    trained: Columns
-
-
 def find_critic(bound: str, critic: str | MakeCritic | None) -> MakeCritic | None:
     """Return the function that builds the network of a critic; raise for unknown names."""
     if bound not in EVALUATED_BOUNDS:
@@ -202,7 +182,7 @@ def fit_critic(
     training: Training,
     seed: int,
     device: str | torch.device,
-) -> FittedCritic:
+) -> Fitted:
     """Train a critic on a fold, and evaluate it on the held-out rows."""
     whitened = [(side @ whitening_matrix(side[fold.training])).clip(-CLIP, CLIP) for side in scores]
     inputs = [critic_inputs(*side).to(device) for side in zip(scores, whitened, strict=True)]
@@ -239,11 +219,10 @@ def fit_critic(
         generator,
     )
     half = len(fold.held_out) // 2
-    first, second = curve.kept
-    # As in Curve.held_out, a half counts as 0 where the other half finds nothing.
-    by_first, by_second = curve.halves[second][0] > 0, curve.halves[first][1] > 0
-    chosen = np.concatenate([epochs[first][:half] * by_second, epochs[second][half:] * by_first])
-    return FittedCritic(curve, epochs[0], chosen)
+    first, second = (
+        epochs[epoch] * counts for epoch, counts in zip(curve.kept, curve.counts, strict=True)
+    )
+    return curve, epochs[0], np.concatenate([first[:half], second[half:]])
 
 
 def fit_correlations(x: Columns, z: Columns) -> Columns:

@@ -10,7 +10,7 @@ from torch import Generator, Tensor, nn
 from torch.nn.functional import linear, silu, softplus
 
 from skdim.information.columns import Columns, normal_scores, rank_cosines
-from skdim.information.fitting import Curve, Fold, Training, build_network, fit_network
+from skdim.information.fitting import Fitted, Fold, Training, build_network, fit_network
 from skdim.information.neighbours import heavy_tailed
 
 __all__ = [
@@ -127,7 +127,7 @@ def density_inputs(scores: Columns, whitened: Columns) -> Tensor:
 
 def fit_density(
     scores: Columns, root: Columns, fold: Fold, training: Training, generator: Generator
-) -> tuple[Curve, Columns, Columns]:
+) -> Fitted:
     """Fit a density on a fold; return its curve and the log ratios (n, d) of the held-out rows.
 
     The ratios are those of the copula alone, and those of the fitted density. The total correlation

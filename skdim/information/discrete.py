@@ -39,7 +39,7 @@ def entropy(labels: Labels) -> float:
 
 def most_information(labels: Labels) -> float:
     """Return the estimated entropy in nats, at most the logarithm of the number of classes."""
-    return min(entropy(labels), float(np.log(len(np.unique(labels)))))
+    return min(entropy(labels), float(np.log(labels.max() + 1)))
 
 
 def log_frequencies(labels: Labels) -> Columns:
@@ -115,15 +115,16 @@ def discrete_information(
     labels = z.labels
     ceiling = most_information(labels)
     if x.is_discrete:
-        ceiling = min(ceiling, most_information(x.labels))
-        value, pointwise, n_cells = count_information(x.labels, labels)
+        others = x.labels
+        ceiling = min(ceiling, most_information(others))
+        value, pointwise, n_cells = count_information(others, labels)
         found, what = Found("counts", value, pointwise), "pairs of values"
-        degrees = (len(np.unique(x.labels)) - 1) * (len(np.unique(labels)) - 1)
+        degrees = int(others.max() * labels.max())
     else:
         found = Found(
             "classifier", *classifier_information(x, labels, classifier, n_parts, draws, n_jobs)
         )
-        what, n_cells = "values", len(np.unique(labels))
+        what, n_cells = "values", int(labels.max()) + 1
         degrees = n_cells - 1
         few = drop_constant(x.numbers)
         if classifier is None and 0 < few.shape[1] <= MAX_COLUMNS and not x.codes.size:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from numbers import Integral, Real
-from typing import TypeVar, cast
+from typing import TypeAlias, TypeVar, cast
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from skdim.random import seeded
 
 __all__ = [
     "Curve",
+    "Fitted",
     "Fold",
     "Training",
     "UntrustedEstimateWarning",
@@ -88,17 +89,21 @@ class Curve:
         return int(second), int(first)
 
     @property
-    def held_out(self) -> float:
-        """Mean of the values on the two halves, each of the weights selected by the other half.
-
-        A half counts as 0 where the best value on the other half is not positive.
-        """
+    def counts(self) -> tuple[bool, bool]:
+        """Whether a half counts: it is 0 where the best value on the other is not positive."""
         first, second = self.kept
-        by_first, by_second = self.halves[second][0], self.halves[first][1]
-        return (
-            (self.halves[first][0] if by_second > 0 else 0.0)
-            + (self.halves[second][1] if by_first > 0 else 0.0)
-        ) / 2
+        return self.halves[first][1] > 0, self.halves[second][0] > 0
+
+    @property
+    def held_out(self) -> float:
+        """Mean of the values on the two halves, each of the weights selected by the other half."""
+        values = (self.halves[epoch][half] for half, epoch in enumerate(self.kept))
+        return sum(value for value, one in zip(values, self.counts, strict=True) if one) / 2
+
+
+# The curve of a network, and pointwise values on the held-out rows of a fold: of the normal copula
+# alone, and of the selected epochs.
+Fitted: TypeAlias = tuple[Curve, NDArray[np.float64], NDArray[np.float64]]
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,16 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from skdim.information.columns import Columns
-from skdim.information.critics import FittedCritic, MakeCritic, find_critic, fit_critic
+from skdim.information.critics import MakeCritic, find_critic, fit_critic
 from skdim.information.discrete import discrete_information
 from skdim.information.estimate import InformationEstimate
-from skdim.information.fitting import Curve, Training, UntrustedEstimateWarning, make_folds
+from skdim.information.fitting import (
+    Curve,
+    Fitted,
+    Training,
+    UntrustedEstimateWarning,
+    make_folds,
+)
 from skdim.information.numeric import numeric_information
 from skdim.information.variables import Discrete, read_pair
 from skdim.random import draw_seed, seeded
@@ -196,10 +202,10 @@ def mutual_information(
     else:
         seeds = [int(seed) for seed in draws.integers(2**63, size=len(folds))]
 
-        def fit(scores: list[Columns]) -> list[FittedCritic]:
+        def fit(scores: list[Columns]) -> list[Fitted]:
             rest = (bound, make, training)
             tasks = tqdm(folds, desc="critics", disable=not verbose)
-            fitted: list[FittedCritic] = Parallel(n_jobs=n_jobs)(
+            fitted: list[Fitted] = Parallel(n_jobs=n_jobs)(
                 delayed(fit_critic)(scores, fold, *rest, seed, device)
                 for fold, seed in zip(tasks, seeds, strict=True)
             )

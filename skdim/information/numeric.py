@@ -11,7 +11,6 @@ from skdim.information.copula_information import (
     nonlinear_information,
     principal_scores,
 )
-from skdim.information.critics import FittedCritic
 from skdim.information.estimate import (
     SIGNIFICANT,
     Found,
@@ -19,7 +18,7 @@ from skdim.information.estimate import (
     exceeds,
     standard_error,
 )
-from skdim.information.fitting import Fold
+from skdim.information.fitting import Curve, Fitted, Fold
 from skdim.information.neighbours import (
     MAX_COLUMNS,
     MORE_NEIGHBOURS,
@@ -41,7 +40,7 @@ ROWS_PER_COLUMN = 10
 def numeric_information(
     columns: list[Columns],
     folds: list[Fold],
-    fit: Callable[[list[Columns]], list[FittedCritic]],
+    fit: Callable[[list[Columns]], list[Fitted]],
     draws: np.random.Generator,
     with_neighbours: bool,
 ) -> InformationEstimate:
@@ -59,7 +58,8 @@ def numeric_information(
     directions = principal_scores(scores)
     fits = fit(directions)
     found = combine(directions, folds, fits)
-    seen, unseen = training_gap(fits)
+    curves = [curve for curve, _, _ in fits]
+    seen, unseen = training_gap(curves)
     if found.method == "critic":
         correct_overfitting(found, max(seen - unseen, 0.0))
     for candidate in neighbour_candidates(columns, draws) if with_neighbours else []:
@@ -75,16 +75,16 @@ def numeric_information(
         ceiling=ceiling,
         spread=found.spread,
         shortfall=found.shortfall + found.missed,
-        curve=[each.curve for each in fits],
+        curve=curves,
         warnings=describe_limits(found, n_columns, ceiling, seen, unseen),
     )
 
 
-def combine(scores: list[Columns], folds: list[Fold], fits: list[FittedCritic]) -> Found:
+def combine(scores: list[Columns], folds: list[Fold], fits: list[Fitted]) -> Found:
     """Add what networks find on held-out rows to the information of a normal copula."""
-    base, trained = np.empty((2, len(scores[0])))
-    for fold, each in zip(folds, fits, strict=True):
-        base[fold.held_out], trained[fold.held_out] = each.copula, each.trained
+    base, trained = each = np.empty((2, len(scores[0])))
+    for fold, (_, *values) in zip(folds, fits, strict=True):
+        each[:, fold.held_out] = values
     found, gain = Found("copula", 0.0, np.zeros(len(base))), 0.0
     if base.mean() > standard_error(base):
         found = Found("copula", *fit_normal_copula(*scores))
@@ -98,7 +98,7 @@ def combine(scores: list[Columns], folds: list[Fold], fits: list[FittedCritic]) 
         if found.method == "critic" or found.value <= 0:
             return Found("critic", trained.mean(), trained)
         found = Found("copula", trained.mean(), trained)
-    if fits[0].curve.training:
+    if fits[0][0].training:
         found.missed = max(nonlinear_information(scores) - gain, 0.0)
     return found
 
@@ -135,9 +135,8 @@ def neighbour_candidates(
     return found
 
 
-def training_gap(fits: list[FittedCritic]) -> tuple[float, float]:
+def training_gap(curves: list[Curve]) -> tuple[float, float]:
     """Return the mean values on training and on held-out rows of the trained critics."""
-    curves = [each.curve for each in fits]
     trained = [(c.training[max(c.kept) - 1], c.held_out) for c in curves if max(c.kept)]
     seen, unseen = np.mean(trained, axis=0) if trained else (0.0, 0.0)
     return float(seen), float(unseen)

@@ -87,11 +87,9 @@ def read_variable(values: ArrayLike | Tensor, name: str, discrete: Discrete) -> 
     array = array.reshape(len(array), -1)
     mask = find_discrete(array, name, discrete)
     codes = [category_codes(column, name) for column in array[:, mask].T]
-    rest = array[:, ~mask]
-    if array.dtype.kind in "OUS":
-        rest = rest.astype(np.float64)
+    numbers = array[:, ~mask].astype(np.float64)
     return Variable(
-        read_columns(rest, name) if rest.size else rest.astype(np.float64),
+        read_columns(numbers, name) if numbers.size else numbers,
         np.stack(codes, axis=1) if codes else np.empty((len(array), 0), np.intp),
     )
 
