@@ -188,6 +188,7 @@ def test_no_module_has_a_name_that_scikit_dimension_uses():
 
 def test_transformers_can_be_defined_where_scikit_learn_has_no_callbacks(monkeypatch):
     """It has them from 1.9 on, and imports them itself: only skdim's file is run without."""
+    importlib.import_module("skdim")  # with all of scikit-learn that the file needs
     with suppress(ImportError):
         importlib.import_module("sklearn.callback")
     monkeypatch.setitem(sys.modules, "sklearn.callback", None)
