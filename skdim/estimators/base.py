@@ -11,6 +11,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
+from torch.utils.data import Subset
 
 from skdim.closed_form import rotation
 from skdim.encoders import ENCODERS, LinearEncoder, takes_signals
@@ -365,8 +366,10 @@ class AbstractLearner(PersistentMixin):
 
 
 def is_folder(X: object) -> bool:
-    """Whether samples are the image files of a folder."""
-    return isinstance(X.data if isinstance(X, Stream) else X, ImageFolder)
+    """Whether samples are the image files of a folder, or some of them."""
+    if isinstance(X, Stream):
+        return is_folder(X.data)
+    return is_folder(X.dataset) if isinstance(X, Subset) else isinstance(X, ImageFolder)
 
 
 def is_auto(value: object) -> bool:

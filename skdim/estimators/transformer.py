@@ -240,7 +240,7 @@ loss_curve_, device_, classes_, canonical_correlations_, directions_
         X : array-like, Dataset or Stream
             Samples of the fitted shape, flat or not. After a fit on an
             :class:`~skdim.inputs.ImageFolder`, also a path of an image or a folder, an image of
-            Pillow, or a list of these, scaled to the size of the folder's images.
+            Pillow, or a list or array of these, scaled to the size of the folder's images.
 
         Returns
         -------

@@ -54,7 +54,7 @@ class ImageFolder(Images):
     """Data set of the image files in a folder, as RGB images of one size.
 
     What was fitted on it encodes single files, too: ``transform`` then takes a path, an image of
-    Pillow or a list of these, of any size.
+    Pillow or a list or array of these, of any size.
 
     Parameters
     ----------
@@ -154,15 +154,16 @@ def as_images(X: Any, size: tuple[int, int]) -> Any:
     Parameters
     ----------
     X : object
-        A path of an image or of a folder, an image of Pillow, or a list of paths of images and
-        images of Pillow.
+        A path of an image or of a folder, an image of Pillow, or a list or array with one axis of
+        paths of images and images of Pillow.
     size : (int, int)
         Height and width to which images are scaled.
     """
     # An empty path would be the current folder.
     if isinstance(X, str | Path) and str(X) and Path(X).is_dir():
         return ImageFolder(X, size)
-    sources = list(X) if isinstance(X, list | tuple) else [X]
+    several = isinstance(X, list | tuple) or len(getattr(X, "shape", ())) == 1
+    sources = list(X) if several else [X]
     return Images(sources, size) if sources and all(map(is_source, sources)) else X
 
 

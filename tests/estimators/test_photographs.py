@@ -3,8 +3,11 @@
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
+from sklearn.model_selection import train_test_split
+from torch.utils.data import Subset
 
 import skdim
 from skdim import DeepInfoMaxClassifier, DeepInfoMaxTransformer
@@ -35,6 +38,36 @@ def test_a_path_an_image_and_lists_of_them_give_the_codes_of_the_folder(folder, 
         assert np.array_equal(fitted.transform([image, str(second)]), codes[:2])
     assert np.array_equal(fitted.transform(str(first.parent)), codes)
     assert np.array_equal(fitted.encode(first).numpy(), codes[:1])
+
+
+@pytest.mark.parametrize(
+    "container",
+    [
+        lambda files: np.array(list(map(str, files))),
+        lambda files: np.array(files, dtype=object),
+        lambda files: np.array([str(files[0]), *files[1:]], dtype=object),
+        lambda files: pd.Series(list(map(str, files))),
+    ],
+    ids=["strings", "paths", "both", "series"],
+)
+def test_arrays_of_paths_are_read_as_lists_of_them(folder, fitted, container):
+    paths = container(folder.files)
+    assert np.array_equal(fitted.transform(paths), fitted.transform(folder))
+    assert fitted.score(paths) == fitted.score(folder)
+    held_out = train_test_split(paths, np.arange(len(paths)), random_state=0)
+    assert np.array_equal(fitted.transform(held_out[1]), fitted.transform(folder)[held_out[3]])
+
+
+def test_a_classifier_of_a_fitted_transformer_learns_from_an_array_of_paths(folder, fitted):
+    paths, labels = np.array(list(map(str, folder.files))), np.arange(len(folder)) % 2
+    classifier = DeepInfoMaxClassifier.from_transformer(fitted, random_state=0)
+    expected = classifier.fit(folder, labels).predict_proba(folder)
+    assert np.array_equal(classifier.fit(paths, labels).predict_proba(paths), expected)
+
+
+def test_a_part_of_a_folder_counts_as_one(folder):
+    dim = DeepInfoMaxTransformer(4, random_state=0).fit(Stream(Subset(folder, range(20))))
+    assert dim.transform(folder.files[25]).shape == (1, 4)
 
 
 def test_pickles_and_files_read_images_too(folder, fitted, tmp_path):

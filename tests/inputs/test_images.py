@@ -232,6 +232,13 @@ def test_paths_and_images_of_pillow_are_read_as_the_folder_reads_them(tmp_path):
             assert all(np.array_equal(read[i], expected) for i in range(len(read)))
 
 
-@pytest.mark.parametrize("X", [np.zeros((2, 3, 4, 4)), [np.zeros((3, 4, 4))], [], None, "", [""]])
+@pytest.mark.parametrize(
+    "X",
+    [
+        *(np.zeros((2, 3, 4, 4)), [np.zeros((3, 4, 4))], [], None, "", [""]),
+        *(np.array([]), np.zeros(3), np.array(3.0), np.array([["a.png"]]), torch.zeros(3)),
+    ],
+    ids=str,
+)
 def test_what_is_neither_is_left_as_it_is(X):
     assert as_images(X, (4, 4)) is X
