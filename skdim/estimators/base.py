@@ -338,7 +338,7 @@ class AbstractLearner(PersistentMixin):
         expected = None if reset else self._n_given if fit or compare else 1
         X, n_looks = open_looks(self, X, expected)
         make, shape, dtype = open_samples(
-            self, X, at_least=at_least * n_looks, fitted=fitted, hold=fit
+            self, X, at_least=at_least, n_looks=n_looks, fitted=fitted, hold=fit
         )
         if reset:
             if n_looks > 1:

@@ -115,7 +115,7 @@ def open_looks(estimator: BaseEstimator, X: Any, expected: int | None) -> tuple[
     if expected == 1 < n_looks:
         raise ValueError(
             f"X holds {n_looks} looks at each sample, but {name} takes single samples here. Give "
-            "one look at each, such as X[:, 0]."
+            "one look at each, such as X[:, 0] of an array or X.data[0] of a PairedDataset."
         )
     if expected not in (None, n_looks):
         raise ValueError(
@@ -126,7 +126,13 @@ def open_looks(estimator: BaseEstimator, X: Any, expected: int | None) -> tuple[
 
 
 def open_samples(
-    estimator: BaseEstimator, X: ArrayLike, *, at_least: int, fitted: Layout | None, hold: bool
+    estimator: BaseEstimator,
+    X: ArrayLike,
+    *,
+    at_least: int,
+    n_looks: int,
+    fitted: Layout | None,
+    hold: bool,
 ) -> tuple[Callable[..., Samples], tuple[int, ...], np.dtype[Any]]:
     """Check X, and keep or compare the number and the names of its features.
 
@@ -135,8 +141,11 @@ def open_samples(
     estimator : object
         Gets ``n_features_in_`` and ``feature_names_in_``, or has them.
     X : array-like, Dataset or Stream
+        All looks as samples.
     at_least : int
         Samples that are needed.
+    n_looks : int
+        Looks at each of them.
     fitted : Layout or None
         Layout that samples must have; None keeps number and names of the features.
     hold : bool
@@ -159,8 +168,11 @@ def open_samples(
     if isinstance(X, Dataset):
         X = Stream(X)
     if isinstance(X, Stream):
-        return open_stream(estimator, X, at_least=at_least, fitted=fitted)
+        check_count_of_samples(estimator, len(X), at_least, n_looks)
+        return open_stream(estimator, X, n_looks, fitted=fitted)
     flat, shape = flatten_rows(X)
+    if n_looks > 1:
+        check_count_of_samples(estimator, len(flat), at_least, n_looks)
     if fitted is not None and shape is not None and len(fitted.shape) > 1:
         fitted.check_same(shape[1:])
     reset = fitted is None
@@ -204,16 +216,23 @@ def array_as_given(flat: Any) -> NDArray[Any]:
         return check_array(flat, dtype=[np.float64, np.float32])
 
 
-def open_stream(
-    estimator: BaseEstimator, stream: Stream, *, at_least: int, fitted: Layout | None
-) -> tuple[Callable[..., Samples], tuple[int, ...], np.dtype[Any]]:
-    """Check a stream by its length and its first sample; the others are checked when read."""
-    name = type(estimator).__name__
-    if len(stream) < at_least:
+def check_count_of_samples(
+    estimator: BaseEstimator, n_items: int, at_least: int, n_looks: int
+) -> None:
+    """Raise a ValueError if items, of which some are looks at one sample, are too few."""
+    if n_items < at_least * n_looks:
         raise ValueError(
-            f"X has {len(stream)} sample(s) while a minimum of {at_least} is required by {name}."
+            f"X has {n_items // n_looks} sample(s){f' of {n_looks} looks each' * (n_looks > 1)} "
+            f"while a minimum of {at_least} is required by {type(estimator).__name__}."
         )
-    make, shape, dtype = stream.open()
+
+
+def open_stream(
+    estimator: BaseEstimator, stream: Stream, n_looks: int, *, fitted: Layout | None
+) -> tuple[Callable[..., Samples], tuple[int, ...], np.dtype[Any]]:
+    """Check a stream by its first sample; the others are checked when read."""
+    name = type(estimator).__name__
+    make, shape, dtype = stream.open(n_looks)
     n_features = math.prod(shape[1:])
     if n_features == 0:
         raise ValueError(f"X has 0 feature(s) while a minimum of 1 is required by {name}.")

@@ -65,6 +65,8 @@ class AbstractBatches(Dataset["Tensor | Failure"], ABC):
         Of the samples as given.
     what : str
         What an error for a dtype that is not real says is of it.
+    n_looks : int
+        How many items are looks at one sample.
 
     Attributes
     ----------
@@ -80,9 +82,10 @@ class AbstractBatches(Dataset["Tensor | Failure"], ABC):
     data: Items
 
     def __init__(
-        self, data: Items, shape: tuple[int, ...], given: np.dtype[Any], what: str
+        self, data: Items, shape: tuple[int, ...], given: np.dtype[Any], what: str, n_looks: int
     ) -> None:
         self.data = data
+        self.n_looks = n_looks
         self.shape = shape
         self.given = given
         self.dtype = number_type(given, what)
@@ -99,7 +102,21 @@ class AbstractBatches(Dataset["Tensor | Failure"], ABC):
         """Convert a batch, and raise a ValueError for NaN and infinity."""
         if self.convert is not None:
             batch = self.convert(batch.reshape(len(batch), -1)).reshape(batch.shape)
-        return checked(batch, numbers)
+        if batch.dtype != np.uint8 and not np.isfinite(batch).all():
+            finite = np.isfinite(batch).reshape(len(batch), -1).all(axis=1)
+            raise ValueError(
+                "Input X contains NaN, infinity or a value too large for dtype('float32') in "
+                f"{self.name_of(numbers[np.argmin(finite)])}. Replace such values or remove the "
+                "sample."
+            )
+        return torch.from_numpy(batch)
+
+    def name_of(self, number: int) -> str:
+        """Return what messages call an item."""
+        if self.n_looks == 1:
+            return f"sample {number}"
+        sample, look = divmod(number, self.n_looks)
+        return f"look {look} at sample {sample}"
 
     def __len__(self) -> int:
         """Count the samples."""
@@ -152,8 +169,8 @@ class ArrayBatches(AbstractBatches):
     draws = False
     data: NDArray[Any]
 
-    def __init__(self, array: NDArray[Any]) -> None:
-        super().__init__(array, array.shape[1:], array.dtype, "The array")
+    def __init__(self, array: NDArray[Any], n_looks: int = 1) -> None:
+        super().__init__(array, array.shape[1:], array.dtype, "The array", n_looks)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state for pickling: of a memory map, its path and not its content."""
@@ -191,6 +208,8 @@ class ItemBatches(AbstractBatches):
     items : object
         With ``__getitem__`` and ``__len__``, which is not 0. An item is a tensor, an array, a PIL
         image, or a tuple that begins with one. ``__getitems__``, if defined, reads batches.
+    n_looks : int, default=1
+        How many items are looks at one sample.
 
     Raises
     ------
@@ -198,10 +217,11 @@ class ItemBatches(AbstractBatches):
         If the first item is not valid.
     """
 
-    def __init__(self, items: Items) -> None:
+    def __init__(self, items: Items, n_looks: int = 1) -> None:
         self.data = items
-        first = as_array(next(iter(self.fetch([0]))), 0)
-        super().__init__(items, first.shape, first.dtype, "Sample 0 of X")
+        self.n_looks = n_looks
+        first = self.as_array(next(iter(self.fetch([0]))), 0)
+        super().__init__(items, first.shape, first.dtype, self.title_of(0), n_looks)
 
     def fetch(self, numbers: Sequence[int]) -> Iterable[Any]:
         """Read items, as a batch if the data set can."""
@@ -220,7 +240,10 @@ class ItemBatches(AbstractBatches):
         try:
             return self.data[number]
         except Exception as error:
-            error.add_note(f"This happened while sample {number} of {len(self.data)} was read.")
+            error.add_note(
+                f"This happened while {self.name_of(number)} of {len(self.data) // self.n_looks} "
+                "was read."
+            )
             raise
 
     def take(self, numbers: NDArray[np.intp]) -> Tensor:
@@ -229,23 +252,46 @@ class ItemBatches(AbstractBatches):
         items = self.fetch(numbers.tolist())
         with np.errstate(over="ignore", invalid="ignore"):
             for place, (number, item) in enumerate(zip(numbers.tolist(), items, strict=True)):
-                batch[place] = self.same_kind(as_array(item, number), number)
+                batch[place] = self.same_kind(self.as_array(item, number), number)
             return self.checked(batch, numbers)
 
     def same_kind(self, sample: NDArray[Any], number: int) -> NDArray[Any]:
         """Return a sample; raise a ValueError if its shape or type differs from the first."""
         if sample.shape != self.shape:
             raise ValueError(
-                f"Sample {number} of X has shape {sample.shape}, but sample 0 has shape "
-                f"{self.shape}. All samples must have one shape."
+                f"{self.title_of(number)} has shape {sample.shape}, but {self.name_of(0)} has "
+                f"shape {self.shape}. All samples must have one shape."
             )
-        dtype = number_type(sample.dtype, f"Sample {number} of X")
+        dtype = number_type(sample.dtype, self.title_of(number))
         if self.dtype == np.uint8 and dtype != np.uint8:
             raise ValueError(
-                f"Sample {number} of X is of dtype {sample.dtype}, but sample 0 is of dtype uint8. "
-                "All samples must be uint8, or none."
+                f"{self.title_of(number)} is of dtype {sample.dtype}, but {self.name_of(0)} is of "
+                "dtype uint8. All samples must be uint8, or none."
             )
         return sample
+
+    def title_of(self, number: int) -> str:
+        """Return what messages call an item at their beginning."""
+        return f"{self.name_of(number).capitalize()} of X"
+
+    def as_array(self, item: Any, number: int) -> NDArray[Any]:
+        """Convert an item to an array; raise a TypeError if it has no numbers."""
+        first = item[0] if isinstance(item, tuple) and item else item
+        sample = as_plain(first, self.title_of(number))
+        if getattr(sample, "mode", None) == "P" and hasattr(sample, "convert"):
+            sample = sample.convert("RGB")  # Pixels are indices of a palette.
+        # NumPy would convert other types to arrays of objects. Of an image of Pillow, these
+        # attributes would copy the pixels; of its type, they do not.
+        known = any(hasattr(type(sample), name) for name in ("__array__", "__array_interface__"))
+        array = np.asarray(sample) if known else None
+        if array is None or array.dtype.kind not in NUMBERS + "c":
+            hint = " Of a dict, let the data set return the sample alone."
+            raise TypeError(
+                f"{self.title_of(number)} is of type {type(sample).__name__}. It must be a tensor, "
+                "an array of numbers, a PIL image, or a tuple that begins with one."
+                f"{hint * isinstance(sample, dict)}"
+            )
+        return array
 
 
 def find_map(array: object) -> "np.memmap[Any, Any] | None":
@@ -259,38 +305,8 @@ def find_map(array: object) -> "np.memmap[Any, Any] | None":
     return found
 
 
-def as_array(item: Any, number: int) -> NDArray[Any]:
-    """Convert an item to an array; raise a TypeError if it has no numbers."""
-    first = item[0] if isinstance(item, tuple) and item else item
-    sample = as_plain(first, f"Sample {number} of X")
-    if getattr(sample, "mode", None) == "P" and hasattr(sample, "convert"):
-        sample = sample.convert("RGB")  # Pixels are indices of a palette.
-    # NumPy would convert other types to arrays of objects. Of an image of Pillow, these attributes
-    # would copy the pixels; of its type, they do not.
-    known = any(hasattr(type(sample), name) for name in ("__array__", "__array_interface__"))
-    array = np.asarray(sample) if known else None
-    if array is None or array.dtype.kind not in NUMBERS + "c":
-        hint = " Of a dict, let the data set return the sample alone." * isinstance(sample, dict)
-        raise TypeError(
-            f"Sample {number} of X is of type {type(sample).__name__}. It must be a tensor, an "
-            f"array of numbers, a PIL image, or a tuple that begins with one.{hint}"
-        )
-    return array
-
-
 def number_type(dtype: np.dtype[Any], what: str) -> np.dtype[Any]:
     """Return uint8 or float32; raise a TypeError if a dtype is not real."""
     if dtype.kind not in NUMBERS:
         raise TypeError(f"{what} is of dtype {dtype}. Real numbers are needed.")
     return np.dtype(np.uint8 if dtype == np.uint8 else np.float32)
-
-
-def checked(batch: NDArray[Any], numbers: NDArray[np.intp]) -> Tensor:
-    """Return a batch as a tensor; raise a ValueError for NaN and infinity."""
-    if batch.dtype != np.uint8 and not np.isfinite(batch).all():
-        finite = np.isfinite(batch).reshape(len(batch), -1).all(axis=1)
-        raise ValueError(
-            f"Input X contains NaN, infinity or a value too large for dtype('float32') in sample "
-            f"{numbers[np.argmin(finite)]}. Replace such values or remove the sample."
-        )
-    return torch.from_numpy(batch)

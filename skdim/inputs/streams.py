@@ -105,8 +105,15 @@ class Stream:
         """Count the samples."""
         return len(self.data)
 
-    def open(self) -> tuple[Callable[..., "StreamSamples"], tuple[int, ...], np.dtype[Any]]:
+    def open(
+        self, n_looks: int = 1
+    ) -> tuple[Callable[..., "StreamSamples"], tuple[int, ...], np.dtype[Any]]:
         """Read the first sample to find the shape of the data.
+
+        Parameters
+        ----------
+        n_looks : int, default=1
+            How many items are looks at one sample.
 
         Returns
         -------
@@ -124,7 +131,8 @@ class Stream:
         """
         data = as_plain(self.data, "X")
         with SEEDING, drawing(SEED):
-            opened = ArrayBatches(data) if isinstance(data, np.ndarray) else ItemBatches(data)
+            kind = ArrayBatches if isinstance(data, np.ndarray) else ItemBatches
+            opened = kind(data, n_looks)
         make = partial(
             StreamSamples,
             opened,

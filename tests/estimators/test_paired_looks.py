@@ -271,6 +271,84 @@ def test_parts_of_paired_samples_have_their_own_looks():
     assert batch.y.tolist() == [3, 1]
 
 
+def as_pairs(looks):
+    return PairedDataset(looks[:, 0], looks[:, 1])
+
+
+as_given = pytest.mark.parametrize(
+    "given", [np.asarray, as_pairs, Stream], ids=["array", "data set", "stream"]
+)
+
+
+@as_given
+@pytest.mark.parametrize("n", [0, 1])
+def test_too_few_samples_are_counted_as_samples_and_not_as_looks(given, n):
+    dim, said = make().fit(X), rf"X has {n} sample\(s\) of 2 looks each while a minimum of 2 is"
+    for method in (make().fit, dim.partial_fit, dim.score):
+        with pytest.raises(ValueError, match=said):
+            method(given(X[:n]))
+
+
+@pytest.mark.parametrize("given", [as_pairs, np.asarray], ids=["data set", "array"])
+@pytest.mark.parametrize("n_workers", [0, 1])
+def test_a_look_that_is_not_finite_is_named_with_its_sample(given, n_workers):
+    looks = X.copy()
+    looks[7, 1, 0, 3] = np.nan
+    with pytest.raises(ValueError, match=r"NaN.* in look 1 at sample 7\. .* remove the sample"):
+        make().fit(Stream(given(looks), n_workers))
+
+
+class Items(list):
+    """A sequence without a number of axes, of which some items raise an error."""
+
+    def __getitem__(self, number):
+        item = super().__getitem__(number)
+        if isinstance(item, Exception):
+            raise item
+        return item
+
+
+@pytest.mark.parametrize(
+    ("item", "error", "said"),
+    [
+        (
+            X[7, 1, :, :7],
+            ValueError,
+            r"Look 1 at sample 7 of X has shape \(1, 7, 8\), but look 0 at s",
+        ),
+        ({"a": 1}, TypeError, "Look 1 at sample 7 of X is of type dict"),
+        (X[7, 1] + 1j, TypeError, "Look 1 at sample 7 of X is of dtype complex64"),
+        (np.ma.masked_array(X[7, 1]), TypeError, "Look 1 at sample 7 of X is a masked array"),
+    ],
+    ids=["shape", "type", "dtype", "mask"],
+)
+def test_a_look_that_is_no_sample_is_named_with_its_sample(item, error, said):
+    second = Items(X[:, 1])
+    second[7] = item
+    with pytest.raises(error, match=said):
+        make().fit(PairedDataset(X[:, 0], second))
+
+
+def test_a_look_that_cannot_be_read_is_named_with_its_sample():
+    second = Items(X[:, 1])
+    second[7] = OSError("broken")
+    with pytest.raises(OSError, match="broken") as raised:
+        make().fit(PairedDataset(X[:, 0], second))
+    assert "This happened while look 1 at sample 7 of 60 was read." in raised.value.__notes__
+
+
+def test_a_first_look_that_is_no_sample_is_named():
+    with pytest.raises(TypeError, match="Look 0 at sample 0 of X is of dtype complex64"):
+        make().fit(PairedDataset(X[:, 0] + 1j, X[:, 1]))
+
+
+def test_single_looks_of_a_data_set_are_named_where_they_are_needed():
+    pairs = as_pairs(X)
+    with pytest.raises(ValueError, match=r"X\.data\[0\] of a PairedDataset"):
+        make().fit(pairs).transform(pairs)
+    assert make().fit(pairs).transform(pairs.data[0]).shape == (N, 4)
+
+
 def test_data_sets_of_pairs_need_one_length():
     with pytest.raises(ValueError, match=r"must have one length.*60, 3"):
         PairedDataset(X[:, 0], X[:3, 1])
