@@ -31,6 +31,7 @@ from skdim.estimators.heads import (
 from skdim.estimators.labels import count_rows, read_labels, take_rows
 from skdim.estimators.state import file_contents
 from skdim.estimators.transformer import EncoderTransformer
+from skdim.estimators.validation import NestedParametersMixin
 from skdim.parameters import check_parameters
 from skdim.random import draw_seed
 from skdim.saving import Transforming, export, to_bytes, write_atomically
@@ -41,10 +42,10 @@ __all__ = ["TUNED", "DeepInfoMaxClassifier"]
 # What the solver of a transformer ends with after fine-tuning.
 TUNED = " then labels"
 
-NEED = "It learns from labels"
+NEED = "Without labels, fit a DeepInfoMaxTransformer"
 
 
-class DeepInfoMaxClassifier(ClassifierMixin, BaseEstimator):
+class DeepInfoMaxClassifier(ClassifierMixin, NestedParametersMixin, BaseEstimator):
     """Classify samples of which few have labels.
 
     The representation is learnt from all rows. A logistic regression of its standardised features

@@ -11,12 +11,16 @@ from sklearn.utils.multiclass import check_classification_targets
 from torch import Tensor
 from torch.utils.data import Dataset, Subset
 
-from skdim.inputs import Stream, as_plain, separate_looks
+from skdim.inputs import Stream, as_plain, check_kind, separate_looks
 from skdim.parameters import shown
 
 __all__ = ["count_rows", "read_labels", "take_rows"]
 
 UNLABELLED = -1
+MISSING = (
+    "-1 marks rows without a label, and classes are whole numbers or names. Replace missing labels "
+    "by -1."
+)
 
 
 def read_labels(
@@ -40,7 +44,7 @@ def read_labels(
     name : str
         What messages call the estimator.
     need : str
-        Why it needs labels, for messages.
+        What to do without labels, for messages.
     classes : ndarray or None, default=None
         Known classes; None takes those of ``y``.
 
@@ -62,12 +66,14 @@ def read_labels(
     """
     if y is None:
         raise ValueError(
-            f"{name} requires y to be passed, but the target y is None. {need}: "
-            "one for each row of X, -1 where there is none."
+            f"{name} requires y to be passed, but the target y is None. Give one label for each "
+            f"row of X, -1 where there is none. {need}."
         )
     y = as_plain(y, "y")
     if isinstance(y, list | tuple):
         y = [as_plain(label, f"Label {number} of y") for number, label in enumerate(y)]
+        if len({isinstance(label, str) for label in y}) > 1:
+            y = np.array(y, dtype=object)  # NumPy would convert numbers to strings.
     given = column_or_1d(y, warn=True)
     if len(given) != n:
         raise ValueError(
@@ -81,7 +87,7 @@ def read_labels(
         if len(classes) < 2:
             raise ValueError(
                 f"y has {len(classes)} class(es) in {known.sum()} labelled rows of {len(given)}; "
-                f"-1 marks a row without a label. {need}, of at least two classes."
+                f"-1 marks a row without a label. At least two classes are needed. {need}."
             )
     strange = [value for value in np.unique(values).tolist() if value not in classes.tolist()]
     if strange:
@@ -101,9 +107,12 @@ def find_labelled(given: NDArray[Any]) -> NDArray[np.bool_]:
     Raises
     ------
     ValueError
-        If all are strings, with "-1" among them, or unsigned numbers, with what -1 becomes when
-        it is converted to their type: the meaning is ambiguous.
+        If one is None, NaN or NA of pandas beside other objects. If all are strings, with "-1"
+        among them, or unsigned numbers, with what -1 becomes when it is converted to their type:
+        the meaning is ambiguous.
     """
+    if given.dtype == object and any(missing := list(map(is_missing, given))):
+        raise ValueError(f"y holds {shown(given[missing][0])}. {MISSING}")
     if given.dtype.kind == "u" and np.iinfo(given.dtype).max in given:
         raise ValueError(
             f"y is of dtype {given.dtype} and holds {np.iinfo(given.dtype).max}, which -1 becomes "
@@ -120,6 +129,14 @@ def find_labelled(given: NDArray[Any]) -> NDArray[np.bool_]:
     return np.ones(len(given), bool)
 
 
+def is_missing(label: object) -> bool:
+    """Return whether a label is None, NaN or NA of pandas."""
+    try:
+        return label is None or bool(label != label)
+    except TypeError:  # NA has no truth value.
+        return True
+
+
 def read_values(labels: NDArray[Any]) -> NDArray[Any]:
     """Convert labels to one type, and raise an error for what are no classes.
 
@@ -129,18 +146,16 @@ def read_values(labels: NDArray[Any]) -> NDArray[Any]:
         If they are numbers that are not whole, not finite, or of several kinds.
     """
     if labels.dtype == object and len(labels):
-        kinds = {isinstance(label, str) for label in labels}
+        kinds = {isinstance(label, str): label for label in labels}
         if len(kinds) > 1:
             raise ValueError(
-                "y has labels that are strings and labels that are none. Give them one type; -1, "
-                "as a number, marks rows without a label."
+                f"y has labels that are strings, such as {shown(kinds[True])}, and others, such as "
+                f"{shown(kinds[False])}. Give them one type; -1, as a number, marks rows without a "
+                "label."
             )
         labels = np.array(labels.tolist())
     if labels.dtype.kind == "f" and not np.isfinite(labels).all():
-        raise ValueError(
-            "y holds NaN or infinity. -1 marks rows without a label, and classes are whole numbers "
-            "or names."
-        )
+        raise ValueError(f"y holds NaN or infinity. {MISSING}")
     if len(labels):
         check_classification_targets(labels)
     return labels
@@ -153,6 +168,7 @@ def count_rows(X: Any) -> int:
             "X holds several looks at each sample. A classifier takes single samples: fit a "
             "transformer on the looks, and use DeepInfoMaxClassifier.from_transformer."
         )
+    check_kind(X)
     if len(getattr(X, "shape", ())):
         return int(X.shape[0])
     return len(X if isinstance(X, Dataset | Stream) else indexable(X)[0])  # type: ignore[arg-type]

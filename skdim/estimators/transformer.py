@@ -20,7 +20,12 @@ from skdim.estimators.build import EncoderSpec
 from skdim.estimators.decoding import DecodingMixin
 from skdim.estimators.fitting import forgetting
 from skdim.estimators.resuming import open_run
-from skdim.estimators.validation import COMMON_RULES, open_looks, sample_numbers
+from skdim.estimators.validation import (
+    COMMON_RULES,
+    NestedParametersMixin,
+    open_looks,
+    sample_numbers,
+)
 from skdim.inference import encode_rows, features_of
 from skdim.objectives import AbstractObjective, InfoMax
 from skdim.parameters import Rule, any_of, instance, none, shown
@@ -43,6 +48,7 @@ class EncoderTransformer(
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
     DecodingMixin,
+    NestedParametersMixin,
     AbstractLearner,
 ):
     """Train an encoder by an objective, and transform samples to its features.

@@ -4,7 +4,8 @@ import math
 import warnings
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -54,6 +55,7 @@ from skdim.views import VIEWS
 
 __all__ = [
     "COMMON_RULES",
+    "NestedParametersMixin",
     "choose_conversion",
     "open_looks",
     "open_samples",
@@ -98,6 +100,36 @@ COMMON_RULES = {
     "checkpoint_dir": any_of(path(), none()),
     "checkpoint_every": integer(1),
 }
+
+
+# What None stands for in parameters whose own parameters can be set.
+STANDS_FOR = {
+    "objective": "InfoMax()",
+    "transformer": 'DeepInfoMaxTransformer(output="hidden")',
+}
+
+
+class NestedParametersMixin(BaseEstimator):
+    """Raise an error that names the way where parameters of None are set."""
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters, and those of parameters as ``NAME__OF_IT``.
+
+        Raises
+        ------
+        ValueError
+            If there is no such parameter, or it is one of None.
+        """
+        for name in params:
+            owner, nested, _ = name.partition("__")
+            value = params.get(owner, getattr(self, owner, self))
+            if nested and owner in STANDS_FOR and value is None:
+                raise ValueError(
+                    f"{name} cannot be set: {owner}=None of {type(self).__name__} has no "
+                    f"parameters. Set what it stands for first, {owner}={STANDS_FOR[owner]}."
+                )
+        result: Self = super().set_params(**params)
+        return result
 
 
 def open_looks(estimator: BaseEstimator, X: Any, expected: int | None) -> tuple[Any, int]:
@@ -173,20 +205,59 @@ def open_samples(
     flat, shape = flatten_rows(X)
     if n_looks > 1:
         check_count_of_samples(estimator, len(flat), at_least, n_looks)
-    if fitted is not None and shape is not None and len(fitted.shape) > 1:
-        fitted.check_same(shape[1:])
+    if fitted is not None and len(fitted.shape) > 1:
+        fitted.check_several(np.shape(flat) if shape is None else shape)
+        if shape is not None:
+            fitted.check_same(shape[1:])
     reset = fitted is None
     if is_large_map(flat):
         check_blocks(estimator, flat, at_least=at_least, reset=reset)
         return partial(ArraySamples, flat, hold=hold), shape or flat.shape, flat.dtype
-    # Numbers too large for float32 become infinite, and are refused as such.
-    with np.errstate(over="ignore", invalid="ignore"):
-        array = validate_data(
-            estimator, flat, reset=reset, dtype=[np.float32, np.uint8], ensure_min_samples=at_least
-        )
+    try:
+        # Numbers too large for float32 become infinite, and are refused as such.
+        with np.errstate(over="ignore", invalid="ignore"):
+            array = validate_data(
+                estimator,
+                flat,
+                reset=reset,
+                dtype=[np.float32, np.uint8],
+                ensure_min_samples=at_least,
+            )
+    except (TypeError, ValueError) as error:
+        if hint := hint_for_text(flat, reset):
+            raise ValueError(f"{error}. {hint}") from error
+        raise
     exact = array.dtype == np.float32 and (reset or hasattr(estimator, "_conversion"))
     given = array_as_given(flat) if exact else array
     return partial(ArraySamples, array, given=given, hold=hold), shape or array.shape, given.dtype
+
+
+def hint_for_text(flat: Any, reset: bool) -> str:
+    """Return what to do with columns of text, or with paths; empty if there are none."""
+    columns = [repr(name) for name in getattr(flat, "columns", []) if is_text(flat[name])]
+    if columns:
+        return (
+            f"Columns of X hold text: {', '.join(columns)}. Encode them, for instance by "
+            "sklearn.preprocessing.OneHotEncoder, or drop them."
+        )
+    if hasattr(flat, "columns") or not is_text(flat):
+        return ""
+    how = "fit on" if reset else "use what was fitted on"
+    return (
+        f"X holds text. Numbers are needed; for files of images, {how} "
+        "skdim.inputs.ImageFolder(path, size=(32, 32)), which lists of paths may follow."
+    )
+
+
+def is_text(values: Any) -> bool:
+    """Return whether some values are paths, or strings that are no numbers."""
+    objects = np.asarray(values, dtype=object).ravel()
+    texts = [value for value in objects if isinstance(value, str | bytes | Path)]
+    try:
+        np.array(texts, dtype=object).astype(float)
+    except (TypeError, ValueError):
+        return True
+    return False
 
 
 def is_large_map(flat: object) -> bool:

@@ -10,7 +10,7 @@ from skdim.inputs.conversion import (
 )
 from skdim.inputs.images import ImageFolder, as_images
 from skdim.inputs.items import find_map
-from skdim.inputs.layout import Layout, find_layout, flatten_rows
+from skdim.inputs.layout import Layout, check_kind, find_layout, flatten_rows
 from skdim.inputs.paired import PairedDataset, PairedSamples, separate_looks
 from skdim.inputs.samples import ArraySamples, Samples
 from skdim.inputs.standardise import NUMBERS_AT_ONCE, Standardise, channel_statistics
@@ -33,6 +33,7 @@ __all__ = [
     "as_images",
     "as_plain",
     "channel_statistics",
+    "check_kind",
     "find_conversion",
     "find_equal_values",
     "find_layout",

@@ -14,7 +14,15 @@ from torch.utils.data import DataLoader
 
 from skdim.inputs.tensors import as_plain
 
-__all__ = ["Layout", "find_layout", "first_of", "flatten_rows", "plain_samples", "stack_samples"]
+__all__ = [
+    "Layout",
+    "check_kind",
+    "find_layout",
+    "first_of",
+    "flatten_rows",
+    "plain_samples",
+    "stack_samples",
+]
 
 # Most channels of an image: RGBA.
 MOST_COLOURS = 4
@@ -66,15 +74,30 @@ class Layout:
         """Shape of one sample in the order of the user's axes."""
         return (*self.shape[1:], self.shape[0]) if self.channels_last else self.shape
 
+    @property
+    def shapes(self) -> set[tuple[int, ...]]:
+        """Shapes of a sample as given: an axis of a single channel may be missing, or elsewhere."""
+        given, side = self.given_shape, self.shape[1:]
+        return {given, side, (1, *side), (*side, 1)} if self.shape[0] == 1 else {given}
+
     def check_same(self, sample: tuple[int, ...]) -> None:
         """Raise a ValueError for another shape, except for an axis of a single channel."""
-        given, side = self.given_shape, self.shape[1:]
-        same = {given, side, (1, *side), (*side, 1)} if self.shape[0] == 1 else {given}
-        if sample not in same:
-            hint = " Transpose X." if sorted(sample) == sorted(given) else ""
+        if sample not in self.shapes:
+            given = self.given_shape
+            hint = "Scale or crop samples to that shape, or fit on such samples."
+            if sorted(sample) == sorted(given):
+                hint = "Transpose X."
             raise ValueError(
                 f"X has samples of shape {sample}, but the transformer was fitted on samples of "
-                f"shape {given}.{hint}"
+                f"shape {given}. {hint}"
+            )
+
+    def check_several(self, shape: tuple[int, ...]) -> None:
+        """Raise a ValueError if X has the shape of a single image or signal."""
+        if len(shape) > 1 and shape in self.shapes and math.prod(shape[1:]) != self.n_features:
+            raise ValueError(
+                f"X has shape {shape}, but the transformer was fitted on samples of shape "
+                f"{self.given_shape}. Of a single sample, X[None] or [X] is an array of one."
             )
 
     def holds(self, shape: object) -> bool:
@@ -255,16 +278,13 @@ def flatten_rows(X: Any) -> tuple[Any, tuple[int, ...] | None]:
         If a list has arrays of different shapes.
     """
     X = as_plain(X, "X")
-    # Sparse matrices, some of which are mappings, are left to the checks of scikit-learn.
-    shapeless = not isinstance(getattr(X, "shape", None), tuple)
-    countable = any(hasattr(X, name) for name in ("__len__", "__array__", "__float__"))
-    if shapeless and (isinstance(X, NOT_SAMPLES) or not countable):
-        hint = next((text for kinds, text in HINTS if isinstance(X, kinds)), "")
-        raise TypeError(
-            f"X is of type {type(X).__name__}. It must be an array, a table, a torch tensor or a "
-            f"list of samples.{hint}"
-        )
-    if isinstance(X, list | tuple) and len(X) > 0:
+    check_kind(X)
+    shapeless = not has_shape(X)
+    if not len(getattr(X, "columns", "X")):
+        X = np.empty(X.shape)  # scikit-learn finds no type of the columns.
+    # A column of a table may hold arrays.
+    objects = not shapeless and len(X.shape) == 1 and np.dtype(object) == getattr(X, "dtype", None)
+    if (objects or isinstance(X, list | tuple)) and len(X) > 0:
         samples = plain_samples(X)
         if np.ndim(first_of(samples)) >= 1:
             X = stack_samples(samples)
@@ -278,6 +298,23 @@ def flatten_rows(X: Any) -> tuple[Any, tuple[int, ...] | None]:
     if not isinstance(X, np.ndarray) or X.ndim <= 2:
         return X, None
     return X.reshape(X.shape[0], math.prod(X.shape[1:])), X.shape
+
+
+def has_shape(X: Any) -> bool:
+    """Return whether X is an array, a table or a sparse matrix."""
+    return isinstance(getattr(X, "shape", None), tuple)
+
+
+def check_kind(X: Any) -> None:
+    """Raise a TypeError if X is not a sequence of samples."""
+    countable = any(hasattr(X, name) for name in ("__len__", "__array__", "__float__"))
+    # Sparse matrices, some of which are mappings, are left to the checks of scikit-learn.
+    if not has_shape(X) and (isinstance(X, NOT_SAMPLES) or not countable):
+        hint = next((text for kinds, text in HINTS if isinstance(X, kinds)), "")
+        raise TypeError(
+            f"X is of type {type(X).__name__}. It must be an array, a table, a torch tensor or a "
+            f"list of samples.{hint}"
+        )
 
 
 def plain_samples(X: Sequence[Any]) -> list[Any]:
@@ -307,12 +344,13 @@ def first_of(X: Sequence[Any]) -> Any:
 
 def stack_samples(X: Sequence[Any]) -> NDArray[Any]:
     """Stack a list of samples; raise a ValueError if their shapes differ."""
-    shapes = [np.shape(sample) for sample in X if not np.isscalar(sample)]
-    odd = next((shape for shape in shapes if shape != shapes[0]), None)
-    if odd is not None or len(shapes) != len(X):
-        raise ValueError(
-            "X is a list of samples of different shapes: "
-            f"{shapes[0]} and {odd if odd is not None else 'a single number'}. "
-            "All samples must have one shape."
-        )
+    first = np.shape(X[0])
+    for number, sample in enumerate(X):
+        shape = np.shape(sample)
+        if shape != first:
+            raise ValueError(
+                f"X is a list of samples of different shapes: {first} and "
+                f"{shape or 'a single number'}, of sample {number}. All samples must have one "
+                "shape: scale, crop or pad them."
+            )
     return np.stack([np.asarray(sample) for sample in X])
