@@ -7,11 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
 
+from skdim.estimators import DeepInfoMaxClassifier
+from skdim.inputs import as_images
 from skdim.parameters import shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.container import BarContainer
     from matplotlib.image import AxesImage
     from matplotlib.lines import Line2D
 
@@ -20,16 +25,21 @@ __all__ = [
     "Tiles",
     "are_integers",
     "as_pictures",
+    "as_transformer",
     "aspect_of",
     "check_rows",
+    "count_samples",
     "draw_samples",
     "find_pyplot",
-    "read_images",
-    "read_pictures",
+    "open_encoder",
+    "read_samples",
 ]
 
-# Height of the tile of a signal, in widths.
+# Height of the tile of a signal or a row, in widths.
 SIGNAL_ASPECT = 0.6
+
+# Samples by their number of axes.
+KINDS = {4: "images", 3: "signals", 2: "vectors"}
 
 
 class AbstractDisplay:
@@ -109,52 +119,136 @@ def check_rows(queries: ArrayLike | None, n: int, default: int) -> NDArray[np.in
     return rows.astype(np.intp)
 
 
-def read_pictures(transformer: Any, X: Any, rows: NDArray[np.intp], caller: str) -> NDArray[Any]:
-    """Return images (m, C, H, W) or signals (m, C, L) of X, in a fitted transformer's layout."""
-    name = type(transformer).__name__
-    if not hasattr(transformer, "read_samples"):
-        raise ValueError(
-            f"{caller} cannot read the rows of X as images, since a {name} has no image shape. "
-            "Use from_codes(codes, images)."
-        )
+def as_transformer(estimator: Any, display: type) -> Any:
+    """Return the fitted transformer of a classifier, of a search, or of a pipeline with one.
+
+    Parameters
+    ----------
+    estimator : object
+        Anything with ``transform`` is returned as it is. The last step of a pipeline is left out if
+        it classifies.
+    display : type
+        Named by messages.
+
+    Raises
+    ------
+    NotFittedError
+        If it is not fitted.
+    ValueError
+        If it has no transformer.
+    """
+    check_is_fitted(estimator)
+    if hasattr(estimator, "best_estimator_"):
+        return as_transformer(estimator.best_estimator_, display)
+    if isinstance(estimator, DeepInfoMaxClassifier):
+        return estimator.transformer_
+    if hasattr(estimator, "transform"):
+        return estimator
+    *steps, (name, last) = getattr(estimator, "steps", [("", estimator)])
+    if isinstance(last, DeepInfoMaxClassifier):
+        steps.append((name, last.transformer_))
+    if not steps:
+        raise refused(estimator, display)
+    return Pipeline(steps)
+
+
+def open_encoder(estimator: Any, X: Any, display: type) -> tuple[Any, Any]:
+    """Return the transformer with an encoder, and X as earlier steps of a pipeline transform it.
+
+    Parameters
+    ----------
+    estimator, display
+        As of ``as_transformer``.
+    X : array-like, Dataset, Stream or None
+        Samples for the estimator; None if they are not needed.
+
+    Raises
+    ------
+    NotFittedError, ValueError
+        As of ``as_transformer``.
+    """
+    transformer = as_transformer(estimator, display)
+    steps = getattr(transformer, "steps", [("", transformer)])
+    for number, (_, step) in enumerate(steps):
+        if hasattr(step, "read_samples"):
+            return step, transformer[:number].transform(X) if number and X is not None else X
+    raise refused(estimator, display)
+
+
+def refused(estimator: object, display: type) -> ValueError:
+    """Return the error for an estimator without an encoder."""
+    instead = " Or use from_codes." * hasattr(display, "from_codes")
+    return ValueError(
+        f"{display.__name__} takes a fitted DeepInfoMaxTransformer, EncoderTransformer or "
+        f"DeepInfoMaxClassifier, or a pipeline with one. Got {type(estimator).__name__}.{instead}"
+    )
+
+
+def count_samples(X: Any) -> int:
+    """Return the number of samples; paths and images of Pillow may stand for them."""
+    X = as_images(X, (1, 1))
+    return int(X.shape[0]) if hasattr(X, "shape") else len(X)
+
+
+def read_samples(
+    transformer: Any,
+    X: Any,
+    rows: NDArray[np.intp],
+    display: type,
+    kinds: Sequence[int] = tuple(KINDS),
+) -> NDArray[Any]:
+    """Return images (m, C, H, W), signals (m, C, L) or rows (m, d) of X, in an encoder's layout.
+
+    Parameters
+    ----------
+    transformer, X
+        As ``open_encoder`` returns them.
+    rows : ndarray of int
+    display : type
+    kinds : sequence of int
+        Numbers of axes that can be drawn; see ``KINDS``.
+
+    Raises
+    ------
+    ValueError
+        If the samples are of another kind.
+    """
     samples: NDArray[Any] = transformer.read_samples(X, rows).cpu().numpy()
-    if samples.ndim < 3:
+    if samples.ndim not in kinds:
+        allowed = " and ".join(KINDS[kind] for kind in kinds)
+        hint = " For images in flat rows, fit it with image_shape=(H, W), (C, H, W) or (H, W, C)."
         raise ValueError(
-            f"{caller} shows images and signals, but this {name} was fitted on vectors. For images "
-            "in flat rows, fit it with image_shape=(H, W), (C, H, W) or (H, W, C)."
+            f"{display.__name__} shows {allowed}, but this {type(transformer).__name__} was fitted "
+            f"on {KINDS[samples.ndim]}.{hint * (samples.ndim == 2)}"
         )
     return samples
 
 
-def read_images(transformer: Any, X: Any, rows: NDArray[np.intp], caller: str) -> NDArray[Any]:
-    """Return images (m, C, H, W) as ``read_pictures``; raise a ValueError for signals."""
-    images = read_pictures(transformer, X, rows, caller)
-    if images.ndim != 4:
-        raise ValueError(f"{caller} shows images, but this transformer was fitted on signals.")
-    return images
-
-
 def aspect_of(samples: NDArray[Any]) -> float:
-    """Return the height of the tile, in widths, of images (..., H, W) or signals (n, C, L)."""
+    """Return the height of the tile, in widths, of samples (n, C, H, W), (n, C, L) or (n, d)."""
     return samples.shape[2] / samples.shape[3] if samples.ndim == 4 else SIGNAL_ASPECT
 
 
 def draw_samples(
     tiles: "Tiles", samples: NDArray[Any], places: Sequence[tuple[int, ...]], **kwargs: Any
 ) -> list[Any]:
-    """Draw images (n, C, H, W) or signals (n, C, L) in tiles ``(row, column)``.
+    """Draw images (n, C, H, W), signals (n, C, L) or rows (n, d) in tiles ``(row, column)``.
 
-    Each channel of signals is scaled from its minimum to its maximum over all of them. Returned are
-    AxesImages, or for signals lists of Line2D, one per channel.
+    Each channel of signals, and each column of rows, is scaled from its minimum to its maximum over
+    all of them. Returned are AxesImages; for signals lists of Line2D, one per channel; for rows
+    BarContainers.
     """
     if samples.ndim == 4:
         pictures = as_pictures(samples)
         style: dict[str, Any] = {"cmap": "gray", "vmin": 0, "vmax": 1} | kwargs
         return [tiles.show(pictures[i], *place, **style) for i, place in enumerate(places)]
     values = np.asarray(samples, dtype=np.float64)
-    low = values.min(axis=(0, 2), keepdims=True)
-    spread = values.max(axis=(0, 2), keepdims=True) - low
+    common = (0, 2) if samples.ndim == 3 else 0
+    low = values.min(axis=common, keepdims=True)
+    spread = values.max(axis=common, keepdims=True) - low
     shares = (values - low) / np.where(spread > 0, spread, 1.0)
+    if samples.ndim == 2:
+        return [tiles.bars(shares[i], *place, **kwargs) for i, place in enumerate(places)]
     return [tiles.curves(shares[i], *place, **kwargs) for i, place in enumerate(places)]
 
 
@@ -247,3 +341,12 @@ class Tiles:
             style: dict[str, Any] = {"linewidth": 0.9, "color": f"C{channel}"} | kwargs
             lines += self.ax.plot(time, height, **style)
         return lines
+
+    def bars(
+        self, shares: NDArray[np.float64], row: int, column: int, **kwargs: Any
+    ) -> "BarContainer":
+        """Draw the numbers of a row (d,), of values from 0 to 1, as bars in a tile."""
+        n = len(shares)
+        places, bottom = self.left(column) + (np.arange(n) + 0.5) / n, self.top(row) + self.aspect
+        style: dict[str, Any] = {"color": "C0"} | kwargs
+        return self.ax.bar(places, -self.aspect * shares, 0.9 / n, bottom, **style)

@@ -8,9 +8,15 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
-from sklearn.utils.validation import check_is_fitted
 
-from skdim.displays.canvas import AbstractDisplay, as_pictures, find_pyplot, read_images
+from skdim.displays.canvas import (
+    AbstractDisplay,
+    as_pictures,
+    as_transformer,
+    find_pyplot,
+    open_encoder,
+    read_samples,
+)
 from skdim.parameters import is_integer, shown
 
 if TYPE_CHECKING:
@@ -106,8 +112,8 @@ class EmbeddingDisplay(AbstractDisplay):
 
         Parameters
         ----------
-        transformer : transformer
-            Fitted transformer, or a pipeline of transformers.
+        transformer : transformer, DeepInfoMaxClassifier or Pipeline
+            Fitted. Of a classifier, its transformer; of a pipeline, all steps but a classifier.
         X : array-like, Dataset or Stream
             Samples for its ``transform``.
         y : array-like of shape (n,), default=None
@@ -119,12 +125,12 @@ class EmbeddingDisplay(AbstractDisplay):
             As in :meth:`from_codes` and :meth:`plot`.
         """
         find_pyplot(cls.__name__)
-        check_is_fitted(transformer)
+        transformer = as_transformer(transformer, cls)
         codes = np.asarray(transformer.transform(X))
         display = cls.from_codes(codes, y, reducer=reducer, ax=ax, **scatter_kwargs)
         if n_thumbnails:
             rows = spread_out(display.points, n_thumbnails)
-            images = read_images(transformer, X, rows, cls.__name__)
+            images = read_samples(*open_encoder(transformer, X, cls), rows, cls, kinds=[4])
             display.draw_thumbnails(as_pictures(images), rows)
         return display
 

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from skdim.displays.canvas import (
@@ -13,9 +12,11 @@ from skdim.displays.canvas import (
     as_pictures,
     aspect_of,
     check_rows,
+    count_samples,
     draw_samples,
     find_pyplot,
-    read_pictures,
+    open_encoder,
+    read_samples,
 )
 from skdim.objectives import find_local_term, pointwise_information
 
@@ -92,8 +93,8 @@ class InformationMapDisplay(AbstractDisplay):
 
         Parameters
         ----------
-        transformer : transformer
-            Fitted on images or signals with the local term.
+        transformer : transformer, DeepInfoMaxClassifier or Pipeline
+            Fitted on images or signals with the local term; or a classifier or a pipeline with it.
         X : array-like, Dataset or Stream
             At least two samples, in any layout that the transformer takes.
         queries : array-like of int, default=None
@@ -109,18 +110,18 @@ class InformationMapDisplay(AbstractDisplay):
             If the samples are vectors, there is only one, or the local term was not trained.
         """
         find_pyplot(cls.__name__)
-        check_is_fitted(transformer)
-        n = int(X.shape[0]) if hasattr(X, "shape") else len(X)
+        transformer, X = open_encoder(transformer, X, cls)
+        n = count_samples(X)
         if n < 2 or n_others < 1:
             raise ValueError(
-                f"{cls.__name__} got {n} image(s) and n_others={n_others}. The information about "
-                "an image is relative to others: at least one more is needed."
+                f"{cls.__name__} got {n} sample(s) and n_others={n_others}. The information about "
+                "a sample is relative to others: at least one more is needed."
             )
+        read_samples(transformer, X, np.arange(1), cls, kinds=[4, 3])
         term = find_local_term(transformer.net_.criterion_)
         rows = check_rows(queries, n, N_QUERIES)
         asked = list(dict.fromkeys(rows.tolist()))
         others = np.setdiff1d(np.arange(min(n, n_others + len(asked))), asked)[:n_others]
-        read_pictures(transformer, X, rows[:1], cls.__name__)
         samples = transformer.read_samples(X, np.concatenate([asked, others]).astype(np.intp))
         code, local = encode_both(transformer.encoder_, samples)
         places = [asked.index(row) for row in rows.tolist()]

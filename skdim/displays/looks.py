@@ -5,15 +5,16 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils.validation import check_is_fitted
 from torch import Generator, Tensor
 
 from skdim.displays.canvas import (
     AbstractDisplay,
     check_rows,
+    count_samples,
     draw_samples,
     find_pyplot,
-    read_images,
+    open_encoder,
+    read_samples,
 )
 from skdim.parameters import check_count
 from skdim.views import view_of_one
@@ -76,8 +77,8 @@ class LooksDisplay(AbstractDisplay):
 
         Parameters
         ----------
-        transformer : transformer
-            Fitted on images.
+        transformer : transformer, DeepInfoMaxClassifier or Pipeline
+            Fitted on images; or a classifier or a pipeline with such a transformer.
         X : array-like, Dataset or Stream
             Images in any layout that the transformer takes.
         queries : array-like of int, default=None
@@ -95,10 +96,10 @@ class LooksDisplay(AbstractDisplay):
             If the samples are not images, or a parameter is not valid.
         """
         find_pyplot(cls.__name__)
-        check_is_fitted(transformer)
+        transformer, X = open_encoder(transformer, X, cls)
         check_count("n_looks", n_looks)
-        rows = check_rows(queries, len(X), N_QUERIES)
-        images = read_images(transformer, X, rows, cls.__name__)
+        rows = check_rows(queries, count_samples(X), N_QUERIES)
+        images = read_samples(transformer, X, rows, cls, kinds=[4])
         view = view_of_one(transformer.net_.view)
         generator = Generator()
         if random_state is None:

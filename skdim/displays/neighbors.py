@@ -1,20 +1,21 @@
-"""Images and signals beside their nearest and farthest neighbours in code space."""
+"""Samples beside their nearest and farthest neighbours in code space."""
 
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import pairwise_distances
-from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from skdim.displays.canvas import (
     AbstractDisplay,
+    as_transformer,
     aspect_of,
     check_rows,
     draw_samples,
     find_pyplot,
-    read_pictures,
+    open_encoder,
+    read_samples,
 )
 from skdim.inputs import find_layout
 
@@ -29,15 +30,17 @@ TEXT_ROOM = 0.26
 
 
 class NeighborsDisplay(AbstractDisplay):
-    """Images or signals beside their nearest and farthest neighbours in code space.
+    """Images, signals or rows beside their nearest and farthest neighbours in code space.
 
     A row is a sample, its nearest neighbours and its farthest ones, in order of distance, which is
-    written below each. Signals are drawn as curves, one per channel; each channel is scaled from
-    its minimum to its maximum over all signals that are shown.
+    written below each. Signals are drawn as curves, one per channel, rows of a table as bars, one
+    per column; each channel or column is scaled from its minimum to its maximum over all that are
+    shown.
 
     Parameters
     ----------
-    images : ndarray of shape (n_queries, 1 + 2 * n_neighbors, C, H, W), or C, L for signals
+    images : ndarray of shape (n_queries, 1 + 2 * n_neighbors, C, H, W), or C, L for signals, \
+            or d for rows of a table
         In each row, the query, the nearest and the farthest samples. Images are bytes, floats from
         0 to 1, or other values, which are scaled together.
     indices : ndarray of shape (n_queries, 1 + 2 * n_neighbors)
@@ -52,7 +55,8 @@ class NeighborsDisplay(AbstractDisplay):
     Attributes
     ----------
     images_ : ndarray of matplotlib AxesImage, of shape (n_queries, 1 + 2 * n_neighbors)
-        In the order of ``indices``; for signals, lists of Line2D, one per channel.
+        In the order of ``indices``; for signals, lists of Line2D, one per channel; for rows of a
+        table, BarContainers.
     ax_ : matplotlib Axes
     figure_ : matplotlib Figure
 
@@ -97,12 +101,13 @@ class NeighborsDisplay(AbstractDisplay):
         ax: "Axes | None" = None,
         **image_kwargs: Any,
     ) -> Self:
-        """Encode images or signals, find their neighbours, and draw.
+        """Encode samples, find their neighbours, and draw.
 
         Parameters
         ----------
-        transformer : transformer
-            Fitted on images or signals. Distances are between the codes that ``transform`` returns.
+        transformer : transformer, DeepInfoMaxClassifier or Pipeline
+            Fitted; a classifier or a pipeline with one has a transformer of skdim. Distances are
+            between the codes that ``transform`` returns.
         X : array-like, Dataset or Stream
             Samples in any layout that the transformer takes.
         y : array-like of shape (n,), default=None
@@ -113,15 +118,13 @@ class NeighborsDisplay(AbstractDisplay):
         Raises
         ------
         ValueError
-            If the samples are vectors, or a parameter is not valid.
+            If there is no transformer of skdim, or a parameter is not valid.
         """
         find_pyplot(cls.__name__)
-        check_is_fitted(transformer)
-        # Fail before encoding if samples are vectors.
-        read_pictures(transformer, X, np.arange(1), cls.__name__)
-        codes = np.asarray(transformer.transform(X))
+        encoder, given = open_encoder(transformer, X, cls)
+        codes = np.asarray(as_transformer(transformer, cls).transform(X))
         rows, distances = find_neighbors(codes, queries, n_neighbors, metric)
-        images = read_pictures(transformer, X, rows.ravel(), cls.__name__)
+        images = read_samples(encoder, given, rows.ravel(), cls)
         images = images.reshape(*rows.shape, *images.shape[1:])
         labels = take_labels(y, rows, len(codes))
         return cls(images, rows, distances, labels=labels, metric=metric).plot(
@@ -143,12 +146,13 @@ class NeighborsDisplay(AbstractDisplay):
         ax: "Axes | None" = None,
         **image_kwargs: Any,
     ) -> Self:
-        """Find the neighbours of codes, and draw their images or signals.
+        """Find the neighbours of codes, and draw their images, signals or rows.
 
         Parameters
         ----------
         codes : array-like of shape (n, d)
-        images : array-like of shape (n, H, W), (n, C, H, W) or (n, H, W, C), or of signals
+        images : array-like of shape (n, H, W), (n, C, H, W) or (n, H, W, C), or of signals, or \
+                (n, d)
         y : array-like of shape (n,), default=None
             Labels to write below the images.
         queries : array-like of int, default=None
@@ -175,10 +179,11 @@ class NeighborsDisplay(AbstractDisplay):
             for given in (codes, images)
         )
         layout = find_layout(pictures.shape, channel_axis=channel_axis, signals=signals)
-        if len(layout.shape) == 1 or len(codes) != len(pictures):
+        if len(codes) != len(pictures):
             raise ValueError(
                 f"images have shape {pictures.shape} and codes {codes.shape}. One image is needed "
-                "for each code: (n, H, W), (n, C, H, W) or (n, H, W, C); or signals=True."
+                "for each code: (n, H, W), (n, C, H, W) or (n, H, W, C); or a row: (n, d); or "
+                "signals=True."
             )
         rows, distances = find_neighbors(codes, queries, n_neighbors, metric)
         taken = pictures[rows.ravel()].reshape(-1, *layout.given_shape)
@@ -188,7 +193,7 @@ class NeighborsDisplay(AbstractDisplay):
         return cls(taken, rows, distances, labels=labels, metric=metric).plot(ax=ax, **image_kwargs)
 
     def plot(self, *, ax: "Axes | None" = None, **image_kwargs: Any) -> Self:
-        """Draw the images or signals, and return the display.
+        """Draw the images, signals or rows, and return the display.
 
         Parameters
         ----------
@@ -196,7 +201,7 @@ class NeighborsDisplay(AbstractDisplay):
             Axes to draw in; None makes a figure.
         **image_kwargs
             Of :meth:`matplotlib.axes.Axes.imshow`, such as ``cmap`` for grey images; for signals,
-            of :meth:`matplotlib.axes.Axes.plot`.
+            of :meth:`matplotlib.axes.Axes.plot`; for rows, of :meth:`matplotlib.axes.Axes.bar`.
         """
         n_rows, n_columns = self.indices.shape
         k = n_columns // 2
@@ -214,7 +219,7 @@ class NeighborsDisplay(AbstractDisplay):
             if place[1] > 0:
                 words.append(f"{self.distances[place]:.2g}")
             tiles.write_below(place, " at ".join(words))
-        kind = "signal" if samples.ndim == 3 else "image"
+        kind = {4: "image", 3: "signal", 2: "row"}[samples.ndim]
         tiles.write_above({0: kind, 1: f"nearest ({self.metric})", 1 + k: "farthest"})
         return self
 
@@ -231,8 +236,8 @@ def find_neighbors(
         raise ValueError(f"metric={metric!r} is not valid. Allowed are {' and '.join(METRICS)}.")
     if not 1 <= n_neighbors <= (n - 1) // 2:
         raise ValueError(
-            f"n_neighbors={n_neighbors} of {n} images: it must be at least 1, and at most "
-            f"{(n - 1) // 2}, so that no image is both near and far."
+            f"n_neighbors={n_neighbors} of {n} samples: it must be at least 1, and at most "
+            f"{(n - 1) // 2}, so that no sample is both near and far."
         )
     asked = check_rows(queries, n, N_QUERIES)
     distances = pairwise_distances(codes[asked], codes, metric=metric)
@@ -250,7 +255,7 @@ def take_labels(y: ArrayLike | None, rows: NDArray[np.intp], n: int) -> NDArray[
     labels = np.asarray(y)
     if labels.shape != (n,):
         raise ValueError(
-            f"y has shape {labels.shape}, but there are {n} images. Give one label each."
+            f"y has shape {labels.shape}, but there are {n} samples. Give one label each."
         )
     taken: NDArray[Any] = labels[rows]
     return taken

@@ -5,10 +5,14 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from skdim.displays.canvas import AbstractDisplay, draw_samples, find_pyplot
+from skdim.displays.canvas import (
+    AbstractDisplay,
+    draw_samples,
+    find_pyplot,
+    open_encoder,
+)
 from skdim.encoders import PatchNetworkEncoder
 from skdim.encoders.patches import PatchLayer
 from skdim.parameters import check_count
@@ -68,9 +72,9 @@ class PatternsDisplay(AbstractDisplay):
 
         Parameters
         ----------
-        transformer : transformer
-            Fitted on images. The filters are those of the first layer of patches or, in other
-            networks, of the first convolution.
+        transformer : transformer, DeepInfoMaxClassifier or Pipeline
+            Fitted on images; or a classifier or a pipeline with such a transformer. The filters are
+            those of the first layer of patches or, in other networks, of the first convolution.
         n_filters : int, default=64
             Maximal number of filters to draw.
         ax, **image_kwargs
@@ -82,7 +86,7 @@ class PatternsDisplay(AbstractDisplay):
             If the encoder has no such layer, or ``n_filters`` is not valid.
         """
         find_pyplot(cls.__name__)
-        check_is_fitted(transformer)
+        transformer, _ = open_encoder(transformer, None, cls)
         check_count("n_filters", n_filters)
         filters = find_filters(transformer.encoder_)
         if filters is None:

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils.validation import check_is_fitted
 
-from skdim.displays.canvas import AbstractDisplay, find_pyplot
+from skdim.displays.canvas import AbstractDisplay, find_pyplot, open_encoder
 
 if TYPE_CHECKING:
     from matplotlib.lines import Line2D
@@ -91,8 +90,8 @@ class TermsDisplay(AbstractDisplay):
 
         Parameters
         ----------
-        estimator : transformer
-            Fitted, with a ``history_``.
+        estimator : transformer, DeepInfoMaxClassifier or Pipeline
+            Fitted; the history is that of the transformer.
         names : sequence of str, default=None
             Keys of ``history_``, drawn as they are. None is all terms and metrics of the objective,
             the loss if there are several terms, the validation score and the spread of the codes;
@@ -106,7 +105,7 @@ class TermsDisplay(AbstractDisplay):
             If the history lacks a name.
         """
         find_pyplot(cls.__name__)
-        check_is_fitted(estimator)
+        estimator, _ = open_encoder(estimator, None, cls)
         history = estimator.history_
         bounds: Mapping[str, float] = {}
         if names is None:

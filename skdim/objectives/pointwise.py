@@ -45,7 +45,8 @@ def find_local_term(criterion: AbstractCriterion) -> Information:
             return part
     raise ValueError(
         "There is no critic of locations: the local term was not trained. Fit a "
-        "DeepInfoMaxTransformer with local_weight above 0."
+        "DeepInfoMaxTransformer with local_weight above 0 and max_epochs of 1 or more: the closed "
+        "form has none."
     )
 
 

@@ -10,10 +10,11 @@ from skdim.displays import (
     EmbeddingDisplay,
     InformationMapDisplay,
     LabelEfficiencyDisplay,
+    LooksDisplay,
     NeighborsDisplay,
     TermsDisplay,
 )
-from skdim.displays.canvas import AbstractDisplay, Tiles, as_pictures, check_rows, read_pictures
+from skdim.displays.canvas import AbstractDisplay, Tiles, as_pictures, check_rows, read_samples
 from skdim.inputs import Stream
 from tests.displays.helpers import IMAGES, fitted
 from tests.inputs.datasets import Items
@@ -75,14 +76,14 @@ def test_layouts_of_the_same_images_are_read_alike():
     ]
 
     for transformer, X in given:
-        assert np.array_equal(read_pictures(transformer, X, rows, "it"), first[rows])
+        assert np.array_equal(read_samples(transformer, X, rows, LooksDisplay), first[rows])
 
 
 def test_vectors_are_no_images():
     transformer = fitted(IMAGES.reshape(60, -1))
 
     with pytest.raises(ValueError, match=r"was fitted on vectors.*image_shape"):
-        read_pictures(transformer, IMAGES.reshape(60, -1), np.arange(2), "NeighborsDisplay")
+        read_samples(transformer, IMAGES.reshape(60, -1), np.arange(2), LooksDisplay, kinds=[4])
 
 
 @pytest.mark.parametrize("queries", [[-1], [5], [], [0.5], [[1]], [True, False], "all"])

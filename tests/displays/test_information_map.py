@@ -168,6 +168,15 @@ def test_vectors_have_no_map(pyplot):
 
     with pytest.raises(ValueError, match=r"InformationMapDisplay shows images.*image_shape"):
         InformationMapDisplay.from_estimator(fitted(rows), rows)
+    with pytest.raises(ValueError, match=r"InformationMapDisplay shows images.*image_shape"):
+        InformationMapDisplay.from_estimator(fitted(rows, max_epochs="auto"), rows)
+
+
+def test_the_closed_form_has_no_map_and_the_way_to_one_is_named(pyplot):
+    closed = fitted(max_epochs="auto")
+
+    with pytest.raises(ValueError, match=r"local_weight above 0 and max_epochs of 1 or more"):
+        InformationMapDisplay.from_estimator(closed, IMAGES)
 
 
 class Parts(Pixels):
@@ -223,7 +232,7 @@ def test_local_term_must_have_been_trained(pyplot):
 
 
 def test_one_image_alone_tells_nothing(transformer, pyplot):
-    with pytest.raises(ValueError, match=r"got 1 image.*at least one more is needed"):
+    with pytest.raises(ValueError, match=r"got 1 sample.*at least one more is needed"):
         InformationMapDisplay.from_estimator(transformer, IMAGES[:1])
 
 

@@ -142,20 +142,42 @@ def test_plotting_again_encodes_nothing(transformer, pyplot, monkeypatch):
 def test_other_transformers_bring_codes(pyplot):
     pca = PCA(3).fit(IMAGES.reshape(60, -1))
 
-    with pytest.raises(ValueError, match=r"a PCA has no image shape. Use from_codes\("):
+    with pytest.raises(ValueError, match=r"Got PCA\. Or use from_codes\."):
         NeighborsDisplay.from_estimator(pca, IMAGES.reshape(60, -1))
 
     codes = pca.transform(IMAGES.reshape(60, -1))
     assert NeighborsDisplay.from_codes(codes, IMAGES).images.shape == (5, 11, 1, 8, 8)
 
 
-def test_vectors_are_refused_before_they_are_encoded(pyplot, monkeypatch):
-    rows = IMAGES.reshape(60, -1)
-    transformer = fitted(rows)
-    monkeypatch.setattr(type(transformer), "transform", refuse)
+ROWS = np.random.default_rng(0).normal(size=(30, 5)) * [1, 10, 100, 0, 1] + [0, 5, 0, 7, 0]
 
-    with pytest.raises(ValueError, match="NeighborsDisplay shows images"):
-        NeighborsDisplay.from_estimator(transformer, rows)
+
+def test_rows_of_a_table_are_drawn_as_a_bar_for_each_column(pyplot):
+    display = NeighborsDisplay.from_estimator(fitted(ROWS), ROWS, queries=[5, 8], n_neighbors=2)
+
+    np.testing.assert_allclose(display.images, ROWS[display.indices], rtol=1e-6)
+    low, high = ROWS[display.indices].min(axis=(0, 1)), ROWS[display.indices].max(axis=(0, 1))
+    for place, bars in np.ndenumerate(display.images_):
+        # Each column from its minimum to its maximum over what is shown; a constant one is empty.
+        expected = (ROWS[display.indices[place]] - low) / np.where(high > low, high - low, 1)
+        heights = [-bar.get_height() / 0.6 for bar in bars]
+        np.testing.assert_allclose(heights, expected, atol=1e-6)
+        edges = np.array([(bar.get_x(), bar.get_x() + bar.get_width()) for bar in bars])
+        assert edges[-1, 1] - edges[0, 0] <= 1
+        assert (edges[1:, 0] >= edges[:-1, 1] - 1e-9).all()
+        assert {bar.get_y() for bar in bars} == {bars[0].get_y()}
+        assert {bar.get_facecolor() for bar in bars} == {display.images_[0, 0][0].get_facecolor()}
+    assert display.ax_.texts[-3].get_text() == "row"
+
+
+def test_rows_of_other_codes_are_drawn_too(pyplot):
+    codes = np.arange(30.0)[:, None]
+    display = NeighborsDisplay.from_codes(
+        codes, ROWS, queries=[2], n_neighbors=1, metric="euclidean", color="red"
+    )
+
+    assert np.array_equal(display.images, ROWS[[[2, 1, 29]]])
+    assert display.images_[0, 0][0].get_facecolor() == (1.0, 0.0, 0.0, 1.0)
 
 
 def shares_of(signals):
