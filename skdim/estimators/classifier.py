@@ -310,8 +310,7 @@ class DeepInfoMaxClassifier(ClassifierMixin, NestedParametersMixin, BaseEstimato
         ndarray of shape (n,)
         """
         best = self._logits(X).argmax(axis=1)
-        classes: NDArray[Any] = self.classes_[best]
-        return classes
+        return np.asarray(self.classes_[best])
 
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Return the accuracy.
