@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,8 @@ __all__ = [
 
 # Height of the tile of a signal or a row, in widths.
 SIGNAL_ASPECT = 0.6
+# Between tiles, in widths.
+GAP, WIDE_GAP = 0.06, 0.3
 
 # Samples by their number of axes.
 KINDS = {4: "images", 3: "signals", 2: "vectors"}
@@ -67,8 +70,7 @@ class AbstractDisplay:
     ) -> "Tiles":
         """Divide axes into tiles, which are ``width`` inches wide in a new figure."""
         size = width * n_columns * 1.1 + 1.0, width * n_rows * (aspect + below) * 1.1 + 0.6
-        ax = self.take_axes(ax, size)
-        return Tiles(ax, n_rows, n_columns, aspect, below=below, above=above, gaps=gaps)
+        return Tiles(self.take_axes(ax, size), n_rows, n_columns, aspect, below, above, gaps)
 
     def __repr__(self) -> str:
         """Return the name of the class and what it was given."""
@@ -269,6 +271,7 @@ def as_pictures(images: NDArray[Any]) -> NDArray[np.float64]:
     return values[:, 0] if n_channels < 3 else values.mean(axis=1)
 
 
+@dataclass
 class Tiles:
     """Pictures side by side in one axes, in tiles of width 1 and height ``aspect``.
 
@@ -276,37 +279,29 @@ class Tiles:
     columns after a wider gap.
     """
 
-    GAP = 0.06
-    WIDE_GAP = 0.3
+    ax: "Axes"
+    n_rows: int
+    n_columns: int
+    aspect: float
+    below: float = 0.0
+    above: float = 0.0
+    gaps: tuple[int, ...] = ()
 
-    def __init__(
-        self,
-        ax: "Axes",
-        n_rows: int,
-        n_columns: int,
-        aspect: float,
-        *,
-        below: float = 0.0,
-        above: float = 0.0,
-        gaps: tuple[int, ...] = (),
-    ) -> None:
-        self.ax = ax
-        self.aspect = aspect
-        self.below = below
-        self.gaps = gaps
-        right = self.left(n_columns - 1) + 1
-        bottom = self.top(n_rows - 1) + aspect + below
-        ax.set(xlim=(0, right), ylim=(bottom, -above), aspect="equal")
-        ax.set_axis_off()
+    def __post_init__(self) -> None:
+        """Set the limits of the axes."""
+        right = self.left(self.n_columns - 1) + 1
+        bottom = self.top(self.n_rows - 1) + self.aspect + self.below
+        self.ax.set(xlim=(0, right), ylim=(bottom, -self.above), aspect="equal")
+        self.ax.set_axis_off()
 
     def left(self, column: int) -> float:
         """Return the left position of a column."""
         wide = sum(column >= gap for gap in self.gaps)
-        return column * (1 + self.GAP) + wide * (self.WIDE_GAP - self.GAP)
+        return column * (1 + GAP) + wide * (WIDE_GAP - GAP)
 
     def top(self, row: int) -> float:
         """Return the top position of a row."""
-        return row * (self.aspect + self.below + self.GAP)
+        return row * (self.aspect + self.below + GAP)
 
     def write_below(self, place: tuple[int, ...], text: str) -> None:
         """Write a text below a tile ``(row, column)``."""
