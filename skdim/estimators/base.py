@@ -34,6 +34,7 @@ from skdim.estimators.fitting import (
     run,
     warn_of_failure,
     warn_of_idle,
+    warn_of_units,
 )
 from skdim.estimators.labels import read_labels
 from skdim.estimators.resuming import Run
@@ -360,9 +361,10 @@ class AbstractLearner(PersistentMixin):
             )
         kept = getattr(self, "_conversion", None)
         convert = None if kept is None else Conversion.of(kept, self._layout)
-        if n_looks > 1:
-            return PairedSamples(make(self._layout, device, convert=convert), n_looks, labels)
-        return make(self._layout, device, labels=labels, convert=convert)
+        each = make(self._layout, device, labels=labels if n_looks == 1 else None, convert=convert)
+        if not reset:
+            warn_of_units(self.net_.module_[0], each, type(self).__name__)
+        return each if n_looks == 1 else PairedSamples(each, n_looks, labels)
 
 
 def is_folder(X: object) -> bool:

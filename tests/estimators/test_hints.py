@@ -1,5 +1,6 @@
 """Errors for data and networks of other kinds name the way that works."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +76,37 @@ def test_a_single_image_is_to_be_given_as_an_array_of_one(images, container):
     with pytest.raises(ValueError, match=r"single sample, X\[None\] or \[X\]"):
         fitted.transform(container(images[0]))
     assert fitted.transform([images[0]]).shape == (1, 4)
+
+
+SHARES = (IMAGES / 255).astype(np.float32)
+
+
+@pytest.mark.parametrize(("seen", "new"), [(SHARES, IMAGES), (IMAGES, SHARES)])
+@pytest.mark.parametrize("method", ["transform", "encode", "score", "read_samples", "partial_fit"])
+def test_images_in_other_units_than_fitted_draw_a_warning(seen, new, method):
+    fitted = DeepInfoMaxTransformer(4, random_state=0).fit(seen)
+    with pytest.warns(
+        UserWarning, match=r"(255|0\.00392) times .* 0 to 255, or floats from 0 to 1"
+    ):
+        getattr(fitted, method)(new)
+
+
+def test_a_classifier_warns_of_images_in_other_units():
+    classifier = DeepInfoMaxClassifier(random_state=0).fit(SHARES, np.arange(40) % 2)
+    with pytest.warns(UserWarning, match="255 times") as caught:
+        classifier.predict(IMAGES)
+    assert caught[0].filename == __file__
+
+
+@pytest.mark.parametrize(
+    "new",
+    [IMAGES, IMAGES.astype(float), IMAGES // 20, np.zeros_like(IMAGES), 4 * IMAGES.astype(int)],
+    ids=["bytes", "floats", "dark", "black", "bright"],
+)
+def test_images_in_the_same_units_draw_no_warning(fitted, new):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fitted.transform(new)
 
 
 TABLE = pd.DataFrame({"age": [1.0, 2, 3], "city": ["Rome", "Oslo", "Rome"], "sex": ["f", "m", "m"]})
