@@ -5,6 +5,7 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,8 @@ class ImageFolder(Images):
     ------
     ImportError
         If Pillow is not installed.
+    TypeError
+        If ``path`` is not a path.
     NotADirectoryError
         If there is no such folder.
     ValueError
@@ -93,6 +96,11 @@ class ImageFolder(Images):
         self, path: str | Path, size: tuple[int, int] = (32, 32), *, skip_broken: bool = False
     ) -> None:
         pillow()
+        if not isinstance(path, str | PathLike):
+            raise TypeError(
+                f"path={shown(path)} must be a folder, as a str or a path. Of some of its files, "
+                "give torch.utils.data.Subset(ImageFolder(path), numbers)."
+            )
         folder = Path(path)
         if not folder.is_dir():
             raise NotADirectoryError(f"There is no folder {str(folder)!r}.")

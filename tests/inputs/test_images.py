@@ -176,6 +176,12 @@ def test_what_is_no_folder_is_refused(folder, name):
         ImageFolder(folder / name)
 
 
+@pytest.mark.parametrize("path", [None, ["a.png", "b.png"], 3])
+def test_what_is_no_path_is_refused_by_what_to_give(path):
+    with pytest.raises(TypeError, match=r"path=.* must be a folder.*Subset\(ImageFolder\(path\)"):
+        ImageFolder(path)
+
+
 @pytest.mark.parametrize("size", [32, (32,), (3, 32, 32), (0, 32), (32.0, 32), "ab", None])
 def test_what_is_no_size_is_refused(folder, size):
     with pytest.raises(ValueError, match=r"must be \(height, width\), two positive integers"):
