@@ -2,7 +2,7 @@
 
 import warnings
 from contextlib import nullcontext
-from typing import Literal, TypeAlias, TypedDict, Unpack, overload
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -17,7 +17,6 @@ from skdim.information.critics import MakeCritic, find_critic, fit_critic
 from skdim.information.discrete import discrete_information
 from skdim.information.estimate import InformationEstimate
 from skdim.information.fitting import (
-    Curve,
     Fitted,
     Training,
     UntrustedEstimateWarning,
@@ -25,40 +24,12 @@ from skdim.information.fitting import (
 )
 from skdim.information.numeric import numeric_information
 from skdim.information.variables import Discrete, read_pair
+from skdim.parameters import stacklevel_of_user
 from skdim.random import draw_seed, seeded
 
 __all__ = ["mutual_information"]
 
 Values: TypeAlias = ArrayLike | Tensor
-
-
-class Settings(TypedDict, total=False):
-    """Keyword parameters of :func:`mutual_information` but ``return_curve``."""
-
-    discrete: Discrete
-    classifier: ClassifierMixin | None
-    bound: str
-    critic: str | MakeCritic | None
-    test_size: float
-    max_epochs: int
-    batch_size: int
-    learning_rate: float
-    random_state: int | np.random.RandomState | None
-    device: str | torch.device
-    n_jobs: int | None
-    verbose: bool
-
-
-@overload
-def mutual_information(
-    x: Values, z: Values, *, return_curve: Literal[False] = ..., **settings: Unpack[Settings]
-) -> InformationEstimate: ...
-
-
-@overload
-def mutual_information(
-    x: Values, z: Values, *, return_curve: Literal[True], **settings: Unpack[Settings]
-) -> tuple[InformationEstimate, list[Curve]]: ...
 
 
 def mutual_information(
@@ -77,8 +48,7 @@ def mutual_information(
     device: str | torch.device = "cpu",
     n_jobs: int | None = None,
     verbose: bool = False,
-    return_curve: bool = False,
-) -> InformationEstimate | tuple[InformationEstimate, list[Curve]]:
+) -> InformationEstimate:
     r"""Estimate the mutual information of x and z on held-out rows.
 
     **Discrete variables.** The information of a discrete variable, such as a label, about any
@@ -139,19 +109,15 @@ def mutual_information(
         estimate.
     verbose : bool, default=False
         Whether to show a progress bar.
-    return_curve : bool, default=False
-        Whether to also return ``curve_``.
 
     Returns
     -------
     information : InformationEstimate
         A float, in nats, with ``standard_error``, ``interval(level)``, ``pointwise_``,
-        ``method_``, ``curve_``, ``ceiling`` and ``warnings_``. The ceiling is the entropy of a
+        ``method_``, ``curve_``, ``ceiling`` and ``warnings_``. ``curve_`` has one entry per part,
+        with ``training``, ``halves``, ``kept`` and ``held_out``. The ceiling is the entropy of a
         discrete variable; for numeric variables it is the log of the number of rows of a part.
         Above that, critics may separate all true pairs from all false ones.
-    curves : list of Curve
-        One per part, with ``training``, ``halves``, ``kept`` and ``held_out``. Only if
-        ``return_curve``.
 
     Raises
     ------
@@ -217,5 +183,5 @@ def mutual_information(
                 [side.encoded for side in pair], folds, fit, draws, make is not None
             )
     for message in estimate.warnings_:
-        warnings.warn(message, UntrustedEstimateWarning, stacklevel=2)
-    return (estimate, estimate.curve_) if return_curve else estimate
+        warnings.warn(message, UntrustedEstimateWarning, stacklevel=stacklevel_of_user())
+    return estimate

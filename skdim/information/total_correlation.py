@@ -15,6 +15,7 @@ from skdim.information.densities import elliptical_information, fit_density
 from skdim.information.estimate import Found, InformationEstimate, exceeds, standard_error
 from skdim.information.fitting import Training, UntrustedEstimateWarning, make_folds
 from skdim.information.neighbours import MAX_COLUMNS, levelled_information
+from skdim.parameters import stacklevel_of_user
 from skdim.random import draw_seed
 
 __all__ = ["total_correlation"]
@@ -150,7 +151,7 @@ def total_correlation(
         *describe_linear_functions(columns, 8 * relative_precision(z), found.value),
     ]
     for message in messages:
-        warnings.warn(message, UntrustedEstimateWarning, stacklevel=2)
+        warnings.warn(message, UntrustedEstimateWarning, stacklevel=stacklevel_of_user())
     return InformationEstimate(
         max(found.value, 0.0),
         pointwise=found.pointwise,

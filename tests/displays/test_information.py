@@ -6,7 +6,11 @@ import numpy as np
 import pytest
 
 from skdim.displays import InformationCurveDisplay, InformationPlaneDisplay
-from skdim.information import InformationEstimate, mutual_information
+from skdim.information import (
+    InformationEstimate,
+    UntrustedEstimateWarning,
+    mutual_information,
+)
 
 FAST = {"critic": None, "random_state": 0}
 
@@ -62,6 +66,15 @@ def test_drawing_again_computes_nothing(pyplot):
 def test_steps_that_do_not_fit_raise(steps):
     with pytest.raises(ValueError, match="One number for each is needed"):
         InformationCurveDisplay(steps, [InformationEstimate(), InformationEstimate()])
+
+
+def test_warnings_of_estimates_name_the_line_that_asked_for_the_display(pyplot):
+    _, x = pairs()
+
+    with pytest.warns(UntrustedEstimateWarning) as caught:
+        InformationCurveDisplay.from_codes({0: x}, x, **FAST)
+
+    assert {warning.filename for warning in caught} == {__file__}
 
 
 def test_a_plane_shows_each_code_about_input_and_label(pyplot):

@@ -312,9 +312,7 @@ def test_every_row_is_held_out_once_and_never_trained_on_then(n):
 
 
 def test_halves_choose_the_epoch_that_the_other_is_judged_at():
-    _, curves = mutual_information(*pairs(), max_epochs=4, random_state=0, return_curve=True)
-
-    for curve in curves:
+    for curve in mutual_information(*pairs(), max_epochs=4, random_state=0).curve_:
         halves = np.array(curve.halves)
         assert curve.kept == (halves[:, 1].argmax(), halves[:, 0].argmax())
         assert curve.held_out == halves[curve.kept, [0, 1]].mean()
@@ -324,14 +322,14 @@ def test_halves_choose_the_epoch_that_the_other_is_judged_at():
 def test_critics_are_corrected_for_half_of_what_only_training_rows_show():
     x, z = folded()
 
-    found, curves = mutual_information(x, z, max_epochs=10, random_state=0, return_curve=True)
+    found = mutual_information(x, z, max_epochs=10, random_state=0)
+    curves = found.curve_
 
     assert found.method_ == "critic"
     held_out = np.mean([curve.held_out for curve in curves])
     gap = np.mean([curve.training[max(curve.kept) - 1] for curve in curves]) - held_out
     assert found == pytest.approx(held_out + min(gap / 2, held_out / 10))
     assert found.interval(0.9)[1] > held_out + gap
-    assert found.curve_ == curves
     assert [len(curve.training) for curve in curves] == [10] * 5
     assert [len(curve.halves) for curve in curves] == [11] * 5
 
