@@ -224,7 +224,7 @@ def open_samples(
                 ensure_min_samples=at_least,
             )
     except (TypeError, ValueError) as error:
-        if hint := hint_for_text(flat, reset):
+        if "float" in str(error) and (hint := hint_for_text(flat)):
             raise ValueError(f"{error}. {hint}") from error
         raise
     exact = array.dtype == np.float32 and (reset or hasattr(estimator, "_conversion"))
@@ -232,7 +232,7 @@ def open_samples(
     return partial(ArraySamples, array, given=given, hold=hold), shape or array.shape, given.dtype
 
 
-def hint_for_text(flat: Any, reset: bool) -> str:
+def hint_for_text(flat: Any) -> str:
     """Return what to do with columns of text, or with paths; empty if there are none."""
     columns = [repr(name) for name in getattr(flat, "columns", []) if is_text(flat[name])]
     if columns:
@@ -242,10 +242,9 @@ def hint_for_text(flat: Any, reset: bool) -> str:
         )
     if hasattr(flat, "columns") or not is_text(flat):
         return ""
-    how = "fit on" if reset else "use what was fitted on"
     return (
-        f"X holds text. Numbers are needed; for files of images, {how} "
-        "skdim.inputs.ImageFolder(path, size=(32, 32)), which lists of paths may follow."
+        "X holds text. Numbers are needed. Paths of images are read, in a list or an array with "
+        "one axis, by what was fitted on skdim.inputs.ImageFolder(path, size=(32, 32))."
     )
 
 

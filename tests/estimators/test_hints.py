@@ -127,6 +127,12 @@ def test_columns_of_text_are_named_and_are_to_be_encoded(table, kind):
         kind().fit(table, [0, 1, 0])
 
 
+def test_columns_of_text_that_fit_did_not_see_are_an_error_of_scikit_learn():
+    fitted = DeepInfoMaxTransformer(2, random_state=0).fit(TABLE[["age"]])
+    with pytest.raises(ValueError, match=r"Feature names unseen at fit time:\n- city\n- sex\n$"):
+        fitted.transform(TABLE)
+
+
 PATHS = ["photographs/1.png", "photographs/2.png"]
 
 
