@@ -18,7 +18,7 @@ from data import Data, cifar10
 from judge import verdict
 from keeping import Kept
 from patch_kmeans import PatchKMeans
-from rivals import OURS, Found, Watch, encoded, layer_of, reduced
+from rivals import OURS, Found, Watch, codes, encoded, layer_of, reduced
 from threadpoolctl import threadpool_limits
 
 from skdim import DeepInfoMaxTransformer
@@ -38,13 +38,8 @@ def ours(data: Data, n: int, seed: int) -> list[tuple[str, Found]]:
     with Watch() as watch:
         model = DeepInfoMaxTransformer(256, random_state=seed).fit(data.X[:n])
     labelled = replace(data, X=data.X[: len(data.y)])
-    code = encoded(model.transform, labelled, watch)
-    parts = code.fit, code.choose, code.report
-    found = []
-    for size in (64, 256):
-        fit, choose, report = (None if part is None else part[:, :size] for part in parts)
-        found.append((OURS, replace(code, fit=fit, choose=choose, report=report)))
-    return [*found, (OURS, encoded(layer_of(model, "hidden"), labelled, watch))]
+    hidden = encoded(layer_of(model, "hidden"), labelled, watch)
+    return [(OURS, found) for found in (*codes(model, hidden, SHOWN[:-1]), hidden)]
 
 
 def rival(data: Data, numbers: int, stride: int, seed: int) -> list[tuple[str, Found]]:

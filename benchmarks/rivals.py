@@ -224,14 +224,19 @@ def infomax(data: Data, seed: int, sizes: tuple[int, ...], budget: float) -> Ite
     with Watch() as watch:
         model = DeepInfoMaxTransformer(random_state=seed).fit(data.X)
     hidden = encoded(layer_of(model, "hidden"), data, watch, "hidden")
+    yield from codes(model, hidden, sizes)
+    yield hidden
+    yield encoded(layer_of(model, "conv"), data, watch, "conv")
+
+
+def codes(model: DeepInfoMaxTransformer, hidden: Found, sizes: tuple[int, ...]) -> Iterator[Found]:
+    """Yield the codes of smaller sizes than the hidden layer, as fits of these sizes have them."""
     for size in sizes:
         if size < hidden.size:
             turn = (model.directions_[:, :size] @ cosines(size)).astype(np.float32)
             parts = (hidden.fit, hidden.choose, hidden.report)
             fit, choose, report = (None if part is None else part @ turn for part in parts)
             yield replace(hidden, fit=fit, choose=choose, report=report, how="code")
-    yield hidden
-    yield encoded(layer_of(model, "conv"), data, watch, "conv")
 
 
 def cosines(size: int) -> NDArray[np.float64]:
