@@ -157,6 +157,10 @@ def test_an_error_in_the_second_epoch_leaves_nothing():
     assert_unfitted(model)
 
 
+# torch opens temporary files when it loses a worker; its handler of signals may interrupt that.
+@pytest.mark.filterwarnings(
+    "ignore:Exception ignored in. <_io:pytest.PytestUnraisableExceptionWarning"
+)
 @pytest.mark.faults
 @each_method
 def test_a_killed_worker_is_an_error_and_leaves_nothing(fitted, method):
