@@ -10,7 +10,6 @@ of the judge is chosen on other rows than those that are reported. Writes
 
 import argparse
 from dataclasses import replace
-from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
@@ -21,13 +20,13 @@ from keeping import Kept
 from patch_kmeans import PatchKMeans
 from rivals import OURS, Found, Watch, codes, encoded, layer_of, reduced
 from threadpoolctl import threadpool_limits
+from timing import STATIC
 
 from skdim import DeepInfoMaxTransformer
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt
 
-STATIC = Path(__file__).parents[1] / "docs" / "_static"
 SHOWN = (64, 256, 1024)
 IMAGES = (1000, 2000, 5000, 10_000, 20_000, 40_000)
 # Numbers, stride and images of patch k-means: from seconds to minutes. Its centroids come from

@@ -39,6 +39,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.semi_supervised import LabelSpreading, SelfTrainingClassifier
 from threadpoolctl import threadpool_limits
+from timing import STATIC
 
 from skdim import DeepInfoMaxClassifier, DeepInfoMaxTransformer
 from skdim.displays import LabelEfficiencyDisplay
@@ -58,7 +59,6 @@ DRAWN = {
     "label spreading on PCA (64)": "label spreading on PCA",
     "PCA (64)": "PCA",
 }
-STATIC = Path(__file__).parents[1] / "docs" / "_static"
 NEIGHBOURS = (10, 20, 40)
 # Least number of labels that fine-tuning is tried with.
 TUNED = 100
@@ -189,24 +189,24 @@ def library_self_trained(found: Found, data: Data, rows: NDArray, y: NDArray) ->
     return float(model.score(found.report, data.y_test))
 
 
-def rivals(data: Data, seed: int) -> Iterator[tuple[str, Found, DeepInfoMaxTransformer | None]]:
-    """Features by name, ours last and with their transformer."""
+def rivals(data: Data, seed: int) -> Iterator[tuple[str, Found]]:
+    """Features by name, ours last."""
     pixels = fitted(lambda X: flat, data)
-    yield f"raw ({pixels.size})", pixels, None
+    yield f"raw ({pixels.size})", pixels
     for found in reduced(pixels, (64,), seed, standardise=False):
-        yield f"{found.how} (64)", found, None
+        yield f"{found.how} (64)", found
     for numbers, sizes in ((1024, (64,)), (4096, (64, 1024))) if data.is_image else ():
         model = PatchKMeans(numbers, seed=seed, **patch_of(data))
         base = fitted(lambda X, model=model: model.fit(X).transform, data)
         if numbers == 1024:
-            yield "k-means (1024)", base, None
+            yield "k-means (1024)", base
         for found in reduced(base, sizes, seed, standardise=True):
-            yield f"k-means ({numbers}), {found.how} ({found.size})", found, None
+            yield f"k-means ({numbers}), {found.how} ({found.size})", found
     with Watch() as watch:
         transformer = ours(data, seed).fit(data.X)
     for layer in ("code", "hidden"):
         found = encoded(layer_of(transformer, layer), data, watch)
-        yield f"Deep InfoMax, {layer} ({found.size})", found, transformer
+        yield f"Deep InfoMax, {layer} ({found.size})", found
 
 
 def patch_of(data: Data) -> dict[str, int]:
@@ -269,17 +269,13 @@ def run(kept: Kept, name: str, options: argparse.Namespace) -> None:
             continue
         data, rows = load(name, options.n_fit, seed), []
         draws = range(seed, options.draws, options.seeds)
-        for method, found, model in (more if options.more else rivals)(data, seed):
+        judge = more_accuracies if options.more else accuracies
+        for method, *found in (more if options.more else rivals)(data, seed):
             for n_labels in options.labels:
                 for draw in draws:
                     drawn = draw_labels(data.y, n_labels, draw)
                     y = data.y[drawn]
-                    reached = (
-                        more_accuracies(data, method, found, model, drawn, y, seed)
-                        if options.more
-                        else accuracies(data, method, found, drawn, y, seed)
-                    )
-                    for what, accuracy in reached:
+                    for what, accuracy in judge(data, method, *found, drawn, y, seed):
                         about = {"features": what, "labels": n_labels, "draw": draw}
                         rows.append(unit | about | {"report": round(accuracy, 4)})
             print(f"    {name} seed {seed} {method}", flush=True)

@@ -27,7 +27,7 @@ from importlib.util import find_spec
 import numpy as np
 import torch
 from data import shipped
-from judge import FEW_STRENGTHS, Logistic
+from judge import Logistic, cross_validated
 from keeping import Kept
 from numpy.typing import NDArray
 from rivals import Watch, flat, layer_of
@@ -150,17 +150,12 @@ CHOICES: Mapping[str, Fit] = {
 
 def judged(candidates: list[tuple[NDArray, NDArray]], rows: Rows) -> float:
     """Accuracy of a logistic regression on the best of several features, by cross-validation."""
-    scores = np.zeros((len(candidates), len(FEW_STRENGTHS)))
     least = np.unique(rows.y, return_counts=True)[1].min()
     folds = StratifiedKFold(min(5, int(least)), shuffle=True, random_state=0)
-    for i, (features, _) in enumerate(candidates):
-        for train, held_out in folds.split(features, rows.y):
-            judge = Logistic().prepare(features[train], rows.y[train])
-            for j, strength in enumerate(FEW_STRENGTHS):
-                scores[i, j] += judge.fit(strength).score(features[held_out], rows.y[held_out])
-    best, strength = np.unravel_index(scores.argmax(), scores.shape)
+    found = [cross_validated(features, rows.y, folds) for features, _ in candidates]
+    best = int(np.argmax([accuracy for _, accuracy in found]))
     features, others = candidates[best]
-    judge = Logistic().prepare(features, rows.y).fit(FEW_STRENGTHS[strength])
+    judge = Logistic().prepare(features, rows.y).fit(found[best][0])
     return judge.score(others, rows.y_test)
 
 

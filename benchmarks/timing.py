@@ -20,6 +20,8 @@ import torch
 import skdim
 
 RESULTS = Path(__file__).parent / "results"
+# Figures of the guide.
+STATIC = Path(__file__).parents[1] / "docs" / "_static"
 
 
 @dataclass
