@@ -363,7 +363,8 @@ def main() -> None:
                 continue
             print(tabulate(kept.rows), flush=True)
             kept.text(tabulate(kept.rows))
-            draw(kept.rows, STATIC / f"{options.name}.png")
+            if not options.more:  # The figure shows nothing of it.
+                draw(kept.rows, STATIC / f"{options.name}.png")
 
 
 if __name__ == "__main__":
