@@ -7,8 +7,8 @@ unless there is one for each class.
 The strength of the logistic regression is chosen by five-fold cross-validation on the drawn labels
 alone, for all features alike. Label spreading sees all unlabelled rows; its number of neighbours is
 chosen on the rows to choose on, which is in its favour. "self-training" is the head of
-``DeepInfoMaxClassifier``, on rivals' features as on ours; on "Deep InfoMax, hidden" it is what
-``DeepInfoMaxClassifier()`` computes. "default pipeline" has no choice: scikit-learn's defaults
+``DeepInfoMaxClassifier``, on rivals' features and their neighbours as on ours; on "Deep InfoMax,
+hidden" it is what ``DeepInfoMaxClassifier()`` computes. "default pipeline" has no choice: defaults
 behind ours, with the transformer fitted on all rows, or on the labelled alone. "fine-tuned" is
 ``DeepInfoMaxClassifier(fine_tune=True)``, from 100 labels on; "network on the labels alone" is the
 default network of training by gradients, with cross-entropy and the default view in place of
@@ -20,6 +20,7 @@ Writes ``results/few_labels.json``, ``.txt``, and a figure in ``docs/_static``.
 import argparse
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib as mpl
@@ -43,7 +44,8 @@ from timing import STATIC
 
 from skdim import DeepInfoMaxClassifier, DeepInfoMaxTransformer
 from skdim.displays import LabelEfficiencyDisplay
-from skdim.estimators.heads import choose_head, feature_statistics, fit_head, thin_out
+from skdim.estimators.heads import choose_head, feature_statistics, fit_head
+from skdim.estimators.unlabelled import Unlabelled, thin_out
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt
@@ -124,12 +126,14 @@ def self_trained(
     x = torch.as_tensor(found.fit[np.concatenate([rows, rest])], dtype=torch.float32)
     mean, scale = feature_statistics(x)
     labelled, others = ((x - mean) / scale).tensor_split([len(rows)])
+    codes = torch.as_tensor(found.more.get("codes", found.fit)[np.concatenate([rows, rest])])
+    unlabelled = Unlabelled.of(others, codes)
     classes, numbers = np.unique(y, return_inverse=True)
     numbers, n = torch.as_tensor(numbers), len(classes)
     strength, chosen = choose_head(
-        labelled, numbers, n, strength=None, self_training=None, unlabelled=others, seed=seed
+        labelled, numbers, n, strength=None, self_training=None, unlabelled=unlabelled, seed=seed
     )
-    head = fit_head(labelled, numbers, n, strength, unlabelled=others if chosen else None)
+    head = fit_head(labelled, numbers, n, strength, unlabelled if chosen else None)
     report = (torch.as_tensor(found.report, dtype=torch.float32) - mean) / scale
     guessed = classes[head.logits(report).argmax(dim=1).numpy()]
     return float((guessed == data.y_test).mean()), chosen
@@ -204,9 +208,11 @@ def rivals(data: Data, seed: int) -> Iterator[tuple[str, Found]]:
             yield f"k-means ({numbers}), {found.how} ({found.size})", found
     with Watch() as watch:
         transformer = ours(data, seed).fit(data.X)
-    for layer in ("code", "hidden"):
-        found = encoded(layer_of(transformer, layer), data, watch)
-        yield f"Deep InfoMax, {layer} ({found.size})", found
+    code, hidden = (
+        encoded(layer_of(transformer, layer), data, watch) for layer in ("code", "hidden")
+    )
+    yield f"Deep InfoMax, code ({code.size})", code
+    yield f"Deep InfoMax, hidden ({hidden.size})", replace(hidden, more={"codes": code.fit})
 
 
 def patch_of(data: Data) -> dict[str, int]:

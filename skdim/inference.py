@@ -25,7 +25,7 @@ SEED = 0
 
 
 @torch.no_grad()
-def encode_rows(module: nn.Module, rows: Samples, layer: str) -> Iterator[Tensor]:
+def encode_rows(module: nn.Module, rows: Samples, *layers: str) -> Iterator[tuple[Tensor, ...]]:
     """Encode samples in chunks of one size, the last one padded with copies of the last row.
 
     Rounding depends on the number of rows: so the features of a row do not depend on the others.
@@ -35,19 +35,20 @@ def encode_rows(module: nn.Module, rows: Samples, layer: str) -> Iterator[Tensor
     module : Module
         Maps samples to Features, in evaluation mode.
     rows : Samples
-    layer : str
-        One of :data:`~skdim.encoders.LAYERS`.
+    *layers : str
+        Of :data:`~skdim.encoders.LAYERS`.
 
     Yields
     ------
-    Tensor of shape (at most ``chunk_size(rows.device)``, ...)
+    tuple of Tensor of shape (at most ``chunk_size(rows.device)``, ...)
+        One for each layer.
     """
     size = chunk_size(rows.device)
     generator = Generator(device=rows.device).manual_seed(SEED)
     with closing(rows.read(rows.chunks(size), generator)) as chunks:
         for x in chunks:
             features = module(filled_up(x, size))
-            yield layer_of(features, layer)[: len(x)]
+            yield tuple(layer_of(features, layer)[: len(x)] for layer in layers)
 
 
 def features_of(module: nn.Module, rows: Samples, layer: str) -> NDArray[np.float32]:
@@ -64,7 +65,7 @@ def features_of(module: nn.Module, rows: Samples, layer: str) -> NDArray[np.floa
     """
     size = chunk_size(rows.device)
     together = 1 if rows.device.type == "cpu" else COPIED_ROWS // size
-    chunks = encode_rows(module, rows, layer)
+    chunks = (features for (features,) in encode_rows(module, rows, layer))
     features, start = None, 0
     while waiting := list(islice(chunks, together)):
         copied = torch.cat(waiting).flatten(1).cpu().numpy()

@@ -44,7 +44,8 @@ def module_of(name):
 
 
 def encode(name, table, layer="code"):
-    chunks = list(encode_rows(module_of(name), ArraySamples(table, Layout(SHAPES[name])), layer))
+    rows = ArraySamples(table, Layout(SHAPES[name]))
+    chunks = [chunk for (chunk,) in encode_rows(module_of(name), rows, layer)]
     return torch.cat(chunks).numpy()
 
 
@@ -82,7 +83,7 @@ def test_features_do_not_depend_on_what_the_neighbours_hold(name):
 @pytest.mark.parametrize("n", [1, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK, N])
 def test_chunks_are_full_but_for_the_last(n):
     table, layout = table_of("mlp")
-    sizes = [len(c) for c in encode_rows(module_of("mlp"), ArraySamples(table[:n], layout), "code")]
+    sizes = [len(c) for (c,) in encode_rows(module_of("mlp"), ArraySamples(table[:n], layout), "code")]
 
     assert sum(sizes) == n
     assert all(size == CHUNK for size in sizes[:-1])
@@ -111,7 +112,8 @@ def test_a_part_is_encoded_by_its_own_rows():
     part = ArraySamples(table, layout).part(picked)
 
     assert np.array_equal(
-        torch.cat(list(encode_rows(module_of("mlp"), part, "code"))), alone("mlp", "code")[picked]
+        torch.cat([codes for (codes,) in encode_rows(module_of("mlp"), part, "code")]),
+        alone("mlp", "code")[picked],
     )
 
 
@@ -129,9 +131,11 @@ def test_statistics_of_batches_stay_as_they_were(name):
 def test_features_carry_no_gradient():
     table, layout = table_of("mlp")
 
-    assert not next(
-        encode_rows(module_of("mlp"), ArraySamples(table, layout), "code")
-    ).requires_grad
+    codes, hidden = next(
+        encode_rows(module_of("mlp"), ArraySamples(table, layout), "code", "hidden")
+    )
+    assert not codes.requires_grad
+    assert not hidden.requires_grad
 
 
 # ---------------------------------------------------------------------------------------------

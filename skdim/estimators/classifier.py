@@ -26,11 +26,11 @@ from skdim.estimators.heads import (
     fit_head,
     head_contents,
     stratified_split,
-    thin_out,
 )
 from skdim.estimators.labels import count_rows, read_labels, take_rows
 from skdim.estimators.state import file_contents
 from skdim.estimators.transformer import EncoderTransformer
+from skdim.estimators.unlabelled import Unlabelled, thin_out
 from skdim.estimators.validation import NestedParametersMixin
 from skdim.parameters import check_parameters
 from skdim.random import draw_seed
@@ -39,9 +39,7 @@ from skdim.views import view_of_one
 
 __all__ = ["TUNED", "DeepInfoMaxClassifier"]
 
-# What the solver of a transformer ends with after fine-tuning.
-TUNED = " then labels"
-
+TUNED = " then labels"  # What the solver of a transformer ends with after fine-tuning.
 NEED = "Without labels, fit a DeepInfoMaxTransformer"
 
 
@@ -49,8 +47,8 @@ class DeepInfoMaxClassifier(ClassifierMixin, NestedParametersMixin, BaseEstimato
     """Classify samples of which few have labels.
 
     The representation is learnt from all rows. A logistic regression of its standardised features
-    is fitted on the labelled rows, and by self-training on the others. If asked, the encoder is
-    then trained on the labels as well.
+    is fitted on the labelled rows, and by self-training on the others, with what labels of their
+    neighbours say. If asked, the encoder is then trained on the labels as well.
 
     Parameters
     ----------
@@ -63,7 +61,7 @@ class DeepInfoMaxClassifier(ClassifierMixin, NestedParametersMixin, BaseEstimato
         cross-validation of the labelled rows.
     self_training : bool or "auto", default="auto"
         Whether rows without a label take part, with their estimated probabilities. "auto" is True
-        unless the accuracy in cross-validation is lower.
+        unless the accuracy in cross-validation is lower, by more than one standard error.
     fine_tune : bool, default=False
         Whether to train the encoder on the labels. It is kept as it was if the accuracy on
         held-out labels does not grow.
@@ -181,7 +179,7 @@ class DeepInfoMaxClassifier(ClassifierMixin, NestedParametersMixin, BaseEstimato
         Raises
         ------
         ValueError
-            If a parameter, ``X`` or ``y`` is not valid, or if there are fewer than two classes.
+            If a parameter, ``X`` or ``y`` is invalid, or if there are fewer than two classes.
         """
         check_parameters(self, HEAD_RULES)
         with forgetting(self):
@@ -194,9 +192,12 @@ class DeepInfoMaxClassifier(ClassifierMixin, NestedParametersMixin, BaseEstimato
         classes, self.classes_ = read_labels(y, count_rows(X), cpu, name, NEED)
         self.transformer_ = self._fit_transformer(X, y, seed)
         known, unknown = np.flatnonzero(classes >= 0), thin_out(np.flatnonzero(classes < 0))
-        features = self.transformer_.encode(take_rows(X, np.concatenate([known, unknown])))
+        features, codes = self.transformer_.encode_layers(
+            take_rows(X, np.concatenate([known, unknown])), self.transformer_.output_, "code"
+        )
         mean, scale = feature_statistics(features.flatten(1))
-        x, unlabelled = ((features.flatten(1) - mean) / scale).tensor_split([len(known)])
+        x, others = ((features.flatten(1) - mean) / scale).tensor_split([len(known)])
+        unlabelled = Unlabelled.of(others, codes.flatten(1)) if len(unknown) else None
         y = classes[known].to(x.device)
         self.C_, self.self_training_ = choose_head(
             x,
@@ -208,8 +209,7 @@ class DeepInfoMaxClassifier(ClassifierMixin, NestedParametersMixin, BaseEstimato
             seed=seed,
         )
         head = self._fit_head(x, y, unlabelled)
-        self.validation_scores_: list[float] = []
-        self.n_iter_ = 0
+        self.validation_scores_, self.n_iter_ = list[float](), 0
         if self.fine_tune:
             samples = Labelled(self.transformer_.read_samples(take_rows(X, known)), y)
             head = self._tune(head, samples, x, unlabelled, (mean, scale), seed)
@@ -227,17 +227,17 @@ class DeepInfoMaxClassifier(ClassifierMixin, NestedParametersMixin, BaseEstimato
             return DeepInfoMaxTransformer(output="hidden", random_state=seed).fit(X, y)
         return clone(self.transformer).fit(X, y)
 
-    def _fit_head(self, x: Tensor, y: Tensor, unlabelled: Tensor) -> Head:
+    def _fit_head(self, x: Tensor, y: Tensor, unlabelled: Unlabelled | None) -> Head:
         """Fit a head with what was chosen."""
-        rows = unlabelled if self.self_training_ else None
-        return fit_head(x, y, len(self.classes_), self.C_, unlabelled=rows)
+        used = unlabelled if self.self_training_ else None
+        return fit_head(x, y, len(self.classes_), self.C_, used)
 
     def _tune(
         self,
         head: Head,
         samples: Labelled,
         x: Tensor,
-        unlabelled: Tensor,
+        unlabelled: Unlabelled | None,
         statistics: tuple[Tensor, Tensor],
         seed: int,
     ) -> Head:
@@ -254,7 +254,7 @@ class DeepInfoMaxClassifier(ClassifierMixin, NestedParametersMixin, BaseEstimato
         )
         train, held_out = stratified_split(samples.y, self.validation_fraction, seed)
         scores = self.validation_scores_ = tuner.search(
-            self._fit_head(x[train], samples.y[train], unlabelled),
+            self._fit_head(x, samples.y.index_fill(0, held_out, -1), unlabelled),
             samples.part(train),
             samples.part(held_out),
             self.max_epochs,
@@ -309,8 +309,8 @@ class DeepInfoMaxClassifier(ClassifierMixin, NestedParametersMixin, BaseEstimato
         -------
         ndarray of shape (n,)
         """
-        best = self._logits(X).argmax(axis=1)
-        return np.asarray(self.classes_[best])
+        logits = self._logits(X)
+        return np.asarray(self.classes_[logits.argmax(axis=1)])
 
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Return the accuracy.
@@ -383,8 +383,8 @@ class DeepInfoMaxClassifier(ClassifierMixin, NestedParametersMixin, BaseEstimato
         check_is_fitted(self)
         fitted = self.transformer_
         head = nn.Linear(self.coef_.shape[1], len(self.classes_))
-        weight, bias = torch.from_numpy(self.coef_), torch.from_numpy(self.intercept_)
-        head.load_state_dict({"weight": weight, "bias": bias})
+        arrays = {"weight": self.coef_, "bias": self.intercept_}
+        head.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
         features = Transforming(fitted.encoder_, fitted.output_)
         model = nn.Sequential(features, head, nn.Softmax(dim=1))
         export(model, fitted.sample_shape_, path, output="probabilities")

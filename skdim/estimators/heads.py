@@ -3,7 +3,6 @@
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from torch.nn.functional import one_hot
 
 from skdim.estimators.state import encode_parameters
 from skdim.estimators.transformer import EncoderTransformer
+from skdim.estimators.unlabelled import Unlabelled, shrunken_frequencies
 from skdim.estimators.validation import COMMON_RULES
 from skdim.parameters import Rule, any_of, boolean, choice, integer, real
 from skdim.saving import Stored, check_finite, decode, encode
@@ -32,7 +32,6 @@ __all__ = [
     "head_contents",
     "read_head",
     "stratified_split",
-    "thin_out",
 ]
 
 # Inverse strengths of the penalty, and the one where there are too few labels to choose.
@@ -45,11 +44,9 @@ MOST_CHOSEN_ON = 2000
 # without a label together have the weight of so many labelled rows a class, and at most so many
 # times the weight of the labelled rows.
 ROUNDS = 5
-SHARPNESS = 2.0
+SHARPNESS = 1.5
 ROWS_A_CLASS = 30
 MOST_SHARE = 10
-# Rows without a label that take part.
-MOST_UNLABELLED = 5000
 # Steps of L-BFGS: of a fit, and of a round that starts from the round before.
 STEPS, STEPS_OF_ROUND = 50, 10
 
@@ -105,7 +102,7 @@ def feature_statistics(features: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def fit_head(
-    x: Tensor, y: Tensor, n_classes: int, strength: float, *, unlabelled: Tensor | None = None
+    x: Tensor, y: Tensor, n_classes: int, strength: float, unlabelled: Unlabelled | None = None
 ) -> Head:
     """Fit multinomial logistic regression with an L2 penalty, by L-BFGS.
 
@@ -114,13 +111,14 @@ def fit_head(
     x : Tensor of shape (n, d)
         Standardised features of labelled rows.
     y : Tensor of shape (n,)
-        Numbers of their classes.
+        Numbers of their classes; -1 leaves a row out.
     n_classes : int
     strength : float
         Inverse strength of the penalty, as of scikit-learn's ``LogisticRegression``.
-    unlabelled : Tensor of shape (m, d), default=None
-        Features of rows for self-training: in each round they take part with the probabilities of
-        the round before, sharpened, and scaled to the frequencies of the labelled classes.
+    unlabelled : Unlabelled, default=None
+        Rows for self-training: in each round they take part with the probabilities of the round
+        before, sharpened, times those of their neighbours, and scaled to the frequencies of the
+        classes.
 
     Returns
     -------
@@ -131,18 +129,19 @@ def fit_head(
     Grandvalet and Bengio (2005). Semi-supervised learning by entropy minimization. NeurIPS.
     Berthelot et al. (2020). ReMixMatch. ICLR. (Alignment of the frequencies of classes.)
     """
-    targets = one_hot(y, n_classes).to(x)
-    head = minimise(
-        x, targets, strength, Head(x.new_zeros(n_classes, x.shape[1]), x.new_zeros(n_classes))
-    )
-    if unlabelled is None or not len(unlabelled):
+    known = y >= 0
+    given = x if known.all() else x[known]
+    targets = one_hot(y[known], n_classes).to(x)
+    start = Head(x.new_zeros(n_classes, x.shape[1]), x.new_zeros(n_classes))
+    head = minimise(given, targets, strength, start)
+    if unlabelled is None:
         return head
-    # One more row a class: of few labels, frequencies are uncertain.
-    frequencies = (targets.sum(dim=0) + 1) / (len(y) + n_classes)
-    both = torch.cat([x, unlabelled])
-    each = min(ROWS_A_CLASS * n_classes, MOST_SHARE * len(y)) / len(unlabelled)
+    frequencies = shrunken_frequencies(targets.sum(dim=0))
+    neighbours = unlabelled.spread(y, n_classes)
+    both = torch.cat([given, unlabelled.x])
+    each = min(ROWS_A_CLASS * n_classes, MOST_SHARE * len(given)) / len(unlabelled.x)
     for _ in range(ROUNDS):
-        guessed = (SHARPNESS * head.logits(unlabelled)).softmax(dim=1)
+        guessed = (SHARPNESS * head.logits(unlabelled.x) + neighbours).softmax(dim=1)
         guessed = guessed * (frequencies / guessed.mean(dim=0).clamp(min=1e-6))
         guessed = guessed * (each / guessed.sum(dim=1, keepdim=True))
         head = minimise(both, torch.cat([targets, guessed]), strength, head, STEPS_OF_ROUND)
@@ -182,13 +181,13 @@ def choose_head(
     *,
     strength: float | None,
     self_training: bool | None,
-    unlabelled: Tensor,
+    unlabelled: Unlabelled | None,
     seed: int,
 ) -> tuple[float, bool]:
     """Choose settings that are None, by cross-validation of the labelled rows.
 
-    Self-training is chosen unless its accuracy is lower; where there are too few labels to judge,
-    it is chosen as well.
+    Self-training is chosen unless its accuracy is lower by more than one standard error; where
+    there are too few labels to judge, it is chosen as well.
     """
     if strength is not None and self_training is not None:
         return strength, self_training
@@ -196,19 +195,26 @@ def choose_head(
     # The weights are combinations of the rows: few rows need few coordinates.
     small = x @ torch.linalg.qr(x.T.cpu())[0].to(x.device) if len(x) < x.shape[1] else x
 
-    def accuracy(rows: Tensor, value: float, unlabelled: Tensor | None = None) -> float:
-        scores = [
-            fit_head(rows[a], y[a], n_classes, value, unlabelled=unlabelled).accuracy(rows[b], y[b])
-            for a, b in folds
-        ]
-        return float(np.mean(scores))
+    def hits(rows: Tensor, value: float, unlabelled: Unlabelled | None = None) -> Tensor:
+        """Return whether each row is classified correctly by the head of the other folds."""
+        found = []
+        for fitted, judged in folds:
+            labels = torch.full_like(y, -1)
+            labels[fitted] = y[fitted]
+            head = fit_head(rows, labels, n_classes, value, unlabelled)
+            found.append(head.logits(rows[judged]).argmax(dim=1) == y[judged])
+        return torch.cat(found).float()
+
+    def accuracy(value: float) -> float:
+        return hits(small, value).mean().item()
 
     if strength is None:
-        strength = max(STRENGTHS, key=partial(accuracy, small)) if folds else STRENGTH
+        strength = max(STRENGTHS, key=accuracy) if folds else STRENGTH
     if self_training is None:
-        self_training = len(unlabelled) > 0
+        self_training = unlabelled is not None
         if folds and self_training:
-            self_training = accuracy(x, strength, unlabelled) >= accuracy(small, strength)
+            gains = hits(x, strength, unlabelled) - hits(small, strength)
+            self_training = bool(gains.sum() >= -gains.square().sum().sqrt())
     return strength, self_training
 
 
@@ -242,12 +248,6 @@ def stratified_split(y: Tensor, fraction: float, seed: int) -> tuple[Tensor, Ten
         stratify=classes if stratified else None,
     )
     return torch.as_tensor(train, device=y.device), torch.as_tensor(held_out, device=y.device)
-
-
-def thin_out(rows: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Return at most MOST_UNLABELLED rows, evenly spaced."""
-    n = min(len(rows), MOST_UNLABELLED)
-    return rows[np.arange(n) * len(rows) // max(n, 1)]
 
 
 def unfrozen(value: object) -> object:

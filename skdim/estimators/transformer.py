@@ -277,14 +277,19 @@ loss_curve_, device_, classes_, canonical_correlations_, directions_
         ValueError
             If there is no such layer.
         """
+        return self.encode_layers(X, self._layer if output is None else output)[0]
+
+    def encode_layers(self, X: ArrayLike, *layers: str) -> list[Tensor]:
+        """Encode ``X`` as :meth:`encode` does, to several layers at once."""
         check_is_fitted(self)
-        if output is not None and output not in LAYERS:
-            raise ValueError(
-                f"output={shown(output)} is not a layer. Allowed are {', '.join(LAYERS)}."
-            )
-        layer = output or self._layer
+        for output in layers:
+            if output not in LAYERS:
+                raise ValueError(
+                    f"output={shown(output)} is not a layer. Allowed are {', '.join(LAYERS)}."
+                )
         with self._read(X) as rows, self._guarded():
-            return torch.cat(list(encode_rows(self.encoder_, rows, layer)))
+            parts = zip(*encode_rows(self.encoder_, rows, *layers), strict=True)
+            return [torch.cat(part) for part in parts]
 
     def read_samples(self, X: ArrayLike, rows: ArrayLike | None = None) -> Tensor:
         """Return samples as the encoder is shown them: in its layout, before standardisation.

@@ -18,6 +18,7 @@ from torch.utils.data import TensorDataset
 import skdim
 from skdim import DeepInfoMaxClassifier, DeepInfoMaxTransformer, EncoderTransformer
 from skdim.estimators.heads import Head, choose_head, fit_head, minimise, stratified_split
+from skdim.estimators.unlabelled import Unlabelled, shrunken_frequencies
 from skdim.inputs import Stream
 from skdim.objectives import VAE
 
@@ -107,21 +108,60 @@ def test_rows_without_a_label_do_not_count_without_self_training(digits):
 
 
 def test_self_training_is_left_where_cross_validation_is_better_without():
-    # Two classes of labelled rows; rows without a label lie across them.
+    # Two classes of labelled rows, which would divide unlabelled rows of the first and a third one.
     draw = torch.Generator().manual_seed(0)
-    y = torch.arange(60) % 2
-    x = torch.randn(60, 2, generator=draw) * 0.3
+    y = torch.arange(20) % 2
+    x = torch.randn(20, 2, generator=draw) * 0.3
     x[:, 0] += 2.0 * y - 1
-    across = torch.randn(500, 2, generator=draw) * torch.tensor([0.05, 20.0])
+    same = x.repeat(10, 1)
+    shifted = same - torch.tensor([2.0, 0.0])
+    others = [Unlabelled.of(rows, torch.cat([x, rows])) for rows in (shifted, same)]
     choices = [
         choose_head(x, y, 2, strength=1.0, self_training=None, unlabelled=rows, seed=0)[1]
-        for rows in (across, x.repeat(3, 1), x[:0])
+        for rows in (*others, None)
     ]
-    assert choices[1:] == [True, False]
-    with_rows, without = (
-        fit_head(x, y, 2, 1.0, unlabelled=rows).accuracy(x, y) for rows in (across, None)
-    )
-    assert choices[0] == (with_rows >= without)
+    assert choices == [False, True, False]
+    assert fit_head(x, y, 2, 1.0, others[0]).accuracy(x, y) < fit_head(x, y, 2, 1.0).accuracy(x, y)
+
+
+def test_frequencies_shrink_towards_equal_ones_as_far_as_chance_explains_them():
+    def shrunken(*counts):
+        return shrunken_frequencies(torch.tensor(counts, dtype=torch.float64)).tolist()
+
+    assert shrunken(3, 7, 5, 4, 6) == pytest.approx(5 * [0.2])
+    # (1 - 0.82) / 19 of the variance 0.32 are chance.
+    share = (1 - 0.82) / 19 / 0.32
+    assert shrunken(18, 2) == pytest.approx([0.9 - 0.4 * share, 0.1 + 0.4 * share])
+    assert shrunken(9000, 1000) == pytest.approx([0.9, 0.1], abs=1e-4)
+    assert shrunken(1, 1) == [0.5, 0.5]
+
+
+def test_thirty_labels_uneven_by_chance_are_enough_for_four_of_five_digits(digits):
+    scores = []
+    for seed in range(3):
+        known = np.random.default_rng(seed).permutation(N)[:30]
+        y = np.full(N, -1)
+        y[known] = CLASSES[known]
+        classifier = DeepInfoMaxClassifier.from_transformer(digits, C=0.03, random_state=0)
+        scores.append(classifier.fit(IMAGES[:N], y).score(IMAGES[N:], CLASSES[N:]))
+    assert np.mean(scores) > 0.8
+
+
+def test_labels_spread_to_neighbours_as_the_linear_system_says(digits):
+    rows = torch.as_tensor(digits.transform(IMAGES[:60]))
+    y = torch.as_tensor(np.where(np.arange(20) < 15, CLASSES[:20], -1))
+    unlabelled = Unlabelled.of(rows[20:], rows)
+    distances = torch.cdist(rows.double(), rows.double()).fill_diagonal_(torch.inf)
+    near = torch.zeros(60, 60, dtype=torch.float64)
+    near.scatter_(1, distances.topk(5, largest=False).indices, 1.0)
+    near = torch.maximum(near, near.T)
+    near /= (near.sum(dim=0) * near.sum(dim=1, keepdim=True)).sqrt()
+    start = torch.zeros(60, 10, dtype=torch.float64)
+    start[range(15), y[:15]] = 1
+    start /= start.sum(dim=0).clamp(min=1)
+    spread = torch.linalg.solve(torch.eye(60) - 0.9 * near, 0.1 * start)[20:] + 1e-9
+    expected = (spread / spread.sum(dim=1, keepdim=True)).clamp(min=1e-6).log()
+    np.testing.assert_allclose(unlabelled.spread(y, 10), expected, atol=0.01)
 
 
 def test_the_rows_held_out_have_all_classes_if_there_are_enough():

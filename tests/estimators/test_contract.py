@@ -426,5 +426,14 @@ def test_each_layer_can_be_given(X, output):
     torch.testing.assert_close(encoded, direct)
 
 
+def test_several_layers_are_encoded_at_once_as_one_by_one():
+    dim = brief(max_epochs=1).fit(ROWS)
+    layers = dim.encode_layers(ROWS, *LAYERS)
+    for name, features in zip(LAYERS, layers, strict=True):
+        np.testing.assert_array_equal(features, dim.encode(ROWS, name))
+    with pytest.raises(ValueError, match="output='depth' is not a layer"):
+        dim.encode_layers(ROWS, "code", "depth")
+
+
 def test_encoder_is_handed_over_in_evaluation_mode():
     assert not any(module.training for module in brief().fit(ROWS).encoder_.modules())
