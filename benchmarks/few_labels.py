@@ -1,19 +1,20 @@
 """Few labels: features of 10,000 unlabelled samples, judged with 1 to 100 labels a class.
 
-    python benchmarks/few_labels.py [--data fashion cifar10] [--labels 50 100 250 1000] [--draws 10]
+    python benchmarks/few_labels.py [--data fashion cifar10] [--labels 1 5 10] [--uneven]
 
-Features are fitted without labels, once for each seed; labels are drawn at random, not stratified,
-unless there is one for each class.
-The strength of the logistic regression is chosen by five-fold cross-validation on the drawn labels
-alone, for all features alike. Label spreading sees all unlabelled rows; its number of neighbours is
-chosen on the rows to choose on, which is in its favour. "self-training" is the head of
-``DeepInfoMaxClassifier``, on rivals' features and their neighbours as on ours; on "Deep InfoMax,
-hidden" it is what ``DeepInfoMaxClassifier()`` computes. "default pipeline" has no choice: defaults
-behind ours, with the transformer fitted on all rows, or on the labelled alone. "fine-tuned" is
-``DeepInfoMaxClassifier(fine_tune=True)``, from 100 labels on; "network on the labels alone" is the
-default network of training by gradients, with cross-entropy and the default view in place of
-information. With ``--more``, these two, untrained networks and ``SelfTrainingClassifier`` run too.
-Two sets of signals are as in ``signals.py``, training and test rows together: half are fitted.
+Features are fitted without labels, once for each seed; as many labels of each class are drawn, or
+with ``--uneven`` as many on average. The strength of the logistic regression is chosen by five-fold
+cross-validation on the drawn labels alone, for all features alike. Label spreading sees all
+unlabelled rows; its number of neighbours is chosen on the rows to choose on, or to report on where
+there are none, which is in its favour. "self-training" is the head of ``DeepInfoMaxClassifier``, on
+rivals' features and their neighbours as on ours; on "Deep InfoMax, hidden" it is what
+``DeepInfoMaxClassifier()`` computes. "default pipeline" has no choice: defaults behind ours, with
+the transformer fitted on all rows, or on the labelled alone.
+
+What takes long runs with the first draw of each seed only: untrained networks; the default network
+of training by gradients on the labels alone, with cross-entropy and the default view in place of
+information; ``SelfTrainingClassifier``; ``DeepInfoMaxClassifier(fine_tune=True)``, from 100 labels
+on. Two sets of signals are as in ``signals.py``, training and test rows together: half are fitted.
 Writes ``results/few_labels.json``, ``.txt``, and a figure in ``docs/_static``.
 """
 
@@ -44,32 +45,34 @@ from timing import STATIC
 
 from skdim import DeepInfoMaxClassifier, DeepInfoMaxTransformer
 from skdim.displays import LabelEfficiencyDisplay
-from skdim.estimators.heads import choose_head, feature_statistics, fit_head
+from skdim.estimators.heads import STRENGTH, choose_head, feature_statistics, fit_head
 from skdim.estimators.unlabelled import Unlabelled, thin_out
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt
 
-# What the figure shows, of the table.
+# What the figure shows: rows of the table, and their names.
 DRAWN = {
-    "Deep InfoMax, hidden (1024), self-training": "DeepInfoMaxClassifier()",
-    "Deep InfoMax, hidden (1024)": "Deep InfoMax, hidden",
-    "k-means (1024), self-training": "patch k-means (1,024), self-training",
-    "k-means (1024)": "patch k-means (1,024)",
-    "raw (784)": "pixels",
-    "raw (3072)": "pixels",
-    "label spreading on PCA (64)": "label spreading on PCA",
-    "PCA (64)": "PCA",
+    "Deep InfoMax, hidden, self-training": "DeepInfoMaxClassifier()",
+    "Deep InfoMax, hidden": "Deep InfoMax, hidden",
+    "k-means, self-training": "patch k-means (1,024), self-training",
+    "k-means": "patch k-means (1,024)",
+    "network on the labels alone": "network on the labels alone",
+    "raw": "raw values",
+    "label spreading on PCA": "label spreading on PCA",
+    "PCA, rotated": "PCA",
 }
-NEIGHBOURS = (10, 20, 40)
+NEIGHBOURS = (5, 10, 20, 40)
 # Least number of labels that fine-tuning is tried with.
 TUNED = 100
 EPOCHS = 30
+# Least number of rows that a representation is fitted on.
+FEWEST = 10
 SIGNALS = ("ItalyPowerDemand", "JapaneseVowels")
-SELF_TRAINED = (
-    "PCA (64)",
-    "k-means (1024)",
-)
+SELF_TRAINED = ("PCA", "k-means", "Deep InfoMax, code", "Deep InfoMax, hidden")
+SPREAD = ("PCA", "k-means, PCA", "Deep InfoMax, code")
+# Most rows that ``SelfTrainingClassifier`` is fitted on with all numbers of hidden.
+SMALL = 2000
 
 
 def load(name: str, n_fit: int, seed: int) -> Data:
@@ -82,17 +85,21 @@ def load(name: str, n_fit: int, seed: int) -> Data:
     return split(X, np.unique(labels, return_inverse=True)[1], half, half, seed)
 
 
-def draw_labels(y: NDArray, n_labels: int, seed: int) -> NDArray:
-    """Draw rows to label: at random, or one of each class."""
-    order = np.random.default_rng([seed, n_labels]).permutation(len(y))
-    classes, first = np.unique(y[order], return_index=True)
-    return order[first] if n_labels == len(classes) else order[:n_labels]
+def draw_labels(y: NDArray, each: int, seed: int, uneven: bool) -> NDArray:
+    """Draw rows to label: so many of each class, or on average."""
+    order = np.random.default_rng([seed, each]).permutation(len(y))
+    classes = np.unique(y)
+    if uneven:
+        return order[: each * len(classes)]
+    return np.concatenate([order[y[order] == label][:each] for label in classes])
 
 
 def with_chosen_strength(
     features: NDArray, y: NDArray, report: NDArray, y_report: NDArray
 ) -> float:
     """Accuracy of a logistic regression whose strength is chosen on its own few labels."""
+    if np.unique(y, return_counts=True)[1].max() < 2:
+        return Logistic().prepare(features, y).fit(STRENGTH).score(report, y_report)
     strength, _ = cross_validated(features, y, KFold(5, shuffle=True, random_state=0))
     return Logistic().prepare(features, y).fit(strength).score(report, y_report)
 
@@ -148,9 +155,10 @@ def spread(data: Data, found: Found, rows: NDArray, y: NDArray) -> float:
         model = LabelSpreading(kernel="knn", n_neighbors=neighbours, max_iter=50)
         model.fit(found.fit, labels)
         report = float(model.score(found.report, data.y_test))
-        if found.choose is None:
-            return report
-        best = max(best, (float(model.score(found.choose, data.y_choose)), report))
+        chosen = report
+        if found.choose is not None:
+            chosen = float(model.score(found.choose, data.y_choose))
+        best = max(best, (chosen, report))
     return best[1]
 
 
@@ -193,26 +201,31 @@ def library_self_trained(found: Found, data: Data, rows: NDArray, y: NDArray) ->
     return float(model.score(found.report, data.y_test))
 
 
-def rivals(data: Data, seed: int) -> Iterator[tuple[str, Found]]:
-    """Features by name, ours last."""
+def features_of(
+    data: Data, seed: int
+) -> Iterator[tuple[str, Found, DeepInfoMaxTransformer | None]]:
+    """Features by name, ours last and with the transformer."""
     pixels = fitted(lambda X: flat, data)
-    yield f"raw ({pixels.size})", pixels
+    yield "raw", pixels, None
     for found in reduced(pixels, (64,), seed, standardise=False):
-        yield f"{found.how} (64)", found
-    for numbers, sizes in ((1024, (64,)), (4096, (64, 1024))) if data.is_image else ():
-        model = PatchKMeans(numbers, seed=seed, **patch_of(data))
-        base = fitted(lambda X, model=model: model.fit(X).transform, data)
-        if numbers == 1024:
-            yield "k-means (1024)", base
-        for found in reduced(base, sizes, seed, standardise=True):
-            yield f"k-means ({numbers}), {found.how} ({found.size})", found
+        yield found.how, found, None
+    if data.is_image:
+        model = PatchKMeans(1024, seed=seed, **patch_of(data))
+        base = fitted(lambda X: model.fit(X).transform, data)
+        yield "k-means", base, None
+        for found in reduced(base, (64,), seed, standardise=True):
+            yield f"k-means, {found.how}", found, None
+    encoder = "patch_network" if data.is_image else "conv1d"
+    with Watch() as watch:
+        untrained = ours(data, seed, encoder=encoder, **UNTRAINED).fit(data.X)
+    yield "untrained network", encoded(layer_of(untrained, "hidden"), data, watch), None
     with Watch() as watch:
         transformer = ours(data, seed).fit(data.X)
     code, hidden = (
         encoded(layer_of(transformer, layer), data, watch) for layer in ("code", "hidden")
     )
-    yield f"Deep InfoMax, code ({code.size})", code
-    yield f"Deep InfoMax, hidden ({hidden.size})", replace(hidden, more={"codes": code.fit})
+    yield "Deep InfoMax, code", code, transformer
+    yield "Deep InfoMax, hidden", replace(hidden, more={"codes": code.fit}), transformer
 
 
 def patch_of(data: Data) -> dict[str, int]:
@@ -220,69 +233,59 @@ def patch_of(data: Data) -> dict[str, int]:
     return {"patch": 3} if min(data.X.shape[2:]) < 16 else {}
 
 
-def more(data: Data, seed: int) -> Iterator[tuple[str, Found, DeepInfoMaxTransformer | None]]:
-    """Features that only ``--more`` computes: of an untrained network, and ours."""
-    encoder = "patch_network" if data.is_image else "conv1d"
-    with Watch() as watch:
-        model = ours(data, seed, encoder=encoder, **UNTRAINED).fit(data.X)
-    yield "untrained network, hidden", encoded(layer_of(model, "hidden"), data, watch), None
-    with Watch() as watch:
-        transformer = ours(data, seed).fit(data.X)
-    yield "Deep InfoMax, hidden", encoded(layer_of(transformer, "hidden"), data, watch), transformer
-
-
 def accuracies(
-    data: Data, name: str, found: Found, rows: NDArray, y: NDArray, seed: int
-) -> Iterator[tuple[str, float]]:
-    """All that is done with one kind of features and one draw of labels."""
-    features, judged = found.fit[rows], (found.report, data.y_test)
-    yield name, with_chosen_strength(features, y, *judged)
-    if name in SELF_TRAINED or name.startswith("Deep InfoMax"):
-        yield f"{name}, self-training", self_trained(found, data, rows, y, seed)[0]
-    if name.startswith(("PCA (64)", "Deep InfoMax, code")):
-        yield f"label spreading on {name}", spread(data, found, rows, y)
-    if name.startswith("Deep InfoMax, hidden"):
-        yield "default pipeline, all rows", default_head(features, y, *judged)
-        yield "default pipeline, labelled rows", default_pipeline(data, rows, y, seed)
-
-
-def more_accuracies(
     data: Data,
     name: str,
     found: Found,
     transformer: DeepInfoMaxTransformer | None,
     rows: NDArray,
-    y: NDArray,
     seed: int,
+    slow: bool,
 ) -> Iterator[tuple[str, float]]:
-    """Do what only ``--more`` does with one kind of features and one draw of labels."""
-    if transformer is None:
-        yield name, with_chosen_strength(found.fit[rows], y, found.report, data.y_test)
+    """All that is done with one kind of features and one draw of labels."""
+    y = data.y[rows]
+    features, judged = found.fit[rows], (found.report, data.y_test)
+    if name != "untrained network" or slow:
+        yield name, with_chosen_strength(features, y, *judged)
+    if name in SELF_TRAINED:
+        yield f"{name}, self-training", self_trained(found, data, rows, y, seed)[0]
+    if name in SPREAD:
+        yield f"label spreading on {name}", spread(data, found, rows, y)
+    if slow and (name == "Deep InfoMax, code" or (transformer and len(found.fit) <= SMALL)):
+        yield f"SelfTrainingClassifier on {name}", library_self_trained(found, data, rows, y)
+    if name == "untrained network" and slow:
         yield "network on the labels alone", supervised(data, rows, y, seed)
-        return
-    yield "SelfTrainingClassifier on hidden", library_self_trained(found, data, rows, y)
-    if len(rows) >= TUNED:
-        yield "Deep InfoMax, fine-tuned", fine_tuned(transformer, data, rows, y, seed)
+    if name == "Deep InfoMax, hidden":
+        yield "default pipeline, all rows", default_head(features, y, *judged)
+        if len(rows) >= FEWEST:
+            yield "default pipeline, labelled rows", default_pipeline(data, rows, y, seed)
+        if slow and transformer and len(rows) >= TUNED:
+            yield "Deep InfoMax, fine-tuned", fine_tuned(transformer, data, rows, y, seed)
 
 
 def run(kept: Kept, name: str, options: argparse.Namespace) -> None:
-    """All features with all draws of one data set; a unit is one kind of features and a seed."""
+    """All features with all draws of one data set and a seed, which is a unit."""
     for seed in range(options.seeds):
-        method = "more" if options.more else "all"
-        unit = {"data": name, "seed": seed, "method": method, "n_fit": options.n_fit}
+        unit = {"data": name, "seed": seed, "method": "all", "n_fit": options.n_fit}
         unit["setting"] = {"labels": options.labels, "draws": options.draws}
         if kept.has(unit):
             continue
         data, rows = load(name, options.n_fit, seed), []
-        draws = range(seed, options.draws, options.seeds)
-        judge = more_accuracies if options.more else accuracies
-        for method, *found in (more if options.more else rivals)(data, seed):
-            for n_labels in options.labels:
-                for draw in draws:
-                    drawn = draw_labels(data.y, n_labels, draw)
-                    y = data.y[drawn]
-                    for what, accuracy in judge(data, method, *found, drawn, y, seed):
-                        about = {"features": what, "labels": n_labels, "draw": draw}
+        fewest = np.bincount(data.y).min()
+        for method, *found in features_of(data, seed):
+            for each in options.labels:
+                if each > fewest:
+                    continue
+                for draw in range(seed, options.draws, options.seeds):
+                    drawn = draw_labels(data.y, each, draw, options.uneven)
+                    slow = draw == seed
+                    for what, accuracy in accuracies(data, method, *found, drawn, seed, slow):
+                        about = {
+                            "rows": len(data.X),
+                            "features": what,
+                            "labels": each,
+                            "draw": draw,
+                        }
                         rows.append(unit | about | {"report": round(accuracy, 4)})
             print(f"    {name} seed {seed} {method}", flush=True)
         kept.add(unit, rows)
@@ -295,7 +298,7 @@ def tabulate(rows: list[dict]) -> str:
         mine = [row for row in rows if row["data"] == name]
         counts = sorted({row["labels"] for row in mine})
         draws = len({row["draw"] for row in mine})
-        title = f"{name}, {mine[0]['n_fit']} unlabelled, {draws} draws; labels:"
+        title = f"{name}, {mine[0]['rows']} unlabelled, {draws} draws; labels a class:"
         lines += ["", f"{title:<54}" + "".join(f"{count:>16}" for count in counts)]
         for what in dict.fromkeys(row["features"] for row in mine):
             cells = []
@@ -332,7 +335,8 @@ def draw(rows: list[dict], path: Path) -> None:
             if all(by_count):
                 accuracies[label] = np.transpose(by_count)
         LabelEfficiencyDisplay(counts, accuracies).plot(ax=ax)
-        ax.set_title(f"{name}, {mine[0]['n_fit']:,} unlabelled", fontsize="medium")
+        ax.set_title(f"{name}, {mine[0]['rows']:,} unlabelled", fontsize="medium")
+        ax.set_xlabel("labels a class")
         ax.get_legend().remove()
     handles = axes[0, 0].get_legend_handles_labels()
     figure.legend(*handles, loc="outside lower center", ncols=4, fontsize="small")
@@ -346,13 +350,13 @@ def main() -> None:
     images = [name for name in DATA if name not in ("cancer", "covertype-like", "cifar10-all")]
     choices = [*images, *SIGNALS]
     parser.add_argument("--data", nargs="+", default=["fashion", "cifar10"], choices=choices)
-    parser.add_argument("--labels", nargs="+", type=int, default=[50, 100, 250, 1000])
-    parser.add_argument("--draws", type=int, default=10)
-    parser.add_argument("--seeds", type=int, default=5, help="the draws are shared out among them")
+    parser.add_argument("--labels", nargs="+", type=int, default=[1, 5, 10, 25, 100])
+    parser.add_argument("--draws", type=int, default=6)
+    parser.add_argument("--seeds", type=int, default=3, help="the draws are shared out among them")
     parser.add_argument("--n-fit", type=int, default=10_000)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--name", default="few_labels")
-    parser.add_argument("--more", action="store_true", help="run the others of the methods")
+    parser.add_argument("--uneven", action="store_true", help="draw labels regardless of classes")
     parser.add_argument("--resume", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -369,8 +373,7 @@ def main() -> None:
                 continue
             print(tabulate(kept.rows), flush=True)
             kept.text(tabulate(kept.rows))
-            if not options.more:  # The figure shows nothing of it.
-                draw(kept.rows, STATIC / f"{options.name}.png")
+            draw(kept.rows, STATIC / f"{options.name}.png")
 
 
 if __name__ == "__main__":
