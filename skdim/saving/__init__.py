@@ -5,12 +5,14 @@ from skdim.saving.container import (
     Stored,
     VersionWarning,
     check_finite,
+    check_regular,
     open_container,
+    remove_partial_files,
     to_bytes,
     versions,
     warn_of_versions,
+    write_atomically,
 )
-from skdim.saving.files import check_regular, remove_partial_files, write_atomically
 from skdim.saving.fingerprints import describe_data, describe_parameters, fingerprint
 from skdim.saving.older import update_header
 from skdim.saving.onnx import Transforming, export

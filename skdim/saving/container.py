@@ -1,4 +1,4 @@
-"""The one format of files of skdim: tensors in safetensors, and a header in JSON.
+"""The files of skdim: tensors in safetensors and a header in JSON, written at once or not at all.
 
 safetensors holds no code: a table of the names, types and shapes of the tensors, and their numbers.
 Its ``__metadata__`` holds the rest: ``skdim`` is a JSON object, the header, and ``sha256`` the
@@ -7,10 +7,15 @@ which older versions do not write, is the digest without the numbers: by it, nam
 are trusted before a number is read. ``save`` and checkpoints of trainings write such files.
 """
 
+import errno
+import functools
 import hashlib
 import json
 import os
+import secrets
+import stat
 import struct
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -26,21 +31,27 @@ from torch import Tensor
 
 from skdim.about import __version__
 from skdim.parameters import cut, shown, stacklevel_of_user
-from skdim.saving.files import check_regular
 
 __all__ = [
     "FORMAT",
     "Stored",
     "VersionWarning",
     "check_finite",
+    "check_regular",
     "open_container",
+    "remove_partial_files",
     "to_bytes",
     "versions",
     "warn_of_versions",
+    "write_atomically",
 ]
 
 # Raised with each change after which older versions of skdim would misread a file.
 FORMAT = 3
+
+# Names of files that are not complete, with the digits that discriminate them.
+PARTIAL = ".skdim-{}.partial"
+N_DIGITS = 16
 
 # Of the header in bytes; what safetensors itself allows.
 LARGEST_HEADER = 100_000_000
@@ -72,15 +83,7 @@ UNREADABLE = (SafetensorError, MemoryError, OverflowError, RuntimeError, TypeErr
 
 @dataclass(frozen=True)
 class Stored:
-    """A tensor in a file.
-
-    Parameters
-    ----------
-    shape : tuple of int
-    dtype : dtype
-    mapped : callable
-        ``() -> Tensor``, on the CPU, whose memory is the file; while the file is open.
-    """
+    """A tensor in a file; while that is open, ``mapped`` returns it with the file as its memory."""
 
     shape: tuple[int, ...]
     dtype: torch.dtype
@@ -92,20 +95,10 @@ class Stored:
 
 
 def to_bytes(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> bytes:
-    """Return the content of a file.
+    """Return the content of a file; raise a ValueError for tensors of types not in ``DTYPES``.
 
-    Parameters
-    ----------
-    header : mapping
-        What JSON can hold, infinity and NaN excluded; ``format`` and ``versions`` are added.
-    tensors : mapping of str to Tensor
-        Of the types in ``DTYPES``, on any device. They may share memory, for which safetensors
-        itself has no form.
-
-    Raises
-    ------
-    ValueError
-        If a tensor is of another type.
+    ``format`` and ``versions`` are added to the header. Tensors may share memory, for which
+    safetensors itself has no form.
     """
     strange = [
         f"{name} ({tensor.dtype}, {tensor.layout})"
@@ -132,8 +125,8 @@ def to_bytes(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> bytes:
         table[name] = {"dtype": dtype, "shape": shape, "data_offsets": [start, stop]}
     start_text = json.dumps(table).encode()
     start_text += b" " * (-len(start_text) % 8)
-    length = struct.pack("<Q", len(start_text))
-    return b"".join([length, start_text, *(bytes_of(tensor) for _, tensor in ordered)])
+    parts = [struct.pack("<Q", len(start_text)), start_text]
+    return b"".join([*parts, *(bytes_of(tensor) for _, tensor in ordered)])
 
 
 def bytes_of(tensor: Tensor) -> memoryview:
@@ -147,21 +140,13 @@ def open_container(
 ) -> Iterator[tuple[dict[str, Any], dict[str, Stored], Callable[[], None]]]:
     """Open a file whose content ``to_bytes`` made; execute nothing, and read no numbers.
 
-    Yields
-    ------
-    header : dict
-    tensors : dict of str to Stored
-    check : callable
-        ``() -> None``; it reads all numbers, and raises a ValueError if the file is damaged.
-
-    Raises
-    ------
-    ValueError
-        If the file is damaged, of another program, or of a newer format.
-    OSError
-        If there is no such file, it is not a regular file, or it cannot be read.
+    Yields the header, the tensors, and a function that reads all numbers and raises a ValueError if
+    they are damaged. So does what is damaged otherwise, of another program or of a newer format; an
+    OSError is raised if the file cannot be read or is not a regular file.
     """
-    check_start(path)
+    check_regular(path)
+    with Path(path).open("rb") as start:
+        check_start(path, start.read(8), os.fstat(start.fileno()).st_size)
     try:
         with safe_open(os.fspath(path), framework="pt") as file:
             metadata = file.metadata() or {}
@@ -184,20 +169,8 @@ def open_container(
         raise
 
 
-def check_start(path: str | os.PathLike[str]) -> None:
-    """Check the size of the header before anything is read.
-
-    Raises
-    ------
-    ValueError
-        If the header is longer than the file, or than is allowed.
-    OSError
-        If there is no such file, or it is not a regular file.
-    """
-    check_regular(path)
-    with Path(path).open("rb") as file:
-        start = file.read(8)
-        size = os.fstat(file.fileno()).st_size
+def check_start(path: object, start: bytes, size: int) -> None:
+    """Raise a ValueError for a header longer than the file or than is allowed, before reading."""
     if len(start) < 8:
         raise ValueError(f"{path} is damaged, or not a file of skdim: it has {size} bytes.")
     (length,) = struct.unpack("<Q", start)
@@ -217,14 +190,7 @@ def check_digest(path: object, digest: str, written: str) -> None:
 
 
 def read_header(path: object, metadata: Mapping[str, str]) -> dict[str, Any]:
-    """Read the header, and raise for newer formats before anything else is interpreted.
-
-    Raises
-    ------
-    ValueError
-        If another program wrote the file, the header is not a JSON object, or its format is not
-        known.
-    """
+    """Read the header; raise a ValueError for other programs and newer formats before all else."""
     if "skdim" not in metadata or "sha256" not in metadata:
         raise ValueError(
             f"{path} is a safetensors file of another program: it has no header of skdim."
@@ -239,11 +205,10 @@ def read_header(path: object, metadata: Mapping[str, str]) -> dict[str, Any]:
         raise ValueError(f"{path} is damaged: its header does not state which format it has.")
     if number > FORMAT:
         wrote = header.get("versions")
-        wrote = wrote if isinstance(wrote, dict) else {"skdim": "unknown"}
-        version = cut(str(wrote.get("skdim", "a newer version")))
+        version = wrote.get("skdim", "unknown") if isinstance(wrote, dict) else "unknown"
         raise ValueError(
-            f"{path} has format {shown(number)}, written by skdim {version}. This skdim reads "
-            f"formats up to {FORMAT}: install a newer one."
+            f"{path} has format {shown(number)}, written by skdim {cut(str(version))}. This skdim "
+            f"reads formats up to {FORMAT}: install a newer one."
         )
     strange = metadata.keys() - {"skdim", "sha256", "sha256_of_header"}
     if strange:
@@ -252,13 +217,7 @@ def read_header(path: object, metadata: Mapping[str, str]) -> dict[str, Any]:
 
 
 def find_tensor(path: object, file: Any, name: str) -> Stored:
-    """Describe one tensor, if it is of a known type.
-
-    Raises
-    ------
-    ValueError
-        If it is not.
-    """
+    """Describe one tensor; raise a ValueError if it is not of a known type."""
     part = file.get_slice(name)
     dtype = part.get_dtype()
     if dtype not in DTYPES:
@@ -290,13 +249,7 @@ def digest_of(text: str, tensors: Mapping[str, Tensor | Stored]) -> str:
 
 
 def check_finite(tensors: Mapping[str, Tensor], text: str) -> None:
-    """Raise an error for weights that are not finite numbers.
-
-    Raises
-    ------
-    ValueError
-        Naming them.
-    """
+    """Raise a ValueError that names the weights that are not finite numbers."""
     broken = [name for name, tensor in tensors.items() if not all_finite(tensor)]
     if broken:
         raise ValueError(f"{text}: they hold NaN or infinity: {cut(', '.join(broken[:10]))}.")
@@ -313,14 +266,7 @@ class VersionWarning(UserWarning):
 
 
 def versions() -> dict[str, str]:
-    """Return the versions that the numbers of a transformer depend on.
-
-    Returns
-    -------
-    dict of str to str
-        Of skdim, scikit-learn, torch and NumPy; without the build of torch ("+cpu"), which differs
-        between machines.
-    """
+    """Return the versions that numbers depend on; the build of torch differs between machines."""
     return {
         "skdim": __version__,
         "scikit-learn": sklearn.__version__,
@@ -330,16 +276,7 @@ def versions() -> dict[str, str]:
 
 
 def warn_of_versions(name: str, then: Mapping[str, str], consequence: str = PICKLED) -> None:
-    """Warn if something was written with other versions than the present ones.
-
-    Parameters
-    ----------
-    name : str
-        What was written.
-    then : mapping of str to str
-        What ``versions`` returned when it was written.
-    consequence : str, default=that of a pickle
-    """
+    """Warn if something was written when ``versions`` returned others than now."""
     differing = [
         f"{package} {cut(str(then.get(package, 'unknown')))} (here: {version})"
         for package, version in versions().items()
@@ -351,3 +288,68 @@ def warn_of_versions(name: str, then: Mapping[str, str], consequence: str = PICK
             VersionWarning,
             stacklevel=stacklevel_of_user(),
         )
+
+
+def check_regular(path: str | os.PathLike[str]) -> int | None:
+    """Return the permissions of a file, symbolic links followed; None if there is none.
+
+    An OSError is raised if it is not a regular file, a ValueError if it has the null character.
+    """
+    if "\0" in str(path):
+        raise ValueError(f"path must be a path without the null character. Got {shown(str(path))}.")
+    try:
+        mode = Path(path).stat().st_mode
+    except FileNotFoundError:
+        return None
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(f"{path} is a directory, not a file. Name a file in it.")
+    if not stat.S_ISREG(mode):
+        raise OSError(f"{path} is a device, a FIFO or a socket, not a regular file.")
+    return stat.S_IMODE(mode) & 0o777
+
+
+def write_atomically(path: str | os.PathLike[str], content: bytes | memoryview) -> None:
+    """Write a file such that, whatever happens, its name refers to the old or the new content.
+
+    The content is written to a file beside it, synchronised with the disk, and renamed. A file that
+    is replaced passes its permissions on. Of a symbolic link, the target is replaced. If it cannot
+    be written, or what exists is not a regular file, no other file is left.
+    """
+    mode = check_regular(path)
+    path = Path(os.path.realpath(path))
+    # Two writers never share its name, which is short: that of the file may be as long as allowed.
+    partial = path.with_name(PARTIAL.format(secrets.token_hex(N_DIGITS // 2)))
+    try:
+        with open(partial, "xb", opener=functools.partial(os.open, mode=mode or 0o666)) as file:
+            if mode is not None:
+                partial.chmod(mode)  # The system has masked it.
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Synchronise the names in a folder with the disk, where the system supports it."""
+    if sys.platform == "win32":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        # Some network file systems synchronise files only.
+        if error.errno != errno.EINVAL:
+            raise
+    finally:
+        os.close(handle)
+
+
+def remove_partial_files(folder: Path) -> None:
+    """Remove what killed writers have left; only for the process that has locked the folder."""
+    for path in folder.glob(PARTIAL.format("[0-9a-f]" * N_DIGITS)):
+        if path.is_file():
+            path.unlink()

@@ -45,15 +45,10 @@ def sha1_of(value: object) -> str:
 
 
 def describe_parameters(estimator: BaseEstimator) -> dict[str, str]:
-    """Describe the parameters of an estimator.
+    """Describe the class and the parameters of an estimator.
 
     Numbers, names and sequences of them are shown as they are; of everything else, its type and a
     digest: of the weights of modules, the code of functions, the attributes of other objects.
-
-    Returns
-    -------
-    dict of str to str
-        Also "estimator", the class.
     """
     parameters = estimator.get_params(deep=False)
     described = {name: text_of(value) for name, value in parameters.items() if name not in LEFT_OUT}
@@ -165,20 +160,10 @@ def state_of(value: object) -> Any:
 
 
 def describe_data(rows: Samples, classes: NDArray[Any] | None) -> dict[str, str]:
-    """Describe the training data.
+    """Describe the training data; the labels of the rows are numbers of ``classes``.
 
     Of an array, every number is read. Of a stream, some samples are: none count if the data set
     draws them anew each time they are read.
-
-    Parameters
-    ----------
-    rows : Samples
-    classes : ndarray of shape (n_classes,) or None
-        What the labels of the rows are numbers of.
-
-    Returns
-    -------
-    dict of str to str
     """
     labels = rows.labels
     n, n_looks, rows = len(rows), rows.n_looks, rows.single()

@@ -20,22 +20,9 @@ FORMER_CLASSES = {
 
 
 def update_header(header: Mapping[str, Any]) -> dict[str, Any]:
-    """Bring a header to the present format.
+    """Return a header, of any format up to the present one, in the present format.
 
-    Parameters
-    ----------
-    header : mapping
-        Of any format up to the present one; it is not changed.
-
-    Returns
-    -------
-    dict
-        Of the present format.
-
-    Raises
-    ------
-    AttributeError, KeyError, TypeError
-        If an older header lacks something.
+    AttributeError, KeyError or TypeError are raised if an older header lacks something.
     """
     updated = dict(header)
     if header["format"] < 2:

@@ -8,22 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from skdim.encoders import layer_of
-from skdim.saving.files import check_regular, write_atomically
+from skdim.saving.container import check_regular, write_atomically
 
 __all__ = ["Transforming", "export"]
 
-# Of the example that is traced: one would be taken for a size that is always one.
-N_TRACED = 2
-
 
 class Transforming(nn.Module):
-    """Module that returns the layer that ``transform`` returns.
-
-    Parameters
-    ----------
-    encoder : Module
-    layer : str
-    """
+    """Module that returns the layer that ``transform`` returns."""
 
     def __init__(self, encoder: nn.Module, layer: str) -> None:
         super().__init__()
@@ -42,17 +33,7 @@ def export(
     *,
     output: str = "features",
 ) -> None:
-    """Write a module as a model of ONNX.
-
-    Parameters
-    ----------
-    model : Module
-        Samples to one tensor, in evaluation mode. It is copied.
-    shape : tuple of int
-        Of a sample.
-    output : str, default="features"
-        Name of the output.
-    path : path
+    """Write a module, for samples of a shape, as a model of ONNX; the module is copied.
 
     Raises
     ------
@@ -71,7 +52,7 @@ def export(
             'to_onnx needs the packages onnx and onnxscript: pip install "scikit-deepinfomax[onnx]"'
         ) from error
     model = copy.deepcopy(model).cpu().eval()
-    samples = torch.zeros(N_TRACED, *shape)
+    samples = torch.zeros(2, *shape)  # One would be taken for a size that is always one.
     try:
         with warnings.catch_warnings():
             # Of torch to itself: of what its exporter will call otherwise one day.
@@ -97,5 +78,4 @@ def export(
             "The encoder can be exported for one number of samples only: something in it takes "
             "that number for fixed, such as len(x). Write x.shape[0] there."
         )
-    content: bytes = program.model_proto.SerializeToString()
-    write_atomically(path, content)
+    write_atomically(path, program.model_proto.SerializeToString())

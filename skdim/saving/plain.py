@@ -30,17 +30,11 @@ class NotPlainError(TypeError):
 
 @dataclasses.dataclass(frozen=True)
 class StoredTensor:
-    """Reference to a tensor of the same file.
-
-    Parameters
-    ----------
-    name : str
-    order : tuple of int, default=()
-        Its axes from the largest stride to the smallest; none if it is contiguous. Results depend
-        on the order, since vectors of the processor add up other numbers.
-    """
+    """Reference to a tensor of the same file."""
 
     name: str
+    # Its axes from the largest stride to the smallest; none if it is contiguous. Results depend on
+    # the order, since vectors of the processor add up other numbers.
     order: tuple[int, ...] = ()
 
 
@@ -84,18 +78,10 @@ KINDS_OF_ARRAYS = "Uiufb"
 
 
 def encode(value: object) -> Any:
-    """Put a value in plain words.
+    """Put a value in plain words: None, bool, int, finite float, str, and lists and dicts of these.
 
-    Returns
-    -------
-    object
-        Of None, bool, int, finite float, str, list and dict only; a dict has one key, which says
-        what it holds.
-
-    Raises
-    ------
-    NotPlainError
-        If it is anything else than FORMS, CALLABLES and DATACLASSES hold.
+    A dict has one key, which says what it holds. NotPlainError is raised for all that FORMS,
+    CALLABLES and DATACLASSES do not hold.
     """
     is_finite = type(value) is float and math.isfinite(value)
     if is_finite or value is None or isinstance(value, bool | int | str):
@@ -113,20 +99,16 @@ def encode(value: object) -> Any:
         if value is known:
             return {"callable": name}
     if DATACLASSES.get(type(value).__name__) is type(value):
-        return {"object": {"class": type(value).__name__, "fields": encode_fields(value)}}
+        names = [field.name for field in dataclasses.fields(value)]  # type: ignore[arg-type]
+        fields = encode_named({name: getattr(value, name) for name in names})
+        return {"object": {"class": type(value).__name__, "fields": fields}}
     raise NotPlainError(
         f"{shown(value)} of type {type(value).__name__} has no form in plain words."
     )
 
 
 def decode(said: object) -> Any:
-    """Decode what ``encode`` returned.
-
-    Raises
-    ------
-    ValueError
-        If it was not put so.
-    """
+    """Decode what ``encode`` returned; raise a ValueError for all else."""
     if isinstance(said, list):
         return [decode(part) for part in said]
     if not isinstance(said, dict):
@@ -142,29 +124,24 @@ def decode(said: object) -> Any:
         raise ValueError(f"it holds {shown(said)}, which is no {tag}: {cut(str(error))}") from error
 
 
-def encode_fields(value: Any) -> dict[str, Any]:
-    """Put the fields of a dataclass in plain words."""
-    return {field.name: encode(getattr(value, field.name)) for field in dataclasses.fields(value)}
+def decode_named(said: Mapping[str, Any]) -> dict[str, Any]:
+    """Read values by their names."""
+    return {name: decode(part) for name, part in said.items()}
 
 
-def decode_object(said: Mapping[str, Any]) -> Any:
-    """Build one of our own dataclasses, which checks its fields itself."""
-    fields = {name: decode(part) for name, part in said["fields"].items()}
-    return DATACLASSES[said["class"]](**fields)
+def encode_named(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Put values in plain words, by their names."""
+    return {name: encode(part) for name, part in values.items()}
 
 
 def encode_objective(value: objectives.AbstractObjective) -> dict[str, Any]:
     """Describe one of our own objectives by its parameters."""
     if OBJECTIVES.get(type(value).__name__) is not type(value):
         raise NotPlainError(f"{shown(value)} is not an objective of skdim.")
-    parameters = {name: encode(part) for name, part in value.get_params(deep=False).items()}
-    return {"class": type(value).__name__, "parameters": parameters}
-
-
-def decode_objective(said: Mapping[str, Any]) -> objectives.AbstractObjective:
-    """Build one of our own objectives."""
-    parameters = {name: decode(part) for name, part in said["parameters"].items()}
-    return OBJECTIVES[said["class"]](**parameters)
+    return {
+        "class": type(value).__name__,
+        "parameters": encode_named(value.get_params(deep=False)),
+    }
 
 
 def encode_partial(value: "partial[Any]") -> dict[str, Any]:
@@ -172,7 +149,7 @@ def encode_partial(value: "partial[Any]") -> dict[str, Any]:
     return {
         "of": encode(value.func),
         "args": encode(list(value.args)),
-        "keywords": {name: encode(part) for name, part in value.keywords.items()},
+        "keywords": encode_named(value.keywords),
     }
 
 
@@ -181,8 +158,7 @@ def decode_partial(said: Mapping[str, Any]) -> "partial[Any]":
     func = decode(said["of"])
     if not callable(func):
         raise TypeError(f"{shown(func)} cannot be called")
-    keywords = {name: decode(part) for name, part in said["keywords"].items()}
-    return partial(func, *decode(said["args"]), **keywords)
+    return partial(func, *decode(said["args"]), **decode_named(said["keywords"]))
 
 
 def encode_array(value: NDArray[Any]) -> dict[str, Any]:
@@ -243,21 +219,24 @@ def decode_float(said: str) -> float:
     return float(said)
 
 
-def decode_dict(said: list[Any]) -> dict[Any, Any]:
-    """Build a dict of its entries."""
-    return {decode(name): decode(part) for name, part in said}
-
-
 Form = tuple[type, Callable[[Any], Any], Callable[[Any], Any]]
 
 # How each kind of value is put in words, and read from them; "float", "object" and "callable" are
 # chosen by hand in ``encode``, whatever their type.
 FORMS: dict[str, Form] = {
     "tuple": (tuple, lambda v: [encode(part) for part in v], lambda s: tuple(map(decode, s))),
-    "dict": (dict, lambda v: [[encode(k), encode(p)] for k, p in v.items()], decode_dict),
+    "dict": (
+        dict,
+        lambda v: [[encode(k), encode(p)] for k, p in v.items()],
+        lambda s: {decode(k): decode(p) for k, p in s},
+    ),
     "array": (np.ndarray, encode_array, decode_array),
     "partial": (partial, encode_partial, decode_partial),
-    "objective": (objectives.AbstractObjective, encode_objective, decode_objective),
+    "objective": (
+        objectives.AbstractObjective,
+        encode_objective,
+        lambda s: OBJECTIVES[s["class"]](**decode_named(s["parameters"])),
+    ),
     "device": (torch.device, str, torch.device),
     "tensor": (
         StoredTensor,
@@ -267,21 +246,20 @@ FORMS: dict[str, Form] = {
     "path": (PurePath, str, lambda s: type(PurePath())(s)),
     "random_state": (np.random.RandomState, encode_random_state, decode_random_state),
     "float": (type(None), str, decode_float),
-    "object": (type(None), str, decode_object),
+    # Dataclasses check their fields themselves.
+    "object": (
+        type(None),
+        str,
+        lambda s: DATACLASSES[s["class"]](**decode_named(s["fields"])),
+    ),
     "callable": (type(None), str, lambda s: CALLABLES[s]),
 }
 
 
 def mapped(value: object, change: Callable[[Any, str], Any], name: str = "") -> Any:
-    """Change the leaves of nested dicts, lists and tuples.
+    """Change the leaves of nested dicts, lists and tuples by ``change(leaf, name)``.
 
-    Parameters
-    ----------
-    value : object
-    change : callable
-        ``(leaf, name) -> leaf``; the name is made of all keys and positions, joined by dots.
-    name : str, default=""
-        Of ``value`` itself.
+    The name is made of all keys and positions, joined by dots; ``name`` is that of ``value``.
     """
     start = name and f"{name}."
     if isinstance(value, Mapping):
@@ -293,18 +271,7 @@ def mapped(value: object, change: Callable[[Any, str], Any], name: str = "") -> 
 
 
 def flatten(value: object) -> tuple[Any, dict[str, Tensor]]:
-    """Return a nested value as what JSON can hold, and its tensors by name.
-
-    Parameters
-    ----------
-    value : object
-        Dicts, lists and tuples of tensors and what ``encode`` takes.
-
-    Raises
-    ------
-    NotPlainError
-        If it holds anything else.
-    """
+    """Return a nest of tensors and what ``encode`` takes as what JSON can hold, and its tensors."""
     tensors: dict[str, Tensor] = {}
 
     def store(leaf: object, name: str) -> Any:
@@ -322,13 +289,7 @@ def flatten(value: object) -> tuple[Any, dict[str, Tensor]]:
 
 
 def unflatten(said: object, tensors: Mapping[str, Tensor]) -> Any:
-    """Return the nested value that ``flatten`` was given.
-
-    Raises
-    ------
-    ValueError
-        If it was not encoded by ``flatten``, or a tensor is missing or superfluous.
-    """
+    """Return what ``flatten`` was given; raise a ValueError if a tensor is missing or left over."""
     unused = set(tensors)
 
     def fetch(leaf: object, name: str) -> Any:
