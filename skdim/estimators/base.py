@@ -37,7 +37,6 @@ from skdim.estimators.fitting import (
     warn_of_units,
 )
 from skdim.estimators.labels import read_labels
-from skdim.estimators.resuming import Run
 from skdim.estimators.state import Built, PersistentMixin
 from skdim.estimators.validation import choose_conversion, open_looks, open_samples
 from skdim.inputs import (
@@ -54,7 +53,7 @@ from skdim.inputs import (
 from skdim.objectives import AbstractObjective
 from skdim.parameters import Rule, check_parameters, shown
 from skdim.random import draw_seed
-from skdim.training import SETTINGS, EarlyStopping, Schedule, agree_on_seed
+from skdim.training import SETTINGS, Checkpoints, EarlyStopping, Schedule, agree_on_seed
 from skdim.views import GivenLooks, Identity, View
 
 __all__ = ["AbstractLearner"]
@@ -175,7 +174,9 @@ class AbstractLearner(PersistentMixin):
         """Whether there is a trained encoder."""
         return hasattr(self, "net_")
 
-    def _begin(self, X: ArrayLike, y: ArrayLike | None, written: Run | None = None) -> Samples:
+    def _begin(
+        self, X: ArrayLike, y: ArrayLike | None, written: Checkpoints | None = None
+    ) -> Samples:
         """Read ``X``, look for checkpoints, and build a net with first weights."""
         self._entropy = agree_on_seed(self.device, draw_seed(self.random_state))
         rows = self._read(X, y, at_least=2, fit=True, reset=True)
@@ -255,7 +256,7 @@ class AbstractLearner(PersistentMixin):
         *,
         going_on: bool,
         one_pass: bool = False,
-        written: Run | None = None,
+        written: Checkpoints | None = None,
     ) -> Plan:
         """Decide how to train; ``one_pass`` holds nothing out."""
         epochs = self._count_epochs(len(rows))
@@ -282,7 +283,7 @@ class AbstractLearner(PersistentMixin):
             stopping=stopping,
             callbacks=list(self.callbacks or []),
             settings=settings,
-            checkpoints=None if written is None else written.checkpoints,
+            checkpoints=written,
         )
 
     def _refusal(self) -> str:

@@ -19,7 +19,6 @@ from skdim.estimators.base import AbstractLearner
 from skdim.estimators.build import EncoderSpec
 from skdim.estimators.decoding import DecodingMixin
 from skdim.estimators.fitting import forgetting
-from skdim.estimators.resuming import open_run
 from skdim.estimators.validation import (
     COMMON_RULES,
     NestedParametersMixin,
@@ -30,7 +29,7 @@ from skdim.inference import encode_rows, features_of
 from skdim.objectives import AbstractObjective, InfoMax
 from skdim.parameters import Rule, any_of, instance, none, shown
 from skdim.random import seeded
-from skdim.training import Schedule
+from skdim.training import Checkpoints, Schedule
 from skdim.training.callbacks import CallbackSupport, reported, reports
 from skdim.views import View
 
@@ -190,7 +189,7 @@ loss_curve_, device_, classes_, canonical_correlations_, directions_
         self._check()
         going_on = self.warm_start and self.__sklearn_is_fitted__()
         with (
-            nullcontext() if self.checkpoint_dir is None else open_run(self) as written,
+            nullcontext() if self.checkpoint_dir is None else Checkpoints.of(self) as written,
             nullcontext() if going_on else forgetting(self),
         ):
             rows = self._go_on(X, y) if going_on else self._begin(X, y, written)

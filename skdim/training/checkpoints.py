@@ -1,33 +1,57 @@
-"""Checkpoints: files from which a training is resumed."""
+"""Checkpoints: the folder of a training, and the files from which it is resumed."""
 
+import errno
+import warnings
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
+import numpy as np
 import torch
+from filelock import FileLock, Timeout
 from skorch import NeuralNet
 from skorch.callbacks import Callback
 from torch import Generator, Tensor
 
 from skdim.inputs import Samples
-from skdim.parameters import LONGEST_ERROR, Rule, any_of, boolean, cut, instance, integer, none
+from skdim.parameters import (
+    LONGEST_ERROR,
+    Rule,
+    any_of,
+    boolean,
+    cut,
+    instance,
+    integer,
+    none,
+    stacklevel_of_user,
+)
 from skdim.random import pack_states, unpack_states
 from skdim.saving import (
     NotPlainError,
     check_regular,
+    describe_data,
+    describe_parameters,
     encode,
+    fingerprint,
     flatten,
     open_container,
+    remove_partial_files,
     to_bytes,
     unflatten,
     warn_of_versions,
     write_atomically,
 )
 from skdim.training.callbacks import EarlyStopping
+from skdim.training.processes import is_shared
 
 __all__ = ["Checkpoints", "find_checkpoint", "pack_checkpoint", "read_checkpoint"]
 
 LAST = "last.skdim-checkpoint"
 BEST = "best.skdim-checkpoint"
+LOCK = "lock"
+
+# Errors of file systems without locks.
+NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 A_DICT = instance("a dict", dict)
 
@@ -40,9 +64,7 @@ CONTENT: dict[str, Rule] = {
     "epoch": integer(1),
     "ended": boolean(),
     "step": integer(0, 2**63 - 1),
-    "module": A_DICT,
-    "criterion": A_DICT,
-    "optimizer": A_DICT,
+    **dict.fromkeys(("module", "criterion", "optimizer", "generators"), A_DICT),
     "stopping": any_of(A_DICT, none()),
     "history": Rule(
         "a list of epochs",
@@ -54,7 +76,6 @@ CONTENT: dict[str, Rule] = {
             )
         ),
     ),
-    "generators": A_DICT,
 }
 
 WAY_OUT = "Remove the file to begin anew, or restore a copy of it."
@@ -63,12 +84,7 @@ WAY_OUT = "Remove the file to begin anew, or restore a copy of it."
 def find_checkpoint(folder: Path) -> dict[str, Any] | None:
     """Read the checkpoint of the latest epoch in a folder; None if there is none.
 
-    Raises
-    ------
-    ValueError
-        If a file is damaged.
-    OSError
-        If it is not a regular file.
+    A ValueError is raised if a file is damaged, an OSError if it is not a regular file.
     """
     paths = [folder / name for name in (LAST, BEST)]
     found = [read_checkpoint(path) for path in paths if check_regular(path) is not None]
@@ -78,31 +94,16 @@ def find_checkpoint(folder: Path) -> dict[str, Any] | None:
 def pack_checkpoint(state: dict[str, Any]) -> bytes:
     """Return the content of a checkpoint file.
 
-    Raises
-    ------
-    TypeError
-        If the state does not consist of tensors and primitives.
-    ValueError
-        If the dtype of a tensor cannot be saved.
+    NotPlainError is raised for all but tensors and primitives, a ValueError for strange tensors.
     """
     tree, tensors = flatten(state)
     return to_bytes({"checkpoint": tree}, tensors)
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint file, tensors on the CPU.
+    """Read a checkpoint file, tensors on the CPU; warn of other versions.
 
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If it is damaged, not a checkpoint, or of a newer skdim.
-
-    Warns
-    -----
-    VersionWarning
-        If it was written with other versions.
+    A ValueError is raised if it is damaged, not a checkpoint, or of a newer skdim.
     """
     try:
         with open_container(path) as (header, stored, check):
@@ -144,22 +145,11 @@ def read_state(path: Path, header: dict[str, Any], tensors: dict[str, Tensor]) -
     return state
 
 
-class Checkpoints(Callback):
-    """Write checkpoints at the end of epochs, and resume from one.
+class Checkpoints(ExitStack, Callback):
+    """Write checkpoints of one training, and resume from one; a context that holds the folder.
 
-    It must come after all other callbacks, whose changes to the history it records, and whose
+    As a callback, it must come after all others, whose changes to the history it records, and whose
     state it overwrites when it resumes.
-
-    Parameters
-    ----------
-    folder : Path
-        An existing folder that no other training uses.
-    every : int
-        Epochs between checkpoints.
-    run : dict
-        What identifies this training: ``parameters``, ``data``, ``entropy``, ``n_epochs``.
-    found : dict or None
-        The checkpoint to resume from.
 
     Attributes
     ----------
@@ -167,15 +157,97 @@ class Checkpoints(Callback):
         Set before the training, if it may stop early.
     """
 
-    def __init__(
-        self, folder: Path, every: int, run: dict[str, Any], found: dict[str, Any] | None
-    ) -> None:
-        self.folder = folder
-        self.every = every
-        self.run = run
-        self.found = found
-        self.n_epochs = max(run["n_epochs"], 1)  # The closed form alone counts as one.
-        self.stopping: EarlyStopping | None = None
+    stopping: EarlyStopping | None = None
+
+    @classmethod
+    def of(cls, estimator: Any) -> Self:
+        """Return those of an estimator; raise a ValueError if its training cannot have any."""
+        if estimator.warm_start:
+            raise ValueError(
+                "checkpoint_dir and warm_start=True do not go together: a checkpoint is of one "
+                "training from its beginning, a warm start goes on from another. Use "
+                "warm_start=False, or checkpoint_dir=None and save between the trainings."
+            )
+        if is_shared(estimator.device):
+            raise ValueError(
+                "checkpoint_dir is for trainings on one process, but device='accelerate' trains on "
+                "several. Use checkpoint_dir=None there."
+            )
+        return cls()
+
+    def start(self, estimator: Any, rows: Samples, epochs: int, seed: int) -> int:
+        """Find the checkpoints of a training, and lock their folder from now on.
+
+        The folder is a subfolder of ``checkpoint_dir``, named by a fingerprint of the parameters
+        and the data: whoever trains, a transformer or a clone of it, finds the same one.
+
+        Parameters
+        ----------
+        estimator : object
+        rows : Samples
+            What is trained on.
+        epochs : int
+        seed : int
+            What a training that begins now is seeded by.
+
+        Returns
+        -------
+        int
+            The seed, or that of the training which goes on.
+
+        Raises
+        ------
+        ValueError
+            If the checkpoint is damaged, or of more epochs.
+        RuntimeError
+            If another training goes on there.
+        """
+        parameters = describe_parameters(estimator)
+        data = describe_data(rows, getattr(estimator, "classes_", None))
+        # The number of epochs counts where the learning rate of each step depends on it.
+        is_constant = estimator.schedule == "constant" and epochs > 0
+        drawn = isinstance(estimator.random_state, np.random.RandomState)
+        name = [parameters, data, seed if drawn else None, None if is_constant else epochs]
+        self.folder = Path(estimator.checkpoint_dir) / fingerprint(name)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.hold(self.folder)
+        self.every = estimator.checkpoint_every
+        self.n_epochs = max(epochs, 1)  # The closed form alone counts as one.
+        self.found = find_checkpoint(self.folder)
+        if self.found is not None:
+            seed = self.found["entropy"]
+            if self.found["epoch"] > self.n_epochs:
+                raise ValueError(
+                    f"{str(self.folder)!r} holds the checkpoint of a training of "
+                    f"{self.found['epoch']} epochs, but max_epochs={epochs}. Give at least as "
+                    "many, or another checkpoint_dir."
+                )
+        self.run = {"parameters": parameters, "data": data, "entropy": seed, "n_epochs": epochs}
+        return int(seed)
+
+    def hold(self, folder: Path) -> None:
+        """Lock a folder, and remove what killed trainings have left there.
+
+        The system releases the lock when this process ends, in whatever way. RuntimeError is raised
+        if another thread or process holds it; on file systems without locks, that is not detected.
+        """
+        try:
+            self.enter_context(FileLock(folder / LOCK).acquire(blocking=False))
+        except Timeout:
+            raise RuntimeError(
+                f"checkpoint_dir={str(folder)!r} is in use: another thread or process trains "
+                "there. Wait until it has ended, or give this training another folder."
+            ) from None
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
+            warnings.warn(
+                f"The file system of {str(folder)!r} has no locks: a second training in the same "
+                "folder is not detected.",
+                UserWarning,
+                stacklevel=stacklevel_of_user(),
+            )
+        remove_partial_files(folder)
 
     def on_train_begin(self, net: NeuralNet, X: Samples | None = None, **kwargs: Any) -> None:
         """Resume the training from the checkpoint."""
@@ -201,14 +273,14 @@ class Checkpoints(Callback):
             self.write(net, [LAST])
 
     def write(self, net: NeuralNet, names: list[str]) -> None:
-        """Write the state of the training to one or two files.
+        """Write the state of the training to one or two files; earlier ones survive all errors.
 
         Raises
         ------
         FloatingPointError
-            If the training has diverged; earlier checkpoints are kept.
+            If the training has diverged.
         OSError
-            If a file cannot be written; the earlier one is kept.
+            If a file cannot be written.
         TypeError
             If the state of the optimizer does not consist of tensors and primitives.
         """

@@ -11,9 +11,8 @@ import pytest
 import torch
 from skorch.callbacks import Callback
 
-from skdim.estimators.resuming import Run
 from skdim.saving import FORMAT, remove_partial_files, write_atomically
-from skdim.training import find_checkpoint
+from skdim.training import Checkpoints, find_checkpoint
 from skdim.training.checkpoints import LAST, pack_checkpoint
 from tests.reliability import kills
 from tests.reliability.mutations import PICKLE_THAT_CALLS, open_up, seal
@@ -180,28 +179,28 @@ def test_what_killed_writers_have_left_is_removed(tmp_path):
 
 
 def test_a_lock_is_held_once_and_given_back(tmp_path):
-    with Run() as one:
+    with Checkpoints() as one:
         one.hold(tmp_path)
         for folder in (tmp_path, tmp_path / "."):
-            with pytest.raises(RuntimeError, match="is in use"), Run() as other:
+            with pytest.raises(RuntimeError, match="is in use"), Checkpoints() as other:
                 other.hold(folder)
-    with Run() as again:
+    with Checkpoints() as again:
         again.hold(tmp_path)
 
 
 @forks
 def test_a_forked_process_neither_holds_nor_gives_back_a_lock(tmp_path):
-    held = Run()
+    held = Checkpoints()
     held.hold(tmp_path)
     ending = kills.fork(held.close)
     os.waitpid(ending, 0)
-    with pytest.raises(RuntimeError, match="is in use"), Run() as other:
+    with pytest.raises(RuntimeError, match="is in use"), Checkpoints() as other:
         other.hold(tmp_path)
 
     child = kills.fork(lambda: time.sleep(60))
     try:
         held.close()
-        with Run() as other:
+        with Checkpoints() as other:
             other.hold(tmp_path)
     finally:
         os.kill(child, signal.SIGKILL)
@@ -217,7 +216,7 @@ def test_a_file_system_without_locks_is_said(number, tmp_path, monkeypatch):
         raise OSError(number, "No locks available")
 
     monkeypatch.setattr(fcntl, "flock", fail)
-    with pytest.warns(UserWarning, match="has no locks"), Run() as run:
+    with pytest.warns(UserWarning, match="has no locks"), Checkpoints() as run:
         run.hold(tmp_path)
 
 

@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 
 import skdim
-from skdim.estimators.resuming import LOCK, Run
 from skdim.saving import remove_partial_files, write_atomically
-from skdim.training import find_checkpoint
-from skdim.training.checkpoints import BEST, LAST
+from skdim.training import Checkpoints, find_checkpoint
+from skdim.training.checkpoints import BEST, LAST, LOCK
 
 ROWS = np.random.default_rng(0).normal(size=(20, 6)).astype(np.float32)
 
@@ -188,7 +187,7 @@ def test_a_lock_that_is_a_symbolic_link_overwrites_nothing(tmp_path):
     (tmp_path / "mine").write_text("mine")
     (tmp_path / LOCK).symlink_to(tmp_path / "mine")
 
-    with pytest.raises(OSError, match=LOCK), Run() as run:
+    with pytest.raises(OSError, match=LOCK), Checkpoints() as run:
         run.hold(tmp_path)
 
     assert (tmp_path / "mine").read_text() == "mine"
