@@ -38,8 +38,11 @@ __all__ = [
     "build_encoder",
     "build_net",
     "find_device",
+    "find_device_here",
     "find_view",
     "measure",
+    "parse_device",
+    "wrap_encoder",
 ]
 
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
@@ -59,25 +62,7 @@ EncoderSpec = str | nn.Module | Callable[..., nn.Module]
 
 @dataclass(frozen=True)
 class Spec:
-    """What a net is built from, "auto" resolved.
-
-    Parameters
-    ----------
-    encoder : str, Module or callable
-    n_components : int
-    objective : AbstractObjective
-    view : View
-    optimizer : callable
-        ``(parameters, lr) -> torch.optim.Optimizer``.
-    layout : Layout
-        Shape of the samples.
-    n_samples : int
-    n_classes : int
-    gradients : bool
-        Whether ``max_epochs`` asks for training by gradients.
-    pairs : tuple of (int, int), default=()
-        Which looks are compared; see :func:`skdim.views.find_pairs`.
-    """
+    """What a net is built from, "auto" resolved."""
 
     encoder: EncoderSpec
     n_components: int
@@ -87,18 +72,14 @@ class Spec:
     layout: Layout
     n_samples: int
     n_classes: int
+    # Whether ``max_epochs`` asks for training by gradients.
     gradients: bool
+    # Which looks are compared; see :func:`skdim.views.find_pairs`.
     pairs: Pairs = ()
 
 
 def find_device(name: str | torch.device) -> torch.device:
-    """Resolve a device.
-
-    Raises
-    ------
-    ValueError
-        If there is no such device here. There is no silent fallback.
-    """
+    """Resolve a device; raise a ValueError if it is not here: there is no silent fallback."""
     if name == "auto":
         return find_accelerator()
     device = parse_device(name)
@@ -126,14 +107,22 @@ def parse_device(name: str | torch.device) -> torch.device:
         ) from error
 
 
-def find_view(view: str | View | None, layout: Layout, automatic: View) -> View:
-    """Resolve a view; ``automatic`` is what "auto" stands for.
+def find_device_here(name: str, wanted: str | torch.device) -> torch.device:
+    """Find the device where a net was, or else the CPU; warn if the next ``fit`` will fail."""
+    try:
+        return find_device(name)
+    except ValueError as error:
+        if wanted != "auto":
+            warnings.warn(
+                f"The transformer was fitted on device={wanted!r} and is now on the CPU: {error} "
+                "To fit it again here, call set_params(device='auto') first.",
+                stacklevel=stacklevel_of_user(),
+            )
+        return torch.device("cpu")
 
-    Raises
-    ------
-    ValueError
-        If a view of images is asked for where samples are vectors or signals.
-    """
+
+def find_view(view: str | View | None, layout: Layout, automatic: View) -> View:
+    """Resolve a view; raise a ValueError for a view of images where samples are none."""
     if view is None:
         return Identity()
     if not isinstance(view, str):
@@ -154,22 +143,8 @@ def find_view(view: str | View | None, layout: Layout, automatic: View) -> View:
 def build_encoder(encoder: EncoderSpec, n_components: int, layout: Layout) -> nn.Sequential:
     """Build a standardisation that changes nothing yet, and an encoder; no data is read.
 
-    Parameters
-    ----------
-    encoder : str, Module or callable
-        As the transformer's parameter, but not "auto"; a module is copied.
-    n_components : int
-    layout : Layout
-
-    Returns
-    -------
-    Sequential
-        Standardisation and encoder: samples as given to Features.
-
-    Raises
-    ------
-    TypeError
-        If a callable returns anything but a module.
+    The encoder is as the transformer's parameter, but not "auto"; a module is copied. A TypeError
+    is raised if a callable returns anything but a module.
     """
     if isinstance(encoder, nn.Module):
         made = copy.deepcopy(encoder)
@@ -232,13 +207,7 @@ def standardised(standardise: nn.Module, samples: Tensor) -> Tensor:
 
 @torch.no_grad()
 def measure(module: nn.Sequential, samples: Tensor) -> Features:
-    """Encode some samples to find the sizes of all layers.
-
-    Raises
-    ------
-    ValueError
-        If the encoder cannot encode them, or returns features that cannot be trained with.
-    """
+    """Encode some samples to find the sizes of all layers; raise a ValueError if that fails."""
     module.eval()
     encoder = module[1].module if isinstance(module[1], UserEncoder) else module[1]
     name = type(encoder).__name__
@@ -314,25 +283,8 @@ def build_net(
 ) -> tuple[EncoderNet, Spec, Features]:
     """Build a net for training: draw first weights, and adapt the encoder to the samples.
 
-    Parameters
-    ----------
-    spec : Spec
-    rows : Samples
-        Samples to train on.
-    entropy : int
-        Seed of the weights.
-    device : str or device
-        The transformer's parameter, which says which loop trains.
-    **settings : Any
-        ``lr`` and ``batch_size`` of the net.
-
-    Returns
-    -------
-    net : EncoderNet
-    spec : Spec
-        With ``pairs``.
-    sizes : Features
-        Features of two samples.
+    ``device`` is the transformer's parameter, which says which loop trains; ``settings`` are ``lr``
+    and ``batch_size``. Return the net, the spec with ``pairs``, and features of two samples.
     """
     with seeded(entropy, rows.device):
         module = build_encoder(spec.encoder, spec.n_components, spec.layout).cpu()
@@ -350,13 +302,7 @@ def build_net(
 
 
 def compared_looks(view: View, rows: Samples) -> Pairs:
-    """Return which looks are compared, by trying a view on two samples.
-
-    Raises
-    ------
-    ValueError
-        If it returns anything but a tuple of tensors shaped like the samples.
-    """
+    """Return which looks are compared; raise a ValueError if a view fails on two samples."""
     tried, single = view_of_one(view), rows.single()
     x = single[single.numbers[:2]].float()
     looks: Any = tried(x, Generator(device=rows.device).manual_seed(0))

@@ -3,32 +3,44 @@
 import json
 import os
 from collections.abc import Mapping
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
-from torch import Tensor
+from torch import Tensor, nn
 
 from skdim.encoders import LAYERS, Features, layer_of
-from skdim.estimators.build import Spec
-from skdim.estimators.rebuild import find_device_here, give_back, load_net, take_out
+from skdim.estimators.build import (
+    Spec,
+    assemble,
+    build_criterion,
+    build_encoder,
+    find_device_here,
+    wrap_encoder,
+)
 from skdim.inputs import Layout
 from skdim.objectives import AbstractObjective
-from skdim.parameters import is_same, shown
+from skdim.parameters import cut, is_number, is_same, shown
+from skdim.random import seeded
 from skdim.saving import (
     NotPlainError,
+    Stored,
     Transforming,
     check_finite,
     encode,
     export,
+    mapped,
     to_bytes,
     versions,
     warn_of_versions,
     write_atomically,
 )
-from skdim.training import EncoderNet, choose_net
+from skdim.training import SETTINGS, EncoderNet, choose_net
 from skdim.views import Pairs
 
 __all__ = [
@@ -62,34 +74,31 @@ PARTS = ("module", "criterion")
 
 # Parameters of a training, and not of what is trained.
 READ_EACH_TIME = (
-    *("max_epochs", "batch_size", "learning_rate", "schedule", "precision", "compile"),
-    *("validation_fraction", "early_stopping", "n_iter_no_change", "tol"),
-    *("warm_start", "verbose", "checkpoint_every"),
+    *SETTINGS.values(),
+    *("max_epochs", "validation_fraction", "early_stopping", "n_iter_no_change", "tol"),
+    *("warm_start", "checkpoint_every"),
 )
 
 # Parameters without a part in building a net.
 NOT_BUILT_FROM = ("callbacks", "checkpoint_dir", "device", "random_state")
 
+# Most numbers in one sample or in one layer of its features: far above any that fit.
+LARGEST_SAMPLE = 2**28
+
+# Of a module by their names: in memory, or in a file.
+Arrays = Mapping[str, NDArray[Any] | Stored]
+
 
 @dataclass(frozen=True)
 class Built:
-    """What a net was built from: the one description for pickles, files and further training.
+    """What a net was built from: the one description for pickles, files and further training."""
 
-    Parameters
-    ----------
-    parameters : dict of str to object
-        Of the estimator when it was fitted: ``set_params`` may have changed them since.
-    pairs : tuple of (int, int)
-        Which looks are compared.
-    n_samples : int
-        Samples that were trained on.
-    sizes : dict of str to tuple of int
-        Shapes of the features of a sample, layer by layer.
-    """
-
+    # Of the estimator when it was fitted: ``set_params`` may have changed them since.
     parameters: dict[str, Any]
+    # Which looks are compared.
     pairs: Pairs
     n_samples: int
+    # Shapes of the features of a sample, layer by layer.
     sizes: dict[str, tuple[int, ...]]
 
     @classmethod
@@ -203,11 +212,11 @@ class PersistentMixin(BaseEstimator):
         state = dict(super().__getstate__())
         state[VERSIONS] = versions()
         # A subclass elsewhere may build its net by more than what is described here.
-        if "net_" in state and type(self).__module__.startswith("skdim."):
-            packed = pack(self.net_, self._built)
-            if packed is not None:
+        ours = type(self).__module__.startswith("skdim.") and type(state.get("net_")) is EncoderNet
+        if ours and not encode_parameters(self._built.parameters)[1]:
+            with suppress(TypeError):  # Of weights that NumPy does not have.
+                state[PACKED] = take_out(self.net_)
                 del state["net_"]
-                state[PACKED] = packed
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -229,40 +238,14 @@ class PersistentMixin(BaseEstimator):
                 setattr(fitted, name, getattr(self, name))
         spec = fitted._spec(self._layout, self._built.n_samples)  # noqa: SLF001
         spec = replace(spec, pairs=self._built.pairs)
-        device = find_device_here(packed["device"], self.device)
-        own = packed.get("stranger", ())
-        kind = choose_net(self.device)
-        self.net_ = load_net(spec, self._built.features(), packed["weights"], device, kind, own)
-        give_back(self.net_, packed)
-
-
-def pack(net: EncoderNet, built: Built) -> dict[str, Any] | None:
-    """Return a net in plain parts, where all it was built from is our own.
-
-    Returns
-    -------
-    dict or None
-        None if it was not, or if several processes train it.
-    """
-    if type(net) is not EncoderNet or encode_parameters(built.parameters)[1]:
-        return None
-    try:
-        return take_out(net)
-    except TypeError:
-        return None
+        self.net_ = load_net(spec, self._built.features(), packed, self.device)
 
 
 def file_contents(estimator: "PersistentMixin") -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Return the header and the tensors of the file of a fitted transformer.
-
-    Raises
-    ------
-    ValueError
-        If it is of a class that ``load`` would not know, or has weights of a type that cannot be
-        saved.
-    """
+    """Return header and tensors of a file; raise a ValueError for what ``load`` cannot build."""
     check_is_fitted(estimator)
     kind, state = type(estimator), vars(estimator)
+    built: Built = state["_built"]
     if not kind.__module__.startswith("skdim."):
         raise ValueError(
             f"{kind.__name__} is a class of {kind.__module__}, which skdim.load could not build. "
@@ -279,40 +262,36 @@ def file_contents(estimator: "PersistentMixin") -> tuple[dict[str, Any], dict[st
         raise ValueError(
             f"The weights have a type that cannot be saved: {error}. Use pickle or joblib."
         ) from error
+    said, given = encode_parameters(estimator.get_params(deep=False))
+    built_said, built_given = encode_parameters(built.parameters)
     header = {
         "class": kind.__name__,
-        **encode_build(estimator.get_params(deep=False), state["_built"]),
-        "attributes": {
-            name: encode(state[name]) for name in (*ATTRIBUTES, *OPTIONAL) if name in state
+        "parameters": said,
+        "given": given,
+        "built": {
+            # What ``set_params`` has changed since.
+            "parameters": {
+                k: v
+                for k, v in built_said.items()
+                if k not in said or json.dumps(said[k]) != json.dumps(v)
+            },
+            "given": built_given,
+            "sizes": built.sizes,
+            "pairs": built.pairs,
+            "n_samples": built.n_samples,
         },
+        "attributes": {k: encode(state[k]) for k in (*ATTRIBUTES, *OPTIONAL) if k in state},
         "net": {
-            "books": [encode_epoch(epoch) for epoch in packed["books"]],
-            "settings": {name: encode(value) for name, value in packed["settings"].items()},
+            # What else callbacks recorded is left out.
+            "books": [
+                {k: encode(v) for k, v in epoch.items() if is_number(v, int, float)}
+                for epoch in packed["books"]
+            ],
+            "settings": {k: encode(v) for k, v in packed["settings"].items()},
         },
     }
     check_finite(weights, "These weights cannot be saved")
     return header, weights
-
-
-def encode_build(parameters: Mapping[str, Any], built: Built) -> dict[str, Any]:
-    """Encode the parameters, and how they differ from those the net was built from."""
-    said, given = encode_parameters(parameters)
-    built_said, built_given = encode_parameters(built.parameters)
-    return {
-        "parameters": said,
-        "given": given,
-        "built": {
-            "parameters": {
-                name: value
-                for name, value in built_said.items()
-                if name not in said or json.dumps(said[name]) != json.dumps(value)
-            },
-            "given": built_given,
-            "sizes": {layer: list(shape) for layer, shape in built.sizes.items()},
-            "pairs": [list(pair) for pair in built.pairs],
-            "n_samples": built.n_samples,
-        },
-    }
 
 
 def encode_parameters(parameters: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -328,10 +307,94 @@ def encode_parameters(parameters: Mapping[str, Any]) -> tuple[dict[str, Any], li
     return said, given
 
 
-def encode_epoch(epoch: Mapping[str, Any]) -> dict[str, Any]:
-    """Encode the numbers of an epoch; what else callbacks recorded is left out."""
+def take_out(net: EncoderNet) -> dict[str, Any]:
+    """Return a net in arrays, for ``load_net``; raise a TypeError for types that NumPy lacks."""
+    optimizer = net.optimizer_
     return {
-        name: encode(value)
-        for name, value in epoch.items()
-        if isinstance(value, int | float) and not isinstance(value, bool)
+        "weights": as_arrays(net.state()),
+        "books": [{k: v for k, v in epoch.items() if k != "batches"} for epoch in net.history],
+        "settings": {name: getattr(net, name) for name in SETTINGS},
+        "device": str(net.device),
+        "optimizer": None if optimizer is None else as_arrays(optimizer.state_dict()),
     }
+
+
+def as_arrays(tree: dict[str, Any]) -> Any:
+    """Return a nested value with arrays on the CPU in place of tensors."""
+    return mapped(tree, lambda v, _: v.detach().cpu().numpy() if isinstance(v, Tensor) else v)
+
+
+def load_net(
+    spec: Spec, sizes: Features, kept: Mapping[str, Any], wanted: str | torch.device
+) -> EncoderNet:
+    """Build a net without memory for its numbers, and restore it from a result of ``take_out``.
+
+    Parameters of the user's own making ("stranger") are built with memory. A ValueError is raised
+    if the parameters build no net, or the weights are not those of such a net.
+    """
+    largest = max(spec.layout.n_features, *(getattr(sizes, layer)[0].numel() for layer in LAYERS))
+    if largest > LARGEST_SAMPLE:
+        raise ValueError(f"A sample or its features have {largest} numbers: too many.")
+    own, weights, meta = kept.get("stranger", ()), kept["weights"], torch.device("meta")
+    with seeded(0, torch.device("cpu")):
+        try:
+            with nullcontext() if {"encoder", "objective"} & {*own} else meta:
+                module = build_encoder(spec.encoder, spec.n_components, spec.layout)
+                wrap_encoder(module, spec, sizes)
+            load_weights(module, weights["module"], "encoder")
+            # What an objective finds out by asking the encoder, it finds out of the trained one.
+            module.eval()
+            with nullcontext() if own else meta:
+                criterion = build_criterion(spec, module, sizes)
+        except (ArithmeticError, LookupError, RuntimeError, TypeError) as error:
+            raise ValueError(f"The parameters build no net: {error}") from error
+        load_weights(criterion, weights["criterion"], "objective")
+    device = find_device_here(kept["device"], wanted)
+    net = assemble(spec, module, criterion, device, choose_net(wanted))
+    for name in SETTINGS:
+        setattr(net, name, kept["settings"][name])
+    # skorch expects a list of batches in each epoch.
+    net.history.extend({"batches": [{}], **epoch} for epoch in kept["books"])
+    if kept["optimizer"] is not None:
+        net.make_optimizer()
+        net.optimizer_.load_state_dict(
+            mapped(
+                kept["optimizer"], lambda v, _: torch.tensor(v) if isinstance(v, np.ndarray) else v
+            )
+        )
+    net.module_.eval()
+    net.criterion_.eval()
+    return net
+
+
+def load_weights(module: nn.Module, arrays: Arrays, what: str) -> None:
+    """Set all weights and buffers of a module that may have no memory.
+
+    A ValueError lists what is missing, not known, or of another shape or type, before it is read.
+    """
+
+    def described(values: NDArray[Any] | Stored | Tensor) -> str:
+        return f"{str(values.dtype).removeprefix('torch.')} of shape {tuple(values.shape)}"
+
+    state = module.state_dict()
+    listed = {
+        "missing": [name for name in state if name not in arrays],
+        "not known": [name for name in arrays if name not in state],
+        "of another size": [
+            f"{name} is {described(arrays[name])}, not {described(values)}"
+            for name, values in state.items()
+            if name in arrays and described(arrays[name]) != described(values)
+        ],
+    }
+    faults = [
+        f"{fault}: {cut(', '.join(names[:5]))}{f' and {len(names) - 5} more' * (len(names) > 5)}"
+        for fault, names in listed.items()
+        if names
+    ]
+    if faults:
+        raise ValueError(f"The weights are not those of this {what}; {'; '.join(faults)}.")
+    tensors = {
+        name: values.read() if isinstance(values, Stored) else torch.tensor(values)
+        for name, values in arrays.items()
+    }
+    module.load_state_dict(tensors, assign=True)
