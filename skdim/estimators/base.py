@@ -1,7 +1,6 @@
 """What estimators with an encoder share: reading X, building and training a net, its attributes."""
 
 import math
-from abc import abstractmethod
 from collections.abc import Callable
 from os import PathLike
 from typing import Any
@@ -35,10 +34,16 @@ from skdim.estimators.fitting import (
     warn_of_failure,
     warn_of_idle,
     warn_of_units,
+    why_not_closed,
 )
 from skdim.estimators.labels import read_labels
 from skdim.estimators.state import Built, PersistentMixin
-from skdim.estimators.validation import choose_conversion, open_looks, open_samples
+from skdim.estimators.validation import (
+    COMMON_RULES,
+    choose_conversion,
+    open_looks,
+    open_samples,
+)
 from skdim.inputs import (
     Conversion,
     ImageFolder,
@@ -50,56 +55,86 @@ from skdim.inputs import (
     find_layout,
     is_wide,
 )
-from skdim.objectives import AbstractObjective
-from skdim.parameters import Rule, check_parameters, shown
+from skdim.objectives import AbstractObjective, InfoMax
+from skdim.parameters import Rule, any_of, check_parameters, instance, none
 from skdim.random import draw_seed
 from skdim.training import SETTINGS, Checkpoints, EarlyStopping, Schedule, agree_on_seed
 from skdim.views import GivenLooks, Identity, View
 
 __all__ = ["AbstractLearner"]
 
+RULES = COMMON_RULES | {
+    "objective": any_of(instance("a skdim.objectives.AbstractObjective", AbstractObjective), none())
+}
+
 NEED = "classifier_weight > 0 needs labels (without them, set it to 0)"
 
 
 class AbstractLearner(PersistentMixin):
-    """Train an encoder by an objective.
+    """Parameters and attributes of a transformer, and what its public methods have in common."""
 
-    A subclass has the parameters below in its constructor, and says what its objective is.
-    """
-
-    n_components: int
-    image_shape: tuple[int, ...] | None
-    channel_axis: int | None
-    encoder: EncoderSpec
-    output: str
-    view: str | View | None
-    max_epochs: int | str
-    batch_size: int
-    learning_rate: float
-    optimizer: str | Callable[..., torch.optim.Optimizer]
-    schedule: str | Schedule
-    validation_fraction: float | None
-    early_stopping: bool
-    n_iter_no_change: int
-    tol: float
-    warm_start: bool
-    random_state: int | np.random.RandomState | None
-    device: str | torch.device
-    precision: str
-    compile: bool | str
-    callbacks: list[Any] | None
-    verbose: int
-    checkpoint_dir: str | PathLike[str] | None
-    checkpoint_every: int
     classes_: NDArray[Any]
 
-    @abstractmethod
-    def _rules(self) -> dict[str, Rule]:
-        """Return the constraints of the parameters."""
+    def __init__(
+        self,
+        n_components: int = 64,
+        *,
+        objective: AbstractObjective | None = None,
+        image_shape: tuple[int, ...] | None = None,
+        channel_axis: int | None = None,
+        encoder: EncoderSpec = "auto",
+        output: str = "code",
+        view: str | View | None = "auto",
+        max_epochs: int | str = "auto",
+        batch_size: int = 64,
+        learning_rate: float = 1e-3,
+        optimizer: str | Callable[..., torch.optim.Optimizer] = "auto",
+        schedule: str | Schedule = "one_cycle",
+        validation_fraction: float | None = None,
+        early_stopping: bool = False,
+        n_iter_no_change: int = 10,
+        tol: float = 1e-4,
+        warm_start: bool = False,
+        random_state: int | np.random.RandomState | None = None,
+        device: str | torch.device = "auto",
+        precision: str = "float32",
+        compile: bool | str = False,
+        callbacks: list[Any] | None = None,
+        verbose: int = 0,
+        checkpoint_dir: str | PathLike[str] | None = None,
+        checkpoint_every: int = 1,
+    ) -> None:
+        self.n_components = n_components
+        self.objective = objective
+        self.image_shape = image_shape
+        self.channel_axis = channel_axis
+        self.encoder = encoder
+        self.output = output
+        self.view = view
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.optimizer = optimizer
+        self.schedule = schedule
+        self.validation_fraction = validation_fraction
+        self.early_stopping = early_stopping
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.device = device
+        self.precision = precision
+        self.compile = compile
+        self.callbacks = callbacks
+        self.verbose = verbose
+        self.checkpoint_dir = checkpoint_dir
+        self.checkpoint_every = checkpoint_every
 
-    @abstractmethod
+    def _rules(self) -> dict[str, Rule]:
+        return RULES
+
     def _get_objective(self) -> AbstractObjective:
-        """Return the objective."""
+        return InfoMax() if self.objective is None else self.objective
 
     def _check(self) -> None:
         """Check all parameters."""
@@ -227,7 +262,7 @@ class AbstractLearner(PersistentMixin):
             layout=layout,
             n_samples=n_samples,
             n_classes=len(getattr(self, "classes_", ())),
-            gradients=not self._may_be_closed(),
+            gradients=self.max_epochs not in ("auto", 0),
         )
 
     @property
@@ -235,14 +270,10 @@ class AbstractLearner(PersistentMixin):
         """How many looks at each sample were given."""
         return getattr(self, "_n_looks", 1)
 
-    def _may_be_closed(self) -> bool:
-        """Whether ``max_epochs`` allows the closed form alone."""
-        return self.max_epochs in ("auto", 0)
-
     def _has_closed_form(self) -> bool:
         """Whether all that is to be trained has a closed form."""
         without = self._get_objective().without_closed_form()
-        return without == [] and is_linear(self.encoder, automatic=self._may_be_closed())
+        return without == [] and is_linear(self.encoder, automatic=self.max_epochs in ("auto", 0))
 
     def _count_epochs(self, n_samples: int) -> int:
         """Return how many epochs by gradients ``max_epochs`` asks for."""
@@ -262,7 +293,7 @@ class AbstractLearner(PersistentMixin):
         epochs = self._count_epochs(len(rows))
         linear = isinstance(self.net_.module_[1], LinearEncoder)
         if epochs == 0 and not (linear and self._has_closed_form()):
-            raise ValueError(self._refusal())
+            raise ValueError(why_not_closed(self, self._get_objective()))
         before = getattr(self, "solver_", "") if going_on else None
         solving, self.solver_ = choose_solver(self.net_, epochs, before)
         if epochs == 0:
@@ -284,22 +315,6 @@ class AbstractLearner(PersistentMixin):
             callbacks=list(self.callbacks or []),
             settings=settings,
             checkpoints=written,
-        )
-
-    def _refusal(self) -> str:
-        """Explain why ``max_epochs=0`` is not possible."""
-        objective = self._get_objective()
-        names = objective.without_closed_form()
-        text = "max_epochs=0 computes the closed form of Deep InfoMax, which"
-        if names is None:
-            return f"{text} {type(objective).__name__} does not have. Give at least one epoch."
-        given = ", ".join(
-            f"{name}={shown(getattr(self if hasattr(self, name) else objective, name))}"
-            for name in names or ["encoder"]
-        )
-        return (
-            f"{text} cannot honour {given}. Give at least one epoch to train by gradients, or "
-            "leave these at their defaults."
         )
 
     def _train(self, rows: Samples, plan: Plan, *, going_on: bool) -> None:

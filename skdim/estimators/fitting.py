@@ -19,6 +19,7 @@ from skdim.encoders import ENCODERS, LinearEncoder
 from skdim.estimators.build import EncoderSpec
 from skdim.estimators.state import ATTRIBUTES, OPTIONAL
 from skdim.inputs import ArraySamples, Samples, Standardise
+from skdim.objectives import AbstractObjective
 from skdim.parameters import is_same, shown, stacklevel_of_user
 from skdim.random import seeded
 from skdim.training import Checkpoints, EarlyStopping, EncoderNet, check_precision
@@ -35,6 +36,7 @@ __all__ = [
     "warn_of_failure",
     "warn_of_idle",
     "warn_of_units",
+    "why_not_closed",
 ]
 
 MOST_EPOCHS = 100
@@ -64,45 +66,23 @@ def auto_epochs(n: int) -> int:
 
 @dataclass(frozen=True)
 class Plan:
-    """How one training goes.
+    """How one training goes."""
 
-    Parameters
-    ----------
-    epochs : int
-        By gradients.
-    solving : bool
-        Whether to begin with the closed form.
-    held_out : float
-        Share of the samples that is scored only.
-    stopping : EarlyStopping or None
-        None trains to the end.
-    callbacks : list
-        skorch callbacks of the user.
-    settings : dict
-        Of the net, by the names in ``skdim.training.SETTINGS``.
-    checkpoints : Checkpoints or None
-        What writes the training down.
-    """
-
+    # By gradients, after the closed form if that is solved first.
     epochs: int
     solving: bool
+    # Share of the samples that is scored only.
     held_out: float
     stopping: EarlyStopping | None
+    # Of the user.
     callbacks: list[Any]
+    # Of the net, by the names in ``skdim.training.SETTINGS``.
     settings: dict[str, Any]
     checkpoints: Checkpoints | None = None
 
 
 def check_optimizer(optimizer: object) -> None:
-    """Raise an error for an optimizer that computes the loss of a batch more than once.
-
-    Raises
-    ------
-    ValueError
-        If its step needs a closure.
-    TypeError
-        If it is none.
-    """
+    """Raise a TypeError for what is none, a ValueError for one whose step needs a closure."""
     if not isinstance(optimizer, torch.optim.Optimizer):
         raise TypeError(
             f"optimizer gave an object of type {type(optimizer).__name__}. It must give a "
@@ -120,13 +100,8 @@ def check_optimizer(optimizer: object) -> None:
 def check_plan(net: EncoderNet, rows: Samples, plan: Plan, hint: str) -> None:
     """Raise an error, before anything is changed, for a training that cannot be completed.
 
-    ``hint`` says what to do where there is no score.
-
-    Raises
-    ------
-    ValueError
-        If early stopping has nothing to look at, or too few samples to hold out, or the device
-        cannot compute in the precision.
+    That is one with an optimizer or a precision that cannot be used, too few samples to hold out,
+    or nothing to score them by; ``hint`` says what to do then.
     """
     check_precision(plan.settings["precision"], rows.device)
     if plan.epochs:
@@ -145,13 +120,7 @@ def check_plan(net: EncoderNet, rows: Samples, plan: Plan, hint: str) -> None:
 
 
 def run(net: EncoderNet, rows: Samples, plan: Plan, entropy: int) -> int:
-    """Train a net as planned.
-
-    Returns
-    -------
-    int
-        Epochs behind the weights that are kept.
-    """
+    """Train a net as planned; return the number of epochs behind the weights that are kept."""
     done = len(net.history)
     draws = np.random.default_rng([entropy, done])
     part, held_out = split(rows, plan.held_out, draws)
@@ -184,13 +153,7 @@ def run(net: EncoderNet, rows: Samples, plan: Plan, entropy: int) -> int:
 def split(
     rows: Samples, held_out: float, draws: np.random.Generator
 ) -> tuple[Samples, Samples | None]:
-    """Draw the samples that are scored only.
-
-    Raises
-    ------
-    ValueError
-        If fewer than two samples would be on either side.
-    """
+    """Draw the samples that are scored only; raise a ValueError for less than two on a side."""
     if held_out == 0:
         return rows, None
     n_held = round(held_out * len(rows))
@@ -268,26 +231,10 @@ def forgetting(estimator: BaseEstimator) -> Iterator[None]:
 
 
 def choose_solver(net: EncoderNet, epochs: int, before: str | None) -> tuple[bool, str]:
-    """Decide whether a training begins with the closed form.
+    """Return whether a training begins with the closed form, and the attribute ``solver_``.
 
-    Parameters
-    ----------
-    net : EncoderNet
-    epochs : int
-        By gradients.
-    before : str or None
-        ``solver_`` of the training that this one continues; None if it begins.
-
-    Returns
-    -------
-    solving : bool
-    solver : str
-        The attribute ``solver_``.
-
-    Raises
-    ------
-    ValueError
-        If there is nothing to do without gradients.
+    ``before`` is that of the training that this one continues; None if it begins. A ValueError is
+    raised if there is nothing to do without gradients.
     """
     if epochs == 0 and before is not None and (net.look_sums is None or "gradients" in before):
         raise ValueError(
@@ -311,6 +258,22 @@ def is_linear(encoder: EncoderSpec, *, automatic: bool) -> bool:
         encoder = ENCODERS[encoder]
     kind: type = encoder if isinstance(encoder, type) else type(encoder)
     return issubclass(kind, LinearEncoder)
+
+
+def why_not_closed(estimator: BaseEstimator, objective: AbstractObjective) -> str:
+    """Explain why ``max_epochs=0`` is not possible."""
+    names = objective.without_closed_form()
+    text = "max_epochs=0 computes the closed form of Deep InfoMax, which"
+    if names is None:
+        return f"{text} {type(objective).__name__} does not have. Give at least one epoch."
+    given = ", ".join(
+        f"{name}={shown(getattr(estimator if hasattr(estimator, name) else objective, name))}"
+        for name in names or ["encoder"]
+    )
+    return (
+        f"{text} cannot honour {given}. Give at least one epoch to train by gradients, or leave "
+        "these at their defaults."
+    )
 
 
 def warn_of_idle(estimator: BaseEstimator) -> None:

@@ -1,52 +1,37 @@
 """An encoder trained by an objective, as a scikit-learn transformer."""
 
-from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from os import PathLike
 from typing import Any, Self
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import Tags
+from sklearn.utils import Tags, check_array
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
-from torch import Tensor
+from torch import Generator, Tensor
 
 from skdim.encoders import LAYERS, UserEncoder
 from skdim.estimators.base import AbstractLearner
-from skdim.estimators.build import EncoderSpec
-from skdim.estimators.decoding import DecodingMixin
 from skdim.estimators.fitting import forgetting
-from skdim.estimators.validation import (
-    COMMON_RULES,
-    NestedParametersMixin,
-    open_looks,
-    sample_numbers,
-)
-from skdim.inference import encode_rows, features_of
-from skdim.objectives import AbstractObjective, InfoMax
-from skdim.parameters import Rule, any_of, instance, none, shown
-from skdim.random import seeded
-from skdim.training import Checkpoints, Schedule
+from skdim.estimators.validation import NestedParametersMixin, open_looks, sample_numbers
+from skdim.inference import chunk_size, encode_rows, features_of, filled_up
+from skdim.inputs import Conversion
+from skdim.parameters import check_count, shown
+from skdim.random import draw_seed, seeded
+from skdim.training import Checkpoints
 from skdim.training.callbacks import CallbackSupport, reported, reports
-from skdim.views import View
 
 __all__ = ["EncoderTransformer"]
 
 SCORING_SEED = 0
-
-RULES = COMMON_RULES | {
-    "objective": any_of(instance("a skdim.objectives.AbstractObjective", AbstractObjective), none())
-}
 
 
 class EncoderTransformer(
     CallbackSupport,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
-    DecodingMixin,
     NestedParametersMixin,
     AbstractLearner,
 ):
@@ -90,67 +75,6 @@ loss_curve_, device_, classes_, canonical_correlations_, directions_
     >>> vae.fit_transform(images).shape
     (300, 16)
     """
-
-    def __init__(
-        self,
-        n_components: int = 64,
-        *,
-        objective: AbstractObjective | None = None,
-        image_shape: tuple[int, ...] | None = None,
-        channel_axis: int | None = None,
-        encoder: EncoderSpec = "auto",
-        output: str = "code",
-        view: str | View | None = "auto",
-        max_epochs: int | str = "auto",
-        batch_size: int = 64,
-        learning_rate: float = 1e-3,
-        optimizer: str | Callable[..., torch.optim.Optimizer] = "auto",
-        schedule: str | Schedule = "one_cycle",
-        validation_fraction: float | None = None,
-        early_stopping: bool = False,
-        n_iter_no_change: int = 10,
-        tol: float = 1e-4,
-        warm_start: bool = False,
-        random_state: int | np.random.RandomState | None = None,
-        device: str | torch.device = "auto",
-        precision: str = "float32",
-        compile: bool | str = False,
-        callbacks: list[Any] | None = None,
-        verbose: int = 0,
-        checkpoint_dir: str | PathLike[str] | None = None,
-        checkpoint_every: int = 1,
-    ) -> None:
-        self.n_components = n_components
-        self.objective = objective
-        self.image_shape = image_shape
-        self.channel_axis = channel_axis
-        self.encoder = encoder
-        self.output = output
-        self.view = view
-        self.max_epochs = max_epochs
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.optimizer = optimizer
-        self.schedule = schedule
-        self.validation_fraction = validation_fraction
-        self.early_stopping = early_stopping
-        self.n_iter_no_change = n_iter_no_change
-        self.tol = tol
-        self.warm_start = warm_start
-        self.random_state = random_state
-        self.device = device
-        self.precision = precision
-        self.compile = compile
-        self.callbacks = callbacks
-        self.verbose = verbose
-        self.checkpoint_dir = checkpoint_dir
-        self.checkpoint_every = checkpoint_every
-
-    def _rules(self) -> dict[str, Rule]:
-        return RULES
-
-    def _get_objective(self) -> AbstractObjective:
-        return InfoMax() if self.objective is None else self.objective
 
     @reports
     def fit(self, X: ArrayLike, y: ArrayLike | None = None) -> Self:
@@ -364,6 +288,97 @@ loss_curve_, device_, classes_, canonical_correlations_, directions_
                 f"measures information. {self._get_objective().score_hint}."
             )
         return score
+
+    @available_if(lambda self: self._get_objective().has_decoder)
+    def inverse_transform(self, X: ArrayLike) -> NDArray[Any]:
+        """Decode codes to samples.
+
+        Only with an objective that has a decoder: :class:`~skdim.objectives.Autoencoder`, ``VAE``
+        and ``AAE``, and ``BiGAN``, whose generator decodes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_components)
+            Codes, as ``transform`` returns them with ``output="code"``.
+
+        Returns
+        -------
+        ndarray of shape (n, *shape)
+            Samples in the units and the shape of those of ``X`` in ``fit``. Values are not clipped
+            to the range of the data.
+
+        Raises
+        ------
+        ValueError
+            If ``output`` is not "code", ``X`` are not codes, or the objective was set after the
+            fit.
+        """
+        check_is_fitted(self)
+        if self.output_ != "code":
+            raise ValueError(
+                f"inverse_transform decodes codes, but output={self.output_!r}. Set output='code' "
+                "and fit."
+            )
+        size = self._built.n_features_out("code")
+        codes = check_array(X, dtype=np.float32, input_name="X")
+        if codes.shape[1] != size:
+            raise ValueError(f"X has {codes.shape[1]} columns, but codes have {size}.")
+        return self._decode(torch.tensor(codes, device=self.device_))
+
+    @available_if(lambda self: self._get_objective().has_sampler)
+    def sample(
+        self, n_samples: int = 1, random_state: int | np.random.RandomState | None = None
+    ) -> NDArray[Any]:
+        """Draw new samples: codes from the prior, decoded.
+
+        Only with ``VAE``, and with ``AAE`` and ``BiGAN`` where the prior is "normal" or "uniform".
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+        random_state : int, RandomState or None, default=None
+
+        Returns
+        -------
+        ndarray of shape (n_samples, d), (n_samples, H, W), ...
+            As of ``inverse_transform``.
+
+        Raises
+        ------
+        ValueError
+            If ``n_samples`` is not an integer of at least 1.
+        """
+        check_is_fitted(self)
+        check_count("n_samples", n_samples)
+        generator = Generator(device=self.device_).manual_seed(draw_seed(random_state))
+        with torch.no_grad():
+            size = (int(n_samples), self._built.n_features_out("code"))
+            codes = self.net_.criterion_.draw_codes(size, generator)
+        return self._decode(self._present(codes))
+
+    def _present(self, made: Tensor | None) -> Tensor:
+        """Return what was decoded or drawn; raise a ValueError if the criterion makes none."""
+        if made is None:
+            raise ValueError(
+                f"{type(self).__name__} was fitted with an objective that has no decoder, or draws "
+                "no codes. Fit it again with the present one."
+            )
+        return made
+
+    @torch.no_grad()
+    def _decode(self, codes: Tensor) -> NDArray[Any]:
+        """Decode codes (n, d) chunk by chunk, and undo the standardisation."""
+        standardise = self.net_.module_[0]
+        size, parts = chunk_size(self.device_), []
+        for chunk in codes.split(size):
+            whole = self._present(self.net_.criterion_.decode_codes(filled_up(chunk, size)))
+            decoded = whole[: len(chunk)].float()
+            parts.append((decoded * standardise.scale + standardise.mean).cpu())
+        rows: NDArray[Any] = self._layout.restore(torch.cat(parts)).flatten(1).numpy()
+        kept = getattr(self, "_conversion", None)
+        if kept is not None:
+            rows = Conversion.of(kept, self._layout).undo(rows)
+        return rows.reshape(len(rows), *self._given_shape)
 
     def _guarded(self) -> AbstractContextManager[None]:
         """Keep the global generators from what a user's own encoder draws."""
