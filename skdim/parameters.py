@@ -18,8 +18,8 @@ __all__ = [
     "Rule",
     "any_of",
     "boolean",
-    "check_count",
     "check_parameters",
+    "check_positive",
     "choice",
     "cut",
     "dict_of",
@@ -89,10 +89,11 @@ def is_integer(value: Any, low: int, high: int = LARGEST) -> bool:
     return is_number(value, int, np.integer) and low <= value <= high
 
 
-def check_count(name: str, value: object) -> None:
-    """Raise a ValueError for a parameter that is not an integer of at least 1."""
-    if not is_integer(value, 1):
-        raise ValueError(f"{name}={shown(value)} must be an integer of at least 1.")
+def check_positive(**counts: object) -> None:
+    """Raise a ValueError for parameters, given by name, that are not integers of at least 1."""
+    for name, value in counts.items():
+        if not is_integer(value, 1):
+            raise ValueError(f"{name}={shown(value)}. It must be an integer of at least 1.")
 
 
 def are_positive(values: Collection[object]) -> bool:

@@ -12,7 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skdim.displays.canvas import AbstractDisplay, are_integers, find_pyplot
-from skdim.parameters import check_count
+from skdim.parameters import check_positive
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -116,7 +116,7 @@ class LabelEfficiencyDisplay(AbstractDisplay):
             If features and labels do not match, or there are fewer rows than labels wanted.
         """
         find_pyplot(cls.__name__)
-        check_count("n_draws", n_draws)
+        check_positive(n_draws=n_draws)
         labels, given = np.asarray(y), {name: np.asarray(x) for name, x in features.items()}
         wrong = [f"{name} {x.shape}" for name, x in given.items() if len(x) != len(labels)]
         if wrong or not given:

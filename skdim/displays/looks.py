@@ -16,7 +16,7 @@ from skdim.displays.canvas import (
     open_encoder,
     read_samples,
 )
-from skdim.parameters import check_count
+from skdim.parameters import check_positive
 from skdim.views import view_of_one
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class LooksDisplay(AbstractDisplay):
         """
         find_pyplot(cls.__name__)
         transformer, X = open_encoder(transformer, X, cls)
-        check_count("n_looks", n_looks)
+        check_positive(n_looks=n_looks)
         rows = check_rows(queries, count_samples(X), N_QUERIES)
         images = read_samples(transformer, X, rows, cls, kinds=[4])
         view = view_of_one(transformer.net_.view)

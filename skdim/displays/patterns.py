@@ -15,7 +15,7 @@ from skdim.displays.canvas import (
 )
 from skdim.encoders import PatchNetworkEncoder
 from skdim.encoders.patches import PatchLayer
-from skdim.parameters import check_count
+from skdim.parameters import check_positive
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -87,7 +87,7 @@ class PatternsDisplay(AbstractDisplay):
         """
         find_pyplot(cls.__name__)
         transformer, _ = open_encoder(transformer, None, cls)
-        check_count("n_filters", n_filters)
+        check_positive(n_filters=n_filters)
         filters = find_filters(transformer.encoder_)
         if filters is None:
             raise ValueError(

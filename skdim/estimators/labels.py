@@ -40,13 +40,10 @@ def read_labels(
     n : int
         Number of samples.
     device : torch.device
-        Where the samples are wanted.
-    name : str
-        What messages call the estimator.
-    need : str
-        What to do without labels, for messages.
+    name, need : str
+        For messages: the estimator, and what to do without labels.
     classes : ndarray or None, default=None
-        Known classes; None takes those of ``y``.
+        Known classes; None takes those of ``y``, of which there must be two.
 
     Returns
     -------
@@ -54,15 +51,6 @@ def read_labels(
         Positions in the classes, -1 where there is no label; on the device.
     classes : ndarray of shape (n_classes,)
         In order.
-
-    Raises
-    ------
-    ValueError
-        If ``y`` is missing, of another length, or holds no classes, or -1 as an unsigned number;
-        if no classes were known and it holds fewer than two; or if they were, and it holds another
-        one.
-    TypeError
-        If ``y`` is masked, or a tensor without dense numbers.
     """
     if y is None:
         raise ValueError(
@@ -102,14 +90,9 @@ def read_labels(
 
 
 def find_labelled(given: NDArray[Any]) -> NDArray[np.bool_]:
-    """Return which rows have a label.
+    """Return which rows have a label; raise a ValueError for missing and ambiguous ones.
 
-    Raises
-    ------
-    ValueError
-        If one is None, NaN or NA of pandas beside other objects. If all are strings, with "-1"
-        among them, or unsigned numbers, with what -1 becomes when it is converted to their type:
-        the meaning is ambiguous.
+    The latter are "-1" among strings, and what -1 becomes as an unsigned number.
     """
     if given.dtype == object and any(missing := list(map(is_missing, given))):
         raise ValueError(f"y holds {shown(given[missing][0])}. {MISSING}")
@@ -138,13 +121,7 @@ def is_missing(label: object) -> bool:
 
 
 def read_values(labels: NDArray[Any]) -> NDArray[Any]:
-    """Convert labels to one type, and raise an error for what are no classes.
-
-    Raises
-    ------
-    ValueError
-        If they are numbers that are not whole, not finite, or of several kinds.
-    """
+    """Convert labels to one type; raise a ValueError for several kinds and for no classes."""
     if labels.dtype == object and len(labels):
         kinds = {isinstance(label, str): label for label in labels}
         if len(kinds) > 1:

@@ -18,7 +18,7 @@ from skdim.estimators.fitting import forgetting
 from skdim.estimators.validation import NestedParametersMixin, open_looks, sample_numbers
 from skdim.inference import chunk_size, encode_rows, features_of, filled_up
 from skdim.inputs import Conversion
-from skdim.parameters import check_count, shown
+from skdim.parameters import check_positive, shown
 from skdim.random import draw_seed, seeded
 from skdim.training import Checkpoints
 from skdim.training.callbacks import CallbackSupport, reported, reports
@@ -349,7 +349,7 @@ loss_curve_, device_, classes_, canonical_correlations_, directions_
             If ``n_samples`` is not an integer of at least 1.
         """
         check_is_fitted(self)
-        check_count("n_samples", n_samples)
+        check_positive(n_samples=n_samples)
         generator = Generator(device=self.device_).manual_seed(draw_seed(random_state))
         with torch.no_grad():
             size = (int(n_samples), self._built.n_features_out("code"))

@@ -135,12 +135,7 @@ class NestedParametersMixin(BaseEstimator):
 def open_looks(estimator: BaseEstimator, X: Any, expected: int | None) -> tuple[Any, int]:
     """Return all looks in X as samples, and how many there are at each sample.
 
-    ``expected`` is how many there must be; None allows any number.
-
-    Raises
-    ------
-    ValueError
-        If there are others.
+    ``expected`` is how many there must be, else a ValueError is raised; None allows any number.
     """
     X, n_looks = separate_looks(X, estimator.channel_axis)
     name = type(estimator).__name__
@@ -174,10 +169,8 @@ def open_samples(
         Gets ``n_features_in_`` and ``feature_names_in_``, or has them.
     X : array-like, Dataset or Stream
         All looks as samples.
-    at_least : int
-        Samples that are needed.
-    n_looks : int
-        Looks at each of them.
+    at_least, n_looks : int
+        Samples that are needed, and looks at each of them.
     fitted : Layout or None
         Layout that samples must have; None keeps number and names of the features.
     hold : bool
@@ -187,15 +180,8 @@ def open_samples(
     -------
     make : callable
         ``make(layout, device, labels=..., convert=...)`` returns the samples, float32 or uint8.
-    shape : tuple of int
-        Shape of X as given.
-    dtype : dtype
+    shape, dtype
         Of X as given.
-
-    Raises
-    ------
-    ValueError, TypeError
-        If X is not allowed.
     """
     if isinstance(X, Dataset):
         X = Stream(X)
@@ -315,15 +301,7 @@ def open_stream(
 
 
 def sample_numbers(rows: ArrayLike, n: int) -> NDArray[np.intp]:
-    """Return numbers of samples as an array.
-
-    Raises
-    ------
-    TypeError
-        If they are not integers.
-    IndexError
-        If there is no such sample among ``n``.
-    """
+    """Return numbers of samples, of which there are n, as an array."""
     try:
         given = np.asarray(rows)
     except Exception as error:  # of classes of the user
@@ -338,23 +316,10 @@ def sample_numbers(rows: ArrayLike, n: int) -> NDArray[np.intp]:
 
 
 def choose_conversion(make: Callable[..., Samples], layout: Layout) -> NDArray[np.float64] | None:
-    """Find the channels that need more than a rounding to float32.
+    """Find the channels that need more than a rounding to float32; see ``find_conversion``.
 
-    Parameters
-    ----------
-    make : callable
-        As :func:`open_samples` returns it.
-    layout : Layout
-
-    Returns
-    -------
-    ndarray of shape (2, channels) or None
-        As :func:`skdim.inputs.find_conversion` returns it.
-
-    Warns
-    -----
-    UserWarning
-        If most of the different values of a column become equal all the same.
+    ``make`` is as ``open_samples`` returns it. A warning names columns most of whose different
+    values become equal all the same.
     """
     with make(layout, convert=as_given) as samples:
         found = find_conversion(samples)

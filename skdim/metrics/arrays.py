@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,6 @@ from skdim.encoders import LAYERS
 __all__ = [
     "check_layers",
     "check_lengths",
-    "check_positive",
     "count_batches",
     "encode_labels",
     "frozen_features",
@@ -75,13 +73,6 @@ def read_names(names: str | Sequence[str], kind: str, allowed: Sequence[str]) ->
         fault = f"{unknown[0]!r} is not a valid {kind}" if unknown else "at least one is needed"
         raise ValueError(f"{kind}s={names!r}: {fault}. Allowed are {', '.join(allowed)}.")
     return given
-
-
-def check_positive(**counts: object) -> None:
-    """Raise a ValueError for parameters, given by name, that are not integers of at least 1."""
-    for name, value in counts.items():
-        if not isinstance(value, Integral) or value < 1:
-            raise ValueError(f"{name}={value!r}. It must be an integer of at least 1.")
 
 
 def check_lengths(**arrays: Any) -> None:

@@ -22,7 +22,6 @@ from sklearn.utils import column_or_1d
 from skdim.metrics.arrays import (
     check_layers,
     check_lengths,
-    check_positive,
     encode_labels,
     frozen_features,
     hold_out,
@@ -30,6 +29,7 @@ from skdim.metrics.arrays import (
     resolve_device,
 )
 from skdim.metrics.probe_networks import NETWORKS, NetworkProbe
+from skdim.parameters import check_positive
 from skdim.random import draw_seed, seeded
 
 __all__ = ["PROBES", "probe_scores"]

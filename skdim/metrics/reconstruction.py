@@ -17,11 +17,11 @@ from skdim.decoders import make_decoder
 from skdim.inputs import ArraySamples, Samples, find_layout, flatten_rows
 from skdim.metrics.arrays import (
     check_layers,
-    check_positive,
     count_batches,
     frozen_features,
     resolve_device,
 )
+from skdim.parameters import check_positive
 from skdim.random import draw_seed, seeded
 from skdim.training import SCHEDULES
 
