@@ -89,7 +89,10 @@ def load(path: str | os.PathLike[str], **given: Any) -> EncoderTransformer | Dee
         try:
             said = header.get(HEAD)
             parts = sort_tensors(tensors, PARTS if said is None else (*PARTS, HEAD))
-            transformer = build(header, parts, given)
+            updated = update_header(header)
+            check_header(updated)
+            transformer = TRANSFORMERS[updated["class"]]()
+            transformer.__setstate__(make_state(type(transformer), updated, parts, given))
             classifier = None if said is None else classifier_of(transformer, said, parts[HEAD])
         except (
             *(AttributeError, KeyError, MemoryError, OverflowError),
@@ -118,18 +121,6 @@ def classifier_of(
     for name, value in {**attributes, "transformer_": transformer}.items():
         setattr(classifier, name, value)
     return classifier
-
-
-def build(
-    header: Mapping[str, Any], parts: Mapping[str, Tensors], given: Mapping[str, Any]
-) -> EncoderTransformer:
-    """Build the transformer of a file; the sizes of tensors are compared before they are read."""
-    header = update_header(header)
-    check_header(header)
-    kind = TRANSFORMERS[header["class"]]
-    transformer = kind()
-    transformer.__setstate__(make_state(kind, header, parts, given))
-    return transformer
 
 
 def make_state(
@@ -175,13 +166,7 @@ def make_state(
 
 
 def check_given(given: Mapping[str, Any], needed: set[str]) -> Mapping[str, Any]:
-    """Raise an error if what the file could not hold is not given.
-
-    Raises
-    ------
-    ValueError
-        Naming what is missing, or what was given and is in the file already.
-    """
+    """Return what the file could not hold; raise a ValueError if it is not what is given."""
     missing = sorted(needed - given.keys())
     if missing:
         call = ", ".join(f"{name}=..." for name in missing)
@@ -199,13 +184,7 @@ def check_given(given: Mapping[str, Any], needed: set[str]) -> Mapping[str, Any]
 
 
 def read_parameters(said: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
-    """Read parameters; those that a later version has added keep their defaults.
-
-    Raises
-    ------
-    ValueError
-        If there is one that the class has not.
-    """
+    """Read parameters; raise a ValueError for those that the class has not."""
     strange = sorted(name for name in said if name not in known or name in LEFT_OUT)
     if strange:
         raise ValueError(f"It holds parameters that are not known here: {shown(strange)}.")
@@ -225,13 +204,7 @@ def read_settings(said: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def sort_tensors(tensors: Tensors, parts: Collection[str]) -> dict[str, dict[str, Stored]]:
-    """Return the tensors of each part, without the part in their names.
-
-    Raises
-    ------
-    ValueError
-        If there are tensors that no part would load.
-    """
+    """Return the tensors of each part, without it in their names; raise a ValueError for others."""
     found: dict[str, dict[str, Stored]] = {part: {} for part in parts}
     strange = [name for name in tensors if name.partition(".")[0] not in found]
     if strange:
@@ -264,9 +237,18 @@ def mapping_of(check: Check, names: Collection[str] | None = None) -> Check:
     )
 
 
-def is_shape(value: object) -> bool:
-    """Whether a value is the shape of a sample's features."""
-    return isinstance(value, list) and 1 <= len(value) <= 4 and all(is_count(n, 1) for n in value)
+def is_string(value: object) -> bool:
+    """Whether a value is a string."""
+    return isinstance(value, str)
+
+
+def is_shape(
+    value: Any, kind: type[list[Any]] | type[tuple[Any, ...]] = list, most: int = 4
+) -> bool:
+    """Whether a value is the shape of a sample or of its features."""
+    return (
+        isinstance(value, kind) and 1 <= len(value) <= most and all(is_count(n, 1) for n in value)
+    )
 
 
 def is_pair(value: object) -> bool:
@@ -276,13 +258,9 @@ def is_pair(value: object) -> bool:
 
 def is_layout(value: object) -> bool:
     """Whether a value is the layout of vectors, signals or images."""
-    if not isinstance(value, Layout):
-        return False
-    shape: Any = value.shape
     return (
-        isinstance(shape, tuple)
-        and is_shape(list(shape))
-        and len(shape) <= 3
+        isinstance(value, Layout)
+        and is_shape(value.shape, tuple, most=3)
         and type(value.channels_last) is bool
     )
 
@@ -308,13 +286,13 @@ SOLVERS = ("closed form", "gradients", "closed form then gradients")
 # What each place of the header holds.
 SCHEMA: dict[str, Check] = {
     "class": lambda v: isinstance(v, str) and v in TRANSFORMERS,
-    "versions": mapping_of(lambda v: isinstance(v, str)),
+    "versions": mapping_of(is_string),
     "parameters": mapping_of(anything),
-    "given": list_of(lambda v: isinstance(v, str)),
+    "given": list_of(is_string),
     "attributes": lambda v: isinstance(v, dict) and {*ATTRIBUTES} <= v.keys() <= SOUND.keys(),
     "built": mapping_of(anything, ("parameters", "given", "pairs", "sizes", "n_samples")),
     "built.parameters": mapping_of(anything),
-    "built.given": list_of(lambda v: isinstance(v, str)),
+    "built.given": list_of(is_string),
     "built.sizes": mapping_of(is_shape, LAYERS),
     "built.pairs": lambda v: list_of(is_pair)(v) and len(v) > 0,
     "built.n_samples": is_count,
@@ -325,13 +303,7 @@ SCHEMA: dict[str, Check] = {
 
 
 def check_header(header: Mapping[str, Any]) -> None:
-    """Raise an error for a header that ``save`` would not have written.
-
-    Raises
-    ------
-    ValueError
-        Naming the first place that is wrong.
-    """
+    """Raise a ValueError that names the first place of a header that ``save`` never writes."""
     for place, check in SCHEMA.items():
         value: Any = header
         for name in place.split("."):
@@ -344,7 +316,7 @@ def check_header(header: Mapping[str, Any]) -> None:
 SOUND: dict[str, Callable[[Any, Layout], bool]] = {
     "_entropy": lambda v, layout: is_count(v),
     "_layer": lambda v, layout: v in LAYERS,
-    "_layout": lambda v, layout: True,
+    "_layout": lambda v, layout: is_layout(v),
     "n_iter_": lambda v, layout: is_count(v, 1),
     "_conversion": is_conversion,
     "_given_shape": lambda v, layout: layout.holds(v),
@@ -359,23 +331,13 @@ SOUND: dict[str, Callable[[Any, Layout], bool]] = {
 
 
 def check_attributes(attributes: Mapping[str, Any], books: list[dict[str, Any]]) -> None:
-    """Raise an error for attributes and a history that no fit leaves.
-
-    Raises
-    ------
-    ValueError
-        Naming the first one that is wrong.
-    """
+    """Raise a ValueError that names the first attribute, or the history, that no fit leaves."""
     layout = attributes["_layout"]
-    if not is_layout(layout):
-        wrong = ["_layout"]
-    else:
-        wrong = [name for name, value in attributes.items() if not SOUND[name](value, layout)]
-    if not wrong and attributes["n_iter_"] > len(books):
-        wrong = ["n_iter_"]
+    # The layout first, by which others are checked.
+    for name in ("_layout", *attributes):
+        if not SOUND[name](attributes[name], layout):
+            raise ValueError(f"Its header holds a {name} that no fit leaves.")
     numbers = all(isinstance(v, int | float) for epoch in books for v in epoch.values())
     last = all(isinstance(books[-1].get(name), float) for name in ("loss", "spread"))
-    if not (numbers and last):
-        wrong.append("books")
-    if wrong:
-        raise ValueError(f"Its header holds a {wrong[0]} that no fit leaves.")
+    if not (numbers and last and attributes["n_iter_"] <= len(books)):
+        raise ValueError("Its header holds books that no fit leaves.")

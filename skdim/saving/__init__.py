@@ -14,9 +14,16 @@ from skdim.saving.container import (
     write_atomically,
 )
 from skdim.saving.fingerprints import describe_data, describe_parameters, fingerprint
-from skdim.saving.older import update_header
 from skdim.saving.onnx import Transforming, export
-from skdim.saving.plain import NotPlainError, decode, encode, flatten, mapped, unflatten
+from skdim.saving.plain import (
+    NotPlainError,
+    decode,
+    encode,
+    flatten,
+    mapped,
+    unflatten,
+    update_header,
+)
 
 __all__ = [
     "FORMAT",
