@@ -16,6 +16,7 @@ from skdim.closed_form import rotation
 from skdim.encoders import ENCODERS, LinearEncoder, takes_signals
 from skdim.estimators.build import (
     OPTIMIZERS,
+    Built,
     EncoderSpec,
     Spec,
     build_net,
@@ -33,16 +34,16 @@ from skdim.estimators.fitting import (
     run,
     warn_of_failure,
     warn_of_idle,
-    warn_of_units,
     why_not_closed,
 )
 from skdim.estimators.labels import read_labels
-from skdim.estimators.state import Built, PersistentMixin
+from skdim.estimators.state import PersistentMixin
 from skdim.estimators.validation import (
     COMMON_RULES,
     choose_conversion,
     open_looks,
     open_samples,
+    warn_of_units,
 )
 from skdim.inputs import (
     Conversion,
@@ -53,7 +54,6 @@ from skdim.inputs import (
     Stream,
     as_images,
     find_layout,
-    is_wide,
 )
 from skdim.objectives import AbstractObjective, InfoMax
 from skdim.parameters import Rule, any_of, check_parameters, instance, none
@@ -365,7 +365,7 @@ class AbstractLearner(PersistentMixin):
                 shape, self.image_shape, self.channel_axis, signals=takes_signals(encoder)
             )
             self._given_shape = tuple(map(int, shape[1:]))
-            found = choose_conversion(make, self._layout) if is_wide(dtype) else None
+            found = choose_conversion(make, self._layout, dtype)
             if found is not None:
                 self._conversion = found
         elif len(shape) > 2:

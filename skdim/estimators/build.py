@@ -5,31 +5,36 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 import torch
+from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from torch import Generator, Tensor, nn
 
 from skdim.devices import UNUSABLE, check_device, find_accelerator, first_line
 from skdim.encoders import (
     ENCODERS,
+    LAYERS,
     Adaptable,
     Features,
     LinearEncoder,
     UserEncoder,
     check_features,
+    layer_of,
 )
 from skdim.encoders.adapter import describe_output
 from skdim.inputs import Layout, Samples, Standardise, channel_statistics
 from skdim.objectives import AbstractCriterion, AbstractObjective, Setting
-from skdim.parameters import shown, stacklevel_of_user
+from skdim.parameters import is_same, shown, stacklevel_of_user
 from skdim.random import seeded
-from skdim.training import EncoderNet, choose_net, find_own_device
+from skdim.training import SETTINGS, EncoderNet, choose_net, find_own_device
 from skdim.views import VIEWS, Identity, Pairs, Stretch, View, find_pairs, view_of_one
 
 __all__ = [
+    "NOT_BUILT_FROM",
     "OPTIMIZERS",
+    "Built",
     "EncoderSpec",
     "Spec",
     "adapt_encoder",
@@ -57,6 +62,16 @@ ADAPTING_ROWS = 5000
 # Numbers of samples that are standardised at once for it.
 ADAPTING_NUMBERS = 2**22
 
+# Parameters of a training, and not of what is trained.
+READ_EACH_TIME = (
+    *SETTINGS.values(),
+    *("max_epochs", "validation_fraction", "early_stopping", "n_iter_no_change", "tol"),
+    *("warm_start", "checkpoint_every"),
+)
+
+# Parameters without a part in building a net.
+NOT_BUILT_FROM = ("callbacks", "checkpoint_dir", "device", "random_state")
+
 EncoderSpec = str | nn.Module | Callable[..., nn.Module]
 
 
@@ -76,6 +91,52 @@ class Spec:
     gradients: bool
     # Which looks are compared; see :func:`skdim.views.find_pairs`.
     pairs: Pairs = ()
+
+
+@dataclass(frozen=True)
+class Built:
+    """What a net was built from: the one description for pickles, files and further training."""
+
+    # Of the estimator when it was fitted: ``set_params`` may have changed them since.
+    parameters: dict[str, Any]
+    # Which looks are compared.
+    pairs: Pairs
+    n_samples: int
+    # Shapes of the features of a sample, layer by layer.
+    sizes: dict[str, tuple[int, ...]]
+
+    @classmethod
+    def of(cls, estimator: BaseEstimator, spec: Spec, features: Features) -> Self:
+        """Describe what the net of an estimator is built from."""
+        parameters = {
+            # ``set_params`` of the estimator changes objectives in place.
+            name: value.copied() if isinstance(value, AbstractObjective) else value
+            for name, value in estimator.get_params(deep=False).items()
+            if name not in NOT_BUILT_FROM
+        }
+        sizes = {layer: tuple(getattr(features, layer).shape[1:]) for layer in LAYERS}
+        return cls(parameters, spec.pairs, spec.n_samples, sizes)
+
+    def features(self) -> Features:
+        """Return features of two samples that have shapes, but take no memory."""
+        return Features(*(torch.empty(2, *self.sizes[name], device="meta") for name in LAYERS))
+
+    def n_features_out(self, layer: str) -> int:
+        """Return the number of columns of a layer as ``transform`` returns it."""
+        return layer_of(self.features(), layer)[0].numel()
+
+    def check_unchanged(self, estimator: BaseEstimator) -> None:
+        """Raise a ValueError if what was trained was built from other parameters."""
+        changed = [
+            f"{name}={shown(getattr(estimator, name))} (was {shown(before)})"
+            for name, before in self.parameters.items()
+            if name not in READ_EACH_TIME and not is_same(getattr(estimator, name), before)
+        ]
+        if changed:
+            raise ValueError(
+                f"{', '.join(changed)}: training cannot go on with what was built from other "
+                "parameters. Set them back, or begin anew: fit with warm_start=False."
+            )
 
 
 def find_device(name: str | torch.device) -> torch.device:

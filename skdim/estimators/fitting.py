@@ -18,7 +18,7 @@ from torch import Generator
 from skdim.encoders import ENCODERS, LinearEncoder
 from skdim.estimators.build import EncoderSpec
 from skdim.estimators.state import ATTRIBUTES, OPTIONAL
-from skdim.inputs import ArraySamples, Samples, Standardise
+from skdim.inputs import Samples
 from skdim.objectives import AbstractObjective
 from skdim.parameters import is_same, shown, stacklevel_of_user
 from skdim.random import seeded
@@ -35,7 +35,6 @@ __all__ = [
     "run",
     "warn_of_failure",
     "warn_of_idle",
-    "warn_of_units",
     "why_not_closed",
 ]
 
@@ -44,11 +43,6 @@ MOST_EPOCHS = 100
 COLLAPSED = 1e-5
 # Bounds below so many nats are of critics that discriminate nothing.
 UNINFORMATIVE = 0.01
-
-# Quotient of root mean squares beyond which units differ: between bytes and shares, it is 255. Most
-# samples to compute it of.
-OTHER_UNITS = 100
-COMPARED = 64
 
 # Parameters of training by gradients alone.
 OF_GRADIENTS = ("batch_size", "learning_rate", "optimizer", "schedule", "compile")
@@ -192,24 +186,6 @@ def warn_of_failure(estimator: BaseEstimator) -> None:
     else:
         return
     warnings.warn(text, ConvergenceWarning, stacklevel=stacklevel_of_user())
-
-
-def warn_of_units(standardise: Standardise, samples: Samples, name: str) -> None:
-    """Warn of images in memory in other units than those that an encoder was fitted on."""
-    if not isinstance(samples, ArraySamples) or samples.convert or not samples.layout.is_image:
-        return
-    some = samples.array[:: -(-len(samples) // COMPARED)].astype(np.float64)
-    given = math.sqrt(np.square(some).mean())
-    mean, scale = standardise.mean.cpu().double(), standardise.scale.cpu().double()
-    fitted = math.sqrt((mean.square() + scale.square()).mean())
-    if given and not 1 / OTHER_UNITS < given / fitted < OTHER_UNITS:
-        warnings.warn(
-            f"The values of X are on average {given / fitted:.3g} times those that {name} was "
-            "fitted on. Give images in the same units, such as bytes from 0 to 255, or floats from "
-            "0 to 1.",
-            UserWarning,
-            stacklevel=stacklevel_of_user(),
-        )
 
 
 def forget(estimator: BaseEstimator) -> None:

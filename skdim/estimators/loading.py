@@ -8,16 +8,15 @@ from typing import Any
 import numpy as np
 
 from skdim.encoders import LAYERS
+from skdim.estimators.build import NOT_BUILT_FROM, Built
 from skdim.estimators.classifier import TUNED, DeepInfoMaxClassifier
 from skdim.estimators.deep_infomax import DeepInfoMaxTransformer
 from skdim.estimators.heads import HEAD, HEAD_RULES, read_head
 from skdim.estimators.state import (
     ATTRIBUTES,
     LEFT_OUT,
-    NOT_BUILT_FROM,
     PACKED,
     PARTS,
-    Built,
 )
 from skdim.estimators.transformer import EncoderTransformer
 from skdim.estimators.validation import COMMON_RULES

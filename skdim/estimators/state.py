@@ -4,8 +4,8 @@ import json
 import os
 from collections.abc import Mapping
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Self
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -14,8 +14,9 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from skdim.encoders import LAYERS, Features, layer_of
+from skdim.encoders import LAYERS, Features
 from skdim.estimators.build import (
+    Built,
     Spec,
     assemble,
     build_criterion,
@@ -24,8 +25,7 @@ from skdim.estimators.build import (
     wrap_encoder,
 )
 from skdim.inputs import Layout
-from skdim.objectives import AbstractObjective
-from skdim.parameters import cut, is_number, is_same, shown
+from skdim.parameters import cut, is_number
 from skdim.random import seeded
 from skdim.saving import (
     NotPlainError,
@@ -41,16 +41,13 @@ from skdim.saving import (
     write_atomically,
 )
 from skdim.training import SETTINGS, EncoderNet, choose_net
-from skdim.views import Pairs
 
 __all__ = [
     "ATTRIBUTES",
     "LEFT_OUT",
-    "NOT_BUILT_FROM",
     "OPTIONAL",
     "PACKED",
     "PARTS",
-    "Built",
     "PersistentMixin",
     "encode_parameters",
     "file_contents",
@@ -72,67 +69,11 @@ LEFT_OUT = ("checkpoint_dir",)
 # Of the weights, by their first names in the file.
 PARTS = ("module", "criterion")
 
-# Parameters of a training, and not of what is trained.
-READ_EACH_TIME = (
-    *SETTINGS.values(),
-    *("max_epochs", "validation_fraction", "early_stopping", "n_iter_no_change", "tol"),
-    *("warm_start", "checkpoint_every"),
-)
-
-# Parameters without a part in building a net.
-NOT_BUILT_FROM = ("callbacks", "checkpoint_dir", "device", "random_state")
-
 # Most numbers in one sample or in one layer of its features: far above any that fit.
 LARGEST_SAMPLE = 2**28
 
 # Of a module by their names: in memory, or in a file.
 Arrays = Mapping[str, NDArray[Any] | Stored]
-
-
-@dataclass(frozen=True)
-class Built:
-    """What a net was built from: the one description for pickles, files and further training."""
-
-    # Of the estimator when it was fitted: ``set_params`` may have changed them since.
-    parameters: dict[str, Any]
-    # Which looks are compared.
-    pairs: Pairs
-    n_samples: int
-    # Shapes of the features of a sample, layer by layer.
-    sizes: dict[str, tuple[int, ...]]
-
-    @classmethod
-    def of(cls, estimator: BaseEstimator, spec: Spec, features: Features) -> Self:
-        """Describe what the net of an estimator is built from."""
-        parameters = {
-            # ``set_params`` of the estimator changes objectives in place.
-            name: value.copied() if isinstance(value, AbstractObjective) else value
-            for name, value in estimator.get_params(deep=False).items()
-            if name not in NOT_BUILT_FROM
-        }
-        sizes = {layer: tuple(getattr(features, layer).shape[1:]) for layer in LAYERS}
-        return cls(parameters, spec.pairs, spec.n_samples, sizes)
-
-    def features(self) -> Features:
-        """Return features of two samples that have shapes, but take no memory."""
-        return Features(*(torch.empty(2, *self.sizes[name], device="meta") for name in LAYERS))
-
-    def n_features_out(self, layer: str) -> int:
-        """Return the number of columns of a layer as ``transform`` returns it."""
-        return layer_of(self.features(), layer)[0].numel()
-
-    def check_unchanged(self, estimator: BaseEstimator) -> None:
-        """Raise a ValueError if what was trained was built from other parameters."""
-        changed = [
-            f"{name}={shown(getattr(estimator, name))} (was {shown(before)})"
-            for name, before in self.parameters.items()
-            if name not in READ_EACH_TIME and not is_same(getattr(estimator, name), before)
-        ]
-        if changed:
-            raise ValueError(
-                f"{', '.join(changed)}: training cannot go on with what was built from other "
-                "parameters. Set them back, or begin anew: fit with warm_start=False."
-            )
 
 
 class PersistentMixin(BaseEstimator):

@@ -24,13 +24,13 @@ from skdim.inputs import (
     Conversion,
     Layout,
     Samples,
+    Standardise,
     Stream,
     as_given,
     find_conversion,
     find_equal_values,
     find_map,
     flatten_rows,
-    is_wide,
     rounded,
     separate_looks,
 )
@@ -60,7 +60,13 @@ __all__ = [
     "open_looks",
     "open_samples",
     "sample_numbers",
+    "warn_of_units",
 ]
+
+# Quotient of root mean squares beyond which units differ: between bytes and shares, it is 255. Most
+# samples to compute it of.
+OTHER_UNITS = 100
+COMPARED = 64
 
 COMMON_RULES = {
     "n_components": integer(1),
@@ -245,6 +251,11 @@ def is_text(values: Any) -> bool:
     return False
 
 
+def is_wide(dtype: np.dtype[Any]) -> bool:
+    """Return whether a dtype has numbers that float32 rounds."""
+    return not np.can_cast(dtype, np.float32)
+
+
 def is_large_map(flat: object) -> bool:
     """Return whether a table is a memory map of numbers that float32 rounds."""
     known = isinstance(flat, np.ndarray) and flat.dtype.kind in "iuf" and is_wide(flat.dtype)
@@ -315,12 +326,16 @@ def sample_numbers(rows: ArrayLike, n: int) -> NDArray[np.intp]:
     return given.astype(np.intp)
 
 
-def choose_conversion(make: Callable[..., Samples], layout: Layout) -> NDArray[np.float64] | None:
+def choose_conversion(
+    make: Callable[..., Samples], layout: Layout, dtype: np.dtype[Any]
+) -> NDArray[np.float64] | None:
     """Find the channels that need more than a rounding to float32; see ``find_conversion``.
 
-    ``make`` is as ``open_samples`` returns it. A warning names columns most of whose different
-    values become equal all the same.
+    ``make`` and ``dtype`` are as ``open_samples`` returns them. A warning names columns most of
+    whose different values become equal all the same.
     """
+    if not is_wide(dtype):
+        return None
     with make(layout, convert=as_given) as samples:
         found = find_conversion(samples)
         convert = rounded if found is None else Conversion.of(found, layout)
@@ -337,3 +352,21 @@ def choose_conversion(make: Callable[..., Samples], layout: Layout) -> NDArray[n
             stacklevel=stacklevel_of_user(),
         )
     return found
+
+
+def warn_of_units(standardise: Standardise, samples: Samples, name: str) -> None:
+    """Warn of images in memory in other units than those that an encoder was fitted on."""
+    if not isinstance(samples, ArraySamples) or samples.convert or not samples.layout.is_image:
+        return
+    some = samples.array[:: -(-len(samples) // COMPARED)].astype(np.float64)
+    given = math.sqrt(np.square(some).mean())
+    mean, scale = standardise.mean.cpu().double(), standardise.scale.cpu().double()
+    fitted = math.sqrt((mean.square() + scale.square()).mean())
+    if given and not 1 / OTHER_UNITS < given / fitted < OTHER_UNITS:
+        warnings.warn(
+            f"The values of X are on average {given / fitted:.3g} times those that {name} was "
+            "fitted on. Give images in the same units, such as bytes from 0 to 255, or floats from "
+            "0 to 1.",
+            UserWarning,
+            stacklevel=stacklevel_of_user(),
+        )

@@ -5,7 +5,6 @@ from skdim.inputs.conversion import (
     as_given,
     find_conversion,
     find_equal_values,
-    is_wide,
     rounded,
 )
 from skdim.inputs.images import ImageFolder, as_images
@@ -39,7 +38,6 @@ __all__ = [
     "find_layout",
     "find_map",
     "flatten_rows",
-    "is_wide",
     "rounded",
     "separate_looks",
 ]

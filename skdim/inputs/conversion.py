@@ -16,7 +16,6 @@ __all__ = [
     "as_given",
     "find_conversion",
     "find_equal_values",
-    "is_wide",
     "rounded",
 ]
 
@@ -66,11 +65,6 @@ def as_given(rows: NDArray[Any]) -> NDArray[np.float64]:
 def rounded(rows: NDArray[Any]) -> NDArray[np.float32]:
     """Return rows rounded to float32."""
     return rows.astype(np.float32)
-
-
-def is_wide(dtype: np.dtype[Any]) -> bool:
-    """Return whether a dtype has numbers that float32 rounds."""
-    return not np.can_cast(dtype, np.float32)
 
 
 def find_conversion(samples: Samples) -> NDArray[np.float64] | None:

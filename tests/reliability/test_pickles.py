@@ -242,8 +242,8 @@ def test_skops_asks_to_trust_our_own_types_only():
     pipe = make_pipeline(make(), StandardScaler(), LogisticRegression()).fit(ROWS, Y)
 
     assert untrusted_types(pipe) == [
+        "skdim.estimators.build.Built",
         "skdim.estimators.deep_infomax.DeepInfoMaxTransformer",
-        "skdim.estimators.state.Built",
         "skdim.inputs.layout.Layout",
     ]
     twin = through_skops(pipe)
