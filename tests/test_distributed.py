@@ -15,10 +15,10 @@ from torch import nn
 
 from skdim import DeepInfoMaxTransformer
 from skdim.inputs import ArraySamples, Layout
-from skdim.training.batches import Batches
 from skdim.training.distributed import AcceleratedNet, Shares
 from skdim.training.net import EncoderNet
 from skdim.training.processes import check_launch, sizes_of_parts
+from skdim.training.steps import Batches
 from tests.several_processes import (
     CASES,
     PATIENCE,

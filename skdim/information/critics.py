@@ -13,7 +13,7 @@ from skdim.information.columns import Columns, normal_scores, rank_cosines
 from skdim.information.copulas import NormalCritic, denoise_correlations, whitening_matrix
 from skdim.information.fitting import Fitted, Fold, Training, build_network, fit_network
 from skdim.pairs import bound_of_pairs, pair_blocks
-from skdim.pairs.scoring import Join
+from skdim.pairs.bounding import Join
 
 __all__ = [
     "MakeCritic",

@@ -15,8 +15,7 @@ an int k
 A sample is never its own negative: these scores are left out, not masked.
 """
 
-from skdim.pairs.bounding import bound_of_pairs
+from skdim.pairs.bounding import bound_of_pairs, in_full, pair_blocks, split_pairs
 from skdim.pairs.choice import draw_negatives
-from skdim.pairs.scoring import in_full, pair_blocks, split_pairs
 
 __all__ = ["bound_of_pairs", "draw_negatives", "in_full", "pair_blocks", "split_pairs"]

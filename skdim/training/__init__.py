@@ -1,11 +1,17 @@
 """The training loop: a skorch net whose module is an encoder."""
 
-from skdim.training.batches import Batches
 from skdim.training.callbacks import EarlyStopping, StopTraining, TaskEvents
 from skdim.training.checkpoints import Checkpoints, find_checkpoint
 from skdim.training.net import SETTINGS, EncoderNet, choose_net
 from skdim.training.processes import agree_on_seed, find_own_device
-from skdim.training.steps import PRECISIONS, SCHEDULES, Schedule, check_precision, has_bfloat16
+from skdim.training.steps import (
+    PRECISIONS,
+    SCHEDULES,
+    Batches,
+    Schedule,
+    check_precision,
+    has_bfloat16,
+)
 
 __all__ = [
     "PRECISIONS",

@@ -17,7 +17,6 @@ from skdim.closed_form import Sums
 from skdim.encoders import LAYERS, Basis, Features
 from skdim.inputs import ArraySamples, Samples
 from skdim.objectives import Batch
-from skdim.training.batches import Batches
 from skdim.training.closed_form import Solution
 from skdim.training.net import EncoderNet
 from skdim.training.processes import (
@@ -29,6 +28,7 @@ from skdim.training.processes import (
     start_accelerate,
     tell_all,
 )
+from skdim.training.steps import Batches
 
 __all__ = ["AcceleratedNet", "Shares"]
 

@@ -18,12 +18,18 @@ from skdim.inputs import Samples
 from skdim.objectives import AbstractCriterion, Batch
 from skdim.random import seeded, unlocked
 from skdim.saving import mapped
-from skdim.training.batches import Batches, mean_of
-from skdim.training.callbacks import StopTraining
+from skdim.training.callbacks import EpochLog, Progress, StopTraining, summary_of
 from skdim.training.closed_form import ClosedFormMixin, LookSums
 from skdim.training.processes import is_shared
-from skdim.training.progress import EpochLog, Progress, summary_of
-from skdim.training.steps import PlannedDraws, Schedule, compiled, computing_in, find_schedule
+from skdim.training.steps import (
+    Batches,
+    PlannedDraws,
+    Schedule,
+    compiled,
+    computing_in,
+    find_schedule,
+    mean_of,
+)
 from skdim.views import View
 
 __all__ = ["SETTINGS", "EncoderNet", "choose_net"]
@@ -124,15 +130,7 @@ class EncoderNet(ClosedFormMixin, NeuralNet):
         return [("print_log", EpochLog())]
 
     def plan(self, callbacks: list[Any], settings: dict[str, Any]) -> None:
-        """Set what may differ between trainings.
-
-        Parameters
-        ----------
-        callbacks : list
-            Callbacks of skorch.
-        settings : dict
-            Of those named by ``SETTINGS``.
-        """
+        """Set what may differ between trainings: callbacks of skorch, and values of SETTINGS."""
         for name, value in settings.items():
             setattr(self, name, value)
         self.limit = DIVERGED * self.criterion_.n_summed

@@ -5,8 +5,17 @@ from typing import Self
 
 from torch import Generator, Tensor
 
-from skdim.views.base import Pairs, check_image_batch, check_share
-from skdim.views.pixels import cropped, factors, grey_of, shifted, sometimes, turned
+from skdim.views.base import (
+    Pairs,
+    check_image_batch,
+    check_share,
+    cropped,
+    factors,
+    grey_of,
+    shifted,
+    sometimes,
+    turned,
+)
 
 __all__ = ["Augment"]
 

@@ -1,11 +1,13 @@
-"""The type of views, the pairs of looks that are compared, and two simple views."""
+"""What views have in common: their type, pairs of looks, changes of pixels, two simple views."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Real
 
 import torch
 from torch import Generator, Tensor
+from torch.nn.functional import affine_grid, grid_sample
 
 __all__ = [
     "GivenLooks",
@@ -15,12 +17,102 @@ __all__ = [
     "View",
     "check_image_batch",
     "check_share",
+    "cropped",
+    "factors",
     "find_pairs",
+    "grey_of",
+    "segments",
+    "shifted",
+    "sometimes",
+    "turned",
     "view_of_one",
 ]
 
 View = Callable[[Tensor, Generator], "tuple[Tensor, ...]"]
 Pairs = tuple[tuple[int, int], ...]
+
+# Luminance of red, green and blue (ITU-R BT.601, as in Pillow and torchvision).
+BRIGHTNESS_OF_COLOURS = (0.299, 0.587, 0.114)
+
+
+def factors(x: Tensor, strength: float, generator: Generator) -> Tensor:
+    """Draw a factor per image in ``[1 - strength, 1 + strength]``; shape (n, 1, 1, 1)."""
+    uniform = torch.rand((len(x), 1, 1, 1), generator=generator, device=x.device)
+    return (1 + strength * (2 * uniform - 1)).to(x.dtype)
+
+
+def sometimes(chance: float, changed: Tensor, x: Tensor, generator: Generator) -> Tensor:
+    """Return changed images with probability ``chance``, else the unchanged ones."""
+    if chance == 1:
+        return changed
+    uniform = torch.rand((len(x), 1, 1, 1), generator=generator, device=x.device)
+    return torch.where(uniform < chance, changed, x)
+
+
+def segments(share: Tensor, side: int, generator: Generator) -> Tensor:
+    """Draw segments of a side, of shares (n, 1) of it, as a mask (n, side)."""
+    length = (share * side).round().clamp(min=1)
+    uniform = torch.rand(share.shape, generator=generator, device=share.device)
+    start = (uniform * (side - length + 1)).floor()
+    position = torch.arange(side, device=share.device)
+    return (position >= start) & (position < start + length)
+
+
+def shifted(x: Tensor, share: float, generator: Generator) -> Tensor:
+    """Shift each image by whole pixels, reflecting borders."""
+    n, channels, height, width = x.shape
+    rows = shifted_indices(n, height, share, x.device, generator)
+    columns = shifted_indices(n, width, share, x.device, generator)
+    image = torch.arange(n, device=x.device)[:, None, None, None]
+    channel = torch.arange(channels, device=x.device)[:, None, None]
+    return x[image, channel, rows[:, None, :, None], columns[:, None, None, :]]
+
+
+def cropped(x: Tensor, least: float, generator: Generator) -> Tensor:
+    """Crop a random rectangle of each image, and resize it linearly to the image's size.
+
+    Shares of the area are uniform from ``least`` to 1; proportions change by up to 16 %.
+    """
+    share, stretch, across, down = torch.rand(
+        (4, len(x)), generator=generator, device=x.device, dtype=torch.float32
+    )
+    side = (least + (1 - least) * share).sqrt()
+    stretch = torch.exp(0.15 * (2 * stretch - 1))
+    width, height = (side * stretch).clamp(max=1), (side / stretch).clamp(max=1)
+    zero = torch.zeros_like(width)
+    offset_x, offset_y = (1 - width) * (2 * across - 1), (1 - height) * (2 * down - 1)
+    theta = torch.stack([width, zero, offset_x, zero, height, offset_y], dim=1).reshape(-1, 2, 3)
+    corners = affine_grid(theta, list(x.shape), align_corners=False)
+    return grid_sample(x, corners.to(x.dtype), padding_mode="reflection", align_corners=False)
+
+
+def shifted_indices(
+    n: int, side: int, share: float, device: torch.device, generator: Generator
+) -> Tensor:
+    """Return the positions (n, side) that n shifted images read along one side."""
+    most = min(side - 1, max(1, round(side * share)))
+    offset = torch.randint(-most, most + 1, (n, 1), generator=generator, device=device)
+    position = (torch.arange(side, device=device) + offset).abs()  # reflects at the near border
+    return torch.where(position >= side, 2 * (side - 1) - position, position)
+
+
+def grey_of(x: Tensor) -> Tensor:
+    """Return the luminance (n, 1, H, W) of colours (n, 3, H, W)."""
+    # Numbers, since copying a tensor to the device would wait for it.
+    red, green, blue = BRIGHTNESS_OF_COLOURS
+    return red * x[:, :1] + green * x[:, 1:2] + blue * x[:, 2:]
+
+
+def turned(x: Tensor, turn: Tensor) -> Tensor:
+    """Rotate colours (n, 3, H, W) about the grey axis by shares (n, 1, 1, 1) of a full turn.
+
+    The sum of the colours of each pixel does not change.
+    """
+    angle = 2 * math.pi * turn
+    apart = (1 - angle.cos()) / 3
+    across = angle.sin() / math.sqrt(3)
+    itself = 1 - 2 * apart
+    return itself * x + (apart + across) * x.roll(1, dims=1) + (apart - across) * x.roll(-1, dims=1)
 
 
 def find_pairs(view: object, n_looks: int) -> Pairs:

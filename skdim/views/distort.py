@@ -5,8 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
-from skdim.views.base import check_share
-from skdim.views.pixels import segments
+from skdim.views.base import check_share, segments
 from skdim.views.stretch import Stretch
 
 __all__ = ["Distort"]

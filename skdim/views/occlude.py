@@ -7,8 +7,7 @@ from numbers import Real
 import torch
 from torch import Generator, Tensor
 
-from skdim.views.base import Pairs, View, check_image_batch, check_share
-from skdim.views.pixels import segments
+from skdim.views.base import Pairs, View, check_image_batch, check_share, segments
 
 __all__ = ["Occlude"]
 

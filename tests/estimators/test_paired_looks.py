@@ -15,7 +15,7 @@ import skdim
 from skdim import DeepInfoMaxClassifier, DeepInfoMaxTransformer, EncoderTransformer
 from skdim.inputs import ArraySamples, Layout, PairedDataset, PairedSamples, Stream
 from skdim.objectives import NAT, VAE, AbstractObjective
-from skdim.training.batches import Batches
+from skdim.training.steps import Batches
 from skdim.views import GivenLooks, Identity, find_pairs
 from tests.estimators.helpers import weights_of
 

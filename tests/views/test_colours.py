@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from skdim.views import Augment
-from skdim.views.pixels import grey_of, turned
+from skdim.views.base import grey_of, turned
 from tests.views.helpers import (
     PLAIN,
     assert_spread_over,
