@@ -3,6 +3,7 @@
 import inspect
 import os
 from collections.abc import Callable, Collection, Mapping
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -318,7 +319,7 @@ SOUND: dict[str, Callable[[Any, Layout], bool]] = {
     "_layout": lambda v, layout: is_layout(v),
     "n_iter_": lambda v, layout: is_count(v, 1),
     "_conversion": is_conversion,
-    "_given_shape": lambda v, layout: layout.holds(v),
+    "_given_shape": lambda v, layout: is_shape(v, tuple, 3) and prod(v) == layout.n_features,
     "_n_looks": lambda v, layout: is_count(v, 2),
     "_reads_files": lambda v, layout: v is True,
     "classes_": lambda v, layout: isinstance(v, np.ndarray) and v.ndim == 1,

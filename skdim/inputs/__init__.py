@@ -9,12 +9,11 @@ from skdim.inputs.conversion import (
 )
 from skdim.inputs.images import ImageFolder, as_images
 from skdim.inputs.items import find_map
-from skdim.inputs.layout import Layout, check_kind, find_layout, flatten_rows
+from skdim.inputs.layout import Layout, as_plain, check_kind, find_layout, flatten_rows
 from skdim.inputs.paired import PairedDataset, PairedSamples, separate_looks
 from skdim.inputs.samples import ArraySamples, Samples
 from skdim.inputs.standardise import NUMBERS_AT_ONCE, Standardise, channel_statistics
 from skdim.inputs.streams import Stream, StreamSamples
-from skdim.inputs.tensors import as_plain
 
 __all__ = [
     "NUMBERS_AT_ONCE",

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, get_worker_info
 
-from skdim.inputs.tensors import as_plain
+from skdim.inputs.layout import as_plain
 from skdim.random import SEEDING, drawing
 
 __all__ = [

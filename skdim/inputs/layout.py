@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from skdim.inputs.tensors import as_plain
-
 __all__ = [
     "Layout",
+    "as_plain",
     "check_kind",
     "find_layout",
     "first_of",
@@ -23,6 +22,9 @@ __all__ = [
     "plain_samples",
     "stack_samples",
 ]
+
+# Floats that NumPy has.
+FLOATS = (torch.float16, torch.float32, torch.float64)
 
 # Most channels of an image: RGBA.
 MOST_COLOURS = 4
@@ -100,13 +102,6 @@ class Layout:
                 f"{self.given_shape}. Of a single sample, X[None] or [X] is an array of one."
             )
 
-    def holds(self, shape: object) -> bool:
-        """Return whether samples of this layout can be given in a shape."""
-        if not isinstance(shape, tuple) or not 1 <= len(shape) <= 3:
-            return False
-        whole = all(type(side) is int and side > 0 for side in shape)
-        return whole and math.prod(shape) == self.n_features
-
     def per_feature(self, of_channels: NDArray[np.float64]) -> NDArray[np.float64]:
         """Repeat one number per channel to one per feature of a row."""
         shape = self.given_shape
@@ -125,6 +120,36 @@ class Layout:
     def restore(self, samples: Tensor) -> Tensor:
         """Return samples (n, *shape) in the user's order of axes."""
         return samples.movedim(1, -1).contiguous() if self.channels_last else samples
+
+
+def as_plain(value: Any, what: str) -> Any:
+    """Return a tensor, of any device, as an array, and all else, named ``what``, as it is.
+
+    A TypeError is raised for masked arrays, and tensors that are not dense or have no memory.
+    """
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(
+            f"{what} is a masked array, but masks are not supported. Remove the masked rows, or "
+            "fill the masked entries: array.filled(value)."
+        )
+    if not isinstance(value, Tensor):
+        return value
+    kinds = {
+        "nested": value.is_nested,
+        "on the meta device": value.is_meta,
+        "quantized": value.is_quantized,
+        # Nested tensors have no layout.
+        "sparse": not value.is_nested and value.layout is not torch.strided,
+    }
+    wrong = [kind for kind, holds in kinds.items() if holds]
+    if wrong:
+        raise TypeError(
+            f"{what} is a tensor that is {wrong[0]}. It must be dense, with its numbers in memory."
+        )
+    value = value.detach().cpu().resolve_conj().resolve_neg()
+    if value.is_floating_point() and value.dtype not in FLOATS:
+        value = value.float()
+    return value.numpy()
 
 
 def channels_come_last(shape: Sequence[int], channel_axis: int | None) -> bool:

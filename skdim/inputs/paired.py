@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 from torch import Generator, Tensor
 from torch.utils.data import ConcatDataset, Dataset, Subset
 
-from skdim.inputs.layout import MOST_COLOURS, first_of, plain_samples, stack_samples
+from skdim.inputs.layout import MOST_COLOURS, as_plain, first_of, plain_samples, stack_samples
 from skdim.inputs.samples import Samples
 from skdim.inputs.streams import Stream, check_data
-from skdim.inputs.tensors import as_plain
 
 __all__ = ["PairedDataset", "PairedSamples", "separate_looks"]
 

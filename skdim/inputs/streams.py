@@ -23,9 +23,8 @@ from skdim.inputs.items import (
     Items,
     ReadTask,
 )
-from skdim.inputs.layout import Layout
+from skdim.inputs.layout import Layout, as_plain
 from skdim.inputs.samples import Samples, numbers_on_cpu
-from skdim.inputs.tensors import as_plain
 from skdim.parameters import is_integer, is_number, shown
 from skdim.random import SEEDING, drawing
 
