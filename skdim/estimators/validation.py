@@ -167,27 +167,12 @@ def open_samples(
     fitted: Layout | None,
     hold: bool,
 ) -> tuple[Callable[..., Samples], tuple[int, ...], np.dtype[Any]]:
-    """Check X, and keep or compare the number and the names of its features.
+    """Check X, all looks as samples, and return ``make``, and its shape and dtype as given.
 
-    Parameters
-    ----------
-    estimator : object
-        Gets ``n_features_in_`` and ``feature_names_in_``, or has them.
-    X : array-like, Dataset or Stream
-        All looks as samples.
-    at_least, n_looks : int
-        Samples that are needed, and looks at each of them.
-    fitted : Layout or None
-        Layout that samples must have; None keeps number and names of the features.
-    hold : bool
-        Whether to move an array in memory to the device at once.
-
-    Returns
-    -------
-    make : callable
-        ``make(layout, device, labels=..., convert=...)`` returns the samples, float32 or uint8.
-    shape, dtype
-        Of X as given.
+    ``make(layout, device, labels=..., convert=...)`` returns the samples, float32 or uint8. The
+    number and the names of features are compared with those of the estimator, and shapes with the
+    ``fitted`` layout; if that is None, the estimator gets them. ``hold`` is whether to move an
+    array in memory to the device at once.
     """
     if isinstance(X, Dataset):
         X = Stream(X)

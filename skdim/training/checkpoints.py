@@ -179,28 +179,9 @@ class Checkpoints(ExitStack, Callback):
         """Find the checkpoints of a training, and lock their folder from now on.
 
         The folder is a subfolder of ``checkpoint_dir``, named by a fingerprint of the parameters
-        and the data: whoever trains, a transformer or a clone of it, finds the same one.
-
-        Parameters
-        ----------
-        estimator : object
-        rows : Samples
-            What is trained on.
-        epochs : int
-        seed : int
-            What a training that begins now is seeded by.
-
-        Returns
-        -------
-        int
-            The seed, or that of the training which goes on.
-
-        Raises
-        ------
-        ValueError
-            If the checkpoint is damaged, or of more epochs.
-        RuntimeError
-            If another training goes on there.
+        and the data: whoever trains, a transformer or a clone of it, finds the same one. Return the
+        seed, or that of the training which goes on. A ValueError is raised if the checkpoint is
+        damaged or of more epochs, a RuntimeError if another training goes on there.
         """
         parameters = describe_parameters(estimator)
         data = describe_data(rows, getattr(estimator, "classes_", None))
@@ -275,14 +256,8 @@ class Checkpoints(ExitStack, Callback):
     def write(self, net: NeuralNet, names: list[str]) -> None:
         """Write the state of the training to one or two files; earlier ones survive all errors.
 
-        Raises
-        ------
-        FloatingPointError
-            If the training has diverged.
-        OSError
-            If a file cannot be written.
-        TypeError
-            If the state of the optimizer does not consist of tensors and primitives.
+        FloatingPointError is raised if the training has diverged, TypeError if the optimizer has a
+        state of more than tensors and primitives.
         """
         state = self.take(net)
         try:
