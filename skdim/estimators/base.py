@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 from torch.utils.data import Subset
@@ -37,7 +38,6 @@ from skdim.estimators.fitting import (
     why_not_closed,
 )
 from skdim.estimators.labels import read_labels
-from skdim.estimators.state import PersistentMixin
 from skdim.estimators.validation import (
     COMMON_RULES,
     choose_conversion,
@@ -70,10 +70,11 @@ RULES = COMMON_RULES | {
 NEED = "classifier_weight > 0 needs labels (without them, set it to 0)"
 
 
-class AbstractLearner(PersistentMixin):
+class AbstractLearner(BaseEstimator):
     """Parameters and attributes of a transformer, and what its public methods have in common."""
 
     classes_: NDArray[Any]
+    _layout: Layout
 
     def __init__(
         self,

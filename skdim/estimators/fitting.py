@@ -17,7 +17,6 @@ from torch import Generator
 
 from skdim.encoders import ENCODERS, LinearEncoder
 from skdim.estimators.build import EncoderSpec
-from skdim.estimators.state import ATTRIBUTES, OPTIONAL
 from skdim.inputs import Samples
 from skdim.objectives import AbstractObjective
 from skdim.parameters import is_same, shown, stacklevel_of_user
@@ -25,6 +24,8 @@ from skdim.random import seeded
 from skdim.training import Checkpoints, EarlyStopping, EncoderNet, check_precision
 
 __all__ = [
+    "ATTRIBUTES",
+    "OPTIONAL",
     "Plan",
     "auto_epochs",
     "check_plan",
@@ -43,6 +44,13 @@ MOST_EPOCHS = 100
 COLLAPSED = 1e-5
 # Bounds below so many nats are of critics that discriminate nothing.
 UNINFORMATIVE = 0.01
+
+# What fitting keeps and nothing else in the file says; of OPTIONAL, what there is.
+ATTRIBUTES = ("_entropy", "_layer", "_layout", "n_iter_")
+OPTIONAL = (
+    *("_conversion", "_given_shape", "_n_looks", "_reads_files"),
+    *("classes_", "feature_names_in_", "solver_"),
+)
 
 # Parameters of training by gradients alone.
 OF_GRADIENTS = ("batch_size", "learning_rate", "optimizer", "schedule", "compile")

@@ -12,13 +12,9 @@ from skdim.encoders import LAYERS
 from skdim.estimators.build import NOT_BUILT_FROM, Built
 from skdim.estimators.classifier import TUNED, DeepInfoMaxClassifier
 from skdim.estimators.deep_infomax import DeepInfoMaxTransformer
+from skdim.estimators.fitting import ATTRIBUTES
 from skdim.estimators.heads import HEAD, HEAD_RULES, read_head
-from skdim.estimators.state import (
-    ATTRIBUTES,
-    LEFT_OUT,
-    PACKED,
-    PARTS,
-)
+from skdim.estimators.state import LEFT_OUT, PACKED, PARTS
 from skdim.estimators.transformer import EncoderTransformer
 from skdim.estimators.validation import COMMON_RULES
 from skdim.inputs import Layout

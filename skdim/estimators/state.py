@@ -5,16 +5,16 @@ import os
 from collections.abc import Mapping
 from contextlib import nullcontext, suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from skdim.encoders import LAYERS, Features
+from skdim.estimators.base import AbstractLearner
 from skdim.estimators.build import (
     Built,
     Spec,
@@ -24,7 +24,7 @@ from skdim.estimators.build import (
     find_device_here,
     wrap_encoder,
 )
-from skdim.inputs import Layout
+from skdim.estimators.fitting import ATTRIBUTES, OPTIONAL
 from skdim.parameters import cut, is_number
 from skdim.random import seeded
 from skdim.saving import (
@@ -43,25 +43,16 @@ from skdim.saving import (
 from skdim.training import SETTINGS, EncoderNet, choose_net
 
 __all__ = [
-    "ATTRIBUTES",
     "LEFT_OUT",
-    "OPTIONAL",
     "PACKED",
     "PARTS",
-    "PersistentMixin",
+    "PersistentLearner",
     "encode_parameters",
     "file_contents",
 ]
 
 # What a state holds beside attributes.
 VERSIONS, PACKED = "_versions", "_packed"
-
-# What fitting keeps and nothing else in the file says; of OPTIONAL, what there is.
-ATTRIBUTES = ("_entropy", "_layer", "_layout", "n_iter_")
-OPTIONAL = (
-    *("_conversion", "_given_shape", "_n_looks", "_reads_files"),
-    *("classes_", "feature_names_in_", "solver_"),
-)
 
 # Where this machine keeps its checkpoints is no part of a model.
 LEFT_OUT = ("checkpoint_dir",)
@@ -76,19 +67,8 @@ LARGEST_SAMPLE = 2**28
 Arrays = Mapping[str, NDArray[Any] | Stored]
 
 
-class PersistentMixin(BaseEstimator):
-    """Pickling without torch and skorch, ``save`` and ``to_onnx``."""
-
-    if TYPE_CHECKING:  # What an estimator with an encoder has.
-        net_: EncoderNet
-        device: Any
-        _built: Built
-        _layer: str
-        _layout: Layout
-
-        def _check(self) -> None: ...
-
-        def _spec(self, layout: Layout, n_samples: int) -> Spec: ...
+class PersistentLearner(AbstractLearner):
+    """A learner that is pickled without torch and skorch, with ``save`` and ``to_onnx``."""
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write this fitted transformer to one file, which :func:`skdim.load` reads.
@@ -182,7 +162,7 @@ class PersistentMixin(BaseEstimator):
         self.net_ = load_net(spec, self._built.features(), packed, self.device)
 
 
-def file_contents(estimator: "PersistentMixin") -> tuple[dict[str, Any], dict[str, Tensor]]:
+def file_contents(estimator: PersistentLearner) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Return header and tensors of a file; raise a ValueError for what ``load`` cannot build."""
     check_is_fitted(estimator)
     kind, state = type(estimator), vars(estimator)

@@ -13,8 +13,8 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Generator, Tensor
 
 from skdim.encoders import LAYERS, UserEncoder
-from skdim.estimators.base import AbstractLearner
 from skdim.estimators.fitting import forgetting
+from skdim.estimators.state import PersistentLearner
 from skdim.estimators.validation import NestedParametersMixin, open_looks, sample_numbers
 from skdim.inference import chunk_size, encode_rows, features_of, filled_up
 from skdim.inputs import Conversion
@@ -33,7 +33,7 @@ class EncoderTransformer(
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
     NestedParametersMixin,
-    AbstractLearner,
+    PersistentLearner,
 ):
     """Train an encoder by an objective, and transform samples to its features.
 
