@@ -139,6 +139,12 @@ def make_state(
     attributes = {name: decode(said) for name, said in header["attributes"].items()}
     books = [{k: decode(v) for k, v in epoch.items()} for epoch in header["net"]["books"]]
     check_attributes(attributes, books)
+    settings = {name: decode(said) for name, said in header["net"]["settings"].items()}
+    # By these the net is scored.
+    for name, value in settings.items():
+        rule = COMMON_RULES[SETTINGS[name]]
+        if not rule.holds(value):
+            raise ValueError(f"Its net has {name}={shown(value)}, which is not {rule.text}.")
     described = Built(
         built_from,
         tuple((int(i), int(j)) for i, j in built["pairs"]),
@@ -153,7 +159,7 @@ def make_state(
         PACKED: {
             "weights": parts,
             "books": books,
-            "settings": read_settings(header["net"]["settings"]),
+            "settings": settings,
             "device": parameters["device"],
             "optimizer": None,
             "stranger": built["given"],
@@ -187,18 +193,6 @@ def read_parameters(said: Mapping[str, Any], known: Mapping[str, Any]) -> dict[s
     return {name: decode(value) for name, value in said.items()}
 
 
-def read_settings(said: Mapping[str, Any]) -> dict[str, Any]:
-    """Read how the net was trained, by which it is scored."""
-    settings = {name: decode(value) for name, value in said.items()}
-    for name, value in settings.items():
-        rule = COMMON_RULES[SETTINGS[name]]
-        if not rule.holds(value):
-            raise ValueError(
-                f"The setting {name!r} of its net must be {rule.text}, not {shown(value)}."
-            )
-    return settings
-
-
 def sort_tensors(tensors: Tensors, parts: Collection[str]) -> dict[str, dict[str, Stored]]:
     """Return the tensors of each part, without it in their names; raise a ValueError for others."""
     found: dict[str, dict[str, Stored]] = {part: {} for part in parts}
@@ -211,31 +205,19 @@ def sort_tensors(tensors: Tensors, parts: Collection[str]) -> dict[str, dict[str
     return found
 
 
-Check = Callable[[Any], bool]
-
-
 def is_count(value: object, least: int = 0) -> bool:
     """Whether a value is a whole number that 64 bits hold."""
     return type(value) is int and least <= value < 2**63
 
 
-def list_of(check: Check) -> Check:
-    """Allow lists of what is allowed."""
-    return lambda value: isinstance(value, list) and all(map(check, value))
+def is_dict(value: object, *names: str) -> bool:
+    """Whether a value is a dict, with these names only and all of them, if there are any."""
+    return isinstance(value, dict) and (not names or value.keys() == set(names))
 
 
-def mapping_of(check: Check, names: Collection[str] | None = None) -> Check:
-    """Allow dicts of what is allowed, with these names only and all of them, if there are any."""
-    return lambda value: (
-        isinstance(value, dict)
-        and (names is None or value.keys() == set(names))
-        and all(map(check, value.values()))
-    )
-
-
-def is_string(value: object) -> bool:
-    """Whether a value is a string."""
-    return isinstance(value, str)
+def is_list(value: object, kind: type, least: int = 0) -> bool:
+    """Whether a value is a list of some length, whose entries are of a type."""
+    return isinstance(value, list) and len(value) >= least and all(type(v) is kind for v in value)
 
 
 def is_shape(
@@ -245,11 +227,6 @@ def is_shape(
     return (
         isinstance(value, kind) and 1 <= len(value) <= most and all(is_count(n, 1) for n in value)
     )
-
-
-def is_pair(value: object) -> bool:
-    """Whether a value is a pair of looks."""
-    return isinstance(value, list) and len(value) == 2 and all(map(is_count, value))
 
 
 def is_layout(value: object) -> bool:
@@ -271,30 +248,27 @@ def is_conversion(value: object, layout: Layout) -> bool:
     )
 
 
-def anything(value: object) -> bool:
-    """Allow what is looked at later."""
-    return True
-
-
 # What a fit can have done.
 SOLVERS = ("closed form", "gradients", "closed form then gradients")
 
 # What each place of the header holds.
-SCHEMA: dict[str, Check] = {
+SCHEMA: dict[str, Callable[[Any], bool]] = {
     "class": lambda v: isinstance(v, str) and v in TRANSFORMERS,
-    "versions": mapping_of(is_string),
-    "parameters": mapping_of(anything),
-    "given": list_of(is_string),
+    "versions": is_dict,
+    "parameters": is_dict,
+    "given": lambda v: is_list(v, str),
     "attributes": lambda v: isinstance(v, dict) and {*ATTRIBUTES} <= v.keys() <= SOUND.keys(),
-    "built": mapping_of(anything, ("parameters", "given", "pairs", "sizes", "n_samples")),
-    "built.parameters": mapping_of(anything),
-    "built.given": list_of(is_string),
-    "built.sizes": mapping_of(is_shape, LAYERS),
-    "built.pairs": lambda v: list_of(is_pair)(v) and len(v) > 0,
+    "built": lambda v: is_dict(v, "parameters", "given", "pairs", "sizes", "n_samples"),
+    "built.parameters": is_dict,
+    "built.given": lambda v: is_list(v, str),
+    "built.sizes": lambda v: is_dict(v, *LAYERS) and all(map(is_shape, v.values())),
+    "built.pairs": lambda v: (
+        is_list(v, list, 1) and all(len(pair) == 2 and all(map(is_count, pair)) for pair in v)
+    ),
     "built.n_samples": is_count,
-    "net": mapping_of(anything, ("books", "settings")),
-    "net.books": lambda v: list_of(mapping_of(anything))(v) and len(v) > 0,
-    "net.settings": mapping_of(anything, SETTINGS),
+    "net": lambda v: is_dict(v, "books", "settings"),
+    "net.books": lambda v: is_list(v, dict, 1),
+    "net.settings": lambda v: is_dict(v, *SETTINGS),
 }
 
 

@@ -187,7 +187,8 @@ def open_samples(
         if shape is not None:
             fitted.check_same(shape[1:])
     reset = fitted is None
-    if is_large_map(flat):
+    known = isinstance(flat, np.ndarray) and flat.dtype.kind in "iuf" and is_wide(flat.dtype)
+    if known and find_map(flat) is not None:
         check_blocks(estimator, flat, at_least=at_least, reset=reset)
         return partial(ArraySamples, flat, hold=hold), shape or flat.shape, flat.dtype
     try:
@@ -239,12 +240,6 @@ def is_text(values: Any) -> bool:
 def is_wide(dtype: np.dtype[Any]) -> bool:
     """Return whether a dtype has numbers that float32 rounds."""
     return not np.can_cast(dtype, np.float32)
-
-
-def is_large_map(flat: object) -> bool:
-    """Return whether a table is a memory map of numbers that float32 rounds."""
-    known = isinstance(flat, np.ndarray) and flat.dtype.kind in "iuf" and is_wide(flat.dtype)
-    return known and find_map(flat) is not None
 
 
 def check_blocks(

@@ -250,15 +250,14 @@ def digest_of(text: str, tensors: Mapping[str, Tensor | Stored]) -> str:
 
 def check_finite(tensors: Mapping[str, Tensor], text: str) -> None:
     """Raise a ValueError that names the weights that are not finite numbers."""
-    broken = [name for name, tensor in tensors.items() if not all_finite(tensor)]
+    broken = []
+    for name, tensor in tensors.items():
+        values = torch.view_as_real(tensor) if tensor.is_complex() else tensor
+        # Unlike ``Tensor.isfinite``, without memory for each number.
+        if values.numel() and not all(bool(end.isfinite()) for end in torch.aminmax(values)):
+            broken.append(name)
     if broken:
         raise ValueError(f"{text}: they hold NaN or infinity: {cut(', '.join(broken[:10]))}.")
-
-
-def all_finite(tensor: Tensor) -> bool:
-    """Whether all numbers are finite; unlike ``Tensor.isfinite``, without memory for each."""
-    values = torch.view_as_real(tensor) if tensor.is_complex() else tensor
-    return values.numel() == 0 or all(bool(end.isfinite()) for end in torch.aminmax(values))
 
 
 class VersionWarning(UserWarning):
