@@ -42,14 +42,7 @@ from skdim.saving import (
 )
 from skdim.training import SETTINGS, EncoderNet, choose_net
 
-__all__ = [
-    "LEFT_OUT",
-    "PACKED",
-    "PARTS",
-    "PersistentLearner",
-    "encode_parameters",
-    "file_contents",
-]
+__all__ = ["LEFT_OUT", "PACKED", "PARTS", "PersistentLearner", "encode_parameters", "file_contents"]
 
 # What a state holds beside attributes.
 VERSIONS, PACKED = "_versions", "_packed"

@@ -11,13 +11,7 @@ from skdim.inputs.layout import Layout
 from skdim.inputs.samples import ArraySamples, Samples
 from skdim.inputs.standardise import NUMBERS_AT_ONCE, channel_statistics
 
-__all__ = [
-    "Conversion",
-    "as_given",
-    "find_conversion",
-    "find_equal_values",
-    "rounded",
-]
+__all__ = ["Conversion", "as_given", "find_conversion", "find_equal_values", "rounded"]
 
 # Means beyond so many standard deviations lose digits: at this limit, rounding to float32 is an
 # error of 6e-5 standard deviations.

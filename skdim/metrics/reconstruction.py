@@ -15,12 +15,7 @@ from torch.optim.swa_utils import update_bn
 
 from skdim.decoders import make_decoder
 from skdim.inputs import ArraySamples, Samples, find_layout, flatten_rows
-from skdim.metrics.arrays import (
-    check_layers,
-    count_batches,
-    frozen_features,
-    resolve_device,
-)
+from skdim.metrics.arrays import check_layers, count_batches, frozen_features, resolve_device
 from skdim.parameters import check_positive
 from skdim.random import draw_seed, seeded
 from skdim.training import SCHEDULES

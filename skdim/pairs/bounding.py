@@ -10,14 +10,7 @@ from torch.autograd.function import once_differentiable
 
 from skdim.pairs.choice import AbstractChoice, check_samples, choose_negatives, consecutive
 
-__all__ = [
-    "Join",
-    "bound_of_pairs",
-    "in_full",
-    "pair_blocks",
-    "score_block",
-    "split_pairs",
-]
+__all__ = ["Join", "bound_of_pairs", "in_full", "pair_blocks", "score_block", "split_pairs"]
 
 Join = Callable[[Tensor, Tensor], Tensor]
 

@@ -23,15 +23,7 @@ from skdim import bounds, critics, encoders, objectives, priors, views
 from skdim.inputs import Layout
 from skdim.parameters import cut, shown
 
-__all__ = [
-    "NotPlainError",
-    "decode",
-    "encode",
-    "flatten",
-    "mapped",
-    "unflatten",
-    "update_header",
-]
+__all__ = ["NotPlainError", "decode", "encode", "flatten", "mapped", "unflatten", "update_header"]
 
 
 class NotPlainError(TypeError):

@@ -12,15 +12,7 @@ outside [0, 1] (``hue``: [0, 0.5]) raise a ValueError.
 """
 
 from skdim.views.augment import Augment
-from skdim.views.base import (
-    GivenLooks,
-    Identity,
-    Mirror,
-    Pairs,
-    View,
-    find_pairs,
-    view_of_one,
-)
+from skdim.views.base import GivenLooks, Identity, Mirror, Pairs, View, find_pairs, view_of_one
 from skdim.views.distort import Distort
 from skdim.views.occlude import Occlude
 from skdim.views.stretch import Stretch
