@@ -1,4 +1,4 @@
-"""What estimators with an encoder share: reading X, building and training a net, its attributes."""
+"""What transformers share: parameters, attributes, reading X, building and training a net."""
 
 import math
 from collections.abc import Callable

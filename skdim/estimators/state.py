@@ -1,4 +1,4 @@
-"""What a net was built from, what a pickle holds, and how a net is built again from both."""
+"""What pickles and files hold of a transformer, and how its net is built again from them."""
 
 import json
 import os
