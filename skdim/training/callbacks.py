@@ -1,10 +1,7 @@
-"""What accompanies the loop: progress, early stopping, tasks of callbacks of scikit-learn."""
+"""Callbacks of the loop: early stopping, and tasks of scikit-learn's callbacks (1.9 and later)."""
 
 import copy
-import logging
 import math
-import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -12,11 +9,7 @@ from typing import Any, TypeVar
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from skorch import NeuralNet
-from skorch.callbacks import Callback, PrintLog
-from tqdm.auto import tqdm
-
-from skdim.bounds import BOUNDS
-from skdim.objectives import AbstractCriterion, Information
+from skorch.callbacks import Callback
 
 try:
     from sklearn import callback
@@ -26,13 +19,10 @@ except ImportError:  # It is older.
 __all__ = [
     "CallbackSupport",
     "EarlyStopping",
-    "EpochLog",
-    "Progress",
     "StopTraining",
     "TaskEvents",
     "reported",
     "reports",
-    "summary_of",
 ]
 
 # Not object itself, which cannot stand before other bases.
@@ -41,133 +31,6 @@ CallbackSupport: type = (
 )
 
 Method = TypeVar("Method", bound=Callable[..., Any])
-
-LOGGER = logging.getLogger("skdim")
-
-# Seconds between two lines in a log.
-BETWEEN_LINES = 10.0
-# A training that takes longer says so, once this many seconds have shown how fast it is.
-LONG, MEASURED = 10.0, 1.0
-
-# Bounds on mutual information, in nats.
-IN_NATS = (BOUNDS["dv"], BOUNDS["infonce"], BOUNDS["kl"])
-
-
-class EpochLog(PrintLog):
-    """Print a line an epoch, for ``verbose`` of 2 and more."""
-
-    def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
-        """Print the last epoch."""
-        if net.verbose > 1:
-            super().on_epoch_end(net, **kwargs)
-
-
-class Progress:
-    """Show how much of a training is done, and how long the rest will take.
-
-    Where the standard output is a terminal or a notebook, a bar of tqdm. Elsewhere lines, at most
-    one each ten seconds, without control characters. A training of more than ten seconds logs its
-    expected time on the logger "skdim", also where nothing is shown.
-
-    Parameters
-    ----------
-    total : int
-        Samples to encode in training, over all epochs.
-    n_epochs : int
-    shown : bool
-    """
-
-    def __init__(self, total: int, n_epochs: int, *, shown: bool) -> None:
-        self.total = total
-        self.n_epochs = n_epochs
-        self.shown = shown
-        self.done = self.epoch = 0
-        self.text = ""
-        self.started = self.last_line = time.perf_counter()
-        self.announced = False
-        self.bar: Any = None
-        if shown and draws_bars():
-            self.bar = tqdm(
-                total=total, unit=" samples", unit_scale=True, file=sys.stdout, leave=False
-            )
-
-    def advance(self, n: int) -> None:
-        """Count samples that were trained on."""
-        self.done += n
-        now = time.perf_counter()
-        if not self.announced and now - self.started > MEASURED:
-            self.announced = True
-            self.announce(now - self.started)
-        if self.bar is not None:
-            self.bar.update(n)
-        elif self.shown and now - self.last_line > BETWEEN_LINES:
-            self.write(now)
-
-    def announce(self, elapsed: float) -> None:
-        """Log how long the training will take, if that is long."""
-        seconds = elapsed * self.total / max(self.done, 1)
-        if seconds <= LONG:
-            return
-        text = f"fit will take about {duration(seconds)}"
-        LOGGER.info(text)
-        if self.shown:
-            self.print(text)
-
-    def describe(self, text: str) -> None:
-        """Set what stands beside the bar: the epoch that has ended, and its terms."""
-        self.epoch += 1
-        self.text = f"epoch {self.epoch}/{self.n_epochs}, {text}"
-        if self.bar is not None:
-            self.bar.set_postfix_str(self.text, refresh=False)
-
-    def write(self, now: float) -> None:
-        """Print a line."""
-        self.last_line = now
-        share = min(self.done / max(self.total, 1), 1.0)
-        left = (now - self.started) * (1 - share) / max(share, 1e-9)
-        parts = [f"{share:.0%}", f"{duration(left)} left", self.text]
-        self.print(", ".join(part for part in parts if part))
-
-    def print(self, text: str) -> None:
-        """Print a line beside the bar, if there is one."""
-        if self.bar is None:
-            print(text, flush=True)
-        else:
-            self.bar.write(text, file=sys.stdout)
-
-    def close(self) -> None:
-        """Remove the bar, and print what was reached."""
-        if self.bar is not None:
-            self.bar.close()
-            self.bar = None
-        if self.shown and self.text:
-            self.print(f"{self.text}, {duration(time.perf_counter() - self.started)}")
-
-
-def draws_bars() -> bool:
-    """Whether the standard output is a terminal or a notebook."""
-    in_notebook = any("notebook" in kind.__module__ for kind in tqdm.__mro__)
-    return in_notebook or sys.stdout.isatty()
-
-
-def duration(seconds: float) -> str:
-    """Return seconds in words: "45 s", "3 min 20 s" or "2 h 5 min"."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s" if whole else f"{seconds:.1f} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
-
-
-def summary_of(criterion: AbstractCriterion, terms: Mapping[str, float]) -> str:
-    """Return the information in the terms of an epoch, or their sum if they measure none."""
-    found = [
-        f"{part.name} {-terms[part.name] / part.weight:.3f}" + " nats" * (part.bound in IN_NATS)
-        for part in criterion.members()
-        if isinstance(part, Information) and part.name in terms
-    ]
-    return ", ".join(found) or f"loss {terms.get('loss', sum(terms.values())):.4g}"
 
 
 class StopTraining(Exception):  # noqa: N818 - an event of the loop, not an error

@@ -13,7 +13,7 @@ from skdim.closed_form import Sums, rotation, scale_of, solve
 from skdim.encoders import Basis, LinearEncoder
 from skdim.inputs import Samples
 from skdim.objectives import AbstractCriterion, GaussianInformation, Information
-from skdim.training.callbacks import Progress
+from skdim.training.progress import Progress
 from skdim.training.steps import computing_in
 from skdim.views import Pairs, View, find_pairs
 

@@ -18,9 +18,10 @@ from skdim.inputs import Samples
 from skdim.objectives import AbstractCriterion, Batch
 from skdim.random import seeded, unlocked
 from skdim.saving import mapped
-from skdim.training.callbacks import EpochLog, Progress, StopTraining, summary_of
+from skdim.training.callbacks import StopTraining
 from skdim.training.closed_form import ClosedFormMixin, LookSums
 from skdim.training.processes import is_shared
+from skdim.training.progress import EpochLog, Progress, summary_of
 from skdim.training.steps import (
     Batches,
     PlannedDraws,

@@ -4,15 +4,15 @@ import logging
 
 import pytest
 
-from skdim.training import callbacks
-from skdim.training.callbacks import Progress, duration
+from skdim.training import progress
+from skdim.training.progress import Progress, duration
 
 
 @pytest.fixture
 def clock(monkeypatch):
     """A clock that stands until it is moved."""
     now = [100.0]
-    monkeypatch.setattr(callbacks.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(progress.time, "perf_counter", lambda: now[0])
 
     def move(seconds):
         now[0] += seconds
@@ -68,7 +68,7 @@ def test_nothing_is_printed_if_nothing_is_to_be_shown(clock, capsys, caplog):
 
 
 def test_terminals_have_a_bar(clock, capsys, monkeypatch):
-    monkeypatch.setattr(callbacks, "draws_bars", lambda: True)
+    monkeypatch.setattr(progress, "draws_bars", lambda: True)
     shown = Progress(100, 2, shown=True)
     shown.describe("bound 3.2 nats")
     shown.advance(50)
