@@ -332,8 +332,9 @@ def draw(rows: list[dict], path: Path) -> None:
                 [r["report"] for r in mine if (r["features"], r["labels"]) == (what, count)]
                 for count in counts
             ]
-            if all(by_count):
-                accuracies[label] = np.transpose(by_count)
+            # Where a class is small, some seeds have too few rows of it.
+            if draws := min(map(len, by_count)):
+                accuracies[label] = np.transpose([found[:draws] for found in by_count])
         LabelEfficiencyDisplay(counts, accuracies).plot(ax=ax)
         ax.set_title(f"{name}, {mine[0]['rows']:,} unlabelled", fontsize="medium")
         ax.set_xlabel("labels a class")

@@ -83,7 +83,9 @@ def test_features_do_not_depend_on_what_the_neighbours_hold(name):
 @pytest.mark.parametrize("n", [1, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK, N])
 def test_chunks_are_full_but_for_the_last(n):
     table, layout = table_of("mlp")
-    sizes = [len(c) for (c,) in encode_rows(module_of("mlp"), ArraySamples(table[:n], layout), "code")]
+    sizes = [
+        len(c) for (c,) in encode_rows(module_of("mlp"), ArraySamples(table[:n], layout), "code")
+    ]
 
     assert sum(sizes) == n
     assert all(size == CHUNK for size in sizes[:-1])

@@ -12,6 +12,7 @@ from scipy.optimize import minimize as scipy_minimize
 from sklearn.base import BaseEstimator
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import StratifiedKFold, train_test_split
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 from torch.nn.functional import one_hot
 
@@ -148,6 +149,8 @@ def fit_head(
     return head
 
 
+# SciPy's BLAS and torch would wait for each other's threads: seconds become minutes on a busy machine.
+@threadpool_limits.wrap(limits=1, user_api="blas")
 def minimise(x: Tensor, targets: Tensor, strength: float, start: Head, steps: int = STEPS) -> Head:
     """Minimise the cross-entropy with weighted targets (n, k) plus the penalty.
 

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy.optimize import minimize as scipy_minimize
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.exceptions import NotFittedError
@@ -13,6 +14,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.utils.estimator_checks import check_classifiers_classes, parametrize_with_checks
+from threadpoolctl import threadpool_info, threadpool_limits
 from torch.utils.data import TensorDataset
 
 import skdim
@@ -94,6 +96,19 @@ def test_rows_count_by_the_sum_of_their_targets():
     np.testing.assert_allclose(
         head.logits(torch.as_tensor(x)).softmax(dim=1), theirs.predict_proba(x), atol=2e-3
     )
+
+
+def test_blas_has_one_thread_in_the_solver(monkeypatch):
+    threads = []
+
+    def solver(*given, **more):
+        threads.extend(lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas")
+        return scipy_minimize(*given, **more)
+
+    monkeypatch.setattr("skdim.estimators.heads.scipy_minimize", solver)
+    with threadpool_limits(2, user_api="blas"):
+        fit_head(torch.eye(4), torch.arange(4) % 2, 2, 1.0)
+    assert set(threads) == {1}
 
 
 def test_rows_without_a_label_do_not_count_without_self_training(digits):
