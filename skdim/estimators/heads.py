@@ -149,7 +149,7 @@ def fit_head(
     return head
 
 
-# SciPy's BLAS and torch would wait for each other's threads: seconds become minutes on a busy machine.
+# Threads of SciPy's BLAS and of torch would wait for each other, on a busy machine for minutes.
 @threadpool_limits.wrap(limits=1, user_api="blas")
 def minimise(x: Tensor, targets: Tensor, strength: float, start: Head, steps: int = STEPS) -> Head:
     """Minimise the cross-entropy with weighted targets (n, k) plus the penalty.
