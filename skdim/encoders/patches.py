@@ -262,7 +262,9 @@ def principal_pairs(covariance: Tensor, mirror: Tensor) -> tuple[Tensor, Tensor,
     They are principal axes of a covariance averaged over mirroring, which either keeps them (sign
     1) or negates them (-1). ``mirror`` is symmetric and its own inverse.
     """
-    both = (covariance + mirror @ covariance @ mirror) / 2
+    # In float64: of few different patches, eigh in float32 does not converge.
+    mirror, given = mirror.double(), covariance.double()
+    both = (given + mirror @ given @ mirror) / 2
     unit = torch.eye(len(mirror)).to(mirror)
     parts = []
     for sign in (1, -1):
@@ -270,7 +272,9 @@ def principal_pairs(covariance: Tensor, mirror: Tensor) -> tuple[Tensor, Tensor,
         space = axes[:, shares > 0.5]
         variances, turned = torch.linalg.eigh(space.T @ both @ space)
         parts.append((variances, space @ turned, sign * torch.ones_like(variances)))
-    variances, axes, signs = (torch.cat(part, dim=-1) for part in zip(*parts, strict=True))
+    variances, axes, signs = (
+        torch.cat(part, dim=-1).to(covariance) for part in zip(*parts, strict=True)
+    )
     order = variances.argsort(descending=True)
     return variances[order], axes[:, order], signs[order]
 

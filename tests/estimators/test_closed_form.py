@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
 from skorch.callbacks import Callback
 
@@ -255,8 +256,8 @@ def test_terms_are_weighted_information():
 # The score
 
 
-def test_new_images_score_lower_than_those_that_were_fitted():
-    dim = fitted("images")
+def test_new_images_score_lower_than_the_few_that_a_large_code_was_fitted_to():
+    dim = make("images", n_components=64).fit(TRAINING["images"])
 
     assert dim.score(NEW["images"]) < dim.score(TRAINING["images"])
 
@@ -693,3 +694,12 @@ def test_verbose_prints_a_line(capsys):
     make("vectors", verbose=1).fit(TRAINING["vectors"])
 
     assert len([line for line in capsys.readouterr().out.splitlines() if "0.0" in line]) == 1
+
+
+@pytest.mark.parametrize("n_drawn", [5, 20])
+def test_images_of_which_most_are_blank_are_encoded(n_drawn):
+    images = np.zeros((200, 8, 8), np.float32)
+    images[:n_drawn] = load_digits().images[:n_drawn]
+    codes = DeepInfoMaxTransformer(8, random_state=0).fit_transform(images)
+    assert np.isfinite(codes).all()
+    assert len(np.unique(codes.round(4), axis=0)) == n_drawn + 1
