@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from skdim.estimators.deep_infomax import DeepInfoMaxTransformer
-from skdim.estimators.finetuning import FineTuner, Labelled
+from skdim.estimators.finetuning import FineTuner, Labelled, best_epoch
 from skdim.estimators.fitting import forgetting
 from skdim.estimators.heads import (
     HEAD,
@@ -64,7 +64,7 @@ class DeepInfoMaxClassifier(ClassifierMixin, NestedParametersMixin, BaseEstimato
         unless the accuracy in cross-validation is lower, by more than one standard error.
     fine_tune : bool, default=False
         Whether to train the encoder on the labels. It is kept as it was if the accuracy on
-        held-out labels does not grow.
+        held-out labels does not grow by more than its standard error.
     max_epochs : int, default=30
         Most passes of fine-tuning over the labelled rows.
     learning_rate : float, default=1e-3
@@ -94,7 +94,7 @@ class DeepInfoMaxClassifier(ClassifierMixin, NestedParametersMixin, BaseEstimato
     validation_scores_ : list of float
         Accuracy on the held-out labels: without fine-tuning, and after each epoch.
     n_iter_ : int
-        Epochs of fine-tuning with the highest of these; 0 leaves the encoder as it was.
+        Epochs of fine-tuning; 0 leaves the encoder as it was.
     n_features_in_, feature_names_in_
         As of ``transformer_``.
 
@@ -260,7 +260,7 @@ class DeepInfoMaxClassifier(ClassifierMixin, NestedParametersMixin, BaseEstimato
             self.max_epochs,
             self.n_iter_no_change,
         )
-        self.n_iter_ = scores.index(max(scores))
+        self.n_iter_ = best_epoch(scores, len(held_out))
         if self.n_iter_:
             encoder, head = tuner.train(head, samples, self.n_iter_)
             self.transformer_ = copy.deepcopy(self.transformer_)

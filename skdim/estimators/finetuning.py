@@ -1,6 +1,7 @@
 """Training of an encoder on labels, from a fitted representation and a fitted head."""
 
 import copy
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,7 @@ from skdim.estimators.heads import Head
 from skdim.random import seeded
 from skdim.views import View
 
-__all__ = ["FineTuner", "Labelled"]
+__all__ = ["FineTuner", "Labelled", "best_epoch"]
 
 # Samples that are classified at once.
 CHUNK = 256
@@ -130,3 +131,13 @@ class FineTuner:
         """Return the share of held-out samples whose class is the most probable one."""
         guessed = [self.logits(encoder, head, x).argmax(dim=1) for x in held_out.x.split(CHUNK)]
         return (torch.cat(guessed) == held_out.y).float().mean().item()
+
+
+def best_epoch(accuracies: list[float], n: int) -> int:
+    """Return the epoch of the highest of the accuracies on ``n`` samples, from epoch 0 on.
+
+    It is 0 if the gain is at most the standard error of a difference of two accuracies.
+    """
+    first, best = accuracies[0], max(accuracies)
+    error = math.sqrt((first * (1 - first) + best * (1 - best)) / n)
+    return accuracies.index(best) if best - first > error else 0
