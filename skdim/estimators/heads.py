@@ -149,8 +149,8 @@ def fit_head(
     return head
 
 
-# Threads of SciPy's BLAS and of torch would wait for each other, on a busy machine for minutes.
-@threadpool_limits.wrap(limits=1, user_api="blas")
+# Threads of SciPy and of torch would wait for each other, on a busy machine for minutes.
+@threadpool_limits.wrap(limits=1)
 def minimise(x: Tensor, targets: Tensor, strength: float, start: Head, steps: int = STEPS) -> Head:
     """Minimise the cross-entropy with weighted targets (n, k) plus the penalty.
 
