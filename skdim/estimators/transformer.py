@@ -200,6 +200,7 @@ loss_curve_, device_, classes_, canonical_correlations_, directions_
         ValueError
             If there is no such layer.
         """
+        check_is_fitted(self)
         return self.encode_layers(X, self._layer if output is None else output)[0]
 
     def encode_layers(self, X: ArrayLike, *layers: str) -> list[Tensor]:
