@@ -124,20 +124,8 @@ def check_rows(queries: ArrayLike | None, n: int, default: int) -> NDArray[np.in
 def as_transformer(estimator: Any, display: type) -> Any:
     """Return the fitted transformer of a classifier, of a search, or of a pipeline with one.
 
-    Parameters
-    ----------
-    estimator : object
-        Anything with ``transform`` is returned as it is. The last step of a pipeline is left out if
-        it classifies.
-    display : type
-        Named by messages.
-
-    Raises
-    ------
-    NotFittedError
-        If it is not fitted.
-    ValueError
-        If it has no transformer.
+    Anything with ``transform`` is returned as it is. The last step of a pipeline is left out if it
+    classifies. Raise a NotFittedError, or a ValueError if there is no transformer.
     """
     check_is_fitted(estimator)
     if hasattr(estimator, "best_estimator_"):
@@ -157,17 +145,7 @@ def as_transformer(estimator: Any, display: type) -> Any:
 def open_encoder(estimator: Any, X: Any, display: type) -> tuple[Any, Any]:
     """Return the transformer with an encoder, and X as earlier steps of a pipeline transform it.
 
-    Parameters
-    ----------
-    estimator, display
-        As of ``as_transformer``.
-    X : array-like, Dataset, Stream or None
-        Samples for the estimator; None if they are not needed.
-
-    Raises
-    ------
-    NotFittedError, ValueError
-        As of ``as_transformer``.
+    X is None if no samples are needed. For errors, see ``as_transformer``.
     """
     transformer = as_transformer(estimator, display)
     steps = getattr(transformer, "steps", [("", transformer)])
@@ -201,19 +179,8 @@ def read_samples(
 ) -> NDArray[Any]:
     """Return images (m, C, H, W), signals (m, C, L) or rows (m, d) of X, in an encoder's layout.
 
-    Parameters
-    ----------
-    transformer, X
-        As ``open_encoder`` returns them.
-    rows : ndarray of int
-    display : type
-    kinds : sequence of int
-        Numbers of axes that can be drawn; see ``KINDS``.
-
-    Raises
-    ------
-    ValueError
-        If the samples are of another kind.
+    ``transformer`` and X are those of ``open_encoder``. Raise a ValueError if samples are not of one
+    of the ``kinds`` that the display can draw.
     """
     samples: NDArray[Any] = transformer.read_samples(X, rows).cpu().numpy()
     if samples.ndim not in kinds:

@@ -95,12 +95,8 @@ class NormalCritic(AbstractCritic):
     .. math:: T(x, z) = -\tfrac{1}{2} \ln \det (1 - C C^T) - \tfrac{1}{2} x^T (M - 1) x
         + x^T M C z - \tfrac{1}{2} z^T C^T M C z
 
-    Parameters
-    ----------
-    correlations : ndarray of shape (dx, dz)
-    shift : float, default=0.0
-        Constant added to all scores: the difference between the optimal critic of a bound and the
-        log density ratio.
+    ``shift`` is added to all scores: the difference between the optimal critic of a bound and the
+    log density ratio.
     """
 
     of_x: Tensor

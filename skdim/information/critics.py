@@ -78,10 +78,6 @@ class SeparableCritic(AbstractCritic):
     """Score pairs by a dot product of two embeddings plus a function of each variable alone.
 
     All scores are initially zero.
-
-    Parameters
-    ----------
-    x_features, z_features : int
     """
 
     def __init__(self, x_features: int, z_features: int) -> None:
@@ -120,15 +116,7 @@ CRITICS: dict[str, MakeCritic] = {"dot": SeparableCritic, "concat": concat_criti
 
 
 class CopulaCritic(AbstractCritic):
-    """Add the bounded score of a network to the score of a normal copula.
-
-    Parameters
-    ----------
-    normal : NormalCritic
-        Not trained.
-    network : AbstractCritic
-        Receives the input features of both variables.
-    """
+    """Add the bounded score of a network to the score of a normal copula, which is not trained."""
 
     def __init__(self, normal: NormalCritic, network: AbstractCritic) -> None:
         super().__init__()

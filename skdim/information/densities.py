@@ -37,13 +37,7 @@ MAX_NORMS = 4000
 
 
 class MaskedLinear(nn.Linear):
-    """A linear layer with a mask of its weights.
-
-    Parameters
-    ----------
-    mask : Tensor of shape (n_out, n_in)
-        Boolean: whether an output depends on an input.
-    """
+    """A linear layer with a mask (n_out, n_in): whether an output depends on an input."""
 
     mask: Tensor
 
@@ -65,14 +59,8 @@ class AutoregressiveMixture(nn.Module):
 
     One masked network computes the parameters of all mixtures. The densities integrate to one
     whatever the weights, so their expected log-likelihood is at most that of the true density.
-    They are initially standard normal, up to about 1e-4 nats per coordinate.
-
-    Parameters
-    ----------
-    n_coordinates, n_inputs : int
-        Number of coordinates, and of inputs per coordinate.
-    min_scales : ndarray of shape (n_coordinates,)
-        Lower bounds of the scales of the components.
+    They are initially standard normal, up to about 1e-4 nats per coordinate. Each coordinate has
+    ``n_inputs`` inputs, and components whose scales are above ``min_scales`` (n_coordinates,).
 
     References
     ----------

@@ -35,19 +35,9 @@ def exceeds(pointwise: Columns, value: float, others: Columns, needed: float = S
 
 @dataclass
 class Found:
-    """The largest of the estimates that were compared so far.
+    """The largest of the estimates that were compared so far; see :class:`InformationEstimate`.
 
-    Parameters
-    ----------
-    method : str
-    value : float
-    pointwise : ndarray of shape (n,)
-    spread : float
-        Standard error in addition to that of the mean of the pointwise values.
-    shortfall : float
-        Amount by which the value may be too low in addition to sampling error.
-    missed : float
-        Lower bound of the nonlinear dependence that networks have not learned.
+    ``missed`` is a lower bound of the nonlinear dependence that networks have not learned.
     """
 
     method: str

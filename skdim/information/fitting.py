@@ -152,24 +152,9 @@ def fit_network(
 ) -> Curve:
     """Train a network, and evaluate its averaged weights before training and after each epoch.
 
-    Parameters
-    ----------
-    network : Module
-        Modified in place.
-    objective : callable
-        Maps the indices (b,) of a batch of training rows to the value to maximise.
-    evaluate : callable
-        Maps a network to its values on the two halves of the held-out rows.
-    n_rows : int
-        Number of training rows.
-    training : Training
-    generator : Generator
-        Draws the batches.
-
-    Raises
-    ------
-    FloatingPointError
-        If a value on held-out rows is not finite.
+    ``objective`` maps the indices (b,) of a batch of the ``n_rows`` training rows, drawn by
+    ``generator``, to the value to maximise; ``evaluate`` maps a network to its values on the two
+    halves of the held-out rows. Raise a FloatingPointError if one of them is not finite.
     """
     averaged = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(DECAY))  # type: ignore[no-untyped-call]
     # The first update copies the weights.

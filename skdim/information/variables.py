@@ -21,15 +21,7 @@ ROWS_PER_VALUE = 10
 
 @dataclass(frozen=True)
 class Variable:
-    """Samples of a variable.
-
-    Parameters
-    ----------
-    numbers : ndarray of shape (n, d)
-        Numeric columns.
-    codes : ndarray of shape (n, d')
-        Discrete columns, each as integers from 0.
-    """
+    """Samples of a variable: numeric columns (n, d), and discrete ones, as integers from 0."""
 
     numbers: Columns
     codes: Labels

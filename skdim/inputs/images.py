@@ -24,14 +24,7 @@ ENDINGS = {
 
 
 class Images(Dataset[NDArray[np.uint8]]):
-    """Data set of image files and images of Pillow, as RGB images of one size.
-
-    Parameters
-    ----------
-    sources : sequence of path or PIL.Image.Image
-    size : (int, int)
-        Height and width to which images are scaled, without preserving proportions.
-    """
+    """Data set of image files and images of Pillow, as RGB images of one height and width."""
 
     def __init__(self, sources: Sequence[Any], size: tuple[int, int]) -> None:
         self.sources = sources
@@ -84,7 +77,7 @@ class ImageFolder(Images):
     NotADirectoryError
         If there is no such folder.
     ValueError
-        If it has no images, or ``size`` is not valid.
+        If it has no images, or none that can be read; or ``size`` is not valid.
 
     Notes
     -----
@@ -122,18 +115,7 @@ class ImageFolder(Images):
         return self.sources
 
     def leave_out_broken(self) -> None:
-        """Read all files, and leave out those that cannot be read.
-
-        Raises
-        ------
-        ValueError
-            If none can be read.
-
-        Warns
-        -----
-        UserWarning
-            If there are some.
-        """
+        """Read all files, and leave out those that cannot be read; warn if there are some."""
         sound = []
         for number, file in enumerate(self.files):
             try:

@@ -54,30 +54,11 @@ class AbstractBatches(Dataset["Tensor | Failure"], ABC):
     """Read and check batches of samples by their numbers.
 
     As a data set of torch, an item is the batch of a task. It is pickled for worker processes.
-
-    Parameters
-    ----------
-    data : object
-        The user's data.
-    shape : tuple of int
-        Shape of one sample as given.
-    given : dtype
-        Of the samples as given.
-    what : str
-        What an error for a dtype that is not real says is of it.
-    n_looks : int
-        How many items are looks at one sample.
-
-    Attributes
-    ----------
-    draws : bool, default=True
-        Whether reading may draw from the global random generators.
-    dtype : dtype
-        To which samples are converted: uint8 or float32, or float64 before ``convert``.
-    convert : callable or None
-        See :class:`~skdim.inputs.Samples`.
+    ``shape`` and ``given``, a dtype, are those of a sample as given; ``what`` names it in an error
+    for a dtype that is not real. ``n_looks`` items are looks at one sample.
     """
 
+    # Whether reading may draw from the global random generators.
     draws = True
     data: Items
 
@@ -88,6 +69,7 @@ class AbstractBatches(Dataset["Tensor | Failure"], ABC):
         self.n_looks = n_looks
         self.shape = shape
         self.given = given
+        # To which samples are converted: float64 before ``convert``.
         self.dtype = number_type(given, what)
         self.convert: Convert | None = None
 
@@ -126,10 +108,8 @@ class AbstractBatches(Dataset["Tensor | Failure"], ABC):
     def take(self, numbers: NDArray[np.intp]) -> Tensor:
         """Return a copy of the samples, uint8 or float32 (b, *shape), on the CPU.
 
-        Raises
-        ------
-        ValueError, TypeError
-            If a sample differs from the first one in shape or type, or is not finite.
+        Raise a ValueError or TypeError if one differs from the first in shape or type, or is not
+        finite.
         """
 
     def read(self, numbers: NDArray[np.intp], seed: int = SEED) -> Tensor:
@@ -201,20 +181,10 @@ class ArrayBatches(AbstractBatches):
 
 
 class ItemBatches(AbstractBatches):
-    """Read items of a map-style data set of torch, all of the shape of the first one.
+    """Read items of a map-style data set of torch, at least one, all of the shape of the first.
 
-    Parameters
-    ----------
-    items : object
-        With ``__getitem__`` and ``__len__``, which is not 0. An item is a tensor, an array, a PIL
-        image, or a tuple that begins with one. ``__getitems__``, if defined, reads batches.
-    n_looks : int, default=1
-        How many items are looks at one sample.
-
-    Raises
-    ------
-    ValueError, TypeError
-        If the first item is not valid.
+    An item is a tensor, an array, a PIL image, or a tuple that begins with one; ``__getitems__``,
+    if defined, reads batches. Raise a ValueError or TypeError if the first item is not valid.
     """
 
     def __init__(self, items: Items, n_looks: int = 1) -> None:

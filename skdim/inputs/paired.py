@@ -99,12 +99,7 @@ def count_looks(data: Any) -> int:
     """Return how many looks at each sample are given; 1 of data that are not paired.
 
     Paired are a :class:`PairedDataset`, parts and sequences of such data sets, and lists of their
-    items.
-
-    Raises
-    ------
-    ValueError
-        If parts have different numbers of looks.
+    items. Raise a ValueError if parts have different numbers of looks.
     """
     if isinstance(data, PairedDataset):
         return len(data.data)

@@ -2,7 +2,7 @@
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from collections.abc import Generator as Reading
 from typing import Any, Self
 
@@ -162,19 +162,19 @@ class ArraySamples(Samples):
         self.held: Tensor | None = None
         # A memory map may exceed the memory.
         if hold and self.device.type != "cpu" and find_map(self.array) is None:
-            self.held = held_on(self.device, array, self.take)
+            free = free_memory(self.device)
+            # Rows are read as float32, or as uint8.
+            if free is None or array.size * min(array.itemsize, 4) <= free / 2:
+                self.held = self.take(np.arange(len(array))).to(self.device)
 
     def take(self, numbers: NDArray[np.intp]) -> Tensor:
         """Return a copy of rows of the array."""
         rows = self.array[numbers]
         if self.convert is not None:
-            return torch.from_numpy(self.convert(rows))
-        return torch.from_numpy(rows.astype(self.dtype, copy=False))
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Type of the numbers that are read without ``convert``."""
-        return self.array.dtype if self.array.dtype == np.uint8 else np.dtype(np.float32)
+            rows = self.convert(rows)
+        elif rows.dtype != np.uint8:
+            rows = rows.astype(np.float32, copy=False)
+        return torch.from_numpy(rows)
 
     def __getitem__(self, numbers: Tensor) -> Tensor:
         """Read samples; see :class:`Samples`."""
@@ -195,17 +195,6 @@ class ArraySamples(Samples):
         shared = super().on_cpu()
         shared.held = None
         return shared
-
-
-def held_on(
-    device: torch.device, array: NDArray[Any], take: Callable[[NDArray[np.intp]], Tensor]
-) -> Tensor | None:
-    """Copy all rows to an accelerator, or return None if they take more than half of its memory."""
-    free = free_memory(device)
-    # Rows are read as float32, or as uint8.
-    if free is not None and array.size * min(array.itemsize, 4) > free / 2:
-        return None
-    return take(np.arange(len(array))).to(device)
 
 
 def numbers_on_cpu(batches: Sequence[Tensor]) -> list[NDArray[np.intp]]:

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import get_scorer
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.functional import cross_entropy
 
 from skdim.metrics.arrays import count_batches
@@ -62,25 +62,9 @@ NETWORKS = {"mlp": mlp_network, "tutorial": tutorial_network}
 class NetworkProbe(ClassifierMixin, BaseEstimator):
     """Train a network with early stopping, and keep its best epoch on held-out samples.
 
-    Weights, orders and dropout are drawn from torch's global generators.
-
-    Parameters
-    ----------
-    make : callable
-        ``(n_features, n_classes) -> Module``, which maps features to logits.
-    held_out : tuple of ndarray
-        Features of shape (m, d), standardised as the training features, and class indices.
-    max_epochs : int
-    device : torch.device
-
-    Attributes
-    ----------
-    network_ : Module
-    scores_ : list of float
-        Mean log-likelihood of the held-out samples, epoch by epoch. Their accuracy reaches 1 long
-        before the network stops improving.
-    best_epoch_ : int
-        Epoch of the weights of the network, counted from 1.
+    Weights, orders and dropout are drawn from torch's global generators. ``scores_`` are mean
+    log-likelihoods of the held-out samples, epoch by epoch: their accuracy reaches 1 long before
+    the network stops improving. ``best_epoch_`` is counted from 1.
     """
 
     def __init__(
@@ -107,7 +91,8 @@ class NetworkProbe(ClassifierMixin, BaseEstimator):
             self.network_.train()
             for index in torch.randperm(len(x)).tensor_split(count_batches(len(x))):
                 optimizer.zero_grad()
-                self.loss(x[index], labels[index]).backward()
+                logits = self.network_(x[index].to(self.device))
+                cross_entropy(logits, labels[index].to(self.device)).backward()
                 optimizer.step()
             self.scores_.append(LOG_LIKELIHOOD(self, *self.held_out))
             if self.scores_[-1] > best_score + TOLERANCE:
@@ -117,10 +102,6 @@ class NetworkProbe(ClassifierMixin, BaseEstimator):
                 break
         self.network_.load_state_dict(best_state)
         return self
-
-    def loss(self, x: Tensor, labels: Tensor) -> Tensor:
-        """Compute the cross entropy of a batch."""
-        return cross_entropy(self.network_(x.to(self.device)), labels.to(self.device))
 
     def predict_proba(self, X: NDArray[np.float32]) -> NDArray[np.float32]:
         """Compute the probabilities (n, c) of the classes."""

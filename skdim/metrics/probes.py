@@ -39,17 +39,9 @@ __all__ = ["PROBES", "probe_scores"]
 class Grid:
     """A classifier of scikit-learn and the settings among which the validation split selects.
 
-    Parameters
-    ----------
-    parameter : str
-        "C", with values for the mean of the loss, which are divided by the number of samples for
-        the sum of scikit-learn; or "k", with values up to the number of samples.
-    values : tuple of float
-        In the order of evaluation, the fastest first.
-    make : callable
-        ``(value, seed) -> classifier``.
-    ends_at_fall : bool, default=False
-        Whether to stop at the first value that scores lower than the best one before it.
+    Values of "C" are for the mean of the loss, and divided by the number of samples for the sum of
+    scikit-learn; those of "k" are used up to the number of samples. The fastest come first; with
+    ``ends_at_fall``, none is tried after one that scores lower than the best one before it.
     """
 
     parameter: str

@@ -110,7 +110,9 @@ def reconstruction_quality(
     with seeded(seed, device):
         decoder = make_decoder(rows.layout.shape, codes.shape[1]).to(device)
         train_decoder(decoder, codes.to(device), rows, residuals, max_epochs, seed)
-    decoded = decode_images(decoder, codes_test.to(device), residuals)
+    with torch.no_grad():
+        parts = codes_test.to(device).split(CHUNK)
+        decoded = torch.cat([residuals.add(decoder(part)) for part in parts])
     scaled = [(images.float() - low) / (high - low) for images in (decoded, truth[truth.numbers])]
     return multi_scale_similarity(scaled[0].clamp(0, 1), scaled[1])
 
@@ -167,13 +169,8 @@ def find_range(given: tuple[float, float] | None, rows: Samples) -> tuple[float,
 class Residuals:
     """Conversion of images to their differences from the mean image, divided by one scale.
 
-    A decoder of a code without information then returns the mean image, whatever its layers.
-
-    Parameters
-    ----------
-    mean : Tensor of shape (C, H, W)
-    scale : float
-        The same for all pixels, so that the loss is proportional to the squared error of pixels.
+    A decoder of a code without information then returns the mean image, whatever its layers. The
+    scale is that of all pixels, so that the loss is proportional to their squared error.
     """
 
     mean: Tensor
@@ -227,32 +224,13 @@ def train_decoder(
     decoder.eval()
 
 
-@torch.no_grad()
-def decode_images(decoder: nn.Module, codes: Tensor, residuals: Residuals) -> Tensor:
-    """Decode codes to images in the range of the training images."""
-    return torch.cat([residuals.add(decoder(some)) for some in codes.split(CHUNK)])
-
-
 def find_scales(height: int, width: int) -> tuple[int, float, tuple[float, ...]]:
-    """Choose the window, then as many scales as it fits.
+    """Return width and standard deviation of the window, in pixels, and the weight of each scale.
 
     The window is the published one, 11 pixels wide, or the widest odd one that fits twice, so that
     there are at least two scales. Of the five published scales, 2 are used from a side of 22, 3
-    from 44, 4 from 99 and 5 from 176. Their published weights are rescaled to the sum 1.
-
-    Returns
-    -------
-    kernel_size : int
-        Width of the Gaussian window, in pixels.
-    sigma : float
-        Standard deviation of the window, in pixels.
-    weights : tuple of float
-        Exponent of each scale, beginning with the finest; their sum is 1.
-
-    Raises
-    ------
-    ValueError
-        If a side is less than 6 pixels.
+    from 44, 4 from 99 and 5 from 176; their published weights, the finest first, are rescaled to
+    the sum 1. Raise a ValueError if a side is less than 6 pixels.
 
     Examples
     --------
@@ -276,8 +254,7 @@ def find_scales(height: int, width: int) -> tuple[int, float, tuple[float, ...]]
 def multi_scale_similarity(images: Tensor, truth: Tensor) -> float:
     """Compute the mean multi-scale structural similarity of pairs of images (n, C, H, W).
 
-    Pixels are between 0 and 1; the similarity is at most 1, the value of identical images. Raise an
-    ImportError if torchmetrics is not installed.
+    Pixels are between 0 and 1; the similarity is at most 1, the value of identical images.
 
     References
     ----------
@@ -295,7 +272,7 @@ def multi_scale_similarity(images: Tensor, truth: Tensor) -> float:
         ) from error
     kernel_size, sigma, weights = find_scales(*truth.shape[2:])
     chunks = zip(images.split(CHUNK), truth.split(CHUNK), strict=True)
-    sums = [
+    values = [
         measure(
             some,
             true,
@@ -305,9 +282,6 @@ def multi_scale_similarity(images: Tensor, truth: Tensor) -> float:
             data_range=1.0,
             reduction="none",
         )
-        .cpu()
-        .double()
-        .sum()
         for some, true in chunks
     ]
-    return float(torch.stack(sums).sum()) / len(truth)
+    return float(torch.cat(values).cpu().double().mean())

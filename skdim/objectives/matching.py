@@ -105,22 +105,10 @@ def adversarial_loss(
     penalty: float,
     penalise_fake: bool = False,
 ) -> Tensor:
-    """Compute the loss of a discriminator: 2 ln 2 at chance.
+    """Compute the loss of a discriminator, whose logits (n, 1) are high for real: 2 ln 2 at chance.
 
-    Parameters
-    ----------
-    discriminator : Module
-        Maps one or more tensors (n, ...) to logits (n, 1), which are high for real ones.
-    real, fake : sequence of Tensor of shape (n, ...)
-        Arguments of the discriminator, detached.
-    penalty : float
-        Weight of half the mean squared length of the gradient of the logits in ``real``.
-    penalise_fake : bool, default=False
-        Whether the gradient in ``fake`` is penalised, too.
-
-    Returns
-    -------
-    Tensor of shape ()
+    ``real`` and ``fake`` are its arguments, detached tensors (n, ...). The penalty is the weight of
+    half the mean squared length of the gradient in ``real`` and, if asked, in ``fake``.
     """
     if not penalty:
         return loss_of(discriminator(*real), discriminator(*fake))
@@ -180,25 +168,10 @@ def loss_of(real: Tensor, fake: Tensor) -> Tensor:
 
 
 def make_discriminator(prior: Prior, code_features: int) -> nn.Module:
-    """Build the discriminator of a prior.
+    """Build the discriminator of a prior, which maps codes (n, d) to logits (n, 1).
 
-    Parameters
-    ----------
-    prior : Prior
-    code_features : int
-        Size of a code.
-
-    Returns
-    -------
-    Module
-        Maps codes (n, d) to logits (n, 1).
-
-    Raises
-    ------
-    TypeError
-        If the prior's callable does not return a module.
-    ValueError
-        If its module does not return logits of that shape.
+    Raise a TypeError if the prior's callable does not return a module, a ValueError if that does
+    not return logits of that shape.
     """
     given = prior.discriminator
     if given is None:

@@ -52,7 +52,8 @@ class NoiseAsTargets(AbstractCriterion):
 
     def forward(self, looks: Sequence[Features], batch: Batch) -> dict[str, Tensor]:
         """Assign the points of the batch, and return the term."""
-        codes = torch.stack([on_sphere(look) for look in looks])  # (looks, n, d)
+        # Of length 1 and in at least single precision: (looks, n, d).
+        codes = torch.stack([normalize(in_full(layer_of(look, "code")), dim=1) for look in looks])
         points = self.targets[batch.index]
         # Dynamo cannot trace scipy.
         points = points[uncompiled(assign)(codes.detach().sum(dim=0), points)]
@@ -61,11 +62,6 @@ class NoiseAsTargets(AbstractCriterion):
 
     def score(self, features: Features, batch: Batch) -> None:
         """Return None: samples that were not trained on have no point."""
-
-
-def on_sphere(look: Features) -> Tensor:
-    """Return one code per sample, of length 1 and in at least single precision."""
-    return normalize(in_full(layer_of(look, "code")), dim=1)
 
 
 def assign(codes: Tensor, points: Tensor) -> Tensor:

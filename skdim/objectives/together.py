@@ -1,6 +1,7 @@
 """Several criteria as one."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import cast
 
 from torch import Generator, Tensor, nn
 
@@ -27,9 +28,7 @@ class Together(AbstractCriterion):
 
     def __iter__(self) -> Iterator[AbstractCriterion]:
         """Yield the criteria in their order."""
-        for criterion in self.objectives:
-            assert isinstance(criterion, AbstractCriterion)
-            yield criterion
+        return cast(Iterator[AbstractCriterion], iter(self.objectives))
 
     def members(self) -> list[AbstractCriterion]:
         """Return the criteria in their order."""
@@ -61,20 +60,21 @@ class Together(AbstractCriterion):
 
     def score(self, features: Features, batch: Batch) -> Tensor | None:
         """Return the score of the first criterion that has one."""
-        scores = (criterion.score(features, batch) for criterion in self)
-        return next((score for score in scores if score is not None), None)
+        return first_found(criterion.score(features, batch) for criterion in self)
 
     def score_looks(self, looks: Sequence[Features], batch: Batch) -> Tensor | None:
         """Return the score of the first criterion that has one."""
-        scores = (criterion.score_looks(looks, batch) for criterion in self)
-        return next((score for score in scores if score is not None), None)
+        return first_found(criterion.score_looks(looks, batch) for criterion in self)
 
     def decode_codes(self, codes: Tensor) -> Tensor | None:
         """Return what the first criterion with a decoder decodes."""
-        decoded = (criterion.decode_codes(codes) for criterion in self)
-        return next((samples for samples in decoded if samples is not None), None)
+        return first_found(criterion.decode_codes(codes) for criterion in self)
 
     def draw_codes(self, size: tuple[int, int], generator: Generator) -> Tensor | None:
         """Return codes from the prior of the first criterion that has one."""
-        drawn = (criterion.draw_codes(size, generator) for criterion in self)
-        return next((codes for codes in drawn if codes is not None), None)
+        return first_found(criterion.draw_codes(size, generator) for criterion in self)
+
+
+def first_found(results: Iterable[Tensor | None]) -> Tensor | None:
+    """Return the first result that is not None, if there is one."""
+    return next((result for result in results if result is not None), None)

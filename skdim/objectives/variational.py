@@ -129,18 +129,7 @@ class Variational(AbstractCriterion):
 
 
 def gaussian_log_density(x: Tensor, mean: Tensor, variance: float) -> Tensor:
-    """Return the log density of a Gaussian of independent coordinates of one variance, in nats.
-
-    Parameters
-    ----------
-    x, mean : Tensor of shape (*k, d)
-        Broadcast against each other.
-    variance : float
-
-    Returns
-    -------
-    Tensor of shape (*k,)
-    """
+    """Return the log density (*k) of x (*k, d) in nats, coordinates independent of one variance."""
     squares = (x - mean).square().sum(dim=-1)
     return -0.5 * (squares / variance + x.shape[-1] * math.log(2 * math.pi * variance))
 
@@ -148,14 +137,7 @@ def gaussian_log_density(x: Tensor, mean: Tensor, variance: float) -> Tensor:
 def gaussian_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
     """Return the Kullback-Leibler divergence of independent Gaussians from standard normal ones.
 
-    Parameters
-    ----------
-    mean, log_variance : Tensor of shape (*k, d)
-
-    Returns
-    -------
-    Tensor of shape (*k,)
-        In nats, summed over coordinates.
+    It is in nats and summed over coordinates: (*k) of means and log variances (*k, d).
 
     References
     ----------

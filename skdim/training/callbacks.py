@@ -139,13 +139,7 @@ def reports(method: Method) -> Method:
 def reported(
     estimator: BaseEstimator, X: ArrayLike, y: ArrayLike | None, n_epochs: int
 ) -> Iterator[list[TaskEvents]]:
-    """Report a fit to the callbacks that were set by ``set_callbacks``.
-
-    Yields
-    ------
-    list of TaskEvents
-        Callbacks for the net; empty if none were set.
-    """
+    """Report a fit to the callbacks of ``set_callbacks``; yield those of the net, if any."""
     if not getattr(estimator, "_skl_callbacks", None):
         yield []
         return

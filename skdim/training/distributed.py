@@ -39,30 +39,12 @@ COMPARED_ROWS = 64
 class Shares(Batches):
     """The batches of an epoch, of which this process reads its share.
 
-    All processes draw the same order. The shares of a batch differ in size by at most one. ``x`` of
+    All processes have the same samples and draw the same order; ``own_generator`` seeds the reading
+    of samples, which differ on each. The shares of a batch differ in size by at most one. ``x`` of
     a batch is the share; ``index`` and ``y`` are those of the whole batch. No share has a single
     sample, so that a batch may be larger than ``batch_size`` where this is below four samples per
-    process.
-
-    Parameters
-    ----------
-    rows : Samples
-        The same on all processes.
-    batch_size : int
-        Most samples in a whole batch.
-    generator : Generator
-        In the same state on all processes.
-    own_generator : Generator
-        Seeds the reading of samples, which differ on each process.
-    shuffle : bool
-    rank : int
-        Number of this process.
-    n_processes : int
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than two samples per process, in ``rows`` or in ``batch_size``.
+    process. Raise a ValueError for fewer than two samples per process, in ``rows`` or in
+    ``batch_size``.
     """
 
     def __init__(
@@ -155,7 +137,10 @@ class AcceleratedNet(AccelerateMixin, EncoderNet):
             If the samples differ between processes, or a weight has no gradient.
         """
         self.accelerator = start_accelerate()
-        self.own_generator = make_own_generator(generator, self.accelerator.process_index)
+        # Views of different samples would leave the common generator in different states.
+        entropy = [generator.initial_seed(), self.accelerator.process_index]
+        seed = int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0]) >> 1
+        self.own_generator = Generator(device=generator.device).manual_seed(seed)
         try:
             check_same_rows(rows)
             if epochs:
@@ -291,15 +276,6 @@ class AcceleratedNet(AccelerateMixin, EncoderNet):
             yield
         finally:
             self.module_, self.criterion_ = wrapped
-
-
-def make_own_generator(generator: Generator, rank: int) -> Generator:
-    """Derive a generator for one process from the one in the same state on all.
-
-    Views of different samples would leave the common generator in different states.
-    """
-    seed = np.random.SeedSequence([generator.initial_seed(), rank]).generate_state(1, np.uint64)[0]
-    return Generator(device=generator.device).manual_seed(int(seed >> np.uint64(1)))
 
 
 def check_same_rows(rows: Samples) -> None:

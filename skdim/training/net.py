@@ -24,10 +24,10 @@ from skdim.training.processes import is_shared
 from skdim.training.progress import EpochLog, Progress, summary_of
 from skdim.training.steps import (
     Batches,
-    PlannedDraws,
     Schedule,
     compiled,
     computing_in,
+    drawing_before,
     find_schedule,
     mean_of,
 )
@@ -211,7 +211,7 @@ class EncoderNet(ClosedFormMixin, NeuralNet):
         n_before = len(self.history)
         self.weigh = compiled(self.terms, self.compiling if epochs else False, rows.device)
         if self.compiling and self.alone:
-            self.weigh = PlannedDraws(self.module_, self.criterion_).before(self.weigh)
+            self.weigh = drawing_before(self.weigh, self.module_, self.criterion_)
         self.notify("on_train_begin", X=rows, y=None)
         try:
             # The history is longer, and the steps are fewer, if a callback resumed a training.

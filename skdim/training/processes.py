@@ -27,12 +27,7 @@ Value = TypeVar("Value")
 def start_accelerate() -> Any:
     """Join the other processes, and return an ``accelerate.Accelerator``.
 
-    Raises
-    ------
-    ImportError
-        If accelerate is not installed.
-    ValueError
-        If it is not set up for whole models on all processes.
+    Raise a ValueError if accelerate is not set up for whole models on all processes.
     """
     try:
         from accelerate import Accelerator  # noqa: PLC0415 - an optional package

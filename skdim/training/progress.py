@@ -40,14 +40,8 @@ class Progress:
 
     Where the standard output is a terminal or a notebook, a bar of tqdm. Elsewhere lines, at most
     one each ten seconds, without control characters. A training of more than ten seconds logs its
-    expected time on the logger "skdim", also where nothing is shown.
-
-    Parameters
-    ----------
-    total : int
-        Samples to encode in training, over all epochs.
-    n_epochs : int
-    shown : bool
+    expected time on the logger "skdim", also where nothing is shown. ``total`` samples are encoded
+    over all epochs.
     """
 
     def __init__(self, total: int, n_epochs: int, *, shown: bool) -> None:

@@ -20,11 +20,11 @@ __all__ = [
     "PRECISIONS",
     "SCHEDULES",
     "Batches",
-    "PlannedDraws",
     "Schedule",
     "check_precision",
     "compiled",
     "computing_in",
+    "drawing_before",
     "find_schedule",
     "has_bfloat16",
     "mean_of",
@@ -204,41 +204,29 @@ def has_bfloat16_multiplication(device: torch.device) -> bool:
         return False
 
 
-class PlannedDraws:
-    """Draw what a criterion asks ``Batch.draw`` for, in the same order, before it is called.
+def drawing_before(run: Step, module: nn.Module, criterion: AbstractCriterion) -> Step:
+    """Return a step that makes all draws of ``Batch.draw`` first, in the same order.
 
-    torch.compile cannot trace generators.
-
-    Parameters
-    ----------
-    module : Module
-        Maps samples to features.
-    criterion : AbstractCriterion
+    torch.compile cannot trace generators. The module maps samples to features.
     """
+    plans: dict[int, Plan] = {}  # For each number of samples.
 
-    def __init__(self, module: nn.Module, criterion: AbstractCriterion) -> None:
-        self.parts = module, criterion
-        self.plans: dict[int, Plan] = {}  # For each number of samples.
-
-    def before(self, run: Step) -> Step:
-        """Return a step that is called with the draws."""
-        return lambda x, n_looks, batch: run(x, n_looks, self.add_to(batch, x, n_looks))
-
-    def add_to(self, batch: Batch, x: Tensor, n_looks: int) -> Batch:
-        """Return a batch with all draws of a step whose looks are ``x``, (n_looks * n, *shape)."""
+    def step(x: Tensor, n_looks: int, batch: Batch) -> Any:
         n = len(batch.index)
-        if n not in self.plans:
-            self.plans[n] = self.plan(batch, x, n_looks)
-        drawn = {name: make(batch.generator) for name, make in self.plans[n].items()}
-        return replace(batch, drawn=drawn)
+        if n not in plans:
+            plans[n] = plan_draws(*copy.deepcopy((module, criterion)), x, n_looks, batch)
+        drawn = {name: make(batch.generator) for name, make in plans[n].items()}
+        return run(x, n_looks, replace(batch, drawn=drawn))
 
-    def plan(self, batch: Batch, x: Tensor, n_looks: int) -> Plan:
-        """Find what is drawn, by a step of copies that draws from a generator of its own."""
-        module, criterion = copy.deepcopy(self.parts)
-        features: Features = module.eval()(x)
-        planned: Plan = {}
-        generator = Generator(device=x.device)
-        criterion(
-            features.split(n_looks), replace(batch, generator=generator, planned=planned, notes={})
-        )
-        return planned
+    return step
+
+
+def plan_draws(
+    module: nn.Module, criterion: AbstractCriterion, x: Tensor, n_looks: int, batch: Batch
+) -> Plan:
+    """Find what a step of these copies draws, here from a generator of its own."""
+    features: Features = module.eval()(x)
+    plan: Plan = {}
+    own = Generator(device=x.device)
+    criterion(features.split(n_looks), replace(batch, generator=own, planned=plan, notes={}))
+    return plan
