@@ -179,8 +179,8 @@ def read_samples(
 ) -> NDArray[Any]:
     """Return images (m, C, H, W), signals (m, C, L) or rows (m, d) of X, in an encoder's layout.
 
-    ``transformer`` and X are those of ``open_encoder``. Raise a ValueError if samples are not of one
-    of the ``kinds`` that the display can draw.
+    ``transformer`` and X are those of ``open_encoder``. Raise a ValueError if samples are not of
+    the ``kinds``, numbers of axes, that the display can draw.
     """
     samples: NDArray[Any] = transformer.read_samples(X, rows).cpu().numpy()
     if samples.ndim not in kinds:

@@ -2,8 +2,8 @@
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from collections.abc import Generator as Reading
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -171,10 +171,13 @@ class ArraySamples(Samples):
         """Return a copy of rows of the array."""
         rows = self.array[numbers]
         if self.convert is not None:
-            rows = self.convert(rows)
-        elif rows.dtype != np.uint8:
-            rows = rows.astype(np.float32, copy=False)
-        return torch.from_numpy(rows)
+            return torch.from_numpy(self.convert(rows))
+        return torch.from_numpy(rows.astype(self.dtype, copy=False))
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the numbers that are read without ``convert``."""
+        return self.array.dtype if self.array.dtype == np.uint8 else np.dtype(np.float32)
 
     def __getitem__(self, numbers: Tensor) -> Tensor:
         """Read samples; see :class:`Samples`."""

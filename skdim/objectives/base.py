@@ -21,7 +21,6 @@ __all__ = [
     "Defaults",
     "Setting",
     "frozen",
-    "uncompiled",
 ]
 
 
@@ -347,10 +346,3 @@ def frozen(module: nn.Module, *args: Tensor) -> Any:
     weights = {name: weight.detach() for name, weight in module.named_parameters()}
     buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}
     return torch.func.functional_call(module, weights | buffers, args)
-
-
-def uncompiled(run: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """Return a function that torch.compile calls as it is, and does not trace."""
-    if torch.compiler.is_compiling():
-        run = torch.compiler.disable(run)  # type: ignore[no-untyped-call]
-    return run

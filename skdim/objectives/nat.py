@@ -8,14 +8,8 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from skdim.encoders import Features, layer_of
-from skdim.objectives.base import (
-    AbstractCriterion,
-    AbstractObjective,
-    Batch,
-    Setting,
-    uncompiled,
-)
-from skdim.pairs import in_full
+from skdim.objectives.base import AbstractCriterion, AbstractObjective, Batch, Setting
+from skdim.pairs.bounding import in_full, uncompiled
 
 __all__ = ["NAT", "NoiseAsTargets"]
 

@@ -2,15 +2,24 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Generator, Tensor
 from torch.autograd.function import once_differentiable
 
+from skdim.bounds import Bound
 from skdim.pairs.choice import AbstractChoice, check_samples, choose_negatives, consecutive
 
-__all__ = ["Join", "bound_of_pairs", "in_full", "pair_blocks", "score_block", "split_pairs"]
+__all__ = [
+    "Join",
+    "bound_of_pairs",
+    "in_full",
+    "pair_blocks",
+    "score_block",
+    "split_pairs",
+    "uncompiled",
+]
 
 Join = Callable[[Tensor, Tensor], Tensor]
 
@@ -126,27 +135,11 @@ def split_own(scores: Tensor, first: int) -> tuple[Tensor, Tensor]:
     return positive, negative.reshape(b * g, (n - 1) * n_locations)
 
 
-class BlockwiseBound(Protocol):
-    """The interface of bounds: statistics of each anchor, and their total."""
-
-    @property
-    def anchors(self) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
-        """Map scores (n_anchors, n_positives) and (n_anchors, n_negatives) to two (n_anchors,)."""
-
-    @property
-    def total(self) -> Callable[[Tensor, Tensor], Tensor]:
-        """Map the statistics of all anchors to a tensor of shape ()."""
-
-    @property
-    def additive(self) -> bool:
-        """Whether the total is linear, so that its gradient is constant."""
-
-
 @dataclass(frozen=True)
 class BlockTask:
     """A bound to be computed in blocks of ``block_samples`` samples."""
 
-    bound: BlockwiseBound
+    bound: Bound
     join: Join
     choice: AbstractChoice
     block_samples: int
@@ -158,7 +151,7 @@ class BlockTask:
 
 
 def bound_of_pairs(
-    bound: BlockwiseBound,
+    bound: Bound,
     join: Join,
     code: Tensor,
     local: Tensor,
@@ -229,15 +222,16 @@ def bound_of_pairs(
         return bound.total(*bound.anchors(*scores))
     task = BlockTask(bound, join, choice, block_samples)
     if torch.is_grad_enabled():
-        # Blocks are not compiled. Not a decorator, which would import the compiler.
-        run = (
-            torch.compiler.disable(with_gradient)  # type: ignore[no-untyped-call]
-            if torch.compiler.is_compiling()
-            else with_gradient
-        )
-        value: Tensor = run(task, code, local)
-        return value
+        return uncompiled(with_gradient)(task, code, local)
     return bound.total(*statistics_of(task, code, local))
+
+
+def uncompiled(run: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Return a function that torch.compile calls as it is, and does not trace."""
+    # Not as a decorator, which would import the compiler.
+    if torch.compiler.is_compiling():
+        run = torch.compiler.disable(run)  # type: ignore[no-untyped-call]
+    return run
 
 
 def statistics_of(task: BlockTask, code: Tensor, local: Tensor) -> tuple[Tensor, Tensor]:
@@ -299,7 +293,9 @@ class InBlocks(torch.autograd.Function):
                 taken = [part.detach().requires_grad_() for part in taken]
                 gain, cost = task.statistics(taken, block)
                 part = gain @ shares[0][anchors] + cost @ shares[1][anchors]
-            added = gradient(part, [*taken, *weights])
+            # In the precision of forward.
+            with torch.autocast(part.device.type, enabled=False):
+                added = torch.autograd.grad(part, [*taken, *weights])
             of_code[block] += added[0]
             task.choice.give_back(of_local, added[1 : len(taken)], block)
             for total, more in zip(of_weights, added[len(taken) :], strict=True):
@@ -327,9 +323,3 @@ def shares_of(task: BlockTask, code: Tensor, local: Tensor) -> tuple[Tensor, ...
         at = [statistic.detach().requires_grad_() for statistic in at]
         total = task.bound.total(*at)
     return torch.autograd.grad(total, at)
-
-
-def gradient(of: Tensor, at: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    """Compute a gradient in the precision of forward."""
-    with torch.autocast(of.device.type, enabled=False):
-        return torch.autograd.grad(of, at)

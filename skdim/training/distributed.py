@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 from skorch import NeuralNet
-from skorch.hf import AccelerateMixin
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from skdim.closed_form import Sums
 from skdim.encoders import LAYERS, Basis, Features
@@ -79,41 +79,17 @@ class Shares(Batches):
         return self.rows.read(shares, self.own_generator)
 
 
-class AcceleratedNet(AccelerateMixin, EncoderNet):
+class AcceleratedNet(EncoderNet):
     """Train an encoder on several processes, with the result of one process.
 
     Each process encodes its share of each batch. Features are gathered, so that all processes
     compute the same loss from the whole batch, and the gradients of the weights are averaged.
     Outside of ``train``, the net of each process is independent of the others.
-
-    Parameters
-    ----------
-    *args, **kwargs : Any
-        Parameters of :class:`~skdim.training.EncoderNet`.
     """
 
     accelerator: Any
     criterion_: Any
     module_: Any
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(
-            *args,
-            accelerator=start_accelerate(),
-            # Early stopping restores its best weights after the on_train_end of the net.
-            unwrap_after_train=False,
-            # skorch's mixin ignores ``verbose``.
-            callbacks__print_log__sink=print,
-            **kwargs,
-        )
-
-    def initialize(self) -> "AcceleratedNet":
-        """Initialise without wrapping modules, which ``train`` does."""
-        self._wrapped_with_accelerator = True  # skorch's mixin then does not wrap.
-        super().initialize()
-        self._wrapped_with_accelerator = False
-        self.accelerator = None  # It cannot be pickled.
-        return self
 
     def plan(self, callbacks: list[Any], settings: dict[str, Any]) -> None:
         """Set what may differ between trainings; only the first process prints."""
@@ -141,26 +117,24 @@ class AcceleratedNet(AccelerateMixin, EncoderNet):
         entropy = [generator.initial_seed(), self.accelerator.process_index]
         seed = int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0]) >> 1
         self.own_generator = Generator(device=generator.device).manual_seed(seed)
+        alone = self.module_, self.criterion_
         try:
             check_same_rows(rows)
-            if epochs:
+            if epochs and not self.alone:
                 self.make_optimizer()
-                if self.accelerator.num_processes > 1:
-                    self._initialize_accelerator()
+                self.module_, self.criterion_ = map(averaging, alone)
             with warnings.catch_warnings():
                 # 1x1 kernels are equal in memory for both strides.
                 warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
                 super().train(rows, held_out, epochs=epochs, generator=generator, solving=solving)
         finally:
-            self._unwrap_accelerator()
-            self.optimizer_ = getattr(self.optimizer_, "optimizer", self.optimizer_)
-            self.accelerator = None
-            del self.own_generator
+            self.module_, self.criterion_ = alone
+            del self.accelerator, self.own_generator  # They must not be pickled.
 
     def get_iterator(self, dataset: Samples, training: bool = False) -> Batches:
         """Return shares of the training samples, and all held-out samples."""
         if not training:
-            return EncoderNet.get_iterator(self, dataset)
+            return super().get_iterator(dataset)
         return Shares(
             dataset,
             self.batch_size,
@@ -181,7 +155,7 @@ class AcceleratedNet(AccelerateMixin, EncoderNet):
         n, rank = self.accelerator.num_processes, self.accelerator.process_index
         share = rows.part(np.arange(rank, len(rows), n))
         own = super().sums_of_all(share, self.own_generator, basis)
-        if n == 1:
+        if self.alone:
             return own
         return {
             name: part.map(lambda tensor: add_up(tensor, rows.device)) for name, part in own.items()
@@ -197,7 +171,7 @@ class AcceleratedNet(AccelerateMixin, EncoderNet):
     ) -> None:
         """Run an epoch; then copy the running statistics of the first process."""
         super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
-        if training and self.accelerator.num_processes > 1:
+        if training and not self.alone:
             for buffer in [*self.module_.buffers(), *self.criterion_.buffers()]:
                 torch.distributed.broadcast(buffer, src=0)
 
@@ -227,8 +201,7 @@ class AcceleratedNet(AccelerateMixin, EncoderNet):
         self, net: NeuralNet, named_parameters: Iterable[tuple[str, Tensor]], **kwargs: Any
     ) -> None:
         """Raise a ValueError, in the first step, for weights without a gradient."""
-        super().on_grad_computed(net, named_parameters, **kwargs)
-        if self.step > 1 or self.accelerator.num_processes == 1:
+        if self.step > 1 or self.alone:
             return
         with self.bare():
             idle = [
@@ -268,14 +241,19 @@ class AcceleratedNet(AccelerateMixin, EncoderNet):
     def bare(self) -> Iterator[None]:
         """Return a context in which the modules are not wrapped."""
         wrapped = self.module_, self.criterion_
-        kind = torch.nn.parallel.DistributedDataParallel
         self.module_, self.criterion_ = (
-            part.module if isinstance(part, kind) else part for part in wrapped
+            part.module if isinstance(part, DistributedDataParallel) else part for part in wrapped
         )
         try:
             yield
         finally:
             self.module_, self.criterion_ = wrapped
+
+
+def averaging(part: nn.Module) -> nn.Module:
+    """Wrap a module such that the gradients of its weights, if any, are averaged."""
+    learns = any(weight.requires_grad for weight in part.parameters())
+    return DistributedDataParallel(part) if learns else part
 
 
 def check_same_rows(rows: Samples) -> None:

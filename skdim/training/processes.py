@@ -31,20 +31,13 @@ def start_accelerate() -> Any:
     """
     try:
         from accelerate import Accelerator  # noqa: PLC0415 - an optional package
-        from accelerate.utils import GradientAccumulationPlugin  # noqa: PLC0415
     except ImportError as error:
         raise ImportError(
             "device='accelerate' needs the package accelerate. Install it with "
             "pip install 'scikit-deepinfomax[distributed]', or use device='auto'."
         ) from error
-    accelerator = Accelerator(
-        # By default, it does not connect launched processes where there is no accelerator.
-        cpu=not torch.accelerator.is_available(),
-        device_placement=False,
-        dynamo_backend="no",
-        gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=1),
-        mixed_precision="no",
-    )
+    # By default, it does not connect launched processes where there is no accelerator.
+    accelerator = Accelerator(cpu=not torch.accelerator.is_available(), mixed_precision="no")
     check_launch(accelerator)
     return accelerator
 
