@@ -17,6 +17,7 @@ from skdim.displays.canvas import (
     open_encoder,
     read_samples,
 )
+from skdim.estimators.labels import is_missing
 from skdim.parameters import is_integer, shown
 
 if TYPE_CHECKING:
@@ -245,19 +246,11 @@ class EmbeddingDisplay(AbstractDisplay):
 
 
 def find_known(labels: NDArray[Any]) -> NDArray[np.bool_]:
-    """Return which labels are neither -1 nor, of numbers, NaN."""
+    """Return which labels are neither -1 nor missing; of numbers, which are not NaN."""
     if are_numbers(labels):
         known: NDArray[np.bool_] = ~np.isnan(labels)
         return known
-    return np.array([is_label(label) for label in labels.tolist()], bool)
-
-
-def is_label(value: object) -> bool:
-    """Return whether a value is neither -1 nor missing: None, NaN or NA of pandas."""
-    try:
-        return value is not None and bool(value == value) and bool(value != -1)
-    except TypeError:  # NA has no truth value.
-        return False
+    return np.array([not is_missing(one) and one != -1 for one in labels.tolist()], bool)
 
 
 def are_numbers(labels: NDArray[Any]) -> bool:

@@ -9,6 +9,7 @@ from torch import Generator, Tensor
 
 from skdim.displays.canvas import (
     AbstractDisplay,
+    aspect_of,
     check_rows,
     count_samples,
     draw_samples,
@@ -127,9 +128,9 @@ class LooksDisplay(AbstractDisplay):
         """
         together = np.concatenate([self.images[:, None], self.looks], axis=1)
         n_rows, n_columns = together.shape[:2]
-        aspect = together.shape[3] / together.shape[4]
-        tiles = self.take_tiles(ax, n_rows, n_columns, aspect, 0.8, above=0.35, gaps=(1,))
         samples = together.reshape(-1, *together.shape[2:])
+        aspect = aspect_of(samples)
+        tiles = self.take_tiles(ax, n_rows, n_columns, aspect, 0.8, above=0.35, gaps=(1,))
         places = list(np.ndindex(n_rows, n_columns))
         drawn = draw_samples(tiles, samples, places, **image_kwargs)
         self.images_ = np.array(drawn, dtype=object).reshape(n_rows, n_columns)

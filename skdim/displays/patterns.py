@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from skdim.displays.canvas import (
     AbstractDisplay,
+    aspect_of,
     draw_samples,
     find_pyplot,
     open_encoder,
@@ -106,10 +107,10 @@ class PatternsDisplay(AbstractDisplay):
         **image_kwargs
             Of :meth:`matplotlib.axes.Axes.imshow`, such as ``cmap`` for one channel.
         """
-        n, channels, height, width = self.filters.shape
+        n, channels = self.filters.shape[:2]
         n_columns = math.ceil(math.sqrt(2 * n))
         n_rows = math.ceil(n / n_columns)
-        tiles = self.take_tiles(ax, n_rows, n_columns, height / width, 0.45)
+        tiles = self.take_tiles(ax, n_rows, n_columns, aspect_of(self.filters), 0.45)
         largest = np.abs(self.filters).max(axis=(1, 2, 3), keepdims=True)
         scaled = 0.5 + 0.5 * self.filters / np.where(largest > 0, largest, 1)
         pictures = scaled if channels == 3 else scaled[:, :1]

@@ -24,13 +24,14 @@ from skdim.training.processes import (
     add_up,
     ask_all,
     gather_rows,
+    is_shared,
     sizes_of_parts,
     start_accelerate,
     tell_all,
 )
 from skdim.training.steps import Batches
 
-__all__ = ["AcceleratedNet", "Shares"]
+__all__ = ["AcceleratedNet", "Shares", "choose_net"]
 
 # Samples that are compared over processes.
 COMPARED_ROWS = 64
@@ -248,6 +249,11 @@ class AcceleratedNet(EncoderNet):
             yield
         finally:
             self.module_, self.criterion_ = wrapped
+
+
+def choose_net(device: str | torch.device) -> type[EncoderNet]:
+    """Return the class of the net: the one of several processes if ``device`` asks for it."""
+    return AcceleratedNet if is_shared(device) else EncoderNet
 
 
 def averaging(part: nn.Module) -> nn.Module:

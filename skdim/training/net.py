@@ -20,7 +20,6 @@ from skdim.random import seeded, unlocked
 from skdim.saving import mapped
 from skdim.training.callbacks import StopTraining
 from skdim.training.closed_form import ClosedFormMixin, LookSums
-from skdim.training.processes import is_shared
 from skdim.training.progress import EpochLog, Progress, summary_of
 from skdim.training.steps import (
     Batches,
@@ -33,7 +32,7 @@ from skdim.training.steps import (
 )
 from skdim.views import View
 
-__all__ = ["SETTINGS", "EncoderNet", "choose_net"]
+__all__ = ["SETTINGS", "EncoderNet"]
 
 # Training has diverged if a mean term is larger; sums are divided by the number of addends.
 DIVERGED = 1e6
@@ -385,13 +384,3 @@ class EncoderNet(ClosedFormMixin, NeuralNet):
         if steps[0]["validation_score"] is None:
             return None
         return mean_of(steps, sizes)["validation_score"]
-
-
-def choose_net(device: str | torch.device) -> type[EncoderNet]:
-    """Return the class of the net: the one of several processes if ``device`` asks for it."""
-    if not is_shared(device):
-        return EncoderNet
-    # It imports this file, and takes long.
-    from skdim.training.distributed import AcceleratedNet  # noqa: PLC0415
-
-    return AcceleratedNet
