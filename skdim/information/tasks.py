@@ -35,16 +35,9 @@ Pairs: TypeAlias = tuple[Array, Array]
 
 @dataclass(frozen=True, eq=False)
 class NormalPairs:
-    r"""Jointly normal x and y of mean zero.
+    r"""Jointly normal x and y of mean zero, with the covariance of both concatenated.
 
     .. math:: I = \frac{1}{2} \ln \frac{\det \Sigma_x \det \Sigma_y}{\det \Sigma}
-
-    Parameters
-    ----------
-    covariance : ndarray of shape (dx + dy, dx + dy)
-        Covariance of x and y concatenated.
-    x_dims : int
-        Number of dimensions of x.
     """
 
     covariance: Array
@@ -76,13 +69,6 @@ class StudentPairs:
         \ln \frac{\Gamma(\nu / 2) (\nu \pi)^{d / 2}}{\Gamma((\nu + d) / 2)}
         + \frac{\nu + d}{2} \left[
         \psi \left( \frac{\nu + d}{2} \right) - \psi \left( \frac{\nu}{2} \right) \right]
-
-    Parameters
-    ----------
-    dims : int
-        Number of dimensions of x, and of y.
-    freedom : int
-        Degrees of freedom.
     """
 
     dims: int
@@ -111,11 +97,6 @@ class AdditiveUniform:
     r"""Uniform x on (0, 1), and y = x plus uniform noise on (-width, width).
 
     .. math:: I = w - \ln 2 w \text{ for } w \leq 1/2, \quad 1 / (4 w) \text{ beyond}
-
-    Parameters
-    ----------
-    width : float
-        :math:`w`, above 0.
     """
 
     width: float
