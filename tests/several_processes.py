@@ -279,7 +279,7 @@ class Codes(Callback):
         self.codes = []
 
     def on_epoch_end(self, net, dataset_train, **kwargs):
-        with torch.no_grad(), net.bare():
+        with torch.no_grad():
             self.codes.append(net.module_.eval()(dataset_train[torch.arange(9)]).code.tolist())
 
 

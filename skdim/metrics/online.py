@@ -14,7 +14,6 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_array, column_or_1d
 from skorch.callbacks import Callback
 from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 
 from skdim.encoders import LAYERS
 from skdim.inference import features_of
@@ -110,8 +109,6 @@ class OnlineProbe(Callback):
     def on_epoch_end(self, net: EncoderNet, **kwargs: Any) -> None:
         """Record the accuracy in the history."""
         module = net.module_
-        if isinstance(module, DistributedDataParallel):
-            module = module.module
         with evaluating(module), seeded(self.random_state, self.train_[0].device):
             (features, labels), (features_test, labels_test) = (
                 (features_of(module, rows, self.layer), labels)

@@ -1,9 +1,8 @@
 """One model on several processes: each encodes its share of a batch."""
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Generator as Reading
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +16,6 @@ from skdim.closed_form import Sums
 from skdim.encoders import LAYERS, Basis, Features
 from skdim.inputs import ArraySamples, Samples
 from skdim.objectives import Batch
-from skdim.training.closed_form import Solution
 from skdim.training.net import EncoderNet
 from skdim.training.processes import (
     GatherFeatures,
@@ -89,8 +87,7 @@ class AcceleratedNet(EncoderNet):
     """
 
     accelerator: Any
-    criterion_: Any
-    module_: Any
+    averaged: list[nn.Module]
 
     def plan(self, callbacks: list[Any], settings: dict[str, Any]) -> None:
         """Set what may differ between trainings; only the first process prints."""
@@ -118,19 +115,18 @@ class AcceleratedNet(EncoderNet):
         entropy = [generator.initial_seed(), self.accelerator.process_index]
         seed = int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0]) >> 1
         self.own_generator = Generator(device=generator.device).manual_seed(seed)
-        alone = self.module_, self.criterion_
+        self.averaged = [self.module_, self.criterion_]
         try:
             check_same_rows(rows)
             if epochs and not self.alone:
-                self.make_optimizer()
-                self.module_, self.criterion_ = map(averaging, alone)
+                self.averaged = list(map(averaging, self.averaged))
             with warnings.catch_warnings():
                 # 1x1 kernels are equal in memory for both strides.
                 warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
                 super().train(rows, held_out, epochs=epochs, generator=generator, solving=solving)
         finally:
-            self.module_, self.criterion_ = alone
-            del self.accelerator, self.own_generator  # They must not be pickled.
+            # They must not be pickled.
+            del self.accelerator, self.own_generator, self.averaged
 
     def get_iterator(self, dataset: Samples, training: bool = False) -> Batches:
         """Return shares of the training samples, and all held-out samples."""
@@ -145,11 +141,6 @@ class AcceleratedNet(EncoderNet):
             rank=self.accelerator.process_index,
             n_processes=self.accelerator.num_processes,
         )
-
-    def solve(self, rows: Samples, generator: Generator) -> Solution:
-        """Solve the closed form on every process, from the sums over all."""
-        with self.bare():
-            return super().solve(rows, generator)
 
     def sums_of_all(self, rows: Samples, generator: Generator, basis: Basis) -> dict[str, Sums]:
         """Return the sums over the looks of all samples, each process with its share."""
@@ -189,14 +180,15 @@ class AcceleratedNet(EncoderNet):
         """Draw looks of the share of this process, from its own generator."""
         return super().look(replace(batch, generator=self.own_generator))
 
-    def gather(self, looks: list[Features], batch: Batch) -> tuple[list[Features], Batch]:
-        """Return the features and the samples of all processes, in the order of the batch."""
+    def terms(self, x: Tensor, n_looks: int, batch: Batch) -> tuple[dict[str, Tensor], Tensor]:
+        """Encode looks at the own share; return the terms and the codes of the whole batch."""
+        module, criterion = self.averaged
+        features: Features = module(x)
         sizes = sizes_of_parts(len(batch.index), self.accelerator.num_processes)
-        layers = [getattr(look, layer) for look in looks for layer in LAYERS]
-        rank = self.accelerator.process_index
-        gathered = iter(GatherFeatures.apply(sizes, rank, *layers))
-        whole = [Features(*[next(gathered) for _ in LAYERS]) for _ in looks]
-        return whole, replace(batch, x=gather_rows(batch.x, sizes))
+        layers = [getattr(look, layer) for look in features.split(n_looks) for layer in LAYERS]
+        gathered = iter(GatherFeatures.apply(sizes, self.accelerator.process_index, *layers))
+        looks = [Features(*[next(gathered) for _ in LAYERS]) for _ in range(n_looks)]
+        return criterion(looks, replace(batch, x=gather_rows(batch.x, sizes))), looks[0].code
 
     def on_grad_computed(
         self, net: NeuralNet, named_parameters: Iterable[tuple[str, Tensor]], **kwargs: Any
@@ -204,51 +196,17 @@ class AcceleratedNet(EncoderNet):
         """Raise a ValueError, in the first step, for weights without a gradient."""
         if self.step > 1 or self.alone:
             return
-        with self.bare():
-            idle = [
-                name
-                for name, weight in self.get_all_learnable_params()
-                if weight.requires_grad and weight.grad is None
-            ]
+        idle = [
+            name
+            for name, weight in named_parameters
+            if weight.requires_grad and weight.grad is None
+        ]
         if idle:
             raise ValueError(
                 f"The loss does not depend on these weights: {', '.join(idle)}. Training on "
                 "several processes needs a gradient of every weight. Remove them, or call "
                 "requires_grad_(False) on them."
             )
-
-    @torch.no_grad()
-    def validation_step(self, batch: Batch, **fit_params: Any) -> dict[str, Tensor]:
-        """Score held-out samples on this process alone."""
-        with self.bare():
-            return super().validation_step(batch, **fit_params)
-
-    def describe(self, terms: dict[str, float]) -> None:
-        """Show the terms of an epoch, which the criterion weighs without its wrapping."""
-        with self.bare():
-            super().describe(terms)
-
-    def state(self) -> dict[str, Any]:
-        """Return weights and buffers under the names that they have on one process."""
-        with self.bare():
-            return super().state()
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Set weights and buffers to a result of ``state``."""
-        with self.bare():
-            super().load_state(state)
-
-    @contextmanager
-    def bare(self) -> Iterator[None]:
-        """Return a context in which the modules are not wrapped."""
-        wrapped = self.module_, self.criterion_
-        self.module_, self.criterion_ = (
-            part.module if isinstance(part, DistributedDataParallel) else part for part in wrapped
-        )
-        try:
-            yield
-        finally:
-            self.module_, self.criterion_ = wrapped
 
 
 def choose_net(device: str | torch.device) -> type[EncoderNet]:

@@ -351,12 +351,8 @@ class EncoderNet(ClosedFormMixin, NeuralNet):
     def terms(self, x: Tensor, n_looks: int, batch: Batch) -> tuple[dict[str, Tensor], Tensor]:
         """Encode all looks at once; return the terms, and the codes of the first look."""
         features: Features = self.module_(x)
-        looks, batch = self.gather(features.split(n_looks), batch)
+        looks = features.split(n_looks)
         return self.criterion_(looks, batch), looks[0].code
-
-    def gather(self, looks: list[Features], batch: Batch) -> tuple[list[Features], Batch]:
-        """Return features and batch of all processes: here of the only one."""
-        return looks, batch
 
     @torch.no_grad()
     def validation_step(self, batch: Batch, **fit_params: Any) -> dict[str, Tensor]:
