@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from skorch import NeuralNet
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, PrintLog
 from skorch.utils import TeeGenerator
 from torch import Generator, Tensor, nn
 
@@ -20,7 +20,7 @@ from skdim.random import seeded, unlocked
 from skdim.saving import mapped
 from skdim.training.callbacks import StopTraining
 from skdim.training.closed_form import ClosedFormMixin, LookSums
-from skdim.training.progress import EpochLog, Progress, summary_of
+from skdim.training.progress import Progress, summary_of
 from skdim.training.steps import (
     Batches,
     Schedule,
@@ -126,8 +126,8 @@ class EncoderNet(ClosedFormMixin, NeuralNet):
             self.optimizer_.load_state_dict(optimizer)
 
     def get_default_callbacks(self) -> list[tuple[str, Callback]]:
-        """Return a callback that prints a line per epoch; the net records the history itself."""
-        return [("print_log", EpochLog())]
+        """Return one that prints a line an epoch if asked; the net records the history itself."""
+        return [("print_log", PrintLog())] if self.verbose > 1 else []
 
     def plan(self, callbacks: list[Any], settings: dict[str, Any]) -> None:
         """Set what may differ between trainings: callbacks of skorch, and values of SETTINGS."""

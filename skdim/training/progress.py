@@ -6,14 +6,12 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from skorch import NeuralNet
-from skorch.callbacks import PrintLog
 from tqdm.auto import tqdm
 
 from skdim.bounds import BOUNDS
 from skdim.objectives import AbstractCriterion, Information
 
-__all__ = ["EpochLog", "Progress", "summary_of"]
+__all__ = ["Progress", "summary_of"]
 
 LOGGER = logging.getLogger("skdim")
 
@@ -24,15 +22,6 @@ LONG, MEASURED = 10.0, 1.0
 
 # Bounds on mutual information, in nats.
 IN_NATS = (BOUNDS["dv"], BOUNDS["infonce"], BOUNDS["kl"])
-
-
-class EpochLog(PrintLog):
-    """Print a line an epoch, for ``verbose`` of 2 and more."""
-
-    def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
-        """Print the last epoch."""
-        if net.verbose > 1:
-            super().on_epoch_end(net, **kwargs)
 
 
 class Progress:
