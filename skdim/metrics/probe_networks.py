@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import get_scorer
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from skdim.metrics.arrays import count_batches
@@ -91,8 +91,7 @@ class NetworkProbe(ClassifierMixin, BaseEstimator):
             self.network_.train()
             for index in torch.randperm(len(x)).tensor_split(count_batches(len(x))):
                 optimizer.zero_grad()
-                logits = self.network_(x[index].to(self.device))
-                cross_entropy(logits, labels[index].to(self.device)).backward()
+                self.loss(x[index], labels[index]).backward()
                 optimizer.step()
             self.scores_.append(LOG_LIKELIHOOD(self, *self.held_out))
             if self.scores_[-1] > best_score + TOLERANCE:
@@ -102,6 +101,10 @@ class NetworkProbe(ClassifierMixin, BaseEstimator):
                 break
         self.network_.load_state_dict(best_state)
         return self
+
+    def loss(self, x: Tensor, labels: Tensor) -> Tensor:
+        """Compute the cross entropy of a batch."""
+        return cross_entropy(self.network_(x.to(self.device)), labels.to(self.device))
 
     def predict_proba(self, X: NDArray[np.float32]) -> NDArray[np.float32]:
         """Compute the probabilities (n, c) of the classes."""
