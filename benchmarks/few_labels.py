@@ -323,6 +323,9 @@ def draw(rows: list[dict], path: Path) -> None:
     figure, axes = plt.subplots(
         1, len(names), figsize=(4.8 * len(names), 4.1), layout="constrained", squeeze=False
     )
+    cycle = mpl.rcParams["axes.prop_cycle"].by_key()["color"]
+    colors = dict(zip(DRAWN.values(), cycle, strict=False))
+    handles: dict[str, object] = {}
     for ax, name in zip(axes[0], names, strict=True):
         mine = [row for row in rows if row["data"] == name]
         counts = sorted({row["labels"] for row in mine})
@@ -335,12 +338,15 @@ def draw(rows: list[dict], path: Path) -> None:
             # Where a class is small, some seeds have too few rows of it.
             if draws := min(map(len, by_count)):
                 accuracies[label] = np.transpose([found[:draws] for found in by_count])
+        ax.set_prop_cycle(color=[colors[label] for label in accuracies])
         LabelEfficiencyDisplay(counts, accuracies).plot(ax=ax)
+        handles |= dict(zip(*ax.get_legend_handles_labels()[::-1], strict=True))
         ax.set_title(f"{name}, {mine[0]['rows']:,} unlabelled", fontsize="medium")
         ax.set_xlabel("labels a class")
         ax.get_legend().remove()
-    handles = axes[0, 0].get_legend_handles_labels()
-    figure.legend(*handles, loc="outside lower center", ncols=4, fontsize="small")
+    figure.legend(
+        handles.values(), handles.keys(), loc="outside lower center", ncols=4, fontsize="small"
+    )
     figure.savefig(path, dpi=110)
     plt.close(figure)
 
