@@ -220,7 +220,7 @@ def features_of(
         untrained = ours(data, seed, encoder=encoder, **UNTRAINED).fit(data.X)
     yield "untrained network", encoded(layer_of(untrained, "hidden"), data, watch), None
     with Watch() as watch:
-        transformer = ours(data, seed).fit(data.X)
+        transformer = ours(data, seed, output="hidden").fit(data.X)
     code, hidden = (
         encoded(layer_of(transformer, layer), data, watch) for layer in ("code", "hidden")
     )
