@@ -252,7 +252,8 @@ def accuracies(
     if name in SPREAD:
         yield f"label spreading on {name}", spread(data, found, rows, y)
     if slow and (name == "Deep InfoMax, code" or (transformer and len(found.fit) <= SMALL)):
-        yield f"SelfTrainingClassifier on {name}", library_self_trained(found, data, rows, y)
+        layer = name.split(", ")[1]
+        yield f"SelfTrainingClassifier on {layer}", library_self_trained(found, data, rows, y)
     if name == "untrained network" and slow:
         yield "network on the labels alone", supervised(data, rows, y, seed)
     if name == "Deep InfoMax, hidden":
@@ -299,7 +300,7 @@ def tabulate(rows: list[dict]) -> str:
         counts = sorted({row["labels"] for row in mine})
         draws = len({row["draw"] for row in mine})
         title = f"{name}, {mine[0]['rows']} unlabelled, {draws} draws; labels a class:"
-        lines += ["", f"{title:<54}" + "".join(f"{count:>16}" for count in counts)]
+        lines += ["", title, " " * 38 + "".join(f"{count:>10}" for count in counts)]
         for what in dict.fromkeys(row["features"] for row in mine):
             cells = []
             for count in counts:
@@ -312,8 +313,8 @@ def tabulate(rows: list[dict]) -> str:
                     cells.append("")
                     continue
                 error = np.std(found, ddof=min(1, len(found) - 1)) / np.sqrt(len(found))
-                cells.append(f"{np.mean(found):>8.3f} ± {error:.3f}")
-            lines.append(f"{what:<54}" + "".join(f"{cell:>16}" for cell in cells))
+                cells.append(f"{np.mean(found):.3f}±{error:.3f}".replace("0.", "."))
+            lines.append(f"{what:<38}" + "".join(f"{cell:>10}" for cell in cells))
     return "\n".join(lines).strip()
 
 
