@@ -165,6 +165,17 @@ def test_thirty_labels_uneven_by_chance_are_enough_for_four_of_five_digits(digit
     assert np.mean(scores) > 0.8
 
 
+def test_rows_whose_features_say_nothing_get_the_class_of_their_neighbours():
+    # Two clusters of codes, one label in each; each row has a feature of its own.
+    cluster = torch.arange(24) % 2
+    codes = 10.0 * cluster[:, None] + 0.1 * torch.arange(24)[:, None] / 24
+    x = torch.eye(24)
+    unlabelled = Unlabelled.of(x[2:], codes)
+    head = fit_head(x[:2], cluster[:2], 2, 1.0, unlabelled)
+    assert head.accuracy(x[2:], cluster[2:]) == 1
+    assert fit_head(x[:2], cluster[:2], 2, 1.0).accuracy(x[2:], cluster[2:]) == 0.5
+
+
 def test_labels_spread_to_neighbours_as_the_linear_system_says(digits):
     rows = torch.as_tensor(digits.transform(IMAGES[:60]))
     y = torch.as_tensor(np.where(np.arange(20) < 15, CLASSES[:20], -1))
