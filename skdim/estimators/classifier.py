@@ -2,6 +2,8 @@
 
 import copy
 import os
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -197,22 +199,27 @@ class DeepInfoMaxClassifier(ClassifierMixin, NestedParametersMixin, BaseEstimato
         )
         mean, scale = feature_statistics(features.flatten(1))
         x, others = ((features.flatten(1) - mean) / scale).tensor_split([len(known)])
-        unlabelled = Unlabelled.of(others, codes.flatten(1)) if len(unknown) else None
-        y = classes[known].to(x.device)
+        unlabelled = None
+        if self.self_training and len(unknown):
+            unlabelled = Unlabelled.of(others, codes.flatten(1))
+        y, n_classes = classes[known].to(x.device), len(self.classes_)
         self.C_, self.self_training_ = choose_head(
             x,
             y,
-            len(self.classes_),
+            n_classes,
             strength=None if self.C == "auto" else float(self.C),
             self_training=None if self.self_training == "auto" else bool(self.self_training),
             unlabelled=unlabelled,
             seed=seed,
         )
-        head = self._fit_head(x, y, unlabelled)
-        self.validation_scores_, self.n_iter_ = list[float](), 0
+        used = unlabelled if self.self_training_ else None
+        fit = partial(fit_head, x, n_classes=n_classes, strength=self.C_, unlabelled=used)
+        head = fit(y)
+        self.validation_scores_: list[float] = []
+        self.n_iter_ = 0
         if self.fine_tune:
             samples = Labelled(self.transformer_.read_samples(take_rows(X, known)), y)
-            head = self._tune(head, samples, x, unlabelled, (mean, scale), seed)
+            head = self._tune(head, samples, fit, (mean, scale), seed)
         weight = head.weight / scale
         self.coef_ = weight.cpu().numpy()
         self.intercept_ = (head.bias - weight @ mean).cpu().numpy()
@@ -227,17 +234,11 @@ class DeepInfoMaxClassifier(ClassifierMixin, NestedParametersMixin, BaseEstimato
             return DeepInfoMaxTransformer(output="hidden", random_state=seed).fit(X, y)
         return clone(self.transformer).fit(X, y)
 
-    def _fit_head(self, x: Tensor, y: Tensor, unlabelled: Unlabelled | None) -> Head:
-        """Fit a head with what was chosen."""
-        used = unlabelled if self.self_training_ else None
-        return fit_head(x, y, len(self.classes_), self.C_, used)
-
     def _tune(
         self,
         head: Head,
         samples: Labelled,
-        x: Tensor,
-        unlabelled: Unlabelled | None,
+        fit: Callable[[Tensor], Head],
         statistics: tuple[Tensor, Tensor],
         seed: int,
     ) -> Head:
@@ -254,7 +255,7 @@ class DeepInfoMaxClassifier(ClassifierMixin, NestedParametersMixin, BaseEstimato
         )
         train, held_out = stratified_split(samples.y, self.validation_fraction, seed)
         scores = self.validation_scores_ = tuner.search(
-            self._fit_head(x, samples.y.index_fill(0, held_out, -1), unlabelled),
+            fit(samples.y.index_fill(0, held_out, -1)),
             samples.part(train),
             samples.part(held_out),
             self.max_epochs,
@@ -381,13 +382,12 @@ class DeepInfoMaxClassifier(ClassifierMixin, NestedParametersMixin, BaseEstimato
             As ``to_onnx`` of the transformer.
         """
         check_is_fitted(self)
-        fitted = self.transformer_
         head = nn.Linear(self.coef_.shape[1], len(self.classes_))
-        arrays = {"weight": self.coef_, "bias": self.intercept_}
-        head.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
-        features = Transforming(fitted.encoder_, fitted.output_)
+        weight, bias = torch.from_numpy(self.coef_), torch.from_numpy(self.intercept_)
+        head.load_state_dict({"weight": weight, "bias": bias})
+        features = Transforming(self.transformer_.encoder_, self.transformer_.output_)
         model = nn.Sequential(features, head, nn.Softmax(dim=1))
-        export(model, fitted.sample_shape_, path, output="probabilities")
+        export(model, self.transformer_.sample_shape_, path, output="probabilities")
 
     def __sklearn_is_fitted__(self) -> bool:
         """Whether there is a classifier."""
