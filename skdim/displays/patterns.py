@@ -124,9 +124,8 @@ def find_filters(encoder: nn.Module) -> Tensor | None:
     for part in encoder.modules():
         if isinstance(part, PatchLayer):
             # Of a mirrored layer, the second half are the mirror images.
-            n = len(part.filters) // (2 if part.mirrored else 1)
-            flat = part.filters[:n] @ part.whiten.flatten(1)
-            return flat.reshape(n, *part.whiten.shape[1:])
+            flat = part.filters[: part.n_filters] @ part.whiten.flatten(1)
+            return flat.reshape(-1, *part.whiten.shape[1:])
         if isinstance(part, PatchNetworkEncoder):
             return part.filters
         if isinstance(part, nn.Conv2d) and part.kernel_size != (1, 1):

@@ -177,15 +177,17 @@ def means_of_cells(side: int, n: int, device: torch.device) -> Tensor:
     return inside / (last - first + 1)[:, None]
 
 
-def pool_both_signs(response: Tensor, threshold: float, grid: tuple[int, int]) -> Tensor:
+def pool_both_signs(
+    response: Tensor, threshold: float, grid: tuple[int, int]
+) -> tuple[Tensor, Tensor]:
     """Average responses (n, c, H, W) of either sign beyond a threshold.
 
-    Averages are over the cells of a grid; the result has shape (n, 2 * c, *grid).
+    Averages are over the cells of a grid; both have shape (n, c, *grid).
     """
     # The mean of the negative part is the mean of the positive part less that of both.
     passed = softshrink(response, threshold)
     positive, signed = (pool(part, grid) for part in (relu(passed), passed))
-    return torch.cat([positive, positive - signed], dim=1)
+    return positive, positive - signed
 
 
 def in_parts(run: Callable[[Tensor], Tensor], x: Tensor, size: int) -> Tensor:

@@ -16,6 +16,10 @@ __all__ = ["AbstractStem", "Basis", "LinearEncoder"]
 SMALLEST_SPREAD = 1e-4
 # Divides constant features; finite, so that it can be saved.
 LARGEST_SPREAD = 1e30
+# More axes than these need two rows each.
+FEW_AXES = 256
+# Directions that are expanded.
+EXPANDED = 32
 
 
 class AbstractStem(nn.Module, ABC):
@@ -36,12 +40,18 @@ class AbstractStem(nn.Module, ABC):
         """Map standardised samples (n, *input_shape) to features (n, channels, *grid)."""
 
 
+def cell_products(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Map (n, channels, *grid) by (cells, channels, units), and a bias, to (n, units, *grid)."""
+    cells = x.flatten(2).permute(2, 0, 1)
+    mapped = cells @ weight if bias is None else torch.baddbmm(bias[:, None], cells, weight)
+    return mapped.permute(1, 2, 0).reshape(x.shape[0], -1, *x.shape[2:])
+
+
 class CellLinear(nn.Module):
     """A linear layer for each cell: (n, channels, *grid) to (n, units, *grid)."""
 
     def __init__(self, channels: int, units: int, grid: tuple[int, ...]) -> None:
         super().__init__()
-        self.grid = grid
         cells = math.prod(grid)
         spread = 1 / math.sqrt(channels)
         self.weight = nn.Parameter(torch.empty(cells, channels, units).uniform_(-spread, spread))
@@ -49,9 +59,7 @@ class CellLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (n, channels, *grid) to (n, units, *grid)."""
-        cells = x.flatten(2).permute(2, 0, 1)
-        mapped: Tensor = torch.baddbmm(self.bias[:, None], cells, self.weight)
-        return mapped.permute(1, 2, 0).reshape(x.shape[0], -1, *self.grid)
+        return cell_products(x, self.weight, self.bias)
 
 
 @dataclass(frozen=True)
@@ -73,6 +81,11 @@ class LinearEncoder(nn.Module):
     in them. A channel of ``local`` is a direction: its estimate from a cell if the closed form has
     a local term, else the contribution of the cell.
 
+    With ``n_expanded``, the closed form is solved twice, first on some samples. The contributions
+    of each cell to the leading directions are then expanded: combined at random, and rectified.
+    These features of the cell, with half the variance, stand beside those of the stem in ``conv``
+    and in the second solution.
+
     The linear layers are set by the closed form of InfoMax (:mod:`skdim.closed_form`) and can be
     trained further by gradients. A direction of correlation r is scaled to variance ``r / (1 -
     r)``, so that the variance between looks at one sample is equal in all directions. ``hidden``
@@ -90,9 +103,12 @@ class LinearEncoder(nn.Module):
         Size of the hidden layer, at least that of the code.
     n_coordinates : int, default=1024
         Maximal number of coordinates that the closed form is solved in.
+    n_expanded : int, default=0
+        Channels of the expanded features.
     """
 
     stem: AbstractStem
+    expansion: Tensor
     mean: Tensor
     spread: Tensor
     correlations: Tensor
@@ -105,27 +121,41 @@ class LinearEncoder(nn.Module):
         local_units: int = 256,
         hidden_units: int = 1024,
         n_coordinates: int = 1024,
+        n_expanded: int = 0,
     ) -> None:
         super().__init__()
         self.stem = stem
         self.n_coordinates = n_coordinates
-        channels, *grid = stem.out_shape
-        n_features = math.prod(stem.out_shape)
+        self.n_expanded = n_expanded
+        n_raw, *grid = stem.out_shape
+        cells = math.prod(grid)
+        channels = n_raw + n_expanded
+        n_features = channels * cells
         hidden_units = max(n_components, min(hidden_units, n_features))
-        self.register_buffer("mean", torch.zeros(stem.out_shape))
-        self.register_buffer("spread", torch.ones(stem.out_shape))
+        if n_expanded:
+            self.register_buffer("expansion", torch.zeros(cells, n_raw, n_expanded))
+        self.register_buffer("mean", torch.zeros(channels, *grid))
+        self.register_buffer("spread", torch.ones(channels, *grid))
         self.register_buffer("correlations", torch.zeros(hidden_units))
         self.to_local = CellLinear(channels, min(local_units, hidden_units), tuple(grid))
         self.to_hidden = nn.Linear(n_features, hidden_units)
         self.to_code = nn.Linear(hidden_units, n_components)
 
     def features(self, x: Tensor) -> Tensor:
-        """Return the standardised features (n, channels, *grid) of the fixed network."""
+        """Return the standardised features (n, channels, *grid)."""
         return self.standardised(self.stem(x))
 
     def standardised(self, raw: Tensor) -> Tensor:
-        """Standardise features of the fixed network."""
-        return (raw - self.mean) / self.spread
+        """Standardise features of the fixed network, and add the expanded ones."""
+        n = raw.shape[1]
+        conv = (raw - self.mean[:n]) / self.spread[:n]
+        if not self.n_expanded:
+            return conv
+        return torch.cat([conv, (self.expanded(conv) - self.mean[n:]) / self.spread[n:]], dim=1)
+
+    def expanded(self, conv: Tensor) -> Tensor:
+        """Expand standardised features of the fixed network to (n, n_expanded, *grid)."""
+        return cell_products(conv, self.expansion).relu()
 
     def forward(self, x: Tensor) -> Features:
         """Encode standardised samples (n, *input_shape)."""
@@ -143,27 +173,46 @@ class LinearEncoder(nn.Module):
         self.stem.adapt(x)
 
     @torch.no_grad()
-    def find_basis(self, raw: Tensor, generator: Generator) -> Basis:
+    def find_basis(
+        self, raw: Tensor, generator: Generator, n_coordinates: int | None = None
+    ) -> Basis:
         """Set the standardisation of features, and compute their projections.
 
         Parameters
         ----------
         raw : Tensor of shape (n, channels, *grid)
-            Features of training samples.
+            Features of training samples by the fixed network.
         generator : Generator
             On the CPU.
+        n_coordinates : int, default=None
+            Maximal number of coordinates; None is that of the encoder.
         """
-        self.mean.copy_(raw.mean(dim=0))
-        spread = raw.std(dim=0)
-        # Constant features become 0, not rounding errors.
-        constant = spread <= SMALLEST_SPREAD * raw.abs().amax(dim=0).clamp(min=1e-3)
-        self.spread.copy_(torch.where(constant, LARGEST_SPREAD, spread + SMALLEST_SPREAD))
+        mean, spread = statistics_of(raw)
+        if self.n_expanded:
+            more = statistics_of(self.expanded((raw - mean) / spread))
+            mean = torch.cat([mean, more[0]])
+            spread = torch.cat([spread, more[1] * math.sqrt(2)])  # Half the variance.
+        self.mean.copy_(mean)
+        self.spread.copy_(spread)
         conv = self.standardised(raw)
         cells = conv.flatten(2).mT.flatten(0, 1)
-        most = self.n_coordinates, self.n_coordinates // self.mean[0].numel()
+        most = self.n_coordinates if n_coordinates is None else n_coordinates
         return Basis(
-            axes_of(conv.flatten(1), most[0], generator), axes_of(cells, most[1], generator)
+            axes_of(conv.flatten(1), most, generator),
+            axes_of(cells, most // self.mean[0].numel(), generator),
         )
+
+    @torch.no_grad()
+    def set_expansion(self, basis: Basis, found: Directions, generator: Generator) -> None:
+        """Set the expanded features from a solution of the closed form without them.
+
+        ``generator``, on the CPU, draws the combinations.
+        """
+        cells, n_raw, _ = self.expansion.shape
+        weight = found.weight[:, :EXPANDED] * scale_of(found.correlations[:EXPANDED])
+        weight = (basis.whole.cpu().double() @ weight).reshape(-1, cells, weight.shape[1])[:n_raw]
+        draw = torch.randn(cells, weight.shape[2], self.n_expanded, generator=generator)
+        self.expansion.copy_(weight.movedim(1, 0) @ draw.double())
 
     def whole(self, conv: Tensor, basis: Basis) -> Tensor:
         """Return the coordinates (n, q) of standardised features."""
@@ -203,9 +252,20 @@ class LinearEncoder(nn.Module):
         self.to_local.bias.copy_(padded(offset, n_local))
 
 
+def statistics_of(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the mean of features (n, ...), and by what they are divided."""
+    spread = x.std(dim=0)
+    # Constant features become 0, not rounding errors.
+    constant = spread <= SMALLEST_SPREAD * x.abs().amax(dim=0).clamp(min=1e-3)
+    return x.mean(dim=0), torch.where(constant, LARGEST_SPREAD, spread + SMALLEST_SPREAD)
+
+
 def axes_of(x: Tensor, most: int, generator: Generator) -> Tensor:
-    """Return approximate leading principal axes of centred rows, at most ``most``."""
-    n_axes = min(max(1, most), len(x) - 1, x.shape[1])
+    """Return approximate leading principal axes of centred rows, at most ``most``.
+
+    There are fewer axes than rows, and for more than FEW_AXES at least two rows for each.
+    """
+    n_axes = min(max(1, most), len(x) - 1, max(FEW_AXES, len(x) // 2), x.shape[1])
     return principal_axes(x, torch.randn(x.shape[1], n_axes, generator=generator).to(x))
 
 

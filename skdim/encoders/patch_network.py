@@ -113,7 +113,7 @@ class PatchNetworkEncoder(Stages):
             self.offset,
             stride=self.stride,
         )
-        return pool_both_signs(response, THRESHOLD, (GRID, GRID))
+        return torch.cat(pool_both_signs(response, THRESHOLD, (GRID, GRID)), dim=1)
 
     def prepare(self, x: Tensor) -> Tensor:
         """Return the averaged responses of all images."""

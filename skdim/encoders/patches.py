@@ -26,7 +26,9 @@ CHANNELS = 64
 # Cells of the features in each direction.
 GRID = 2
 # Images per part.
-IN_CACHE = 32
+IN_CACHE = 16
+# Responses of an image that are computed at once.
+RESPONSES = 2**17
 
 
 class PatchLayer(nn.Module):
@@ -35,8 +37,9 @@ class PatchLayer(nn.Module):
     Patches are projected on their leading ``rank`` whitened principal components, scaled to unit
     length and multiplied by the filters: centroids of such patches (spherical k-means). Both signs
     of the responses are thresholded and averaged over the cells of a grid. ``damping`` is added to
-    variances before whitening. In a mirrored layer, filters come with their mirror images, and
-    principal components are even or odd, so that mirroring the map permutes the result's channels.
+    variances before whitening. In a mirrored layer, there are the mirror images of ``n_filters``
+    filters as well, and principal components are even or odd, so that mirroring the map permutes
+    the result's channels.
     """
 
     whiten: Tensor
@@ -56,10 +59,11 @@ class PatchLayer(nn.Module):
         super().__init__()
         rank = min(rank, channels * side**2)
         self.side = side
+        self.n_filters = n_filters
         self.damping = damping
         self.mirrored = mirrored
         self.register_buffer("whiten", torch.zeros(rank, channels, side, side))
-        self.register_buffer("filters", torch.zeros(n_filters, rank))
+        self.register_buffer("filters", torch.zeros(n_filters * (2 if mirrored else 1), rank))
         self.register_buffer("floor", torch.ones(()))
 
     @torch.no_grad()
@@ -84,8 +88,7 @@ class PatchLayer(nn.Module):
         variances, axes, signs = principal_pairs(torch.cov(normal.T), mirror.reshape(unit.shape))
         whiten = axes[:, :rank] * (variances[:rank].clamp(min=0) + self.damping).rsqrt()
         whitened = normalize(normal @ whiten, dim=1)
-        n_filters = len(self.filters) // (2 if self.mirrored else 1)
-        filters = spherical_kmeans(whitened, n_filters, signs[:rank])
+        filters = spherical_kmeans(whitened, self.n_filters, signs[:rank])
         if self.mirrored:
             filters = torch.cat([filters, filters * signs[:rank]])
         if centered:
@@ -103,18 +106,24 @@ class PatchLayer(nn.Module):
         return cut_patches(x, self.side, min(DRAWN, DRAWN_EACH * n, places))
 
     def forward(self, x: Tensor, grid: tuple[int, int]) -> Tensor:
-        """Map (n, channels, H, W) to (n, 2 * n_filters, *grid)."""
+        """Map (n, channels, H, W) to (n, 2 * n_filters, *grid), or twice as many if mirrored."""
         whitened = conv2d(x, self.whiten).permute(0, 2, 3, 1)
         length = whitened.square().sum(dim=-1, keepdim=True) + self.floor
-        response = ((whitened * length.rsqrt()) @ self.filters.T).permute(0, 3, 1, 2)
-        return pool_both_signs(response, THRESHOLD, grid)
+        normal = whitened * length.rsqrt()
+        # Responses to all filters at once would not fit into the cache.
+        n_parts = -(-whitened[0, ..., 0].numel() * len(self.filters) // RESPONSES)
+        responses = (
+            (normal @ filters.T).permute(0, 3, 1, 2) for filters in self.filters.chunk(n_parts)
+        )
+        signs = [pool_both_signs(response, THRESHOLD, grid) for response in responses]
+        return torch.cat([sign for both in zip(*signs, strict=True) for sign in both], dim=1)
 
     def swapped(self, maps: Tensor) -> Tensor:
         """Exchange the channels of filters and of their mirror images."""
         return torch.cat([m.roll(m.shape[1] // 2, dims=1) for m in maps.chunk(2, dim=1)], dim=1)
 
     def averaged(self, maps: Tensor) -> Tensor:
-        """Average the results (n, 2 * n_filters, *grid) of a mirrored layer over mirroring."""
+        """Average the results of a mirrored layer over mirroring: (n, 2 * n_filters, *grid)."""
         if not self.mirrored:
             return maps
         itself, mirror, negative, negative_mirror = maps.chunk(4, dim=1)
@@ -150,12 +159,12 @@ class PatchStem(AbstractStem):
         side = min(6, max(3, round(0.19 * min(height, width))))
         self.map = (map_side(height - side + 1), map_side(width - side + 1))
         self.first = PatchLayer(input_shape[0], side, 32, n_filters, 0.1, mirrored=mirrored)
-        n_channels = min(CHANNELS, 2 * n_filters)
+        n_maps = 2 * len(self.first.filters)
+        n_channels = min(CHANNELS, n_maps)
         self.second = PatchLayer(n_channels, 3, 96, n_second, 0.3, mirrored=mirrored)
-        self.register_buffer("center", torch.zeros(2 * n_filters))
-        self.register_buffer("channels", torch.zeros(2 * n_filters, n_channels))
-        each = 1 if mirrored else 2
-        self.out_shape = (each * (n_filters + n_second), GRID, GRID)
+        self.register_buffer("center", torch.zeros(n_maps))
+        self.register_buffer("channels", torch.zeros(n_maps, n_channels))
+        self.out_shape = (2 * (n_filters + n_second), GRID, GRID)
 
     def reduce(self, x: Tensor, n: int) -> Tensor:
         """Average large images down."""
@@ -217,9 +226,9 @@ class PatchEncoder(LinearEncoder):
     n_components : int
         Size of the code.
     n_filters : int, default=128
-        Filters of the first layer, mirror images included.
+        Filters of the first layer, without mirror images.
     n_second : int, default=None
-        Filters of the second layer; None is 384 if they are mirrored, else 256.
+        Filters of the second layer, without mirror images; None is 384 if mirrored, else 256.
     mirrored : bool, default=None
         Whether an image and its mirror image have the same features; None is True for three
         channels only, since digits and letters change their meaning.
@@ -227,6 +236,8 @@ class PatchEncoder(LinearEncoder):
         Channels of the local features.
     hidden_units : int, default=1024
         Size of the hidden layer, at least that of the code.
+    n_expanded : int, default=256
+        Channels of the expanded features; see :class:`LinearEncoder`.
 
     References
     ----------
@@ -244,6 +255,7 @@ class PatchEncoder(LinearEncoder):
         mirrored: bool | None = None,
         local_units: int = 256,
         hidden_units: int = 1024,
+        n_expanded: int = 256,
     ) -> None:
         check_images("patches", input_shape, 8)
         stem = PatchStem(input_shape, n_filters=n_filters, n_second=n_second, mirrored=mirrored)
@@ -253,6 +265,7 @@ class PatchEncoder(LinearEncoder):
             local_units=local_units,
             hidden_units=hidden_units,
             n_coordinates=max(1024, n_components),
+            n_expanded=n_expanded,
         )
 
 

@@ -100,10 +100,14 @@ class Samples(ABC):
         """Split the numbers, in their order, into parts of a size; the last may be smaller."""
         return [part for part in torch.split(self.numbers, size) if len(part)]
 
+    def thinned(self, most: int) -> Self:
+        """Return at most ``most`` samples, evenly spaced; the data is shared."""
+        n = min(len(self), most)
+        return self.part(np.arange(n) * len(self) // n)
+
     def evenly_spaced(self, most: int) -> Tensor:
         """Return the numbers of at most ``most`` samples, evenly spaced."""
-        n = min(len(self), most)
-        return self.numbers[torch.arange(n, device=self.device) * len(self) // n]
+        return self.thinned(most).numbers
 
     def part(self, positions: NDArray[np.intp]) -> Self:
         """Return the samples at some positions in ``numbers``; the data is shared."""

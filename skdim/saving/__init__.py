@@ -14,6 +14,7 @@ from skdim.saving.container import (
     write_atomically,
 )
 from skdim.saving.fingerprints import describe_data, describe_parameters, fingerprint
+from skdim.saving.former import update_header
 from skdim.saving.onnx import Transforming, export
 from skdim.saving.plain import (
     NotPlainError,
@@ -22,7 +23,6 @@ from skdim.saving.plain import (
     flatten,
     mapped,
     unflatten,
-    update_header,
 )
 
 __all__ = [

@@ -47,7 +47,7 @@ __all__ = [
 ]
 
 # Raised with each change after which older versions of skdim would misread a file.
-FORMAT = 3
+FORMAT = 4
 
 # Names of files that are not complete, with the digits that discriminate them.
 PARTIAL = ".skdim-{}.partial"

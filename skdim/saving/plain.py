@@ -1,7 +1,5 @@
 """Values in plain words, that JSON can hold: numbers, names, our small objects, nests of them.
 
-Headers of older formats are brought to the present one.
-
 What is decoded is built from fixed tables of this package: a file can name nothing else. So a
 file never executes anything, and all else a user gives (callables, modules) is given again.
 """
@@ -9,7 +7,7 @@ file never executes anything, and all else a user gives (callables, modules) is 
 import dataclasses
 import inspect
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import PurePath
 from typing import Any
@@ -23,7 +21,7 @@ from skdim import bounds, critics, encoders, objectives, priors, views
 from skdim.inputs import Layout
 from skdim.parameters import cut, shown
 
-__all__ = ["NotPlainError", "decode", "encode", "flatten", "mapped", "unflatten", "update_header"]
+__all__ = ["NotPlainError", "decode", "encode", "flatten", "mapped", "unflatten"]
 
 
 class NotPlainError(TypeError):
@@ -74,18 +72,6 @@ OBJECTIVES: dict[str, type[objectives.AbstractObjective]] = {
     if inspect.isclass(kind := getattr(objectives, name))
     and issubclass(kind, objectives.AbstractObjective)
     and kind is not objectives.AbstractObjective
-}
-# In format 1, "patches" and PatchEncoder meant the network that has its own name since format 2.
-OLD, NEW = {"callable": "PatchEncoder"}, {"callable": "PatchNetworkEncoder"}
-
-# Until format 2, each objective had a transformer of its own, with its parameters among others.
-FORMER_CLASSES = {
-    "AAETransformer": ("AAE", ("prior", "prior_weight")),
-    "AutoencoderTransformer": ("Autoencoder", ()),
-    "BiGANTransformer": ("BiGAN", ("prior", "gradient_penalty")),
-    "CPCTransformer": ("CPC", ("n_predicted", "critic_units")),
-    "NATTransformer": ("NAT", ()),
-    "VAETransformer": ("VAE", ("beta",)),
 }
 # Strings, whole numbers, floats and truth values: no objects.
 KINDS_OF_ARRAYS = "Uiufb"
@@ -324,55 +310,3 @@ def unflatten(said: object, tensors: Mapping[str, Tensor]) -> Any:
     if unused and isinstance(value, dict | list | tuple):
         raise ValueError(f"its header does not refer to the tensors {shown(sorted(unused))}")
     return value
-
-
-def update_header(header: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a header, of any format up to the present one, in the present format.
-
-    AttributeError, KeyError or TypeError are raised if an older header lacks something.
-    """
-    updated = dict(header)
-    if header["format"] >= 3:
-        return updated
-    built = updated["built"] = dict(header["built"])
-    if header["format"] < 2:
-        # Encoders by their present names, trained by gradients.
-        for owner in (updated, built):
-            owner["parameters"] = rename_encoder(owner["parameters"])
-        updated["attributes"] = {"solver_": "gradients", **header["attributes"]}
-    built["pairs"] = built.pop("looks")
-    if header["class"] in FORMER_CLASSES:
-        name, own = FORMER_CLASSES[header["class"]]
-        known = {**updated["parameters"], **built["parameters"]}
-        built |= with_objective(name, own, built, known)
-        updated |= with_objective(name, own, updated, updated["parameters"])
-        updated["class"] = "EncoderTransformer"
-    return updated
-
-
-def with_objective(
-    name: str, own: Collection[str], owner: Mapping[str, Any], known: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Return parameters, and which are given on loading, with an objective in place of its own."""
-    said = {"class": name, "parameters": {key: known[key] for key in own if key in known}}
-    rest = {key: value for key, value in owner["parameters"].items() if key not in own}
-    given = owner["given"]
-    if any(key in own for key in given):
-        return {"parameters": rest, "given": [*(set(given) - set(own)), "objective"]}
-    return {"parameters": {**rest, "objective": {"objective": said}}, "given": list(given)}
-
-
-def rename_encoder(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Return parameters with the present name of the encoder."""
-    encoder = parameters.get("encoder")
-    new = {"encoder": "patch_network" if encoder == "patches" else renamed(encoder)}
-    return {**parameters, **(new if "encoder" in parameters else {})}
-
-
-def renamed(said: object) -> Any:
-    """Rename classes wherever they stand in a value in plain words, as inside partial calls."""
-    if said == OLD:
-        return NEW
-    if isinstance(said, list):
-        return [renamed(part) for part in said]
-    return {tag: renamed(part) for tag, part in said.items()} if isinstance(said, dict) else said

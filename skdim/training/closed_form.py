@@ -21,6 +21,10 @@ __all__ = ["ClosedFormMixin", "LookSums", "Solution"]
 
 # Samples from which the basis is computed.
 BASIS_ROWS = 3000
+# Samples whose looks the expanded features are set from.
+EXPANSION_ROWS = 1500
+# Coordinates that are solved in for this.
+EXPANSION_COORDINATES = 256
 # Samples whose looks are encoded at once, and numbers in them: large images take much memory.
 CHUNK = 128
 NUMBERS = 2**22
@@ -99,7 +103,7 @@ class ClosedFormMixin:
         self._set_training(False)
         with computing_in(self.precision, rows.device):
             if self.look_sums is None:
-                self.look_sums = LookSums(find_basis(self.module_, rows, generator), {})
+                self.look_sums = LookSums(find_basis(self.module_, self.view, rows, generator), {})
             self.look_sums += self.sums_of_all(rows, generator, self.look_sums.basis)
         return solve_for(self.module_, self.criterion_, self.look_sums)
 
@@ -204,16 +208,26 @@ def sum_looks(
 
 
 @torch.no_grad()
-def find_basis(module: nn.Sequential, rows: Samples, generator: Generator) -> Basis:
-    """Standardise the features and compute their basis, from a subset of the samples."""
+def find_basis(module: nn.Sequential, view: View, rows: Samples, generator: Generator) -> Basis:
+    """Standardise the features and compute their basis, from a subset of the samples.
+
+    Expanded features are set from the closed form of these samples without them.
+    """
     standardise, encoder = parts_of(module)
-    rows = rows.single()
-    some = rows.evenly_spaced(BASIS_ROWS)
+    single = rows.single().thinned(BASIS_ROWS)
     parts = [
-        encoder.stem(standardise(rows[part])).float() for part in torch.split(some, chunk_of(rows))
+        encoder.stem(standardise(single[part])).float() for part in single.chunks(chunk_of(rows))
     ]
+    raw = torch.cat(parts)
     seed = torch.randint(2**62, (1,), generator=generator, device=generator.device).item()
-    return encoder.find_basis(torch.cat(parts), Generator().manual_seed(int(seed)))
+    draws = Generator().manual_seed(int(seed))
+    if encoder.n_expanded:
+        basis = encoder.find_basis(raw, draws, EXPANSION_COORDINATES)
+        few = rows.thinned(EXPANSION_ROWS)
+        sums = sum_looks(module, view, few, generator, basis, ["global"])
+        found = solve(sums, {"global": 1.0}, encoder.mean[0].numel(), EXPANSION_COORDINATES)
+        encoder.set_expansion(basis, found, draws)
+    return encoder.find_basis(raw, draws)
 
 
 def chunk_of(rows: Samples) -> int:

@@ -22,7 +22,7 @@ def test_patterns_of_patches_are_what_the_layer_multiplies_patches_by():
 
 
 def test_mirror_images_of_patterns_are_left_out():
-    assert len(find_filters(PatchLayer(3, 4, 6, 10, 0.1, mirrored=True))) == 5
+    assert len(find_filters(PatchLayer(3, 4, 6, 10, 0.1, mirrored=True))) == 10
 
 
 @pytest.mark.parametrize(

@@ -206,6 +206,14 @@ def test_there_are_fewer_coordinates_than_rows(n):
     assert basis.whole.shape == (9, n - 1)
 
 
+@pytest.mark.parametrize(("n", "expected"), [(20, 19), (22, 20), (44, 22), (80, 40), (200, 50)])
+def test_more_than_a_few_coordinates_need_two_rows_each(monkeypatch, n, expected):
+    monkeypatch.setattr("skdim.encoders.linear.FEW_AXES", 20)
+    encoder = make((1,), channels=50)
+
+    assert encoder.find_basis(draw(n, 50, 1), Generator()).whole.shape == (50, expected)
+
+
 # ---------------------------------------------------------------------------------------------
 # Directions
 
@@ -370,3 +378,83 @@ def test_the_coordinates_repeat_with_the_generator():
 
     assert torch.equal(one.whole, same.whole)
     assert torch.equal(one.cell, same.cell)
+
+
+# ---------------------------------------------------------------------------------------------
+# Expanded features
+
+
+@each_grid
+def test_expanded_features_are_zero_before_they_are_set(grid):
+    plain, encoder, x = make(grid), make(grid, n_expanded=7), draw(5, 6)
+    for each in (plain, encoder):
+        solved(each, {"global": 1.0})
+    conv = encoder(x).conv
+
+    assert conv.shape == (5, 12, *grid)
+    assert not conv[:, 5:].any()
+    torch.testing.assert_close(conv[:, :5], plain(x).conv)
+
+
+def expand(encoder):
+    """Set expanded features from a solution without them, and return basis and solution."""
+    basis, found = solved(encoder, {"global": 1.0})
+    encoder.set_expansion(basis, found, Generator().manual_seed(3))
+    return basis, found
+
+
+@each_grid
+def test_expanded_features_are_rectified_random_combinations_of_what_a_cell_adds(grid):
+    encoder, x, cells = make(grid, n_expanded=7), draw(20, 6, seed=9), math.prod(grid)
+    basis, found = expand(encoder)
+    conv = encoder.features(x)[:, :5]
+    expanded = encoder.expanded(conv).flatten(2).double()
+    weight = basis.whole.double() @ found.weight * scales(found)
+    n = len(found.correlations)
+    combinations = torch.randn(cells, n, 7, generator=Generator().manual_seed(3)).double()
+
+    for k in range(cells):
+        alone = torch.zeros(20, 12, cells)
+        alone[:, :5, k] = conv.flatten(2)[:, :, k]
+        added = alone.flatten(1).double() @ weight
+        expected = (added @ combinations[k]).clamp(min=0)
+        torch.testing.assert_close(expanded[:, :, k], expected, atol=1e-4, rtol=1e-4)
+
+
+@each_grid
+def test_expanded_features_have_mean_zero_and_half_the_variance_of_others(grid):
+    encoder, looks = make(grid, n_expanded=7), make_looks()
+    expand(encoder)
+    solved(encoder, {"global": 1.0}, looks)
+    conv = encoder(torch.cat(looks)).conv
+
+    torch.testing.assert_close(conv.mean(0), torch.zeros(12, *grid), atol=1e-4, rtol=0)
+    torch.testing.assert_close(conv[:, :5].var(0), torch.ones(5, *grid), atol=1e-2, rtol=0)
+    torch.testing.assert_close(conv[:, 5:].var(0), torch.full((7, *grid), 0.5), atol=1e-2, rtol=0)
+
+
+def test_only_the_leading_directions_are_expanded(monkeypatch):
+    monkeypatch.setattr("skdim.encoders.linear.EXPANDED", 2)
+    encoder = make((1,), n_expanded=7)
+    expand(encoder)
+
+    assert torch.linalg.matrix_rank(encoder.expansion[0]) == 2
+
+
+def test_a_cell_moves_its_own_expanded_features_only():
+    encoder = make((2, 2), n_expanded=7)
+    expand(encoder)
+    conv = encoder.features(draw(1, 6, seed=9))[:, :5]
+    moved = conv.clone()
+    moved[:, :, 0, 1] += 1
+    changed = (encoder.expanded(moved) != encoder.expanded(conv))[0].any(dim=0)
+
+    assert changed.tolist() == [[False, True], [False, False]]
+
+
+def test_expanded_features_are_no_weights_but_saved():
+    encoder = make(n_expanded=7)
+
+    assert "expansion" in encoder.state_dict()
+    assert "expansion" not in dict(encoder.named_parameters())
+    assert "expansion" not in make().state_dict()

@@ -1,6 +1,5 @@
 """Fixed features of patches, against a loop that cuts out every patch."""
 
-import math
 from functools import partial
 
 import pytest
@@ -62,7 +61,8 @@ def make_stem(sample, seed=0, x=None, n_filters=6, n_second=8, **kwargs):
 
 
 def make_encoder(sample, n_components=3, seed=0, x=None, **kwargs):
-    kwargs = {"n_filters": 6, "n_second": 8, "hidden_units": 16, "local_units": 8} | kwargs
+    narrow = {"n_filters": 6, "n_second": 8, "n_expanded": 5}
+    kwargs = narrow | {"hidden_units": 16, "local_units": 8} | kwargs
 
     def make():
         encoder = PatchEncoder(sample, n_components, **kwargs)
@@ -113,6 +113,18 @@ def test_a_layer_equals_a_loop_over_all_patches(sample, side, grid):
     layer, x = make_layer(images(40, *sample), side), images(3, *sample, seed=1)
 
     torch.testing.assert_close(layer(x, grid), slow_layer(layer, x, grid), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("mirrored", [True, False])
+@pytest.mark.parametrize("at_once", [1, 200, 400])
+def test_a_layer_in_parts_of_its_filters_equals_the_whole(monkeypatch, mirrored, at_once):
+    x = images(40, 3, 8, 8)
+    layer = make_layer(x, n_filters=8, mirrored=mirrored)
+    whole = layer(x, (2, 2))
+
+    monkeypatch.setattr("skdim.encoders.patches.RESPONSES", at_once)
+
+    torch.testing.assert_close(layer(x, (2, 2)), whole, rtol=1e-5, atol=1e-6)
 
 
 def test_responses_are_blind_to_the_light_of_an_image():
@@ -267,7 +279,7 @@ def test_filters_of_a_mirrored_layer_lie_in_pairs_of_mirror_images():
     layer = make_layer(images(60, 3, 8, 8), rank=12, n_filters=10, mirrored=True)
     patches = torch.einsum("kr,rcij->kcij", layer.filters, layer.whiten)
 
-    torch.testing.assert_close(patches[5:], patches[:5].flip(3), atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(patches[10:], patches[:10].flip(3), atol=1e-3, rtol=1e-3)
 
 
 def test_what_a_plain_layer_gives_is_not_averaged():
@@ -319,7 +331,8 @@ def test_whether_mirror_images_have_the_same_features_can_be_chosen(channels, mi
     stem = make_stem(x.shape[1:], mirrored=mirrored)
     encoder = make_encoder(x.shape[1:], mirrored=mirrored)
 
-    assert stem.out_shape[0] == encoder.stem.out_shape[0] == (14 if mirrored else 28)
+    assert stem.out_shape[0] == encoder.stem.out_shape[0] == 28
+    assert len(stem.first.filters) == (12 if mirrored else 6)
     for each in (stem, encoder.stem):
         assert (asymmetry_of(each, x) < 0.01) == mirrored
 
@@ -343,9 +356,10 @@ def test_sizes_follow_from_the_image(sample, shrink, side, cells):
     assert stem.map == cells
     assert stem.second.side == 3
     # Both signs of each filter; of colour images, averaged over an image and its mirror image.
-    assert stem.out_shape == (14 if sample[0] == 3 else 28, 2, 2)
-    assert stem.first.filters.shape[0] == 6
-    assert stem.second.filters.shape[0] == 8
+    assert stem.out_shape == (28, 2, 2)
+    each = 2 if sample[0] == 3 else 1
+    assert stem.first.filters.shape[0] == 6 * each
+    assert stem.second.filters.shape[0] == 8 * each
 
 
 @given(st.integers(1, 500))
@@ -363,7 +377,7 @@ def test_any_image_of_eight_pixels_or_more_is_encoded(channels, height, width):
 
     check_features(features, 3, "patches")
     assert features.local.shape == (3, 8, 2, 2)
-    assert features.conv.shape == (3, 14 if channels == 3 else 28, 2, 2)
+    assert features.conv.shape == (3, 28 + 5, 2, 2)
     assert features.hidden.shape == (3, 16)
     assert features.code.shape == (3, 4)
 
@@ -471,8 +485,9 @@ def test_it_is_linear_in_a_stem_and_asks_to_be_adapted():
     assert isinstance(encoder, Adaptable)
     assert isinstance(encoder, LinearEncoder)
     assert isinstance(encoder.stem, AbstractStem)
-    assert math.prod(encoder.stem.out_shape) == 4 * 768
-    assert math.prod(PatchEncoder((3, 8, 8), 2).stem.out_shape) == 4 * 512
+    assert encoder.stem.out_shape == (768, 2, 2)
+    assert PatchEncoder((3, 8, 8), 2).stem.out_shape == (1024, 2, 2)
+    assert encoder.mean.shape == (1024, 2, 2)
 
 
 def test_the_code_may_be_larger_than_the_hidden_layer_asked_for():

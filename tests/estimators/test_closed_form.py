@@ -2,7 +2,7 @@
 
 import copy
 import pickle
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import pytest
@@ -10,15 +10,24 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
 from skorch.callbacks import Callback
 
 import skdim
 from skdim import DeepInfoMaxTransformer
 from skdim.closed_form import Sums, rotation
-from skdim.encoders import ENCODERS, ColumnEncoder, KernelEncoder, LinearEncoder, PatchEncoder
+from skdim.encoders import (
+    ENCODERS,
+    AbstractStem,
+    ColumnEncoder,
+    KernelEncoder,
+    LinearEncoder,
+    PatchEncoder,
+)
 from skdim.estimators.fitting import auto_epochs
 from skdim.inputs import ArraySamples
 from skdim.objectives import GaussianInformation, Information
+from skdim.training import closed_form
 from skdim.views import Augment, Identity, Stretch
 from tests.conftest import global_random_states
 from tests.estimators.helpers import weights_of
@@ -704,3 +713,56 @@ def test_images_of_which_most_are_blank_are_encoded(n_drawn):
     codes = wide.fit_transform(images)
     assert np.isfinite(codes).all()
     assert len(np.unique(codes.round(4), axis=0)) == n_drawn + 1
+
+
+# ---------------------------------------------------------------------------------------------
+# Expanded features
+
+
+class Columns(AbstractStem):
+    """Vectors as they are."""
+
+    def __init__(self, n_features):
+        super().__init__()
+        self.out_shape = (n_features, 1)
+
+    def adapt(self, x):
+        pass
+
+    def forward(self, x):
+        return x[:, :, None]
+
+
+class PlainEncoder(LinearEncoder):
+    def __init__(self, input_shape, n_components, **kwargs):
+        super().__init__(Columns(*input_shape), n_components, **kwargs)
+
+
+def test_expanded_features_tell_what_directions_tell_together():
+    """The class is the sign of a product, of which each direction alone says nothing."""
+    X = np.random.default_rng(0).normal(size=(600, 6)) * np.array([5, 5, 1, 1, 1, 1])
+    y = X[:, 0] * X[:, 1] > 0
+    scores = {}
+    for n_expanded in (0, 64):
+        encoder = partial(PlainEncoder, n_expanded=n_expanded)
+        dim = make(encoder=encoder, max_epochs=0, output="hidden").fit(X)
+        head = LogisticRegression(C=1.0, max_iter=1000).fit(dim.transform(X[:300]), y[:300])
+        scores[n_expanded] = head.score(dim.transform(X[300:]), y[300:])
+
+    assert scores[0] < 0.6
+    assert scores[64] > 0.85
+
+
+def test_expanded_features_are_set_from_looks_at_a_part_of_the_samples(monkeypatch):
+    monkeypatch.setattr("skdim.training.closed_form.EXPANSION_ROWS", 10)
+    calls = []
+    original = closed_form.sum_looks
+
+    def watched(module, view, rows, *args):
+        calls.append(len(rows))
+        return original(module, view, rows, *args)
+
+    monkeypatch.setattr(closed_form, "sum_looks", watched)
+    make().fit(TRAINING["images"])
+
+    assert calls == [10, N]

@@ -17,6 +17,7 @@ import torch
 import skdim
 from skdim.critics import Discriminator, DotCritic
 from skdim.encoders import ColumnEncoder, MLPEncoder, PatchEncoder, PatchNetworkEncoder
+from skdim.inputs import Layout
 from skdim.objectives import VAE
 from skdim.priors import PRIORS
 from skdim.saving import FORMAT, decode, encode, update_header
@@ -36,7 +37,9 @@ SMALL_MLP = partial(MLPEncoder, n_groups=2, local_units=2, hidden_units=4)
 SMALL_NETWORK = partial(
     PatchNetworkEncoder, n_filters=4, local_units=4, map_units=4, hidden_units=8
 )
-SMALL_PATCHES = partial(PatchEncoder, n_filters=2, n_second=4, local_units=4, hidden_units=4)
+SMALL_PATCHES = partial(
+    PatchEncoder, n_filters=2, n_second=4, n_expanded=3, local_units=4, hidden_units=4
+)
 SMALL_COLUMNS = partial(ColumnEncoder, n_random=8, hidden_units=4)
 SMALL_CRITIC = partial(DotCritic, units=4)
 
@@ -61,7 +64,7 @@ def made():
 
 
 # How many files of each format are kept.
-N_FILES = {1: 4, 2: 6, 3: 6}
+N_FILES = {1: 4, 2: 6, 3: 6, 4: 6}
 
 
 @pytest.mark.parametrize("path", sorted(GOLDEN.glob("*.skdim")), ids=lambda path: path.stem)
@@ -121,7 +124,7 @@ def a_header(said, number, **built):
         "format": number,
         "class": "DeepInfoMaxTransformer",
         "parameters": {"encoder": encode(said), "bound": "jsd", "critic": "concat"},
-        "attributes": {},
+        "attributes": {} if number < 2 else {"_layout": encode(Layout((8,)))},
         "built": {
             "parameters": {name: encode(value) for name, value in built.items()},
             "looks" if number < 3 else "pairs": [[0, 0]],
@@ -187,6 +190,53 @@ def test_transformers_of_format_2_have_an_objective(
     assert str(then and decode(then)) == str(built_objective)
     assert "beta" not in updated["parameters"]
     assert updated["given"] == updated["built"]["given"] == still_given
+
+
+FORMER = {"n_filters": 128, "n_second": 256, "n_expanded": 0}
+FORMER_COLOUR = {"n_filters": 64, "n_second": 192, "n_expanded": 0}
+
+
+@pytest.mark.parametrize("number", [2, 3])
+@pytest.mark.parametrize(
+    ("said", "shape", "meant"),
+    [
+        ("patches", (1, 8, 8), FORMER),
+        ("patches", (3, 8, 8), FORMER_COLOUR),
+        ("auto", (3, 8, 8), FORMER_COLOUR),
+        ("auto", (8,), None),
+        ("mlp", (8,), None),
+        (MLPEncoder, (8,), None),
+        (PatchEncoder, (1, 8, 8), FORMER),
+        (partial(PatchEncoder, mirrored=True), (1, 8, 8), FORMER_COLOUR | {"mirrored": True}),
+        (partial(PatchEncoder, mirrored=False), (3, 8, 8), FORMER | {"mirrored": False}),
+        (partial(PatchEncoder, n_filters=6), (3, 8, 8), FORMER_COLOUR | {"n_filters": 3}),
+        (
+            partial(partial(PatchEncoder, n_filters=6), n_second=8),
+            (1, 8, 8),
+            {"n_filters": 6, "n_second": 8, "n_expanded": 0},
+        ),
+    ],
+)
+def test_patches_until_format_3_have_their_former_sizes(number, said, shape, meant):
+    header = a_header(said, number, encoder=said)
+    header["attributes"] = {"_layout": encode(Layout(shape)), "solver_": "closed form"}
+
+    updated = update_header(header)
+
+    for owner in (updated, updated["built"]):
+        found = decode(owner["parameters"]["encoder"])
+        if meant is None:
+            assert found == said
+        else:
+            assert found.func is PatchEncoder
+            assert found.keywords == meant
+
+
+def test_auto_until_format_3_is_a_trained_network_where_no_closed_form_was_solved():
+    header = a_header("auto", 3)
+    header["attributes"] = {"_layout": encode(Layout((3, 8, 8))), "solver_": "gradients"}
+
+    assert update_header(header)["parameters"]["encoder"] == "auto"
 
 
 @pytest.mark.parametrize("encoder", ["patches", PatchEncoder])
