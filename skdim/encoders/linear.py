@@ -187,9 +187,9 @@ class LinearEncoder(nn.Module):
         n_coordinates : int, default=None
             Maximal number of coordinates; None is that of the encoder.
         """
-        mean, spread = statistics_of(raw)
+        mean, spread = mean_and_spread(raw)
         if self.n_expanded:
-            more = statistics_of(self.expanded((raw - mean) / spread))
+            more = mean_and_spread(self.expanded((raw - mean) / spread))
             mean = torch.cat([mean, more[0]])
             spread = torch.cat([spread, more[1] * math.sqrt(2)])  # Half the variance.
         self.mean.copy_(mean)
@@ -252,7 +252,7 @@ class LinearEncoder(nn.Module):
         self.to_local.bias.copy_(padded(offset, n_local))
 
 
-def statistics_of(x: Tensor) -> tuple[Tensor, Tensor]:
+def mean_and_spread(x: Tensor) -> tuple[Tensor, Tensor]:
     """Return the mean of features (n, ...), and by what they are divided."""
     spread = x.std(dim=0)
     # Constant features become 0, not rounding errors.
