@@ -212,7 +212,7 @@ class LinearEncoder(nn.Module):
         weight = found.weight[:, :EXPANDED] * scale_of(found.correlations[:EXPANDED])
         weight = (basis.whole.cpu().double() @ weight).reshape(-1, cells, weight.shape[1])[:n_raw]
         draw = torch.randn(cells, weight.shape[2], self.n_expanded, generator=generator)
-        self.expansion.copy_(weight.movedim(1, 0) @ draw.double())
+        self.expansion.copy_((weight.movedim(1, 0) @ draw.double()).float())
 
     def whole(self, conv: Tensor, basis: Basis) -> Tensor:
         """Return the coordinates (n, q) of standardised features."""

@@ -91,9 +91,8 @@ def with_former_sizes(
     """
     said = parameters.get("encoder")
     keywords: dict[str, Any] = {}
-    while isinstance(said, dict) and "partial" in said:
-        keywords = {**said["partial"]["keywords"], **keywords}
-        said = said["partial"]["of"]
+    if isinstance(said, dict) and "partial" in said:
+        said, keywords = said["partial"]["of"], said["partial"]["keywords"]
     if said not in ("patches", OLD) and not (said == "auto" and closed and len(shape) == 3):
         return dict(parameters)
     mirrored = keywords.get("mirrored")
