@@ -175,8 +175,8 @@ class PatchStem(AbstractStem):
         """Set both layers from standardised images (n, C, H, W), after ``reduce``."""
         self.first.adapt(x, torch.ones(x.shape[1]).to(x))
         some = x[torch.arange(min(len(x), MAPS)) * len(x) // min(len(x), MAPS)]
-        maps = in_parts(lambda part: self.first(part, self.map), some, IN_CACHE)
-        pixels = maps.permute(0, 2, 3, 1).flatten(0, 2)[::3]
+        # Maps are computed twice: they take much memory.
+        pixels = in_parts(self.some_pixels, some, IN_CACHE)
         center, mirror = pixels.mean(dim=0), torch.eye(pixels.shape[1]).to(x)
         if self.first.mirrored:
             mirror = self.first.swapped(mirror)
@@ -186,7 +186,13 @@ class PatchStem(AbstractStem):
         whiten = axes / (variances.clamp(min=0) + 0.02 * variances.mean() + 1e-12).sqrt()
         n_channels = self.channels.shape[1]
         self.channels.copy_(whiten[:, :n_channels])
-        self.second.adapt(self.reduced(maps), signs[:n_channels])
+        del pixels
+        maps = in_parts(lambda part: self.reduced(self.first(part, self.map)), some, IN_CACHE)
+        self.second.adapt(maps, signs[:n_channels])
+
+    def some_pixels(self, x: Tensor) -> Tensor:
+        """Return a third of the pixels (m, channels) of the first layer's maps."""
+        return self.first(x, self.map).permute(0, 2, 3, 1).flatten(0, 2)[::3].contiguous()
 
     def shrunk(self, x: Tensor) -> Tensor:
         """Average large images down."""
