@@ -192,7 +192,8 @@ class PatchStem(AbstractStem):
 
     def some_pixels(self, x: Tensor) -> Tensor:
         """Return a third of the pixels (m, channels) of the first layer's maps."""
-        return self.first(x, self.map).permute(0, 2, 3, 1).flatten(0, 2)[::3].contiguous()
+        pixels: Tensor = self.first(x, self.map).permute(0, 2, 3, 1).flatten(0, 2)
+        return pixels[::3].contiguous()
 
     def shrunk(self, x: Tensor) -> Tensor:
         """Average large images down."""
