@@ -8,7 +8,7 @@ from skdim.saving.plain import decode
 __all__ = ["update_header"]
 
 # In format 1, "patches" and PatchEncoder meant the network that has its own name since format 2.
-OLD, NEW = {"callable": "PatchEncoder"}, {"callable": "PatchNetworkEncoder"}
+PATCHES, NETWORK = {"callable": "PatchEncoder"}, {"callable": "PatchNetworkEncoder"}
 
 # Until format 2, each objective had a transformer of its own, with its parameters among others.
 FORMER_CLASSES = {
@@ -27,22 +27,22 @@ def update_header(header: Mapping[str, Any]) -> dict[str, Any]:
     AttributeError, KeyError or TypeError are raised if an older header lacks something.
     """
     updated = dict(header)
-    if header["format"] >= 4:
+    if header["format"] > 3:
         return updated
-    built = updated["built"] = dict(header["built"])
+    attributes, built = header["attributes"], dict(header["built"])
+    updated["built"] = built
     if header["format"] > 1:
-        attributes = header["attributes"]
         shape = decode(attributes["_layout"]).shape
         closed = attributes.get("solver_", "").startswith("closed form")
         for owner in (updated, built):
             owner["parameters"] = with_former_sizes(owner["parameters"], shape, closed=closed)
-    if header["format"] > 2:
-        return updated
-    if header["format"] < 2:
+    else:
         # Encoders by their present names, trained by gradients.
         for owner in (updated, built):
             owner["parameters"] = rename_encoder(owner["parameters"])
-        updated["attributes"] = {"solver_": "gradients", **header["attributes"]}
+        updated["attributes"] = {"solver_": "gradients", **attributes}
+    if header["format"] > 2:
+        return updated
     built["pairs"] = built.pop("looks")
     if header["class"] in FORMER_CLASSES:
         name, own = FORMER_CLASSES[header["class"]]
@@ -74,8 +74,8 @@ def rename_encoder(parameters: Mapping[str, Any]) -> dict[str, Any]:
 
 def renamed(said: object) -> Any:
     """Rename classes wherever they stand in a value in plain words, as inside partial calls."""
-    if said == OLD:
-        return NEW
+    if said == PATCHES:
+        return NETWORK
     if isinstance(said, list):
         return [renamed(part) for part in said]
     return {tag: renamed(part) for tag, part in said.items()} if isinstance(said, dict) else said
@@ -93,7 +93,7 @@ def with_former_sizes(
     keywords: dict[str, Any] = {}
     if isinstance(said, dict) and "partial" in said:
         said, keywords = said["partial"]["of"], said["partial"]["keywords"]
-    if said not in ("patches", OLD) and not (said == "auto" and closed and len(shape) == 3):
+    if said not in ("patches", PATCHES) and not (said == "auto" and closed and len(shape) == 3):
         return dict(parameters)
     mirrored = keywords.get("mirrored")
     each = 2 if (shape[0] == 3 if mirrored is None else mirrored) else 1
@@ -101,4 +101,4 @@ def with_former_sizes(
     former = {"n_filters": 128, "n_second": 384 if each == 2 else 256, **keywords}
     sizes = {name: former[name] // each for name in ("n_filters", "n_second")}
     keywords = {**keywords, **sizes, "n_expanded": 0}
-    return {**parameters, "encoder": {"partial": {"of": OLD, "args": [], "keywords": keywords}}}
+    return {**parameters, "encoder": {"partial": {"of": PATCHES, "args": [], "keywords": keywords}}}
