@@ -97,8 +97,9 @@ def with_former_sizes(
         return dict(parameters)
     mirrored = keywords.get("mirrored")
     each = 2 if (shape[0] == 3 if mirrored is None else mirrored) else 1
-    # Mirror images were counted.
-    former = {"n_filters": 128, "n_second": 384 if each == 2 else 256, **keywords}
+    # Mirror images were counted, and None was the default.
+    former = {"n_filters": 128, "n_second": 384 if each == 2 else 256}
+    former |= {name: size for name, size in keywords.items() if size is not None}
     sizes = {name: former[name] // each for name in ("n_filters", "n_second")}
     keywords = {**keywords, **sizes, "n_expanded": 0}
     return {**parameters, "encoder": {"partial": {"of": PATCHES, "args": [], "keywords": keywords}}}

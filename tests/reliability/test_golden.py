@@ -210,6 +210,7 @@ FORMER_COLOUR = {"n_filters": 64, "n_second": 192, "n_expanded": 0}
         (partial(PatchEncoder, mirrored=True), (1, 8, 8), FORMER_COLOUR | {"mirrored": True}),
         (partial(PatchEncoder, mirrored=False), (3, 8, 8), FORMER | {"mirrored": False}),
         (partial(PatchEncoder, n_filters=6), (3, 8, 8), FORMER_COLOUR | {"n_filters": 3}),
+        (partial(PatchEncoder, n_second=None), (3, 8, 8), FORMER_COLOUR),
         (
             partial(partial(PatchEncoder, n_filters=6), n_second=8),
             (1, 8, 8),
