@@ -106,6 +106,21 @@ class DCGANDecoder(nn.Module):
         return image
 
 
+class Reshape(nn.Module):
+    """Reshape rows (n, d) to (n, *shape).
+
+    torch.compile cannot trace :class:`torch.nn.Unflatten` where draws are replayed (torch 2.13).
+    """
+
+    def __init__(self, *shape: int) -> None:
+        super().__init__()
+        self.shape = shape
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Reshape rows."""
+        return x.reshape(len(x), *self.shape)
+
+
 def mirrored_layers(
     output_shape: tuple[int, ...], n_components: int, *, smallest: int
 ) -> tuple[list[nn.Module], list[nn.Module]]:
@@ -120,7 +135,7 @@ def mirrored_layers(
     convolution, normalisation = LAYERS[len(sides)]
     first = [
         nn.Linear(n_components, widths[-1] * math.prod(grids[-1]), bias=False),
-        nn.Unflatten(1, (widths[-1], *grids[-1])),
+        Reshape(widths[-1], *grids[-1]),
         normalisation(widths[-1]),
         nn.ReLU(),
     ]

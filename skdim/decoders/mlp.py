@@ -44,10 +44,10 @@ class MLPDecoder(nn.Module):
         self.network = nn.Sequential(
             *layers,
             nn.Linear(hidden_units, math.prod(output_shape)),
-            nn.Unflatten(1, tuple(output_shape)),
         )
+        self.output_shape = tuple(output_shape)
 
     def forward(self, code: Tensor) -> Tensor:
         """Decode codes (n, n_components) to samples (n, *output_shape)."""
         sample: Tensor = self.network(code)
-        return sample
+        return sample.reshape(len(code), *self.output_shape)

@@ -1,7 +1,7 @@
 """Objectives: parameters that build criteria. Criteria: modules that map a batch to terms."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
@@ -93,10 +93,6 @@ class Batch:
     notes : dict of str to Tensor of shape () or (2,)
         Metrics that criteria record, detached. The history holds a number as its mean over
         samples, and a pair (sum, count) as the ratio of both over the epoch.
-    drawn : mapping of str to Tensor, default={}
-        Draws made before a compiled step, which cannot draw from a generator.
-    planned : dict of str to callable or None, default=None
-        Where ``draw`` records how to repeat its draws.
     looks : Tensor of shape (n, n_looks, *shape) or None, default=None
         All looks at the samples where several are given; of one process, those of its share.
     """
@@ -106,20 +102,7 @@ class Batch:
     y: Tensor
     generator: Generator
     notes: dict[str, Tensor] = field(default_factory=dict)
-    drawn: Mapping[str, Tensor] = field(default_factory=dict)
-    planned: dict[str, Callable[[Generator], Tensor]] | None = None
     looks: Tensor | None = None
-
-    def draw(self, name: str, make: Callable[[Generator], Tensor]) -> Tensor:
-        """Return ``make(generator)``, or what was drawn before under this name, unique in a step.
-
-        ``make`` is called in later steps, too, and must not hold tensors.
-        """
-        if name in self.drawn:
-            return self.drawn[name]
-        if self.planned is not None:
-            self.planned[name] = make
-        return make(self.generator)
 
 
 class AbstractCriterion(nn.Module, ABC):

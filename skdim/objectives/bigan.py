@@ -24,7 +24,7 @@ from skdim.objectives.matching import (
     PRIOR_RULE,
     adversarial_loss,
     draw_codes,
-    drawing_like,
+    draw_like,
     find_prior,
 )
 from skdim.pairs import in_full
@@ -89,7 +89,7 @@ class BidirectionalGAN(AbstractCriterion):
         x = self.standardise(batch.x.float())
         x = x.repeat(len(looks), *[1] * (x.ndim - 1))
         codes = torch.cat([self.squashed(look) for look in looks])
-        drawn = batch.draw("prior", drawing_like(self.prior, codes))
+        drawn = draw_like(self.prior, codes, batch.generator)
         made = self.generator(drawn)
         real = frozen(self.discriminator, x, codes)
         fake = frozen(self.discriminator, made, drawn)

@@ -76,10 +76,7 @@ class AbstractCoordinates(AbstractCriterion):
 
     def forward(self, looks: Sequence[Features], batch: Batch) -> dict[str, Tensor]:
         """Return the term, and record the accuracy as NAME_accuracy."""
-        tasks = [
-            self.task(looks[code], looks[at].local, batch, i)
-            for i, (code, at) in enumerate(self.looks)
-        ]
+        tasks = [self.task(looks[code], looks[at].local, batch) for code, at in self.looks]
         losses, hits = zip(*(loss_and_accuracy(*task) for task in tasks), strict=True)
         batch.notes[f"{self.name}_accuracy"] = torch.stack(hits).mean()
         return {self.name: self.weight * torch.stack(losses).mean()}
@@ -91,7 +88,7 @@ class AbstractCoordinates(AbstractCriterion):
 
     @abstractmethod
     def task(
-        self, of_code: Features, local: Tensor, batch: Batch, i: int
+        self, of_code: Features, local: Tensor, batch: Batch
     ) -> tuple[Sequence[Tensor], Tensor]:
         """Return logits (n, l, classes) of each axis, and the true classes (n, l, axes)."""
 
@@ -136,7 +133,7 @@ class AbsoluteCoordinates(AbstractCoordinates):
         return torch.full((side,), 1 / side)
 
     def task(
-        self, of_code: Features, local: Tensor, batch: Batch, i: int
+        self, of_code: Features, local: Tensor, batch: Batch
     ) -> tuple[Sequence[Tensor], Tensor]:
         """Predict the place of every location."""
         here = local.flatten(2).mT
@@ -170,18 +167,13 @@ class RelativeCoordinates(AbstractCoordinates):
         return (side - torch.arange(1 - side, side).abs()) / side**2
 
     def task(
-        self, of_code: Features, local: Tensor, batch: Batch, i: int
+        self, of_code: Features, local: Tensor, batch: Batch
     ) -> tuple[Sequence[Tensor], Tensor]:
         """Predict the offset of every location from another one."""
         here = local.flatten(2).mT
         n, n_locations, channels = here.shape
-        device = here.device
-        other = batch.draw(
-            f"{self.name}_others_{i}",
-            lambda generator: torch.randint(
-                n_locations, (n, n_locations), generator=generator, device=device
-            ),
-        )
+        size = (n, n_locations)
+        other = torch.randint(n_locations, size, generator=batch.generator, device=here.device)
         there = here.gather(1, other[:, :, None].expand(-1, -1, channels))
         # Shifted by the largest difference: classes begin at 0.
         offsets = self.places - self.places[other] + self.places[-1]

@@ -1,7 +1,6 @@
 """The local and the global term: information between the code and a map of a sample."""
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -109,10 +108,10 @@ class Information(AbstractCriterion):
     def forward(self, looks: Sequence[Features], batch: Batch) -> dict[str, Tensor]:
         """Return minus the weighted bound, and the penalty; see ``AbstractCriterion.forward``."""
         bounds, lengths = [], []
-        for i, (code, at) in enumerate(self.looks):
+        for code, at in self.looks:
             projected = self.critic.project_code(self.code_of(looks[code]))
-            layer = self.sampled(self.layer_of(looks[at]), batch, i)
-            bounds.append(self.compare(projected, layer, batch, i))
+            layer = self.sampled(self.layer_of(looks[at]), batch)
+            bounds.append(self.compare(projected, layer, batch))
             lengths.append(projected.square().sum(dim=2).mean())
         terms = {self.name: -self.weight * torch.stack(bounds).mean()}
         if penalty := self.critic.activation_penalty:
@@ -143,28 +142,25 @@ class Information(AbstractCriterion):
             return features.conv.flatten(1)
         return features.local
 
-    def sampled(self, layer: Tensor, batch: Batch, i: int = 0) -> Tensor:
+    def sampled(self, layer: Tensor, batch: Batch) -> Tensor:
         """Draw locations of each sample if the critic says so, as (n, c, samples)."""
         if self.critic.samples is None or self.whole:
             return layer
         n, channels = layer.shape[:2]
         locations = layer.reshape(n, channels, -1)
         most, size, device = locations.shape[2], (n, 1, self.critic.samples), layer.device
-        drawn = batch.draw(
-            f"{self.name}_locations_{i}",
-            lambda generator: torch.randint(most, size, generator=generator, device=device),
-        )
+        drawn = torch.randint(most, size, generator=batch.generator, device=device)
         return locations.gather(2, drawn.expand(-1, channels, -1))
 
-    def compare(self, codes: Tensor, layer: Tensor, batch: Batch, i: int = 0) -> Tensor:
+    def compare(self, codes: Tensor, layer: Tensor, batch: Batch) -> Tensor:
         """Bound the information between projected codes (n, g, u) and a layer (n, c, *grid)."""
         local = self.critic.project_local(layer)
         negatives: str | Tensor
         if isinstance(self.negatives, str):
             negatives = self.negatives
         else:
-            draw = partial(draw_negatives, local.shape[:2], self.negatives, local.device)
-            negatives = batch.draw(f"{self.name}_negatives_{i}", draw)
+            shape = local.shape[:2]
+            negatives = draw_negatives(shape, self.negatives, local.device, batch.generator)
         return bound_of_pairs(
             self.bound,
             self.critic.join,

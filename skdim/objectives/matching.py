@@ -2,7 +2,6 @@
 
 import copy
 from collections.abc import Callable, Sequence
-from functools import partial
 
 import torch
 from torch import Generator, Tensor, nn
@@ -20,7 +19,7 @@ __all__ = [
     "PriorMatching",
     "adversarial_loss",
     "draw_codes",
-    "drawing_like",
+    "draw_like",
     "find_prior",
     "make_discriminator",
 ]
@@ -66,7 +65,7 @@ class PriorMatching(AbstractCriterion):
         """Return the terms of the two players; see ``AbstractCriterion.forward``."""
         codes = torch.cat([all_globals(look.code) for look in looks])
         codes = self.prior.squash(codes)
-        drawn = batch.draw("prior", drawing_like(self.prior, codes))
+        drawn = draw_like(self.prior, codes, batch.generator)
         loss = adversarial_loss(
             self.discriminator,
             [drawn],
@@ -92,9 +91,9 @@ def draw_codes(prior: Prior, size: tuple[int, int], generator: Generator) -> Ten
     return prior.unsquash(prior.sample(size, generator))
 
 
-def drawing_like(prior: Prior, codes: Tensor) -> Callable[[Generator], Tensor]:
-    """Return a function of a generator that draws from a prior as many codes as given."""
-    return partial(prior.sample, codes.shape, device=codes.device, dtype=codes.dtype)
+def draw_like(prior: Prior, codes: Tensor, generator: Generator) -> Tensor:
+    """Draw as many codes as given from a prior."""
+    return prior.sample(codes.shape, generator, device=codes.device, dtype=codes.dtype)
 
 
 def adversarial_loss(

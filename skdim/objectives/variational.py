@@ -10,7 +10,7 @@ from torch import Generator, Tensor, nn
 from skdim.decoders import make_decoder
 from skdim.encoders import Features, layer_of
 from skdim.objectives.base import AbstractCriterion, Batch, Setting
-from skdim.objectives.matching import draw_codes, drawing_like
+from skdim.objectives.matching import draw_codes, draw_like
 from skdim.objectives.reconstruction import Autoencoder
 from skdim.pairs import in_full
 from skdim.parameters import Rule, real
@@ -111,7 +111,7 @@ class Variational(AbstractCriterion):
             Of the codes of each look from the prior.
         """
         means, log_variances = self.posterior(looks)
-        noise = batch.draw("noise", drawing_like(PRIORS["normal"], means))
+        noise = draw_like(PRIORS["normal"], means, batch.generator)
         decoded = in_full(self.decoder(means + noise * (log_variances / 2).exp()))
         target = self.standardise(batch.x).to(decoded.dtype)
         log_density = gaussian_log_density(

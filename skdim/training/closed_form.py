@@ -13,7 +13,7 @@ from skdim.closed_form import Sums, rotation, scale_of, solve
 from skdim.encoders import Basis, LinearEncoder
 from skdim.inputs import Samples
 from skdim.objectives import AbstractCriterion, GaussianInformation, Information
-from skdim.training.progress import Progress
+from skdim.training.progress import Progress, summary_of
 from skdim.training.steps import computing_in
 from skdim.views import Pairs, View, find_pairs
 
@@ -76,7 +76,6 @@ class ClosedFormMixin:
     look_sums: LookSums | None
     held_out: Samples | None
     progress: Progress
-    describe: Any
     # Methods of the net.
     notify: Any
     record: Any
@@ -121,7 +120,7 @@ class ClosedFormMixin:
                 "seconds": time.perf_counter() - started,
             }
         )
-        self.describe(found.terms)
+        self.progress.describe(summary_of(self.criterion_, found.terms))
         self.check_finite(found.terms)
         if self.held_out is not None:
             held_out = self.get_iterator(self.held_out)

@@ -27,7 +27,7 @@ from skdim.training.processes import (
     start_accelerate,
     tell_all,
 )
-from skdim.training.steps import Batches
+from skdim.training.steps import Batches, Looks, Terms, computing_in
 
 __all__ = ["AcceleratedNet", "Shares", "choose_net"]
 
@@ -87,7 +87,7 @@ class AcceleratedNet(EncoderNet):
     """
 
     accelerator: Any
-    averaged: list[nn.Module]
+    averaged: tuple[nn.Module, nn.Module]
 
     def plan(self, callbacks: list[Any], settings: dict[str, Any]) -> None:
         """Set what may differ between trainings; only the first process prints."""
@@ -115,11 +115,11 @@ class AcceleratedNet(EncoderNet):
         entropy = [generator.initial_seed(), self.accelerator.process_index]
         seed = int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0]) >> 1
         self.own_generator = Generator(device=generator.device).manual_seed(seed)
-        self.averaged = [self.module_, self.criterion_]
+        self.averaged = self.module_, self.criterion_
         try:
             check_same_rows(rows)
             if epochs and not self.alone:
-                self.averaged = list(map(averaging, self.averaged))
+                self.averaged = averaging(self.module_), averaging(self.criterion_)
             with warnings.catch_warnings():
                 # 1x1 kernels are equal in memory for both strides.
                 warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
@@ -180,15 +180,20 @@ class AcceleratedNet(EncoderNet):
         """Draw looks of the share of this process, from its own generator."""
         return super().look(replace(batch, generator=self.own_generator))
 
-    def terms(self, x: Tensor, n_looks: int, batch: Batch) -> tuple[dict[str, Tensor], Tensor]:
+    def terms(self, batch: Batch, looks: Looks | None = None) -> Terms:
         """Encode looks at the own share; return the terms and the codes of the whole batch."""
-        module, criterion = self.averaged
-        features: Features = module(x)
+        return self.compare(*self.averaged, looks or self.look(batch), batch)
+
+    def compare(self, module: nn.Module, criterion: nn.Module, looks: Looks, batch: Batch) -> Terms:
+        """Compute ``terms`` by a module and a criterion."""
         sizes = sizes_of_parts(len(batch.index), self.accelerator.num_processes)
-        layers = [getattr(look, layer) for look in features.split(n_looks) for layer in LAYERS]
-        gathered = iter(GatherFeatures.apply(sizes, self.accelerator.process_index, *layers))
-        looks = [Features(*[next(gathered) for _ in LAYERS]) for _ in range(n_looks)]
-        return criterion(looks, replace(batch, x=gather_rows(batch.x, sizes))), looks[0].code
+        with computing_in(self.precision, batch.x.device):
+            features: Features = module(torch.cat([*looks]))
+            layers = [getattr(f, layer) for f in features.split(len(looks)) for layer in LAYERS]
+            gathered = iter(GatherFeatures.apply(sizes, self.accelerator.process_index, *layers))
+            encoded = [Features(*[next(gathered) for _ in LAYERS]) for _ in looks]
+            whole = replace(batch, x=gather_rows(batch.x, sizes))
+            return criterion(encoded, whole), encoded[0].code
 
     def on_grad_computed(
         self, net: NeuralNet, named_parameters: Iterable[tuple[str, Tensor]], **kwargs: Any

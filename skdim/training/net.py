@@ -4,6 +4,7 @@ import copy
 import math
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -23,14 +24,17 @@ from skdim.training.closed_form import ClosedFormMixin, LookSums
 from skdim.training.progress import Progress, summary_of
 from skdim.training.steps import (
     Batches,
+    Looks,
     Schedule,
+    Step,
+    Terms,
     compiled,
     computing_in,
     drawing_before,
     find_schedule,
     mean_of,
 )
-from skdim.views import View
+from skdim.views import View, view_of_one
 
 __all__ = ["SETTINGS", "EncoderNet"]
 
@@ -208,9 +212,7 @@ class EncoderNet(ClosedFormMixin, NeuralNet):
         if epochs:
             self.make_optimizer()
         n_before = len(self.history)
-        self.weigh = compiled(self.terms, self.compiling if epochs else False, rows.device)
-        if self.compiling and self.alone:
-            self.weigh = drawing_before(self.weigh, self.module_, self.criterion_)
+        self.weigh = self.make_step(rows.device) if self.compiling and epochs else self.terms
         self.notify("on_train_begin", X=rows, y=None)
         try:
             # The history is longer, and the steps are fewer, if a callback resumed a training.
@@ -233,10 +235,6 @@ class EncoderNet(ClosedFormMixin, NeuralNet):
         """Call the callbacks, which may wait for other threads that train."""
         with unlocked():
             super().notify(method_name, **kwargs)
-
-    def describe(self, terms: dict[str, float]) -> None:
-        """Show the terms of an epoch."""
-        self.progress.describe(summary_of(self.criterion_, terms))
 
     def record(self, values: dict[str, float]) -> None:
         """Record values in the history of this epoch."""
@@ -281,7 +279,7 @@ class EncoderNet(ClosedFormMixin, NeuralNet):
         if training:
             self.history.record("learning_rate", self.optimizer_.param_groups[0]["lr"])
             self.history.record("seconds", time.perf_counter() - started)
-            self.describe(means)
+            self.progress.describe(summary_of(self.criterion_, means))
         # Ratios may be NaN: the count may be 0.
         terms = {name: mean for name, mean in means.items() if name not in ratios}
         self.check_finite(terms, self.limit)
@@ -325,9 +323,7 @@ class EncoderNet(ClosedFormMixin, NeuralNet):
         for group in self.optimizer_.param_groups:
             group["lr"] = self.lr * factor
         self.optimizer_.zero_grad(set_to_none=True)
-        looks = self.look(batch)
-        with computing_in(self.precision, batch.x.device):
-            terms, code = self.weigh(torch.cat(looks), len(looks), batch)
+        terms, code = self.weigh(batch)
         loss = torch.stack(list(terms.values())).sum()
         loss.backward()
         named = TeeGenerator(self.get_all_learnable_params())  # For several callbacks.
@@ -348,11 +344,33 @@ class EncoderNet(ClosedFormMixin, NeuralNet):
         given = batch.x if batch.looks is None else batch.looks
         return self.view(given.float(), batch.generator)
 
-    def terms(self, x: Tensor, n_looks: int, batch: Batch) -> tuple[dict[str, Tensor], Tensor]:
-        """Encode all looks at once; return the terms, and the codes of the first look."""
-        features: Features = self.module_(x)
-        looks = features.split(n_looks)
-        return self.criterion_(looks, batch), looks[0].code
+    def terms(self, batch: Batch, looks: Looks | None = None) -> Terms:
+        """Encode looks, drawn if None, at once; return the terms, and the codes of the first."""
+        return self.compare(self.module_, self.criterion_, looks or self.look(batch), batch)
+
+    def compare(self, module: nn.Module, criterion: nn.Module, looks: Looks, batch: Batch) -> Terms:
+        """Compute ``terms`` by a module and a criterion."""
+        with computing_in(self.precision, batch.x.device):
+            features: Features = module(torch.cat([*looks]))
+            encoded = features.split(len(looks))
+            return criterion(encoded, batch), encoded[0].code
+
+    def make_step(self, device: torch.device) -> Step:
+        """Return ``terms``, compiled; the looks of a user's own view are drawn before."""
+
+        def trial(batch: Batch, looks: Looks | None = None) -> Terms:
+            module, criterion = copy.deepcopy((self.module_, self.criterion_))
+            batch, looks = replace(batch, notes={}), looks or self.look(batch)
+            with seeded(0, device):
+                return self.compare(module.eval(), criterion, looks, batch)
+
+        if self.alone:
+            run = drawing_before(self.terms, self.compiling, device, trial)
+        else:  # Several processes have several generators.
+            run = compiled(self.terms, self.compiling, device)
+        if self.alone and type(view_of_one(self.view)).__module__.startswith("skdim."):
+            return run
+        return lambda batch, looks=None: run(batch, self.look(batch))
 
     @torch.no_grad()
     def validation_step(self, batch: Batch, **fit_params: Any) -> dict[str, Tensor]:

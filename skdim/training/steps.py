@@ -1,26 +1,28 @@
 """An epoch as batches, and how a step on one computes: rate, precision, compiled or not, draws."""
 
-import copy
 import math
 import platform
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Generator as Reading
 from contextlib import AbstractContextManager, closing
-from dataclasses import replace
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
+from torch.overrides import TorchFunctionMode
 
-from skdim.encoders import Features
 from skdim.inputs import Samples
-from skdim.objectives import AbstractCriterion, Batch
+from skdim.objectives import Batch
 
 __all__ = [
     "PRECISIONS",
     "SCHEDULES",
     "Batches",
+    "Looks",
     "Schedule",
+    "Step",
+    "Terms",
     "check_precision",
     "compiled",
     "computing_in",
@@ -29,6 +31,9 @@ __all__ = [
     "has_bfloat16",
     "mean_of",
 ]
+Looks = Sequence[Tensor]
+# Terms of the loss, and the codes of the first look.
+Terms = tuple[dict[str, Tensor], Tensor]
 
 # From the share of the steps taken, in [0, 1), to a factor of the learning rate.
 Schedule = Callable[[float], float]
@@ -38,10 +43,12 @@ WARMUP = 0.1
 
 PRECISIONS = ("float32", "bfloat16")
 
-# Names of draws, and how they are made.
-Plan = dict[str, Callable[[Generator], Tensor]]
-# Of looks (n_looks * n, *shape), their number and a batch.
-Step = Callable[[Tensor, int, Batch], Any]
+
+class Step(Protocol):
+    """Maps a batch, and its looks unless they are to be drawn, to terms and the first codes."""
+
+    def __call__(self, batch: Batch, looks: Looks | None = None) -> Terms:
+        """Compute the terms of the loss, and the codes of the first look."""
 
 
 class Batches:
@@ -204,29 +211,75 @@ def has_bfloat16_multiplication(device: torch.device) -> bool:
         return False
 
 
-def drawing_before(run: Step, module: nn.Module, criterion: AbstractCriterion) -> Step:
-    """Return a step that makes all draws of ``Batch.draw`` first, in the same order.
+class Recording(TorchFunctionMode):
+    """Record the draws from generators, whose states are restored at the end."""
 
-    torch.compile cannot trace generators. The module maps samples to features.
+    def __init__(self) -> None:
+        super().__init__()
+        self.draws: list[Callable[[], Tensor]] = []
+        self.states: dict[Generator, Tensor] = {}
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Call a function of torch."""
+        kwargs = kwargs or {}
+        if is_draw(args, kwargs):
+            generator = kwargs["generator"]
+            self.states.setdefault(generator, generator.get_state())
+            self.draws.append(partial(func, *args, **kwargs))
+        return func(*args, **kwargs)
+
+    def __exit__(self, *error: object) -> None:
+        """Restore the states."""
+        super().__exit__(*error)
+        for generator, state in self.states.items():
+            generator.set_state(state)
+
+
+class Replaying(TorchFunctionMode):
+    """Return what was drawn before, in the same order, in place of draws from generators."""
+
+    def __init__(self, drawn: Sequence[Tensor]) -> None:
+        super().__init__()
+        self.drawn = drawn
+        self.n_used = 0
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Call a function of torch, unless it draws."""
+        kwargs = kwargs or {}
+        if not is_draw(args, kwargs):
+            return func(*args, **kwargs)
+        self.n_used += 1
+        return self.drawn[self.n_used - 1]
+
+
+def is_draw(args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
+    """Whether a call of torch draws a new tensor from a generator, with nothing computed before."""
+    drawing = kwargs.get("generator") is not None
+    return drawing and not any(isinstance(arg, Tensor) for arg in args)
+
+
+def drawing_before(run: Step, mode: bool | str, device: torch.device, trial: Step) -> Step:
+    """Return a step, compiled, of which all draws are made before it, in the same order.
+
+    torch.compile cannot trace generators. What is drawn is recorded in ``trial``, which computes as
+    ``run`` does and changes nothing, once for each number of samples.
     """
-    plans: dict[int, Plan] = {}  # For each number of samples.
 
-    def step(x: Tensor, n_looks: int, batch: Batch) -> Any:
+    def replay(drawn: Sequence[Tensor], batch: Batch, looks: Looks | None) -> Terms:
+        with Replaying(drawn):
+            return run(batch, looks)
+
+    replay_compiled = compiled(replay, mode, device)
+    recorded: dict[int, list[Callable[[], Tensor]]] = {}
+
+    def step(batch: Batch, looks: Looks | None = None) -> Terms:
         n = len(batch.index)
-        if n not in plans:
-            plans[n] = plan_draws(*copy.deepcopy((module, criterion)), x, n_looks, batch)
-        drawn = {name: make(batch.generator) for name, make in plans[n].items()}
-        return run(x, n_looks, replace(batch, drawn=drawn))
+        if n not in recorded:
+            with Recording() as recording:
+                trial(batch, looks)
+            recorded[n] = recording.draws
+        drawn = [draw() for draw in recorded[n]]
+        terms: Terms = replay_compiled(drawn, batch, looks)
+        return terms
 
     return step
-
-
-def plan_draws(
-    module: nn.Module, criterion: AbstractCriterion, x: Tensor, n_looks: int, batch: Batch
-) -> Plan:
-    """Find what a step of these copies draws, here from a generator of its own."""
-    features: Features = module.eval()(x)
-    plan: Plan = {}
-    own = Generator(device=x.device)
-    criterion(features.split(n_looks), replace(batch, generator=own, planned=plan, notes={}))
-    return plan

@@ -12,8 +12,9 @@ import torch
 from skdim import DeepInfoMaxTransformer, EncoderTransformer
 from skdim.critics import DotCritic
 from skdim.estimators.loading import TRANSFORMERS
-from skdim.objectives import AAE, VAE, BiGAN
+from skdim.objectives import AAE, VAE, AbstractObjective, BiGAN
 from skdim.priors import PRIORS
+from skdim.views import VIEWS, Augment
 
 # Said by torch of what its own compiler does.
 pytestmark = [
@@ -23,6 +24,8 @@ pytestmark = [
 ]
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (22, 8, 8), dtype=np.uint8)
+COLOURS = np.random.default_rng(0).integers(0, 256, (16, 3, 8, 8), dtype=np.uint8)
+SIGNALS = np.random.default_rng(0).normal(size=(16, 2, 32)).astype(np.float32)
 VECTORS = np.random.default_rng(0).normal(size=(24, 9)).astype(np.float32)
 PENALISED = {"prior_weight": 0.5, "prior": replace(PRIORS["uniform"], gradient_penalty=1.0)}
 COORDINATES = {"coordinate_weight": 0.5, "relative_coordinate_weight": 0.5}
@@ -50,6 +53,44 @@ def captured(monkeypatch):
     torch.compiler.reset()
 
 
+@pytest.fixture
+def whole_graphs(monkeypatch):
+    """Capture graphs, and raise an error where one breaks; return the arguments of all steps."""
+    steps = []
+    original = torch.compile
+
+    def compile_whole(part, *, dynamic, mode):
+        whole = original(part, dynamic=dynamic, backend="eager", fullgraph=True)
+        return lambda *given: steps.append(given) or whole(*given)
+
+    monkeypatch.setattr(torch, "compile", compile_whole)
+    yield steps
+    torch.compiler.reset()
+
+
+class Noise(AbstractObjective):
+    """Codes that do not follow noise."""
+
+    def terms(self, looks, batch):
+        code = looks[0].code
+        noise = torch.randn(code.shape, generator=batch.generator)
+        order = torch.randperm(len(code), generator=batch.generator)
+        return {"noise": (code * noise[order]).mean()}
+
+
+class Flat(torch.nn.Module):
+    """A small encoder of images."""
+
+    def __init__(self, input_shape, n_components):
+        super().__init__()
+        self.to_map = torch.nn.Conv2d(input_shape[0], 4, 4, stride=4)
+        self.to_code = torch.nn.LazyLinear(n_components)
+
+    def forward(self, x):
+        local = self.to_map(x).relu()
+        return local, self.to_code(local.flatten(1))
+
+
 @pytest.mark.parametrize(
     ("X", "settings"),
     [
@@ -69,7 +110,7 @@ def test_captured_steps_give_what_plain_steps_give(captured, X, settings):
     assert not captured
     compiled = make(compile=True, **settings).fit(X)
 
-    assert captured == [("terms", False, "default")]
+    assert captured == [("replay", False, "default")]
     assert compiled.history_["loss"] == pytest.approx(plain.history_["loss"], rel=1e-5)
     np.testing.assert_allclose(compiled.transform(X), plain.transform(X), rtol=1e-4, atol=1e-5)
 
@@ -85,19 +126,46 @@ def test_captured_steps_give_what_plain_steps_give(captured, X, settings):
         {"objective": AAE()},
         PENALISED,
         {"objective": BiGAN(gradient_penalty=0.0), "encoder": "mlp"},
+        {"objective": Noise()},
     ],
 )
-def test_a_step_that_draws_is_one_graph_and_draws_as_a_plain_step(monkeypatch, settings):
-    original = torch.compile
-    # Raises an error where the graph breaks.
-    monkeypatch.setattr(
-        torch, "compile", lambda run, **kwargs: original(run, backend="eager", fullgraph=True)
-    )
+def test_a_step_that_draws_is_one_graph_and_draws_as_a_plain_step(whole_graphs, settings):
     kind = EncoderTransformer if "objective" in settings else DeepInfoMaxTransformer
     settings = {"max_epochs": 2, "batch_size": 8, "device": "cpu", "random_state": 0} | settings
     plain, whole = (kind(4, compile=c, **settings).fit(VECTORS) for c in (False, True))
-    torch.compiler.reset()
 
+    assert whole.history_["loss"] == pytest.approx(plain.history_["loss"], rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("X", "view"),
+    [
+        (COLOURS, Augment.amdim()),
+        (COLOURS, Augment.crops(colours=True)),
+        (COLOURS, VIEWS["occlude"]),
+        (COLOURS, VIEWS["mirror"]),
+        (np.stack([COLOURS, COLOURS[::-1]], axis=1), VIEWS["augment"]),
+        (SIGNALS, VIEWS["stretch"]),
+        (SIGNALS, VIEWS["distort"]),
+    ],
+    ids=["amdim", "crops", "occlude", "mirror", "given looks", "stretch", "distort"],
+)
+def test_a_view_of_ours_is_in_the_graph_and_draws_as_outside(whole_graphs, X, view):
+    settings = {"encoder": "conv1d", "channel_axis": 1} if X is SIGNALS else {"encoder": Flat}
+    plain, whole = (make(compile=c, view=view, **settings).fit(X) for c in (False, True))
+
+    assert {looks for _, _, looks in whole_graphs} == {None}
+    assert whole.history_["loss"] == pytest.approx(plain.history_["loss"], rel=1e-5)
+
+
+def test_a_view_of_the_user_is_applied_before_a_compiled_step(whole_graphs):
+    def halved_at_random(x, generator):
+        # NumPy's generator cannot be traced.
+        return (x * float(np.random.default_rng(generator.initial_seed() % 9).random()), x)
+
+    plain, whole = (make(compile=c, view=halved_at_random).fit(VECTORS) for c in (False, True))
+
+    assert all(len(looks) == 2 for _, _, looks in whole_graphs)
     assert whole.history_["loss"] == pytest.approx(plain.history_["loss"], rel=1e-5)
 
 
