@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import adaptive_avg_pool2d, relu, softshrink
+from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, relu, softshrink
 
 __all__ = [
     "LAYERS",
@@ -160,8 +160,10 @@ def pool(x: Tensor, grid: tuple[int, int]) -> Tensor:
     other adaptive pooling before torch 2.11.
     """
     sides = x.shape[2:]
-    divisible = not any(side % n for side, n in zip(sides, grid, strict=True))
-    if divisible or x.device.type in ("cpu", "meta"):
+    if not any(side % n for side, n in zip(sides, grid, strict=True)):
+        # With an equal result, this takes half the time of adaptive pooling.
+        return avg_pool2d(x, (sides[0] // grid[0], sides[1] // grid[1]))
+    if x.device.type in ("cpu", "meta"):
         return adaptive_avg_pool2d(x, grid)
     rows, columns = (
         means_of_cells(side, n, x.device).to(x.dtype) for side, n in zip(sides, grid, strict=True)

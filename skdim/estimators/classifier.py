@@ -60,7 +60,8 @@ class DeepInfoMaxClassifier(ClassifierMixin, NestedParametersMixin, BaseEstimato
         is not fitted again; see :meth:`from_transformer`.
     C : float or "auto", default="auto"
         Inverse strength of the penalty of the logistic regression. "auto" chooses it by five-fold
-        cross-validation of the labelled rows.
+        cross-validation of the labelled rows; with self-training it is at least 0.03 for fewer than
+        30 labels a class.
     self_training : bool or "auto", default="auto"
         Whether rows without a label take part, with their estimated probabilities. "auto" is True
         unless the accuracy in cross-validation is lower, by more than one standard error.

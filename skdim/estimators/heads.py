@@ -35,7 +35,8 @@ __all__ = [
     "stratified_split",
 ]
 
-# Inverse strengths of the penalty, and the one where there are too few labels to choose.
+# Inverse strengths of the penalty, and the one where there are too few labels to choose. It is also
+# the least one where labelled rows, on which it is chosen, weigh less than the others.
 STRENGTHS = (0.001, 0.003, 0.01, 0.03, 0.1)
 STRENGTH = 0.03
 FOLDS = 5
@@ -140,13 +141,18 @@ def fit_head(
     frequencies = shrunken_frequencies(targets.sum(dim=0))
     neighbours = unlabelled.spread(y, n_classes)
     both = torch.cat([given, unlabelled.x])
-    each = min(ROWS_A_CLASS * n_classes, MOST_SHARE * len(given)) / len(unlabelled.x)
+    each = weight_of_others(len(given), n_classes) / len(unlabelled.x)
     for _ in range(ROUNDS):
         guessed = (SHARPNESS * head.logits(unlabelled.x) + neighbours).softmax(dim=1)
         guessed = guessed * (frequencies / guessed.mean(dim=0).clamp(min=1e-6))
         guessed = guessed * (each / guessed.sum(dim=1, keepdim=True))
         head = minimise(both, torch.cat([targets, guessed]), strength, head, STEPS_OF_ROUND)
     return head
+
+
+def weight_of_others(n: int, n_classes: int) -> int:
+    """Return the weight of all rows without a label, in rows, beside ``n`` labelled ones."""
+    return min(ROWS_A_CLASS * n_classes, MOST_SHARE * n)
 
 
 # Threads of SciPy and of torch would wait for each other, on a busy machine for minutes.
@@ -190,7 +196,8 @@ def choose_head(
     """Choose settings that are None, by cross-validation of the labelled rows.
 
     Self-training is chosen unless its accuracy is lower by more than one standard error; where
-    there are too few labels to judge, it is chosen as well.
+    there are too few labels to judge, it is chosen as well. The strength is then at least
+    STRENGTH, unless the labelled rows weigh more than the others.
     """
     if strength is not None and self_training is not None:
         return strength, self_training
@@ -211,14 +218,19 @@ def choose_head(
     def accuracy(value: float) -> float:
         return hits(small, value).mean().item()
 
-    if strength is None:
-        strength = max(STRENGTHS, key=accuracy) if folds else STRENGTH
+    alone = strength
+    if alone is None:
+        alone = max(STRENGTHS, key=accuracy) if folds else STRENGTH
+    together = alone
+    if strength is None and weight_of_others(len(x), n_classes) > len(x):
+        together = max(alone, STRENGTH)
     if self_training is None:
         self_training = unlabelled is not None
         if folds and self_training:
-            gains = hits(x, strength, unlabelled) - hits(small, strength)
+            gains = hits(x, together, unlabelled) - hits(small, alone)
             self_training = bool(gains.sum() >= -gains.square().sum().sqrt())
-    return strength, self_training
+    trained = self_training and unlabelled is not None
+    return together if trained else alone, self_training
 
 
 def find_folds(y: Tensor, seed: int) -> Iterator[tuple[Tensor, Tensor]]:

@@ -142,6 +142,23 @@ def test_self_training_is_left_where_cross_validation_is_better_without():
     assert fit_head(x, y, 2, 1.0, others[0]).accuracy(x, y) < fit_head(x, y, 2, 1.0).accuracy(x, y)
 
 
+def test_a_chosen_penalty_is_weaker_where_rows_without_a_label_weigh_more_than_labelled_ones():
+    def chosen(n, **settings):
+        # Features that say nothing of the classes: all strengths are equal, and the first is taken.
+        x, y = torch.zeros(n, 2), torch.arange(n) % 2
+        rows = Unlabelled.of(torch.zeros(40, 2), torch.arange(n + 40.0)[:, None])
+        given = {"strength": None, "self_training": True, "unlabelled": rows} | settings
+        return choose_head(x, y, 2, seed=0, **given)
+
+    assert chosen(20) == (0.03, True)
+    assert chosen(20, self_training=None) == (0.03, True)
+    assert chosen(20, self_training=False) == (0.001, False)
+    assert chosen(20, unlabelled=None) == (0.001, True)
+    assert chosen(20, strength=0.01, self_training=None) == (0.01, True)
+    # Rows without a label have the weight of 30 rows a class.
+    assert chosen(60) == (0.001, True)
+
+
 def test_frequencies_shrink_towards_equal_ones_as_far_as_chance_explains_them():
     def shrunken(*counts):
         return shrunken_frequencies(torch.tensor(counts, dtype=torch.float64)).tolist()
