@@ -1,4 +1,4 @@
-"""Ratios that a noisy machine cannot bend: runs taken in turns, medians compared.
+"""Ratios on a machine with other work: runs are interleaved, and medians compared.
 
 Also what every result says of where it was measured, and how it is written down.
 """
@@ -63,7 +63,7 @@ def seconds(run: Callable[[], object]) -> float:
 def in_turns(
     runs: Mapping[str, Callable[[], float]], repeats: int, warm_up: int = 1
 ) -> dict[str, list[float]]:
-    """Call runs in turns, so that all of them meet the same weather.
+    """Interleave runs, so that other work on the machine affects all of them alike.
 
     Parameters
     ----------

@@ -59,9 +59,8 @@ class DeepInfoMaxClassifier(ClassifierMixin, NestedParametersMixin, BaseEstimato
         ``DeepInfoMaxTransformer(output="hidden")``. A ``FrozenEstimator`` of a fitted transformer
         is not fitted again; see :meth:`from_transformer`.
     C : float or "auto", default="auto"
-        Inverse strength of the penalty of the logistic regression. "auto" chooses it by five-fold
-        cross-validation of the labelled rows; with self-training it is at least 0.03 for fewer than
-        30 labels a class.
+        Inverse strength of the penalty of the logistic regression. "auto" is chosen by five-fold
+        cross-validation of the labelled rows; at least 0.03 where self-training outweighs them.
     self_training : bool or "auto", default="auto"
         Whether rows without a label take part, with their estimated probabilities. "auto" is True
         unless the accuracy in cross-validation is lower, by more than one standard error.

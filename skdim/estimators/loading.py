@@ -137,8 +137,8 @@ def make_state(
     built_from |= read_parameters(built["parameters"], built_from)
     built_from |= {name: given[name] for name in built["given"]}
     attributes = {name: decode(said) for name, said in header["attributes"].items()}
-    books = [{k: decode(v) for k, v in epoch.items()} for epoch in header["net"]["books"]]
-    check_attributes(attributes, books)
+    history = [{k: decode(v) for k, v in epoch.items()} for epoch in header["net"]["books"]]
+    check_attributes(attributes, history)
     settings = {name: decode(said) for name, said in header["net"]["settings"].items()}
     # By these the net is scored.
     for name, value in settings.items():
@@ -158,11 +158,11 @@ def make_state(
         "_built": described,
         PACKED: {
             "weights": parts,
-            "books": books,
+            "history": history,
             "settings": settings,
             "device": parameters["device"],
             "optimizer": None,
-            "stranger": built["given"],
+            "given": built["given"],
         },
     }
 
@@ -300,14 +300,14 @@ SOUND: dict[str, Callable[[Any, Layout], bool]] = {
 }
 
 
-def check_attributes(attributes: Mapping[str, Any], books: list[dict[str, Any]]) -> None:
+def check_attributes(attributes: Mapping[str, Any], history: list[dict[str, Any]]) -> None:
     """Raise a ValueError that names the first attribute, or the history, that no fit leaves."""
     layout = attributes["_layout"]
     # The layout first, by which others are checked.
     for name in ("_layout", *attributes):
         if not SOUND[name](attributes[name], layout):
             raise ValueError(f"Its header holds a {name} that no fit leaves.")
-    numbers = all(isinstance(v, int | float) for epoch in books for v in epoch.values())
-    last = all(isinstance(books[-1].get(name), float) for name in ("loss", "spread"))
-    if not (numbers and last and attributes["n_iter_"] <= len(books)):
-        raise ValueError("Its header holds books that no fit leaves.")
+    numbers = all(isinstance(v, int | float) for epoch in history for v in epoch.values())
+    last = all(isinstance(history[-1].get(name), float) for name in ("loss", "spread"))
+    if not (numbers and last and attributes["n_iter_"] <= len(history)):
+        raise ValueError("Its header holds a history that no fit leaves.")

@@ -144,7 +144,7 @@ class PersistentLearner(AbstractLearner):
             return
         # ``set_params`` may have changed parameters since.
         fitted = type(self)(**self._built.parameters)
-        if "stranger" in packed:
+        if "given" in packed:
             fitted._check()  # noqa: SLF001 (of this class)
             self._check()
         for name in ("classes_", "_n_looks"):
@@ -199,7 +199,7 @@ def file_contents(estimator: PersistentLearner) -> tuple[dict[str, Any], dict[st
             # What else callbacks recorded is left out.
             "books": [
                 {k: encode(v) for k, v in epoch.items() if is_number(v, int, float)}
-                for epoch in packed["books"]
+                for epoch in packed["history"]
             ],
             "settings": {k: encode(v) for k, v in packed["settings"].items()},
         },
@@ -226,7 +226,7 @@ def take_out(net: EncoderNet) -> dict[str, Any]:
     optimizer = net.optimizer_
     return {
         "weights": as_arrays(net.state()),
-        "books": [{k: v for k, v in epoch.items() if k != "batches"} for epoch in net.history],
+        "history": [{k: v for k, v in epoch.items() if k != "batches"} for epoch in net.history],
         "settings": {name: getattr(net, name) for name in SETTINGS},
         "device": str(net.device),
         "optimizer": None if optimizer is None else as_arrays(optimizer.state_dict()),
@@ -243,13 +243,13 @@ def load_net(
 ) -> EncoderNet:
     """Build a net without memory for its numbers, and restore it from a result of ``take_out``.
 
-    Parameters of the user's own making ("stranger") are built with memory. A ValueError is raised
+    Parameters that are given again on loading ("given") are built with memory. A ValueError is raised
     if the parameters build no net, or the weights are not those of such a net.
     """
     largest = max(spec.layout.n_features, *(getattr(sizes, layer)[0].numel() for layer in LAYERS))
     if largest > LARGEST_SAMPLE:
         raise ValueError(f"A sample or its features have {largest} numbers: too many.")
-    own, weights, meta = kept.get("stranger", ()), kept["weights"], torch.device("meta")
+    own, weights, meta = kept.get("given", ()), kept["weights"], torch.device("meta")
     with seeded(0, torch.device("cpu")):
         try:
             with nullcontext() if {"encoder", "objective"} & {*own} else meta:
@@ -268,7 +268,7 @@ def load_net(
     for name in SETTINGS:
         setattr(net, name, kept["settings"][name])
     # skorch expects a list of batches in each epoch.
-    net.history.extend({"batches": [{}], **epoch} for epoch in kept["books"])
+    net.history.extend({"batches": [{}], **epoch} for epoch in kept["history"])
     if kept["optimizer"] is not None:
         net.make_optimizer()
         net.optimizer_.load_state_dict(

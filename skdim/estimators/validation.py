@@ -285,7 +285,7 @@ def open_stream(
         raise ValueError(f"X has 0 feature(s) while a minimum of 1 is required by {name}.")
     if fitted is not None and min(len(shape) - 1, len(fitted.shape)) > 1:
         fitted.check_same(shape[1:])
-    # One number, seen as a table: scikit-learn keeps its books and says what is wrong.
+    # One number, seen as a table: scikit-learn checks the number and the names of columns.
     table = np.broadcast_to(np.float32(0), (shape[0], n_features))
     validate_data(estimator, table, reset=fitted is None, skip_check_array=True)
     return make, shape, dtype

@@ -175,7 +175,7 @@ def test_errors_come_before_the_first_epoch(change, text):
 
 
 @pytest.mark.parametrize("name", ["validation_score", "loss", "epoch", "probe_code"])
-def test_names_in_the_books_of_the_training_are_refused(name):
+def test_names_in_the_history_of_the_training_are_refused(name):
     """Early stopping would else look at the probe."""
     first, named = OnlineProbe(ROWS, Y), OnlineProbe(ROWS, Y, name=name)
 

@@ -29,23 +29,23 @@ ROWS = {
         "saving/test_fingerprints.py::test_another_process_has_the_same_digests_and_loads_the_same_codes",
     ],
     "49 a malicious file is refused, and nothing in it executed": [
-        "reliability/test_files_from_strangers.py::test_a_malicious_pickle_is_not_executed",
+        "reliability/test_untrusted_files.py::test_a_malicious_pickle_is_not_executed",
         "reliability/test_interruption.py::test_nothing_is_executed",
     ],
     "50 damaged files and those of other programs are refused": [
-        "reliability/test_files_from_strangers.py::test_a_truncated_file",
-        "reliability/test_files_from_strangers.py::test_each_flipped_bit_of_the_content",
-        "reliability/test_files_from_strangers.py::test_files_of_other_programs",
-        "reliability/test_files_from_strangers.py::test_many_mutations_are_refused_or_harmless",
+        "reliability/test_untrusted_files.py::test_a_truncated_file",
+        "reliability/test_untrusted_files.py::test_each_flipped_bit_of_the_content",
+        "reliability/test_untrusted_files.py::test_files_of_other_programs",
+        "reliability/test_untrusted_files.py::test_many_mutations_are_refused_or_harmless",
     ],
     "51 a newer format is refused, an older one loads": [
-        "reliability/test_files_from_strangers.py::test_a_newer_format_says_so",
+        "reliability/test_untrusted_files.py::test_a_newer_format_says_so",
         "reliability/test_golden.py::test_a_kept_file_gives_the_codes_that_it_gave",
     ],
     "52 tensors of wrong shapes, missing or beside, are listed": [
-        "reliability/test_files_from_strangers.py::test_missing_tensors_are_listed",
-        "reliability/test_files_from_strangers.py::test_tensors_beside_are_listed",
-        "reliability/test_files_from_strangers.py::test_tensors_of_another_size_or_type_are_listed",
+        "reliability/test_untrusted_files.py::test_missing_tensors_are_listed",
+        "reliability/test_untrusted_files.py::test_tensors_beside_are_listed",
+        "reliability/test_untrusted_files.py::test_tensors_of_another_size_or_type_are_listed",
     ],
     "53 a path that cannot be written costs no file that was there": [
         "reliability/test_saving.py::test_a_full_disk_costs_nothing",

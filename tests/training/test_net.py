@@ -1,4 +1,4 @@
-"""The loop: events, books, one training after the other, two players."""
+"""The loop: events, history, one training after the other, two players."""
 
 import math
 from contextlib import nullcontext
@@ -24,13 +24,13 @@ def test_history_has_the_mean_of_every_term_each_epoch():
     rows = make_rows()
     net = train(make_net(rows), rows, make_rows(6, seed=3), epochs=3)
     terms = {"local", "global", "prior", "discriminator"}
-    books = {"loss", "spread", "learning_rate", "seconds", "validation_score"}
+    recorded = {"loss", "spread", "learning_rate", "seconds", "validation_score"}
 
     assert len(net.history) == 3
     assert net.history[:, "epoch"] == [1, 2, 3]
     for epoch in net.history:
-        assert set(epoch) == terms | books | {"epoch", "batches"}
-        assert all(np.isfinite(epoch[name]) for name in terms | books)
+        assert set(epoch) == terms | recorded | {"epoch", "batches"}
+        assert all(np.isfinite(epoch[name]) for name in terms | recorded)
         assert epoch["loss"] == pytest.approx(sum(epoch[name] for name in terms), rel=1e-5)
         assert epoch["seconds"] > 0
         assert epoch["spread"] > 0
