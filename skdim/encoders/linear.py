@@ -142,13 +142,10 @@ class LinearEncoder(nn.Module):
         self.to_code = nn.Linear(hidden_units, n_components)
 
     def features(self, x: Tensor) -> Tensor:
-        """Return the standardised features (n, channels, *grid)."""
-        return self.standardised(self.stem(x))
-
-    def standardised(self, raw: Tensor) -> Tensor:
-        """Standardise features of the fixed network, and add the expanded ones."""
+        """Return the standardised features (n, channels, *grid), expanded ones last."""
+        raw = self.stem(x)
         n = raw.shape[1]
-        conv = (raw - self.mean[:n]) / self.spread[:n]
+        conv: Tensor = (raw - self.mean[:n]) / self.spread[:n]
         if not self.n_expanded:
             return conv
         return torch.cat([conv, (self.expanded(conv) - self.mean[n:]) / self.spread[n:]], dim=1)
@@ -173,28 +170,40 @@ class LinearEncoder(nn.Module):
         self.stem.adapt(x)
 
     @torch.no_grad()
-    def find_basis(
-        self, raw: Tensor, generator: Generator, n_coordinates: int | None = None
-    ) -> Basis:
-        """Set the standardisation of features, and compute their projections.
+    def set_statistics(self, raw: Tensor) -> Tensor:
+        """Set the standardisation of features of the fixed network, and return them standardised.
 
         Parameters
         ----------
         raw : Tensor of shape (n, channels, *grid)
-            Features of training samples by the fixed network.
+            Features of training samples.
+        """
+        mean, spread = mean_and_spread(raw)
+        n = raw.shape[1]
+        self.mean[:n], self.spread[:n] = mean, spread
+        return (raw - mean) / spread
+
+    @torch.no_grad()
+    def find_basis(
+        self, conv: Tensor, generator: Generator, n_coordinates: int | None = None
+    ) -> Basis:
+        """Compute the projections of features; set the standardisation of expanded ones.
+
+        Parameters
+        ----------
+        conv : Tensor of shape (n, channels, *grid)
+            Result of ``set_statistics``.
         generator : Generator
             On the CPU.
         n_coordinates : int, default=None
             Maximal number of coordinates; None is that of the encoder.
         """
-        mean, spread = mean_and_spread(raw)
         if self.n_expanded:
-            more = mean_and_spread(self.expanded((raw - mean) / spread))
-            mean = torch.cat([mean, more[0]])
-            spread = torch.cat([spread, more[1] * math.sqrt(2)])  # Half the variance.
-        self.mean.copy_(mean)
-        self.spread.copy_(spread)
-        conv = self.standardised(raw)
+            n, expanded = conv.shape[1], self.expanded(conv)
+            mean, spread = mean_and_spread(expanded)
+            spread = spread * math.sqrt(2)  # Half the variance.
+            self.mean[n:], self.spread[n:] = mean, spread
+            conv = torch.cat([conv, (expanded - mean) / spread], dim=1)
         cells = conv.flatten(2).mT.flatten(0, 1)
         most = self.n_coordinates if n_coordinates is None else n_coordinates
         return Basis(

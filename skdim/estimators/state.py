@@ -243,8 +243,8 @@ def load_net(
 ) -> EncoderNet:
     """Build a net without memory for its numbers, and restore it from a result of ``take_out``.
 
-    Parameters that are given again on loading ("given") are built with memory. A ValueError is raised
-    if the parameters build no net, or the weights are not those of such a net.
+    Parameters that are given again on loading ("given") are built with memory. A ValueError is
+    raised if the parameters build no net, or the weights are not those of such a net.
     """
     largest = max(spec.layout.n_features, *(getattr(sizes, layer)[0].numel() for layer in LAYERS))
     if largest > LARGEST_SAMPLE:

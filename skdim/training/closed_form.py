@@ -217,16 +217,16 @@ def find_basis(module: nn.Sequential, view: View, rows: Samples, generator: Gene
     parts = [
         encoder.stem(standardise(single[part])).float() for part in single.chunks(chunk_of(rows))
     ]
-    raw = torch.cat(parts)
+    conv = encoder.set_statistics(torch.cat(parts))
     seed = torch.randint(2**62, (1,), generator=generator, device=generator.device).item()
     draws = Generator().manual_seed(int(seed))
     if encoder.n_expanded:
-        basis = encoder.find_basis(raw, draws, EXPANSION_COORDINATES)
+        basis = encoder.find_basis(conv, draws, EXPANSION_COORDINATES)
         few = rows.thinned(EXPANSION_ROWS)
         sums = sum_looks(module, view, few, generator, basis, ["global"])
         found = solve(sums, {"global": 1.0}, encoder.mean[0].numel(), EXPANSION_COORDINATES)
         encoder.set_expansion(basis, found, draws)
-    return encoder.find_basis(raw, draws)
+    return encoder.find_basis(conv, draws)
 
 
 def chunk_of(rows: Samples) -> int:

@@ -52,7 +52,8 @@ def solved(encoder, weights=None, looks=None, n_directions=None):
     looks = make_looks() if looks is None else looks
     n_cells = encoder.mean[0].numel()
     with torch.no_grad():
-        basis = encoder.find_basis(encoder.stem(torch.cat(looks)), Generator().manual_seed(0))
+        standardised = encoder.set_statistics(encoder.stem(torch.cat(looks)))
+        basis = encoder.find_basis(standardised, Generator().manual_seed(0))
         weights = weights or {"local": 1.0}
         conv = [encoder.features(look) for look in looks]
         whole = [encoder.whole(look, basis) for look in conv]
@@ -199,8 +200,8 @@ def test_coordinates_of_cells_are_laid_out_cell_after_cell():
 @pytest.mark.parametrize("n", [2, 3])
 def test_there_are_fewer_coordinates_than_rows(n):
     encoder = make((1,), channels=9)
-    raw = encoder.stem(draw(n, 6))
-    basis = encoder.find_basis(raw, Generator())
+    conv = encoder.set_statistics(encoder.stem(draw(n, 6)))
+    basis = encoder.find_basis(conv, Generator())
 
     assert basis.cell.shape == (9, n - 1)
     assert basis.whole.shape == (9, n - 1)
@@ -373,8 +374,8 @@ def test_features_that_were_constant_stay_at_zero_whatever_a_sample_is(weights):
 
 def test_the_coordinates_repeat_with_the_generator():
     encoder = make((1,), channels=30, n_coordinates=2)
-    raw = encoder.stem(draw(50, 6))
-    one, same = (encoder.find_basis(raw, Generator().manual_seed(3)) for _ in range(2))
+    conv = encoder.set_statistics(encoder.stem(draw(50, 6)))
+    one, same = (encoder.find_basis(conv, Generator().manual_seed(3)) for _ in range(2))
 
     assert torch.equal(one.whole, same.whole)
     assert torch.equal(one.cell, same.cell)
