@@ -224,7 +224,7 @@ def map_side(side: int) -> int:
 class PatchEncoder(LinearEncoder):
     """Encode images linearly in fixed features of whitened patches.
 
-    ``conv`` contains the features of two layers of patches, in 2x2 cells.
+    ``conv`` contains the features of two layers of patches and the expanded features, in 2x2 cells.
 
     Parameters
     ----------

@@ -237,7 +237,7 @@ class AbstractLearner(BaseEstimator):
         """Read ``X`` for more training of what there is."""
         self._built.check_unchanged(self)
         if not is_auto(self.device):
-            parse_device(self.device)  # What is trained stays where it is.
+            parse_device(self.device)  # Validated only: the net is not moved.
         rows = self._read(X, y, at_least=2, fit=True)
         n_before = self._built.n_samples
         if self._get_objective().keeps_samples and len(rows) != n_before:

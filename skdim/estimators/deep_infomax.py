@@ -24,9 +24,10 @@ __all__ = ["DeepInfoMaxTransformer"]
 class DeepInfoMaxTransformer(EncoderTransformer):
     r"""Learn representations of unlabelled data by Deep InfoMax.
 
-    The code of a sample is to tell much about the sample's local features (each of which sees a
-    part of the sample), or about its last map as a whole, and codes may follow a prior. What an
-    encoder is trained with is thrown away; ``transform`` returns the code, or another layer.
+    The code of a sample is trained to have much information about the sample's local features (each
+    of which depends on a part of the sample), or about its last map as a whole; codes may also be
+    matched to a prior. Critics are discarded after training. ``transform`` returns the code, or
+    another layer.
 
     By default nothing is trained by gradients: for a code that is linear in fixed features, and a
     Gaussian critic, the maximum of the information between two looks at a sample is computed in
@@ -45,13 +46,13 @@ class DeepInfoMaxTransformer(EncoderTransformer):
         Whether samples have their channels first (1) or last (-1). None infers it of images: an
         axis of at most four entries at one end, else the odd one out beside two equal sides.
     encoder : str, Module or callable, default="auto"
-        What is kept. "auto" takes "patches" for images and "columns" for vectors, whose codes are
+        The encoder. "auto" takes "patches" for images and "columns" for vectors, whose codes are
         computed in closed form; where gradients are needed, "patch_network" and "mlp". "kernels"
         reads a 3-D ``X`` as signals, in closed form as well, "conv1d" is a network for them;
         "dcgan" is the paper's network. See :mod:`skdim.encoders`. Or a
         torch module (copied) that maps standardised samples to :class:`~skdim.encoders.Features`
-        or to a pair (local, code) of tensors (n, c, \*grid) and (n, d), whose ``d`` then counts;
-        or a callable ``(input_shape, n_components)`` that gives such a module, such as a
+        or to a pair (local, code) of tensors (n, c, \*grid) and (n, d), whose ``d`` replaces
+        ``n_components``; or a callable ``(input_shape, n_components)`` that gives such a module, such as a
         :class:`~skdim.encoders.HookedEncoder` of any backbone.
     output : {"code", "hidden", "conv", "local"}, default="code"
         Layer that ``transform`` gives; maps are flattened.
@@ -85,7 +86,7 @@ class DeepInfoMaxTransformer(EncoderTransformer):
         for "local" and "global".
     negatives : {"all", "shift"} or int, default="all"
         False pairs: every location of every other sample of the batch, those of the next sample,
-        or so many a location drawn from other samples.
+        or, for an int, that many locations of other samples drawn for each location.
     prior : {"uniform", "normal", "sphere"} or Prior, default="uniform"
         What the codes should follow where ``prior_weight`` is above 0. A
         :class:`~skdim.priors.Prior` may have a discriminator of its own and a gradient penalty,
@@ -93,7 +94,7 @@ class DeepInfoMaxTransformer(EncoderTransformer):
     view : str, callable or None, default="auto"
         What is done to samples before they are encoded, in training only: "augment", "distort",
         "mirror", "occlude" or "stretch"; see :mod:`skdim.views`. "auto" leaves vectors as they are,
-        and looks at images more than once: in closed form :meth:`Augment.crops()
+        and looks at images more than once: in closed form :meth:`Augment.crops
         <skdim.views.Augment.crops>`, with gradients "augment", shifted and lit differently; at
         signals, in closed form, "stretch". "occlude" hides a part of each image from its code; None
         is the paper's plain form. Or a view with strengths of its own, such as
@@ -106,7 +107,7 @@ class DeepInfoMaxTransformer(EncoderTransformer):
     batch_size : int, default=64
         Most samples in a batch. More samples give more negatives.
     learning_rate : float, default=1e-3
-        Of the optimizer, at its highest.
+        Peak learning rate of the schedule.
     optimizer : {"adam", "adamw", "adam_gan", "sgd"} or callable, default="adam"
         "adam_gan" is Adam with betas (0.5, 0.999), as GANs are trained. Or a class of
         ``torch.optim``, or anything called with parameters and ``lr``.
@@ -123,8 +124,8 @@ class DeepInfoMaxTransformer(EncoderTransformer):
     tol : float, default=1e-4
         Growth that counts.
     warm_start : bool, default=False
-        Whether ``fit`` goes on from the weights of the last one. Parameters of what is trained must
-        be as they were.
+        Whether ``fit`` continues from the weights of the last one, or, in closed form, adds its
+        samples to the earlier ones. Parameters of what is trained must be as they were.
     random_state : int, RandomState or None, default=None
         Seed of everything that is drawn. The global generators of torch, numpy and python are
         left as they were.
@@ -169,7 +170,7 @@ class DeepInfoMaxTransformer(EncoderTransformer):
     image_shape_ : tuple of int or None
         ``(C, H, W)``; None for vectors and signals.
     solver_ : {"closed form", "gradients", "closed form then gradients"}
-        What was done.
+        What was done. ``" then labels"`` is appended if :class:`DeepInfoMaxClassifier` fine-tuned.
     canonical_correlations_ : ndarray of shape (n_directions,)
         Of closed forms alone: the correlations of the directions, the largest first.
     directions_ : ndarray of shape (n_directions, n_directions)

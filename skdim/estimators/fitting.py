@@ -45,7 +45,7 @@ COLLAPSED = 1e-5
 # Bounds below so many nats are of critics that discriminate nothing.
 UNINFORMATIVE = 0.01
 
-# What fitting keeps and nothing else in the file says; of OPTIONAL, what there is.
+# Fitted attributes that files store; those of OPTIONAL only if present.
 ATTRIBUTES = ("_entropy", "_layer", "_layout", "n_iter_")
 OPTIONAL = (
     *("_conversion", "_given_shape", "_n_looks", "_reads_files"),

@@ -35,8 +35,8 @@ __all__ = [
     "stratified_split",
 ]
 
-# Inverse strengths of the penalty, and the one where there are too few labels to choose. It is also
-# the least one where labelled rows, on which it is chosen, weigh less than the others.
+# Candidates for C, and the value with too few labels for cross-validation. It is also the minimum
+# of self-training while rows without a label have the larger total weight.
 STRENGTHS = (0.001, 0.003, 0.01, 0.03, 0.1)
 STRENGTH = 0.03
 FOLDS = 5
@@ -289,12 +289,12 @@ def read_head(
     Raises
     ------
     AttributeError, KeyError, TypeError, ValueError
-        If the file holds what no fit leaves.
+        If the file is invalid.
     """
     parameters = {name: decode(value) for name, value in said["parameters"].items()}
     attributes = {name: decode(said["attributes"][name]) for name in FITTED}
     if not is_sound(attributes):
-        raise ValueError("Its head holds attributes that no fit leaves.")
+        raise ValueError("Its head has invalid attributes.")
     n_classes = len(attributes["classes_"])
     for name, shape in zip(ARRAYS, ((n_classes, n_features), (n_classes,)), strict=True):
         stored = tensors[name]

@@ -173,13 +173,13 @@ def check_given(given: Mapping[str, Any], needed: set[str]) -> Mapping[str, Any]
     if missing:
         call = ", ".join(f"{name}=..." for name in missing)
         raise ValueError(
-            f"Its {' and '.join(missing)} is of your own making, which no file can hold. Give it "
-            f"as it was when the transformer was fitted: skdim.load(path, {call})."
+            f"It does not contain your own {' and '.join(missing)}. Pass what was given when the "
+            f"transformer was fitted: skdim.load(path, {call})."
         )
     strange = sorted(given.keys() - needed - {"device"})
     if strange:
         raise ValueError(
-            f"Its {' and '.join(strange)} stands in the file and cannot be given. Load it, then "
+            f"Its {' and '.join(strange)} is stored in the file and cannot be passed. Load it, then "
             "use set_params."
         )
     return given
@@ -301,13 +301,13 @@ SOUND: dict[str, Callable[[Any, Layout], bool]] = {
 
 
 def check_attributes(attributes: Mapping[str, Any], history: list[dict[str, Any]]) -> None:
-    """Raise a ValueError that names the first attribute, or the history, that no fit leaves."""
+    """Raise a ValueError that names the first invalid attribute, or the history."""
     layout = attributes["_layout"]
     # The layout first, by which others are checked.
     for name in ("_layout", *attributes):
         if not SOUND[name](attributes[name], layout):
-            raise ValueError(f"Its header holds a {name} that no fit leaves.")
+            raise ValueError(f"Its header has an invalid {name}.")
     numbers = all(isinstance(v, int | float) for epoch in history for v in epoch.values())
     last = all(isinstance(history[-1].get(name), float) for name in ("loss", "spread"))
     if not (numbers and last and attributes["n_iter_"] <= len(history)):
-        raise ValueError("Its header holds a history that no fit leaves.")
+        raise ValueError("Its header has an invalid history.")

@@ -85,8 +85,8 @@ loss_curve_, device_, classes_, canonical_correlations_, directions_
         X : array-like of shape (n, features), (n, H, W), (n, C, H, W) or (n, H, W, C), or a \
                 map-style Dataset of torch, or a Stream
             At least two samples; (n, C, L) for an encoder of signals. uint8 images stay uint8 until
-            a batch is taken; all other numbers are read as float32, those far from zero for their
-            variation after standardisation in float64. An item of a data set is a
+            a batch is taken; other numbers are converted to float32, columns whose mean is large
+            relative to their spread after standardisation in float64. An item of a data set is a
             sample, or a tuple that begins with one; :class:`~skdim.inputs.Stream` reads it by
             worker processes. Several looks at each sample, which are then compared with each other,
             are an array of images of shape (n, n_looks, C, H, W) or (n, n_looks, H, W, C), or a
@@ -247,7 +247,7 @@ loss_curve_, device_, classes_, canonical_correlations_, directions_
 
     @available_if(lambda self: self._get_objective().has_score)
     def score(self, X: ArrayLike, y: ArrayLike | None = None) -> float:
-        """Measure on ``X`` what the encoder was trained for; the more the better.
+        """Return the score of the objective on ``X``; higher is better.
 
         Deep InfoMax in closed form: the information between looks, by the Gaussian critic, in nats.
         With gradients: the value of ``bound`` for the code and the local (else the whole last) map.
@@ -277,8 +277,8 @@ loss_curve_, device_, classes_, canonical_correlations_, directions_
         Raises
         ------
         ValueError
-            If nothing that was trained measures anything: Deep InfoMax without the local and the
-            global term.
+            If no trained term has a score, as for Deep InfoMax without the local and the global
+            term.
         """
         check_is_fitted(self)
         with self._read(X, at_least=2, compare=True) as rows:

@@ -359,10 +359,10 @@ class EncoderNet(ClosedFormMixin, NeuralNet):
         """Return ``terms``, compiled; the looks of a user's own view are drawn before."""
 
         def trial(batch: Batch, looks: Looks | None = None) -> Terms:
-            module, criterion = copy.deepcopy((self.module_, self.criterion_))
+            parts = copy.deepcopy((self.module_, self.criterion_))
             batch, looks = replace(batch, notes={}), looks or self.look(batch)
             with seeded(0, device):
-                return self.compare(module.eval(), criterion, looks, batch)
+                return self.compare(*parts, looks, batch)
 
         if self.alone:
             run = drawing_before(self.terms, self.compiling, device, trial)
