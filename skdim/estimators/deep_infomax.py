@@ -52,8 +52,8 @@ class DeepInfoMaxTransformer(EncoderTransformer):
         "dcgan" is the paper's network. See :mod:`skdim.encoders`. Or a
         torch module (copied) that maps standardised samples to :class:`~skdim.encoders.Features`
         or to a pair (local, code) of tensors (n, c, \*grid) and (n, d), whose ``d`` replaces
-        ``n_components``; or a callable ``(input_shape, n_components)`` that gives such a module, such as a
-        :class:`~skdim.encoders.HookedEncoder` of any backbone.
+        ``n_components``; or a callable ``(input_shape, n_components)`` that gives such a module,
+        such as a :class:`~skdim.encoders.HookedEncoder` of any backbone.
     output : {"code", "hidden", "conv", "local"}, default="code"
         Layer that ``transform`` gives; maps are flattened.
     global_weight, local_weight : float or "auto", default="auto"

@@ -179,8 +179,8 @@ def check_given(given: Mapping[str, Any], needed: set[str]) -> Mapping[str, Any]
     strange = sorted(given.keys() - needed - {"device"})
     if strange:
         raise ValueError(
-            f"Its {' and '.join(strange)} is stored in the file and cannot be passed. Load it, then "
-            "use set_params."
+            f"Its {' and '.join(strange)} is stored in the file and cannot be passed. Load it, "
+            "then use set_params."
         )
     return given
 
