@@ -96,7 +96,7 @@ class DeepInfoMaxTransformer(EncoderTransformer):
         "mirror", "occlude" or "stretch"; see :mod:`skdim.views`. "auto" leaves vectors as they are,
         and looks at images more than once: in closed form :meth:`Augment.crops
         <skdim.views.Augment.crops>`, with gradients "augment", shifted and lit differently; at
-        signals, in closed form, "stretch". "occlude" hides a part of each image from its code; None
+        signals, "stretch". "occlude" hides a part of each image from its code; None
         is the paper's plain form. Or a view with strengths of its own, such as
         :meth:`Augment.amdim() <skdim.views.Augment.amdim>` for photographs; or any callable ``(x,
         generator) -> looks``.

@@ -300,12 +300,12 @@ default=0.0
 
     def defaults(self, layout: Layout, *, closed_form: bool) -> Defaults:
         """Return the fixed features and views of the closed form, or those for gradients."""
-        if not closed_form:
-            return super().defaults(layout, closed_form=closed_form)
-        if layout.is_image:
+        if layout.is_image and closed_form:
             return Defaults("patches", Augment.crops(colours=layout.shape[0] == 3))
+        if layout.is_image:
+            return super().defaults(layout, closed_form=closed_form)
         view = VIEWS["stretch"] if len(layout.shape) == 2 else Identity()
-        return Defaults("columns", view)
+        return Defaults("columns" if closed_form else "mlp", view)
 
 
 def find_critics(

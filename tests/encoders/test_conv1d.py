@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from skdim import DeepInfoMaxTransformer
 from skdim.encoders import Conv1dEncoder, DCGANEncoder, check_features, takes_signals
 from skdim.inputs import Layout, Stream, find_layout
-from skdim.views import Identity
+from skdim.views import Stretch
 from tests.encoders.helpers import draw, on_paper, seeded, sizes
 
 
@@ -170,7 +170,7 @@ def test_three_axes_are_signals():
     assert dim.encode(SIGNALS, "local").shape == (16, 128, 10)
     assert dim.image_shape_ is None
     assert dim.n_features_in_ == 80
-    assert isinstance(dim.net_.view, Identity)
+    assert dim.net_.view == Stretch()
 
 
 def test_one_mean_and_one_scale_a_channel():
