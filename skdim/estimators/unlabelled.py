@@ -6,7 +6,7 @@ from typing import Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.sparse import csr_array, diags_array
+from scipy.sparse import csr_array, diags
 from sklearn.neighbors import kneighbors_graph
 from torch import Tensor
 
@@ -55,7 +55,7 @@ class Unlabelled:
         nodes = codes[np.concatenate([sources, np.arange(n, len(codes))])].cpu().numpy()
         weights = csr_array(kneighbors_graph(nodes, min(NEIGHBOURS, len(nodes) - 1)))
         weights = weights.maximum(weights.T)
-        scale = diags_array(weights.sum(axis=1) ** -0.5)
+        scale = diags(weights.sum(axis=1) ** -0.5)
         return cls(x, csr_array(scale @ weights @ scale), sources)
 
     def spread(self, y: Tensor, n_classes: int) -> Tensor:
