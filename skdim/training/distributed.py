@@ -188,7 +188,7 @@ class AcceleratedNet(EncoderNet):
         """Compute ``terms`` by a module and a criterion."""
         sizes = sizes_of_parts(len(batch.index), self.accelerator.num_processes)
         with computing_in(self.precision, batch.x.device):
-            features: Features = module(torch.cat([*looks]))
+            features: Features = module(torch.cat(looks))
             layers = [getattr(f, layer) for f in features.split(len(looks)) for layer in LAYERS]
             gathered = iter(GatherFeatures.apply(sizes, self.accelerator.process_index, *layers))
             encoded = [Features(*[next(gathered) for _ in LAYERS]) for _ in looks]

@@ -212,7 +212,8 @@ class EncoderNet(ClosedFormMixin, NeuralNet):
         if epochs:
             self.make_optimizer()
         n_before = len(self.history)
-        self.weigh = self.make_step(rows.device) if self.compiling and epochs else self.terms
+        compiling = self.compiling and epochs
+        self.weigh = self.compiled_terms(rows.device) if compiling else self.terms
         self.notify("on_train_begin", X=rows, y=None)
         try:
             # The history is longer, and the steps are fewer, if a callback resumed a training.
@@ -351,26 +352,25 @@ class EncoderNet(ClosedFormMixin, NeuralNet):
     def compare(self, module: nn.Module, criterion: nn.Module, looks: Looks, batch: Batch) -> Terms:
         """Compute ``terms`` by a module and a criterion."""
         with computing_in(self.precision, batch.x.device):
-            features: Features = module(torch.cat([*looks]))
+            features: Features = module(torch.cat(looks))
             encoded = features.split(len(looks))
             return criterion(encoded, batch), encoded[0].code
 
-    def make_step(self, device: torch.device) -> Step:
+    def compiled_terms(self, device: torch.device) -> Callable[[Batch], Terms]:
         """Return ``terms``, compiled; the looks of a user's own view are drawn before."""
 
-        def trial(batch: Batch, looks: Looks | None = None) -> Terms:
+        def trial(batch: Batch, looks: Looks | None) -> Terms:
             parts = copy.deepcopy((self.module_, self.criterion_))
             batch, looks = replace(batch, notes={}), looks or self.look(batch)
             with seeded(0, device):
                 return self.compare(*parts, looks, batch)
 
         if self.alone:
-            run = drawing_before(self.terms, self.compiling, device, trial)
+            run: Step = drawing_before(self.terms, self.compiling, device, trial)
         else:  # Several processes have several generators.
             run = compiled(self.terms, self.compiling, device)
-        if self.alone and type(view_of_one(self.view)).__module__.startswith("skdim."):
-            return run
-        return lambda batch, looks=None: run(batch, self.look(batch))
+        inside = self.alone and type(view_of_one(self.view)).__module__.startswith("skdim.")
+        return lambda batch: run(batch, None if inside else self.look(batch))
 
     @torch.no_grad()
     def validation_step(self, batch: Batch, **fit_params: Any) -> dict[str, Tensor]:

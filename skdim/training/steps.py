@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Generator as Reading
 from contextlib import AbstractContextManager, closing
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Generator, Tensor
@@ -31,9 +31,12 @@ __all__ = [
     "has_bfloat16",
     "mean_of",
 ]
-Looks = Sequence[Tensor]
+
+Looks = tuple[Tensor, ...]
 # Terms of the loss, and the codes of the first look.
 Terms = tuple[dict[str, Tensor], Tensor]
+# Of a batch and its looks, which are drawn if None.
+Step = Callable[[Batch, Looks | None], Terms]
 
 # From the share of the steps taken, in [0, 1), to a factor of the learning rate.
 Schedule = Callable[[float], float]
@@ -42,13 +45,6 @@ Schedule = Callable[[float], float]
 WARMUP = 0.1
 
 PRECISIONS = ("float32", "bfloat16")
-
-
-class Step(Protocol):
-    """Maps a batch, and its looks unless they are to be drawn, to terms and the first codes."""
-
-    def __call__(self, batch: Batch, looks: Looks | None = None) -> Terms:
-        """Compute the terms of the loss, and the codes of the first look."""
 
 
 class Batches:
@@ -166,9 +162,7 @@ def computing_in(precision: str, device: torch.device) -> AbstractContextManager
 
 
 def compiled(run: Callable[..., Any], mode: bool | str, device: torch.device) -> Callable[..., Any]:
-    """Return a function, compiled unless ``mode`` is False; True chooses the mode."""
-    if not mode:
-        return run
+    """Return a function, compiled in a mode of torch; True chooses the mode."""
     if not isinstance(mode, str):
         # CUDA graphs: small networks are limited by the launches of kernels.
         mode = "reduce-overhead" if device.type == "cuda" else "default"
@@ -272,7 +266,7 @@ def drawing_before(run: Step, mode: bool | str, device: torch.device, trial: Ste
     replay_compiled = compiled(replay, mode, device)
     recorded: dict[int, list[Callable[[], Tensor]]] = {}
 
-    def step(batch: Batch, looks: Looks | None = None) -> Terms:
+    def step(batch: Batch, looks: Looks | None) -> Terms:
         n = len(batch.index)
         if n not in recorded:
             with Recording() as recording:
