@@ -3,7 +3,7 @@
 After Coates, Lee and Ng (2011), An analysis of single-layer networks in unsupervised feature
 learning (AISTATS), and Coates and Ng (2011), The importance of encoding versus training with sparse
 coding and vector quantization (ICML): patches are normalised and whitened, clustered or drawn, and
-an image is described by its patches' responses, averaged over its four quadrants.
+an image is described by its patches' responses, averaged over the cells of a grid: its quadrants.
 """
 
 from typing import Self
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import normalize, unfold
+from torch.nn.functional import adaptive_avg_pool2d, normalize, unfold
 
 # So many images at a time keep their responses in the cache of a core.
 RESPONSES_IN_CACHE = 1 << 20
@@ -24,7 +24,7 @@ class PatchKMeans:
     Parameters
     ----------
     n_components : int
-        Numbers an image gets: four a centroid ("triangle"), or eight ("threshold").
+        Numbers an image gets: one of each cell for a centroid ("triangle"), or two ("threshold").
     patch : int, default=6
         Side of a patch, at most half the image's.
     stride : int, default=1
@@ -33,6 +33,8 @@ class PatchKMeans:
         How much nearer than on average a centroid is; or by how much the product with a
         centroid of unit length passes ``threshold``, for either sign.
     threshold : float, default=0.5
+    cells : int, default=2
+        Cells of the grid in each direction.
     rounds : int, default=10
         Rounds of k-means, each on ``n_patches`` / 2 patches. 0 takes patches as drawn.
     n_patches : int, default=100_000
@@ -48,6 +50,7 @@ class PatchKMeans:
         stride: int = 1,
         encode: str = "triangle",
         threshold: float = 0.5,
+        cells: int = 2,
         rounds: int = 10,
         n_patches: int = 100_000,
         seed: int = 0,
@@ -57,6 +60,7 @@ class PatchKMeans:
         self.stride = stride
         self.encode = encode
         self.threshold = threshold
+        self.cells = cells
         self.rounds = rounds
         self.n_patches = n_patches
         self.seed = seed
@@ -70,7 +74,7 @@ class PatchKMeans:
         variances, axes = torch.linalg.eigh(torch.cov(flat.T))
         self.whiten = axes * (variances.clamp(min=0) + 0.1).rsqrt() @ axes.T
         white = (flat - self.mean) @ self.whiten
-        count = self.n_components // (4 if self.encode == "triangle" else 8)
+        count = self.n_components // self.cells**2 // (1 if self.encode == "triangle" else 2)
         self.centroids = cluster(white, count, self.rounds, draw)
         if self.encode == "threshold":
             self.centroids = normalize(self.centroids, dim=1)
@@ -113,13 +117,10 @@ class PatchKMeans:
         return torch.cat([self.pool(each, images.shape[2:]) for each in maps], dim=1)
 
     def pool(self, maps: Tensor, shape: tuple[int, int]) -> Tensor:
-        """Average responses (n, k, places) over the four quadrants; (n, 4 * k)."""
+        """Average responses (n, k, places) over the cells of the grid; (n, cells * cells * k)."""
         height, width = ((size - self.side) // self.stride + 1 for size in shape)
-        grid = maps.unflatten(2, (height, width))
-        top, left = (height + 1) // 2, (width + 1) // 2
-        halves = grid[:, :, :top], grid[:, :, height - top :]
-        quarters = [q for h in halves for q in (h[..., :left], h[..., width - left :])]
-        return torch.cat([q.mean(dim=(2, 3)) for q in quarters], dim=1)
+        pooled = adaptive_avg_pool2d(maps.unflatten(2, (height, width)), self.cells)
+        return pooled.permute(0, 2, 3, 1).flatten(1)
 
 
 def normalise(patches: Tensor, dim: int) -> Tensor:

@@ -26,6 +26,8 @@ from skdim import DeepInfoMaxTransformer
 OURS, SIZES = "Deep InfoMax", (16, 64, 256, 1024)
 # A rate of next to nothing leaves the weights as drawn; one epoch sets the running statistics.
 UNTRAINED = {"learning_rate": 1e-12, "max_epochs": 1, "view": None}
+# Wider layers are not judged: it takes minutes.
+WIDEST = 5000
 # Directions that the heads of contrastive losses start from.
 DIRECTIONS = 1280
 
@@ -226,7 +228,8 @@ def infomax(data: Data, seed: int, sizes: tuple[int, ...], budget: float) -> Ite
     hidden = encoded(layer_of(model, "hidden"), data, watch, "hidden")
     yield from codes(model, hidden, sizes)
     yield hidden
-    yield encoded(layer_of(model, "conv"), data, watch, "conv")
+    if model.encoder_[1].mean.numel() <= WIDEST:
+        yield encoded(layer_of(model, "conv"), data, watch, "conv")
 
 
 def codes(model: DeepInfoMaxTransformer, hidden: Found, sizes: tuple[int, ...]) -> Iterator[Found]:
@@ -353,6 +356,11 @@ def grid(**values: tuple) -> list[Setting]:
     return [dict(zip(values, each, strict=True)) for each in itertools.product(*values.values())]
 
 
+# Sides from which on grids of 3x3 cells are tried as well, as our default has them; and k-means.
+FINE = 28
+FINER = grid(numbers=(2304, 9216), patch=(6,), stride=(1,), cells=(3,))
+
+
 def kmeans_settings(data: Data) -> list[Setting]:
     """Sides of patches, strides and numbers of centroids."""
     sides = (4, 6, 8) if min(data.X.shape[2:]) >= 16 else (3, 4)
@@ -360,7 +368,8 @@ def kmeans_settings(data: Data) -> list[Setting]:
     # Many centroids: the strides that pay, the sides that are known to.
     known = [{"numbers": numbers, "patch": sides[1], "stride": 1} for numbers in (1024, 256, 64)]
     many = grid(numbers=(4096,), patch=sides[1::-1], stride=(1, 2))
-    return [*known, *many, *(setting for setting in direct if setting not in known)]
+    finer = FINER if min(data.X.shape[2:]) >= FINE else []
+    return [*known, *many, *finer, *(setting for setting in direct if setting not in known)]
 
 
 def random_settings(data: Data) -> list[Setting]:
@@ -369,7 +378,11 @@ def random_settings(data: Data) -> list[Setting]:
     shape = {"patch": side, "rounds": 0}
     numbers = {"numbers": (1024, 4096), "stride": (1, 2)}
     both = grid(**numbers, encode=("threshold",), threshold=(0.5, 1.0))
-    return [shape | each for each in grid(**numbers, encode=("triangle",)) + both]
+    all_settings = [shape | each for each in grid(**numbers, encode=("triangle",)) + both]
+    if min(data.X.shape[2:]) >= FINE:
+        drawn = grid(numbers=(9216,), stride=(1,), encode=("threshold",), threshold=(0.5, 1.0))
+        all_settings += [shape | each | {"cells": 3} for each in drawn]
+    return all_settings
 
 
 METHODS: dict[str, Method] = {

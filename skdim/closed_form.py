@@ -226,14 +226,15 @@ def scale_of(correlations: Tensor) -> Tensor:
     return torch.sqrt(correlations / (1 - correlations))
 
 
-def principal_axes(x: Tensor, draw: Tensor) -> Tensor:
+def principal_axes(parts: Sequence[Tensor], draw: Tensor) -> Tensor:
     """Return an orthonormal basis of approximately the leading principal axes of centred rows.
 
     Parameters
     ----------
-    x : Tensor of shape (n, p)
+    parts : sequence of Tensor of shape (n, p)
+        Rows, in parts.
     draw : Tensor of shape (p, m)
-        Standard normal; ``m`` is at most the rank of ``x``.
+        Standard normal; ``m`` is at most the rank of all rows.
 
     Returns
     -------
@@ -244,8 +245,8 @@ def principal_axes(x: Tensor, draw: Tensor) -> Tensor:
     Halko, Martinsson and Tropp (2011). Finding structure with randomness. SIAM Review 53.
     """
     # On the CPU: not all devices have this decomposition.
-    basis: Tensor = torch.linalg.qr((x.T @ (x @ draw)).cpu())[0]
-    return basis.to(x.device)
+    basis: Tensor = torch.linalg.qr(sum_of([x.T @ (x @ draw) for x in parts]).cpu())[0]
+    return basis.to(draw.device)
 
 
 def rotation(n: int) -> Tensor:

@@ -460,7 +460,7 @@ def test_principal_axes_span_the_leading_subspace():
     left, right = (np.linalg.qr(normals(n, 20, seed=n).numpy())[0] for n in (300, 40))
     strengths = np.concatenate([np.linspace(20, 10, 5), 0.1 * np.ones(15)])
     x = torch.tensor(left * strengths @ right.T)
-    found = principal_axes(x, normals(40, 15, seed=3)).numpy()
+    found = principal_axes([x], normals(40, 15, seed=3)).numpy()
     _, _, axes = np.linalg.svd(x.numpy(), full_matrices=False)
 
     assert found.shape == (40, 15)
@@ -473,7 +473,7 @@ def test_principal_axes_span_the_leading_subspace():
 def test_as_many_draws_as_the_rank_span_all_principal_axes(n, p):
     x = normals(n, p)
     k = min(n, p)
-    found = principal_axes(x, normals(p, k, seed=1)).numpy()
+    found = principal_axes([x], normals(p, k, seed=1)).numpy()
     _, _, axes = np.linalg.svd(x.numpy(), full_matrices=False)
 
     assert_allclose(found @ found.T, axes[:k].T @ axes[:k], atol=1e-6)

@@ -2,13 +2,14 @@
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Generator, Tensor, nn
 
 from skdim.closed_form import Directions, principal_axes, rotation, scale_of
-from skdim.encoders.layers import Features
+from skdim.encoders.layers import Features, in_parts
 
 __all__ = ["AbstractStem", "Basis", "LinearEncoder"]
 
@@ -20,6 +21,8 @@ LARGEST_SPREAD = 1e30
 FEW_AXES = 256
 # Directions that are expanded.
 EXPANDED = 32
+# Samples whose features are expanded at once: copies of all would take much memory.
+EXPANDED_ROWS = 256
 
 
 class AbstractStem(nn.Module, ABC):
@@ -177,11 +180,18 @@ class LinearEncoder(nn.Module):
         ----------
         raw : Tensor of shape (n, channels, *grid)
             Features of training samples.
+
+        Returns
+        -------
+        Tensor of shape (n, channels + n_expanded, *grid)
+            The last channels are zeros, in place of expanded features.
         """
         mean, spread = mean_and_spread(raw)
         n = raw.shape[1]
         self.mean[:n], self.spread[:n] = mean, spread
-        return (raw - mean) / spread
+        conv = raw.new_zeros(len(raw), *self.mean.shape)
+        torch.sub(raw, mean, out=conv[:, :n]).div_(spread)
+        return conv
 
     @torch.no_grad()
     def find_basis(
@@ -191,24 +201,25 @@ class LinearEncoder(nn.Module):
 
         Parameters
         ----------
-        conv : Tensor of shape (n, channels, *grid)
-            Result of ``set_statistics``.
+        conv : Tensor of shape (n, channels + n_expanded, *grid)
+            Result of ``set_statistics``; the expanded features are written into it.
         generator : Generator
             On the CPU.
         n_coordinates : int, default=None
             Maximal number of coordinates; None is that of the encoder.
         """
         if self.n_expanded:
-            n, expanded = conv.shape[1], self.expanded(conv)
+            n = conv.shape[1] - self.n_expanded
+            expanded = in_parts(self.expanded, conv[:, :n], EXPANDED_ROWS)
             mean, spread = mean_and_spread(expanded)
             spread = spread * math.sqrt(2)  # Half the variance.
             self.mean[n:], self.spread[n:] = mean, spread
-            conv = torch.cat([conv, (expanded - mean) / spread], dim=1)
-        cells = conv.flatten(2).mT.flatten(0, 1)
+            torch.sub(expanded, mean, out=conv[:, n:]).div_(spread)
+        cells = conv.flatten(2).unbind(2)
         most = self.n_coordinates if n_coordinates is None else n_coordinates
         return Basis(
-            axes_of(conv.flatten(1), most, generator),
-            axes_of(cells, most // self.mean[0].numel(), generator),
+            axes_of([conv.flatten(1)], most, generator),
+            axes_of(cells, most // len(cells), generator),
         )
 
     @torch.no_grad()
@@ -265,17 +276,19 @@ def mean_and_spread(x: Tensor) -> tuple[Tensor, Tensor]:
     """Return the mean of features (n, ...), and by what they are divided."""
     spread = x.std(dim=0)
     # Constant features become 0, not rounding errors.
-    constant = spread <= SMALLEST_SPREAD * x.abs().amax(dim=0).clamp(min=1e-3)
+    largest = torch.maximum(x.amax(dim=0), -x.amin(dim=0))
+    constant = spread <= SMALLEST_SPREAD * largest.clamp(min=1e-3)
     return x.mean(dim=0), torch.where(constant, LARGEST_SPREAD, spread + SMALLEST_SPREAD)
 
 
-def axes_of(x: Tensor, most: int, generator: Generator) -> Tensor:
-    """Return approximate leading principal axes of centred rows, at most ``most``.
+def axes_of(parts: Sequence[Tensor], most: int, generator: Generator) -> Tensor:
+    """Return approximate leading principal axes of centred rows in parts, at most ``most``.
 
     There are fewer axes than rows, and for more than FEW_AXES at least two rows for each.
     """
-    n_axes = min(max(1, most), len(x) - 1, max(FEW_AXES, len(x) // 2), x.shape[1])
-    return principal_axes(x, torch.randn(x.shape[1], n_axes, generator=generator).to(x))
+    n, width = sum(map(len, parts)), parts[0].shape[1]
+    n_axes = min(max(1, most), n - 1, max(FEW_AXES, n // 2), width)
+    return principal_axes(parts, torch.randn(width, n_axes, generator=generator).to(parts[0]))
 
 
 def padded(x: Tensor, n: int) -> Tensor:

@@ -23,8 +23,8 @@ SMALLEST_LENGTH = 0.05
 # Images that the second layer is set from, and the channels of its input.
 MAPS = 1000
 CHANNELS = 64
-# Cells of the features in each direction.
-GRID = 2
+# Positions of the second layer's patches in each direction, from which on there are 3x3 cells.
+POSITIONS = 6
 # Images per part.
 IN_CACHE = 16
 # Responses of an image that are computed at once.
@@ -131,7 +131,7 @@ class PatchLayer(nn.Module):
 
 
 class PatchStem(AbstractStem):
-    """Two layers of patches: fixed features of images in a grid of 2x2 cells.
+    """Two layers of patches: fixed features of images in a grid of cells.
 
     The second layer has the leading principal channels of the first layer's map as input. Features
     are the square roots of the averages of both layers in each cell; if mirrored, averages over the
@@ -150,6 +150,7 @@ class PatchStem(AbstractStem):
         n_filters: int = 128,
         n_second: int | None = None,
         mirrored: bool | None = None,
+        grid: int | None = None,
     ) -> None:
         super().__init__()
         mirrored = input_shape[0] == 3 if mirrored is None else mirrored
@@ -164,7 +165,8 @@ class PatchStem(AbstractStem):
         self.second = PatchLayer(n_channels, 3, 96, n_second, 0.3, mirrored=mirrored)
         self.register_buffer("center", torch.zeros(n_maps))
         self.register_buffer("channels", torch.zeros(n_maps, n_channels))
-        self.out_shape = (2 * (n_filters + n_second), GRID, GRID)
+        grid = (3 if min(self.map) - 2 >= POSITIONS else 2) if grid is None else grid
+        self.out_shape = (2 * (n_filters + n_second), grid, grid)
 
     def reduce(self, x: Tensor, n: int) -> Tensor:
         """Average large images down."""
@@ -205,13 +207,14 @@ class PatchStem(AbstractStem):
 
     def respond(self, x: Tensor) -> Tensor:
         """Return the features of some images."""
+        grid = (self.out_shape[1], self.out_shape[2])
         maps = self.first(self.shrunk(x), self.map)
-        pooled = self.first.averaged(pool(maps, (GRID, GRID)))
-        second = self.second.averaged(self.second(self.reduced(maps), (GRID, GRID)))
+        pooled = self.first.averaged(pool(maps, grid))
+        second = self.second.averaged(self.second(self.reduced(maps), grid))
         return torch.cat([pooled, second], dim=1).clamp(min=0).sqrt()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map standardised images (n, C, H, W) to (n, channels, 2, 2)."""
+        """Map standardised images (n, C, H, W) to (n, channels, *grid)."""
         x = x.contiguous(memory_format=torch.channels_last)
         return in_parts(self.respond, x, IN_CACHE)
 
@@ -224,7 +227,8 @@ def map_side(side: int) -> int:
 class PatchEncoder(LinearEncoder):
     """Encode images linearly in fixed features of whitened patches.
 
-    ``conv`` contains the features of two layers of patches and the expanded features, in 2x2 cells.
+    ``conv`` contains the features of two layers of patches and the expanded features, in a grid of
+    cells.
 
     Parameters
     ----------
@@ -239,6 +243,9 @@ class PatchEncoder(LinearEncoder):
     mirrored : bool, default=None
         Whether an image and its mirror image have the same features; None is True for three
         channels only, since digits and letters change their meaning.
+    grid : int, default=None
+        Cells of the grid in each direction; None is 3 where the second layer's patches have at
+        least 6 positions in each direction, as in images of 28 pixels a side, else 2.
     local_units : int, default=256
         Channels of the local features.
     hidden_units : int, default=1024
@@ -260,12 +267,15 @@ class PatchEncoder(LinearEncoder):
         n_filters: int = 128,
         n_second: int | None = None,
         mirrored: bool | None = None,
+        grid: int | None = None,
         local_units: int = 256,
         hidden_units: int = 1024,
         n_expanded: int = 256,
     ) -> None:
         check_images("patches", input_shape, 8)
-        stem = PatchStem(input_shape, n_filters=n_filters, n_second=n_second, mirrored=mirrored)
+        stem = PatchStem(
+            input_shape, n_filters=n_filters, n_second=n_second, mirrored=mirrored, grid=grid
+        )
         super().__init__(
             stem,
             n_components,

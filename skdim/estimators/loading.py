@@ -137,7 +137,7 @@ def make_state(
     built_from |= read_parameters(built["parameters"], built_from)
     built_from |= {name: given[name] for name in built["given"]}
     attributes = {name: decode(said) for name, said in header["attributes"].items()}
-    history = [{k: decode(v) for k, v in epoch.items()} for epoch in header["net"]["books"]]
+    history = [{k: decode(v) for k, v in epoch.items()} for epoch in header["net"]["history"]]
     check_attributes(attributes, history)
     settings = {name: decode(said) for name, said in header["net"]["settings"].items()}
     # By these the net is scored.
@@ -266,8 +266,8 @@ SCHEMA: dict[str, Callable[[Any], bool]] = {
         is_list(v, list, 1) and all(len(pair) == 2 and all(map(is_count, pair)) for pair in v)
     ),
     "built.n_samples": is_count,
-    "net": lambda v: is_dict(v, "books", "settings"),
-    "net.books": lambda v: is_list(v, dict, 1),
+    "net": lambda v: is_dict(v, "history", "settings"),
+    "net.history": lambda v: is_list(v, dict, 1),
     "net.settings": lambda v: is_dict(v, *SETTINGS),
 }
 

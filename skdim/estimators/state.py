@@ -197,7 +197,7 @@ def file_contents(estimator: PersistentLearner) -> tuple[dict[str, Any], dict[st
         "attributes": {k: encode(state[k]) for k in (*ATTRIBUTES, *OPTIONAL) if k in state},
         "net": {
             # What else callbacks recorded is left out.
-            "books": [
+            "history": [
                 {k: encode(v) for k, v in epoch.items() if is_number(v, int, float)}
                 for epoch in packed["history"]
             ],

@@ -47,7 +47,7 @@ __all__ = [
 ]
 
 # Raised with each change after which older versions of skdim would misread a file.
-FORMAT = 4
+FORMAT = 5
 
 # Names of files that are not complete, with the digits that discriminate them.
 PARTIAL = ".skdim-{}.partial"
@@ -209,6 +209,11 @@ def read_header(path: object, metadata: Mapping[str, str]) -> dict[str, Any]:
         raise ValueError(
             f"{path} has format {shown(number)}, written by skdim {cut(str(version))}. This skdim "
             f"reads formats up to {FORMAT}: install a newer one."
+        )
+    if 1 < number < FORMAT:
+        raise ValueError(
+            f"{path} has format {number}, of a development version of skdim that was never "
+            "released, and is not read: fit again, and save."
         )
     strange = metadata.keys() - {"skdim", "sha256", "sha256_of_header"}
     if strange:

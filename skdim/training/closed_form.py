@@ -214,10 +214,10 @@ def find_basis(module: nn.Sequential, view: View, rows: Samples, generator: Gene
     """
     standardise, encoder = parts_of(module)
     single = rows.single().thinned(BASIS_ROWS)
-    parts = [
+    parts = (
         encoder.stem(standardise(single[part])).float() for part in single.chunks(chunk_of(rows))
-    ]
-    conv = encoder.set_statistics(torch.cat(parts))
+    )
+    conv = encoder.set_statistics(torch.cat(list(parts)))
     seed = torch.randint(2**62, (1,), generator=generator, device=generator.device).item()
     draws = Generator().manual_seed(int(seed))
     if encoder.n_expanded:

@@ -129,6 +129,14 @@ def test_a_newer_format_says_so(forge):
     forge(change, rf"format {FORMAT + 1}, written by skdim 7\.0.*install a newer one")
 
 
+@pytest.mark.parametrize("number", range(2, FORMAT))
+def test_a_format_of_a_development_version_is_refused(number, forge):
+    def change(header, tensors):
+        header["format"] = number
+
+    forge(change, rf"format {number}, of a development version .* fit again")
+
+
 @pytest.mark.parametrize("number", [None, 0, "1", 1.5, True, [1]])
 def test_a_format_that_is_no_number(forge, number):
     forge(lambda header, tensors: header.update(format=number), "which format")
