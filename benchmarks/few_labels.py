@@ -33,7 +33,7 @@ from judge import Logistic, cross_validated
 from keeping import Kept
 from numpy.typing import NDArray
 from patch_kmeans import PatchKMeans
-from rivals import UNTRAINED, Found, Watch, encoded, fitted, flat, layer_of, reduced
+from rivals import FINE, UNTRAINED, Found, Watch, encoded, fitted, flat, layer_of, reduced
 from signals import read_part
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
@@ -70,7 +70,7 @@ EPOCHS = 30
 # Least number of rows that a representation is fitted on.
 FEWEST = 10
 SIGNALS = ("ItalyPowerDemand", "JapaneseVowels")
-SELF_TRAINED = ("PCA", "k-means", "Deep InfoMax, code", "Deep InfoMax, hidden")
+SELF_TRAINED = ("PCA", "k-means", "k-means, 3x3 cells", "Deep InfoMax, code", "Deep InfoMax, hidden")
 SPREAD = ("PCA", "k-means, PCA", "Deep InfoMax, code")
 # Most rows that ``SelfTrainingClassifier`` is fitted on with all numbers of hidden.
 SMALL = 2000
@@ -216,6 +216,9 @@ def features_of(
         yield "k-means", base, None
         for found in reduced(base, (64,), seed, standardise=True):
             yield f"k-means, {found.how}", found, None
+        if min(data.X.shape[2:]) >= FINE:
+            finer = PatchKMeans(2304, seed=seed, cells=3)
+            yield "k-means, 3x3 cells", fitted(lambda X: finer.fit(X).transform, data), None
     encoder = "patch_network" if data.is_image else "conv1d"
     with Watch() as watch:
         untrained = ours(data, seed, encoder=encoder, **UNTRAINED).fit(data.X)

@@ -30,13 +30,16 @@ __all__ = [
     "Sums",
     "information_of",
     "principal_axes",
+    "ridge_of",
     "rotation",
     "scale_of",
     "solve",
 ]
 
-# Share of the mean variance that is added to all variances.
+# Share of the mean variance that is added to all variances; where it is more, the second one times
+# the number of coordinates over that of samples.
 RIDGE = 0.03
+UNCERTAINTY = 0.25
 # Larger correlations are clipped: a signal-to-noise ratio of 10,000.
 MOST = 0.9999
 
@@ -50,8 +53,8 @@ class Sums:
 
     Parameters
     ----------
-    count : Tensor of shape ()
-        Number of pairs.
+    count, samples : Tensor of shape ()
+        Numbers of pairs and of samples.
     code_first, layer_first : Tensor of shape (q,) or (p,)
         Sums of the features.
     code_second, layer_second : Tensor of shape (q, q) or (p, p)
@@ -61,6 +64,7 @@ class Sums:
     """
 
     count: Tensor
+    samples: Tensor
     code_first: Tensor
     code_second: Tensor
     layer_first: Tensor
@@ -88,8 +92,10 @@ class Sums:
         cross = torch.cat([code[look] for look in used]).T @ partners
         code_sums = own_sums(code, of_code)
         same = layer is code and sorted(of_code) == sorted(of_layer)
+        samples = torch.tensor(float(len(code[0])), dtype=torch.float64)
         return cls(
-            torch.tensor(float(len(pairs) * len(code[0])), dtype=torch.float64),
+            len(pairs) * samples,
+            samples,
             *code_sums,
             *(code_sums if same else own_sums(layer, of_layer)),
             wide(cross),
@@ -162,7 +168,11 @@ def wide(x: Tensor) -> Tensor:
 
 
 def solve(
-    sums: Mapping[str, Sums], weights: Mapping[str, float], n_cells: int, n_directions: int
+    sums: Mapping[str, Sums],
+    weights: Mapping[str, float],
+    n_cells: int,
+    n_directions: int,
+    ridge: float = RIDGE,
 ) -> Directions:
     """Compute the directions of most information.
 
@@ -176,10 +186,13 @@ def solve(
         Number of cells of the layer of the local term.
     n_directions : int
         Maximal number of directions.
+    ridge : float, default=0.03
+        Share of the mean variance that is added to all variances.
     """
     first = next(iter(sums.values()))
     mean = first.code_first / first.count
-    root = torch.linalg.cholesky(ridged(first.code_second / first.count - torch.outer(mean, mean)))
+    second = first.code_second / first.count - torch.outer(mean, mean)
+    root = torch.linalg.cholesky(ridged(second, ridge))
     shared = torch.zeros_like(root)
     layers: dict[str, tuple[Tensor, Tensor, Tensor]] = {}
     for name, part in sums.items():
@@ -189,7 +202,10 @@ def solve(
         n = n_cells if name == "local" else 1
         width = len(middle) // n
         blocks = second.reshape(n, width, n, width).diagonal(dim1=0, dim2=2).movedim(-1, 0)
-        cell_roots, crosses = torch.linalg.cholesky(ridged(blocks)), cross.reshape(n, width, -1)
+        cell_roots, crosses = (
+            torch.linalg.cholesky(ridged(blocks, ridge)),
+            cross.reshape(n, width, -1),
+        )
         half = torch.linalg.solve_triangular(cell_roots, crosses, upper=False).flatten(0, 1)
         half = torch.linalg.solve_triangular(root, half.T, upper=False)
         shared += weights[name] / sum(weights[key] for key in sums) / n * (half @ half.T)
@@ -206,10 +222,15 @@ def solve(
     return Directions(mean, weight, correlations, estimates)
 
 
-def ridged(covariance: Tensor) -> Tensor:
+def ridge_of(n_samples: float, n_coordinates: int) -> float:
+    """Return the share of the mean variance that is added to variances estimated from samples."""
+    return max(RIDGE, UNCERTAINTY * n_coordinates / n_samples)
+
+
+def ridged(covariance: Tensor, share: float) -> Tensor:
     """Add a share of the mean variance to all variances of covariances (..., p, p)."""
     diagonal = covariance.diagonal(dim1=-2, dim2=-1)
-    ridge = (RIDGE * diagonal.mean(dim=-1)).clamp(min=1e-6)
+    ridge = (share * diagonal.mean(dim=-1)).clamp(min=1e-6)
     return covariance + ridge[..., None, None] * torch.eye(covariance.shape[-1]).to(covariance)
 
 

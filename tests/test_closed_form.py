@@ -1,5 +1,7 @@
 """Linear Deep InfoMax in closed form, against plain loops, SciPy and known correlations."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -13,6 +15,7 @@ from skdim.closed_form import (
     Sums,
     information_of,
     principal_axes,
+    ridge_of,
     ridged,
     rotation,
     scale_of,
@@ -22,7 +25,7 @@ from skdim.closed_form import (
 patient = settings(deadline=None, max_examples=30)  # The machine may be busy.
 
 BOTH_WAYS = ((0, 1), (1, 0))
-NAMES = ("count", "code_first", "code_second", "layer_first", "layer_second", "cross")
+NAMES = ("count", "samples", "code_first", "code_second", "layer_first", "layer_second", "cross")
 WEIGHTS = [
     {"local": 1.0},
     {"global": 1.0},
@@ -56,12 +59,13 @@ def sums_for(names, looks, pairs=BOTH_WAYS, layers=None):
 def slow_sums(code, layer, pairs):
     """Sum over samples and pairs one by one."""
     q, p = code[0].shape[1], layer[0].shape[1]
+    n_samples = len(code[0])
     sums = [0.0, *(np.zeros(s) for s in ((q,), (q, q), (p,), (p, p), (q, p)))]
     for i, j in pairs:
         for a, b in zip(code[i].double().numpy(), layer[j].double().numpy(), strict=True):
             parts = (1, a, np.outer(a, a), b, np.outer(b, b), np.outer(a, b))
             sums = [total + part for total, part in zip(sums, parts, strict=True)]
-    return dict(zip(NAMES, sums, strict=True))
+    return dict(zip(NAMES, [sums[0], n_samples, *sums[1:]], strict=True))
 
 
 def assert_same_sums(found, expected, rtol=1e-9, atol=1e-9):
@@ -153,7 +157,7 @@ def test_a_pair_that_is_given_twice_counts_twice():
     for layer in (looks, [look[:, :4] for look in looks]):
         once, twice = (Sums.of(looks, layer, n * [(0, 1)]) for n in (1, 2))
 
-        assert_same_sums(twice, once + once)
+        assert_same_sums(twice, replace(once + once, samples=once.samples))
 
 
 @patient
@@ -187,7 +191,7 @@ def test_map_changes_every_tensor_by_its_own():
     seen = []
     doubled = sums.map(lambda x: seen.append(x.shape) or 2 * x)
 
-    assert seen == [(), (6,), (6, 6), (4,), (4, 4), (6, 4)]
+    assert seen == [(), (), (6,), (6, 6), (4,), (4, 4), (6, 4)]
     assert_same_sums(doubled, sums + sums)
 
 
@@ -324,14 +328,13 @@ def test_with_one_cell_local_and_global_are_the_same():
 
 
 @pytest.mark.parametrize("known", [(0.9, 0.6, 0.3, 0.0), (0.95, 0.95, 0.1, 0.05)])
-def test_correlations_of_the_whole_are_canonical_correlations(known, monkeypatch):
-    monkeypatch.setattr("skdim.closed_form.RIDGE", 1e-9)
+def test_correlations_of_the_whole_are_canonical_correlations(known):
     n, q = 40_000, len(known)
     rho = torch.tensor(known, dtype=torch.float64)
     first, noise = normals(n, q), normals(n, q, seed=1)
     second = rho * first + (1 - rho.square()).sqrt() * noise
     looks = [first @ normals(q, q, seed=2) + 3, second @ normals(q, q, seed=3) - 1]
-    found = solve(sums_for(["global"], looks, [(0, 1)]), {"global": 1.0}, 2, q)
+    found = solve(sums_for(["global"], looks, [(0, 1)]), {"global": 1.0}, 2, q, ridge=1e-9)
     whitened = [
         np.linalg.svd((look - look.mean(0)).numpy(), full_matrices=False)[0] for look in looks
     ]
@@ -391,10 +394,9 @@ def test_constant_features_have_no_information():
     assert information_of(found.correlations).item() == pytest.approx(0, abs=1e-6)
 
 
-def test_equal_looks_are_told_up_to_the_largest_correlation_that_is_believed(monkeypatch):
-    monkeypatch.setattr("skdim.closed_form.RIDGE", 0.0)
+def test_equal_looks_are_told_up_to_the_largest_correlation_that_is_believed():
     look = normals(50, 4)
-    found = solve(sums_for(["global"], [look], [(0, 0)]), {"global": 1.0}, 1, 4)
+    found = solve(sums_for(["global"], [look], [(0, 0)]), {"global": 1.0}, 1, 4, ridge=0.0)
 
     assert_allclose(found.correlations.numpy(), 0.9999, rtol=1e-9)
     assert scale_of(found.correlations).isfinite().all()
@@ -403,10 +405,18 @@ def test_equal_looks_are_told_up_to_the_largest_correlation_that_is_believed(mon
 
 def test_the_ridge_is_a_share_of_the_mean_variance_of_each_covariance():
     covariances = torch.stack([torch.diag(torch.tensor([1.0, 3.0])), torch.zeros(2, 2)]).double()
-    found = ridged(covariances)
+    found = ridged(covariances, 0.03)
 
     torch.testing.assert_close(found[0], torch.diag(torch.tensor([1.06, 3.06]).double()))
     torch.testing.assert_close(found[1], 1e-6 * torch.eye(2).double(), atol=0, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("n_samples", "n_coordinates", "expected"),
+    [(10_000, 1024, 0.03), (1000, 1024, 0.256), (200, 1024, 1.28), (200, 8, 0.03), (2, 8, 1.0)],
+)
+def test_few_samples_a_coordinate_have_a_larger_ridge(n_samples, n_coordinates, expected):
+    assert ridge_of(n_samples, n_coordinates) == pytest.approx(expected)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -436,7 +446,7 @@ def test_information_of_jointly_gaussian_looks_is_found(seed, monkeypatch):
     logs = [np.linalg.slogdet(part)[1] for part in parts]
     both = normals(n, 2 * q, seed=seed + 10).numpy() @ np.linalg.cholesky(joint).T
     looks = list(torch.tensor(both).split(q, dim=1))
-    found = solve(sums_for(["global"], looks, [(0, 1)]), {"global": 1.0}, 2, q)
+    found = solve(sums_for(["global"], looks, [(0, 1)]), {"global": 1.0}, 2, q, ridge=1e-9)
 
     # One nat a parameter in n samples is the size of the bias; its spread is about 2 / sqrt(n).
     assert information_of(found.correlations).item() == pytest.approx(
