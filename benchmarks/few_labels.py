@@ -70,7 +70,13 @@ EPOCHS = 30
 # Least number of rows that a representation is fitted on.
 FEWEST = 10
 SIGNALS = ("ItalyPowerDemand", "JapaneseVowels")
-SELF_TRAINED = ("PCA", "k-means", "k-means, 3x3 cells", "Deep InfoMax, code", "Deep InfoMax, hidden")
+SELF_TRAINED = (
+    "PCA",
+    "k-means",
+    "k-means, 3x3 cells",
+    "Deep InfoMax, code",
+    "Deep InfoMax, hidden",
+)
 SPREAD = ("PCA", "k-means, PCA", "Deep InfoMax, code")
 # Most rows that ``SelfTrainingClassifier`` is fitted on with all numbers of hidden.
 SMALL = 2000

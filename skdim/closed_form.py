@@ -25,21 +25,19 @@ import torch
 from torch import Tensor
 
 __all__ = [
+    "RIDGE",
     "Directions",
     "Estimate",
     "Sums",
     "information_of",
     "principal_axes",
-    "ridge_of",
     "rotation",
     "scale_of",
     "solve",
 ]
 
-# Share of the mean variance that is added to all variances; where it is more, the second one times
-# the number of coordinates over that of samples.
+# Least share of the mean variance that is added to all variances.
 RIDGE = 0.03
-UNCERTAINTY = 0.25
 # Larger correlations are clipped: a signal-to-noise ratio of 10,000.
 MOST = 0.9999
 
@@ -220,11 +218,6 @@ def solve(
         share = (products * estimate).sum(dim=1).mean(dim=0).clamp(0, MOST**2).sqrt()
         estimates[name] = Estimate(estimate, -(middle @ estimate)[:, 0], share)
     return Directions(mean, weight, correlations, estimates)
-
-
-def ridge_of(n_samples: float, n_coordinates: int) -> float:
-    """Return the share of the mean variance that is added to variances estimated from samples."""
-    return max(RIDGE, UNCERTAINTY * n_coordinates / n_samples)
 
 
 def ridged(covariance: Tensor, share: float) -> Tensor:

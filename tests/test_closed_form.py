@@ -15,7 +15,6 @@ from skdim.closed_form import (
     Sums,
     information_of,
     principal_axes,
-    ridge_of,
     ridged,
     rotation,
     scale_of,
@@ -409,14 +408,6 @@ def test_the_ridge_is_a_share_of_the_mean_variance_of_each_covariance():
 
     torch.testing.assert_close(found[0], torch.diag(torch.tensor([1.06, 3.06]).double()))
     torch.testing.assert_close(found[1], 1e-6 * torch.eye(2).double(), atol=0, rtol=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("n_samples", "n_coordinates", "expected"),
-    [(10_000, 1024, 0.03), (1000, 1024, 0.256), (200, 1024, 1.28), (200, 8, 0.03), (2, 8, 1.0)],
-)
-def test_few_samples_a_coordinate_have_a_larger_ridge(n_samples, n_coordinates, expected):
-    assert ridge_of(n_samples, n_coordinates) == pytest.approx(expected)
 
 
 # ---------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor, nn
 
-from skdim.closed_form import Directions, principal_axes, rotation, scale_of
+from skdim.closed_form import RIDGE, Directions, principal_axes, rotation, scale_of
 from skdim.encoders.layers import Features, in_parts
 
 __all__ = ["AbstractStem", "Basis", "LinearEncoder"]
@@ -108,6 +108,8 @@ class LinearEncoder(nn.Module):
         Maximal number of coordinates that the closed form is solved in.
     n_expanded : int, default=0
         Channels of the expanded features.
+    uncertainty : float, default=0.0
+        What the ridge of covariances grows by where samples are few; see ``ridge``.
     """
 
     stem: AbstractStem
@@ -125,10 +127,12 @@ class LinearEncoder(nn.Module):
         hidden_units: int = 1024,
         n_coordinates: int = 1024,
         n_expanded: int = 0,
+        uncertainty: float = 0.0,
     ) -> None:
         super().__init__()
         self.stem = stem
         self.n_coordinates = n_coordinates
+        self.uncertainty = uncertainty
         self.n_expanded = n_expanded
         n_raw, *grid = stem.out_shape
         cells = math.prod(grid)
@@ -233,6 +237,14 @@ class LinearEncoder(nn.Module):
         weight = (basis.whole.cpu().double() @ weight).reshape(-1, cells, weight.shape[1])[:n_raw]
         draw = torch.randn(cells, weight.shape[2], self.n_expanded, generator=generator)
         self.expansion.copy_((weight.movedim(1, 0) @ draw.double()).float())
+
+    def ridge(self, n_samples: float) -> float:
+        """Return the share of the mean variance that is added to variances of so many samples.
+
+        It is ``uncertainty`` times the number of coordinates over that of samples, at least 0.03.
+        """
+        n_coordinates = min(self.n_coordinates, self.to_hidden.in_features)
+        return max(RIDGE, self.uncertainty * n_coordinates / n_samples)
 
     def whole(self, conv: Tensor, basis: Basis) -> Tensor:
         """Return the coordinates (n, q) of standardised features."""

@@ -25,6 +25,8 @@ MAPS = 1000
 CHANNELS = 64
 # Positions of the second layer's patches in each direction, from which on there are 3x3 cells.
 POSITIONS = 6
+# What the ridge of covariances grows by where images are few.
+UNCERTAINTY = 0.25
 # Images per part.
 IN_CACHE = 16
 # Responses of an image that are computed at once.
@@ -283,6 +285,7 @@ class PatchEncoder(LinearEncoder):
             hidden_units=hidden_units,
             n_coordinates=max(1024, n_components),
             n_expanded=n_expanded,
+            uncertainty=UNCERTAINTY,
         )
 
 

@@ -9,7 +9,7 @@ from typing import Any, Self
 import torch
 from torch import Generator, Tensor, nn
 
-from skdim.closed_form import Sums, ridge_of, rotation, scale_of, solve
+from skdim.closed_form import Sums, rotation, scale_of, solve
 from skdim.encoders import Basis, LinearEncoder
 from skdim.inputs import Samples
 from skdim.objectives import AbstractCriterion, GaussianInformation, Information
@@ -151,8 +151,7 @@ def solve_for(module: nn.Sequential, criterion: AbstractCriterion, known: LookSu
     """
     _, encoder = parts_of(module)
     n_hidden, n_code = encoder.to_hidden.out_features, encoder.to_code.out_features
-    n_samples = next(iter(known.sums.values())).samples.item()
-    ridge = ridge_of(n_samples, min(encoder.n_coordinates, len(known.basis.whole)))
+    ridge = encoder.ridge(next(iter(known.sums.values())).samples.item())
     found = solve(known.sums, weights_of(criterion), encoder.mean[0].numel(), n_hidden, ridge)
     encoder.set_directions(known.basis, found)
     terms = {

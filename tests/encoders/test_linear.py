@@ -459,3 +459,15 @@ def test_expanded_features_are_no_weights_but_saved():
     assert "expansion" in encoder.state_dict()
     assert "expansion" not in dict(encoder.named_parameters())
     assert "expansion" not in make().state_dict()
+
+
+@pytest.mark.parametrize(
+    ("n_samples", "uncertainty", "expected"),
+    [(10, 0.0, 0.03), (10, 0.25, 0.5), (100, 0.25, 0.05), (1000, 0.25, 0.03)],
+)
+def test_few_samples_a_coordinate_have_a_larger_ridge(n_samples, uncertainty, expected):
+    many = make(uncertainty=uncertainty)  # 20 features, less than coordinates.
+    few = make(uncertainty=uncertainty, n_coordinates=10)
+
+    assert many.ridge(n_samples) == pytest.approx(expected)
+    assert few.ridge(n_samples) == pytest.approx(max(0.03, expected / 2))
