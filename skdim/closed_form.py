@@ -200,10 +200,8 @@ def solve(
         n = n_cells if name == "local" else 1
         width = len(middle) // n
         blocks = second.reshape(n, width, n, width).diagonal(dim1=0, dim2=2).movedim(-1, 0)
-        cell_roots, crosses = (
-            torch.linalg.cholesky(ridged(blocks, ridge)),
-            cross.reshape(n, width, -1),
-        )
+        cell_roots = torch.linalg.cholesky(ridged(blocks, ridge))
+        crosses = cross.reshape(n, width, -1)
         half = torch.linalg.solve_triangular(cell_roots, crosses, upper=False).flatten(0, 1)
         half = torch.linalg.solve_triangular(root, half.T, upper=False)
         shared += weights[name] / sum(weights[key] for key in sums) / n * (half @ half.T)
