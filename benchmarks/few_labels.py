@@ -56,6 +56,7 @@ import matplotlib.pyplot as plt
 DRAWN = {
     "Deep InfoMax, hidden, self-training": "DeepInfoMaxClassifier()",
     "Deep InfoMax, hidden": "Deep InfoMax, hidden",
+    "k-means, 3x3 cells, self-training": "patch k-means (2,304), self-training",
     "k-means, self-training": "patch k-means (1,024), self-training",
     "k-means": "patch k-means (1,024)",
     "network on the labels alone": "network on the labels alone",
@@ -311,7 +312,7 @@ def tabulate(rows: list[dict]) -> str:
         counts = sorted({row["labels"] for row in mine})
         draws = len({row["draw"] for row in mine})
         title = f"{name}, {mine[0]['rows']} unlabelled, {draws} draws; labels a class:"
-        lines += ["", title, " " * 38 + "".join(f"{count:>10}" for count in counts)]
+        lines += ["", title, " " * 40 + "".join(f"{count:>10}" for count in counts)]
         for what in dict.fromkeys(row["features"] for row in mine):
             cells = []
             for count in counts:
@@ -325,7 +326,7 @@ def tabulate(rows: list[dict]) -> str:
                     continue
                 error = np.std(found, ddof=min(1, len(found) - 1)) / np.sqrt(len(found))
                 cells.append(f"{np.mean(found):.3f}±{error:.3f}".replace("0.", "."))
-            lines.append(f"{what:<38}" + "".join(f"{cell:>10}" for cell in cells))
+            lines.append(f"{what:<40}" + "".join(f"{cell:>10}" for cell in cells))
     return "\n".join(lines).strip()
 
 
