@@ -202,6 +202,8 @@ def open_samples(
                 ensure_min_samples=at_least,
             )
     except (TypeError, ValueError) as error:
+        if "Complex data" in str(error):  # scikit-learn adds the whole array.
+            raise ValueError("Complex data not supported: X must contain real numbers.") from error
         if "float" in str(error) and (hint := hint_for_text(flat)):
             raise ValueError(f"{error}. {hint}") from error
         raise

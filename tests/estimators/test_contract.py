@@ -431,8 +431,16 @@ def test_several_layers_are_encoded_at_once_as_one_by_one():
     layers = dim.encode_layers(ROWS, *LAYERS)
     for name, features in zip(LAYERS, layers, strict=True):
         np.testing.assert_array_equal(features, dim.encode(ROWS, name))
+    with pytest.raises(ValueError, match=r"output=array.* is not a layer"):
+        dim.encode(ROWS, np.array(["code", "hidden"]))
     with pytest.raises(ValueError, match="output='depth' is not a layer"):
         dim.encode_layers(ROWS, "code", "depth")
+
+
+def test_an_error_about_complex_numbers_does_not_contain_them():
+    with pytest.raises(ValueError, match="Complex data not supported") as caught:
+        brief().fit(ROWS + 1j)
+    assert len(str(caught.value)) < 100
 
 
 def test_encoder_is_handed_over_in_evaluation_mode():
