@@ -3,7 +3,7 @@
 After Coates, Lee and Ng (2011), An analysis of single-layer networks in unsupervised feature
 learning (AISTATS), and Coates and Ng (2011), The importance of encoding versus training with sparse
 coding and vector quantization (ICML): patches are normalised and whitened, clustered or drawn, and
-an image is described by its patches' responses, averaged over the cells of a grid: its quadrants.
+an image is described by its patches' responses, averaged over the cells of a grid (its quadrants).
 """
 
 from typing import Self

@@ -356,9 +356,14 @@ def grid(**values: tuple) -> list[Setting]:
     return [dict(zip(values, each, strict=True)) for each in itertools.product(*values.values())]
 
 
-# Sides from which on grids of 3x3 cells are tried as well, as our default has them; and k-means.
+# Sides from which on 3x3 cells are tried as well, as our default has them.
 FINE = 28
-FINER = grid(numbers=(2304, 9216), patch=(6,), stride=(1,), cells=(3,))
+
+
+def in_finer_cells(data: Data, settings: list[Setting]) -> list[Setting]:
+    """Return the settings with 3x3 cells; none for small images."""
+    fine = min(data.X.shape[2:]) >= FINE
+    return [setting | {"cells": 3} for setting in settings] if fine else []
 
 
 def kmeans_settings(data: Data) -> list[Setting]:
@@ -368,7 +373,7 @@ def kmeans_settings(data: Data) -> list[Setting]:
     # Many centroids: the strides that pay, the sides that are known to.
     known = [{"numbers": numbers, "patch": sides[1], "stride": 1} for numbers in (1024, 256, 64)]
     many = grid(numbers=(4096,), patch=sides[1::-1], stride=(1, 2))
-    finer = FINER if min(data.X.shape[2:]) >= FINE else []
+    finer = in_finer_cells(data, grid(numbers=(2304, 9216), patch=(6,), stride=(1,)))
     return [*known, *many, *finer, *(setting for setting in direct if setting not in known)]
 
 
@@ -378,11 +383,9 @@ def random_settings(data: Data) -> list[Setting]:
     shape = {"patch": side, "rounds": 0}
     numbers = {"numbers": (1024, 4096), "stride": (1, 2)}
     both = grid(**numbers, encode=("threshold",), threshold=(0.5, 1.0))
-    all_settings = [shape | each for each in grid(**numbers, encode=("triangle",)) + both]
-    if min(data.X.shape[2:]) >= FINE:
-        drawn = grid(numbers=(9216,), stride=(1,), encode=("threshold",), threshold=(0.5, 1.0))
-        all_settings += [shape | each | {"cells": 3} for each in drawn]
-    return all_settings
+    many = grid(numbers=(9216,), stride=(1,), encode=("threshold",), threshold=(0.5, 1.0))
+    finer = in_finer_cells(data, [shape | each for each in many])
+    return [shape | each for each in grid(**numbers, encode=("triangle",)) + both] + finer
 
 
 METHODS: dict[str, Method] = {

@@ -189,8 +189,8 @@ def solve(
     """
     first = next(iter(sums.values()))
     mean = first.code_first / first.count
-    second = first.code_second / first.count - torch.outer(mean, mean)
-    root = torch.linalg.cholesky(ridged(second, ridge))
+    covariance = first.code_second / first.count - torch.outer(mean, mean)
+    root = torch.linalg.cholesky(ridged(covariance, ridge))
     shared = torch.zeros_like(root)
     layers: dict[str, tuple[Tensor, Tensor, Tensor]] = {}
     for name, part in sums.items():

@@ -15,10 +15,15 @@ from torch import Generator, Tensor
 from skdim.encoders import LAYERS, UserEncoder
 from skdim.estimators.fitting import forgetting
 from skdim.estimators.state import PersistentLearner
-from skdim.estimators.validation import NestedParametersMixin, open_looks, sample_numbers
+from skdim.estimators.validation import (
+    COMMON_RULES,
+    NestedParametersMixin,
+    open_looks,
+    sample_numbers,
+)
 from skdim.inference import chunk_size, encode_rows, features_of, filled_up
 from skdim.inputs import Conversion
-from skdim.parameters import check_positive, choice, shown
+from skdim.parameters import check_positive, shown
 from skdim.random import draw_seed, seeded
 from skdim.training import Checkpoints
 from skdim.training.callbacks import CallbackSupport, reported, reports
@@ -207,7 +212,7 @@ loss_curve_, device_, classes_, canonical_correlations_, directions_
         """Encode ``X`` as :meth:`encode` does, to several layers at once."""
         check_is_fitted(self)
         for output in layers:
-            if not choice(LAYERS).holds(output):
+            if not COMMON_RULES["output"].holds(output):
                 raise ValueError(
                     f"output={shown(output)} is not a layer. Allowed are {', '.join(LAYERS)}."
                 )

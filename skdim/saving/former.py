@@ -28,8 +28,8 @@ def update_header(header: Mapping[str, Any]) -> dict[str, Any]:
     if header["format"] > 1:
         return updated
     built, net = dict(header["built"]), dict(header["net"])
-    updated |= {"built": built, "net": net, "attributes": {"solver_": "gradients"}}
-    updated["attributes"] |= header["attributes"]
+    attributes = {"solver_": "gradients", **header["attributes"]}
+    updated |= {"built": built, "net": net, "attributes": attributes}
     net["history"] = net.pop("books")
     built["pairs"] = built.pop("looks")
     for owner in (updated, built):

@@ -215,10 +215,11 @@ def find_basis(module: nn.Sequential, view: View, rows: Samples, generator: Gene
     """
     standardise, encoder = parts_of(module)
     single = rows.single().thinned(BASIS_ROWS)
-    parts = (
-        encoder.stem(standardise(single[part])).float() for part in single.chunks(chunk_of(rows))
+    chunks = single.chunks(chunk_of(rows))
+    # No variable holds the features, so that they are freed once they are standardised.
+    conv = encoder.set_statistics(
+        torch.cat([encoder.stem(standardise(single[chunk])).float() for chunk in chunks])
     )
-    conv = encoder.set_statistics(torch.cat(list(parts)))
     seed = torch.randint(2**62, (1,), generator=generator, device=generator.device).item()
     draws = Generator().manual_seed(int(seed))
     if encoder.n_expanded:
