@@ -2,12 +2,11 @@
 Digits: from pixels to a pipeline
 =================================
 
-Deep InfoMax computes a code of unlabelled images, and a linear classifier works on that code. Here
-on the 1,797 digits that scikit-learn embeds: a grid search over the weights of the terms and the
-strength of the classifier, a table against raw pixels, PCA and a network that is not trained, and
-two pictures.
+Deep InfoMax computes a code of unlabelled images, and a linear classifier uses that code. On the
+1,797 digits of scikit-learn, this example searches over the weights of the terms and the penalty of
+the classifier, and compares with raw pixels, PCA and an untrained network.
 
-Run as ``python plot_digits_pipeline.py FOLDER`` to save the pictures to a folder.
+Run as ``python plot_digits_pipeline.py FOLDER`` to save the figures to a folder.
 """
 
 # sphinx_gallery_thumbnail_number = 2
@@ -15,7 +14,7 @@ Run as ``python plot_digits_pipeline.py FOLDER`` to save the pictures to a folde
 # %%
 # A transformer in a pipeline
 # ---------------------------
-# ``fit`` never looks at the labels; the classifier behind it does.
+# The transformer ignores the labels; the classifier after it uses them.
 
 import sys
 import time
@@ -39,7 +38,7 @@ started = time.perf_counter()
 
 
 def progress(text: str) -> None:
-    """Say how far we are, with the seconds so far."""
+    """Print a text with the seconds since the start."""
     print(f"[{time.perf_counter() - started:4.0f} s] {text}", flush=True)
 
 
@@ -58,9 +57,9 @@ pipe = Pipeline(
 # %%
 # Which terms? A grid search
 # --------------------------
-# The weights of the terms are parameters like any other: beta (local) and alpha (global) of the
-# paper. The local term compares a code with each cell of another look at the image, the global one
-# with the whole of it. The strength of the classifier is searched along.
+# The weights of the terms are parameters: beta (local) and alpha (global) of the paper. The local
+# term compares a code with each cell of another look (random view) at the image, the global term
+# with the whole look. The penalty of the classifier is searched as well.
 
 WEIGHTS = [
     {
@@ -72,7 +71,7 @@ WEIGHTS = [
 ]
 to_fit = train_test_split(np.arange(len(images)), train_size=1200, stratify=labels, random_state=0)
 progress("grid search over the weights of the terms and C: 9 settings, 2 folds ...")
-with TemporaryDirectory() as memory:  # So that a code is computed once for all three C.
+with TemporaryDirectory() as memory:  # Computes each code once for all three C.
     pipe.set_params(memory=memory)
     search = GridSearchCV(pipe, WEIGHTS, cv=2, refit=False)
     search.fit(images[to_fit[0]], labels[to_fit[0]])
@@ -91,12 +90,12 @@ best = {
 # %%
 # Is it worth it? A table
 # -----------------------
-# Each row is judged by the same two linear classifiers on the same splits, one split a seed. With a
-# learning rate of next to nothing a network stays as it was drawn.
+# The same two linear classifiers evaluate each row on the same splits, one split per seed. With a
+# learning rate near zero a network stays as initialised.
 
 
 def features_of(seed: int, train: np.ndarray) -> dict[str, np.ndarray]:
-    """Fit everything on the images of ``train``, and give its features of all images."""
+    """Fit all methods on the images of ``train``, and return their features of all images."""
     flat = images.reshape(len(images), -1)
     untrained = DeepInfoMaxTransformer(
         16, max_epochs=1, learning_rate=1e-12, view=None, random_state=seed
@@ -143,8 +142,8 @@ print()
 # How many components?
 # --------------------
 # Each direction of the code has a correlation between two looks at an image. Its ratio of signal to
-# noise is the square of its scale. All directions are there after one fit: a number of components
-# can be chosen afterwards.
+# noise is the square of its scale. One fit computes all directions, so the number of components can
+# be chosen afterwards.
 
 model = fitted[2]
 correlations = model.canonical_correlations_
@@ -161,9 +160,9 @@ ax.set(
 ax.legend(frameon=False)
 
 # %%
-# What the code finds alike
-# -------------------------
-# The test image on the left, and its six nearest neighbours among the images that were fitted.
+# Nearest neighbours
+# ------------------
+# The test image on the left, and its six nearest neighbours among the fitted images.
 
 codes = model.transform(images)
 scale = StandardScaler().fit(codes[train])
@@ -182,7 +181,7 @@ grid[0, 0].set_title("test", fontsize=10)
 grid[0, 3].set_title("nearest in code space (red: another digit)", fontsize=10)
 
 # %%
-# Pictures go where the command line says; in a notebook they show by themselves.
+# Save the figures to the folder of the command line.
 
 if __name__ == "__main__" and len(sys.argv) == 2 and Path(sys.argv[1]).is_dir():
     for name, figure in {"correlations": curve, "neighbours": gallery}.items():

@@ -2,15 +2,15 @@
 Few labels: accuracy against the number of labels
 =================================================
 
-Of 1,200 digits, 20 to 300 have a label. :class:`~skdim.DeepInfoMaxClassifier` learns a
-representation of all of them, and lets those without a label take part in its logistic regression.
-Beside it are logistic regression of the pixels, and of the same representation.
+20 to 300 of 1,200 digits have a label. :class:`~skdim.DeepInfoMaxClassifier` learns features from
+all of them, and uses those without a label in its logistic regression, too. It is compared with
+logistic regression of the pixels and of the same features.
 """
 
 # %%
-# The representation, once
-# ------------------------
-# It needs no labels, and is the same for all numbers of labels.
+# Fit the features once
+# ---------------------
+# The transformer needs no labels, so it is the same for all numbers of labels.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -31,8 +31,7 @@ dim = DeepInfoMaxTransformer(output="hidden", random_state=0).fit(images)
 # %%
 # Three classifiers
 # -----------------
-# The strengths of the two regressions are chosen by cross-validation as well. -1 marks rows without
-# a label.
+# Cross-validation chooses the penalties of all regressions. -1 marks rows without a label.
 
 
 def regression(features):
@@ -43,7 +42,7 @@ def regression(features):
 
 
 def accuracies(n_labels, draw):
-    """Return the accuracies with some labels, drawn alike in each class."""
+    """Return the accuracies with some labels, drawn equally from each class."""
     labelled, _ = train_test_split(
         np.arange(len(images)), train_size=n_labels, stratify=target, random_state=draw
     )
@@ -63,8 +62,8 @@ counts, names = [20, 50, 100, 300], ["pixels", "Deep InfoMax", "DeepInfoMaxClass
 curves = np.array([[accuracies(n, draw) for draw in range(3)] for n in counts])
 
 # %%
-# The fewer labels, the more they are worth
-# -----------------------------------------
+# Accuracy against the number of labels
+# -------------------------------------
 # Means and standard deviations over three draws of the labels.
 
 for count, of_draws in zip(counts, curves, strict=True):

@@ -1,16 +1,16 @@
 """
-Fine-tuning: when it pays
-=========================
+Fine-tuning: when it helps
+==========================
 
-Fine-tuning trains the encoder on the labels, from where the training without labels ended. A small
-code gains much by it: four numbers keep little of the class of a digit until labels say what to
-keep. The wide layer ``hidden`` gains nothing: a logistic regression of it is as good without.
+Fine-tuning continues the training of the encoder on the labels. A small code gains much: without
+labels, four numbers keep little of the class of a digit. The wide layer ``hidden`` gains nothing:
+its logistic regression is as good without fine-tuning.
 """
 
 # %%
 # Two representations of the same digits
 # --------------------------------------
-# Both are the closed form, fitted without labels. The classifier is fitted on some labels, with and
+# Both are closed forms, fitted without labels. The classifier is fitted on some labels, with and
 # without fine-tuning.
 
 import matplotlib.pyplot as plt
@@ -44,8 +44,8 @@ def accuracy(dim, n_labels, fine_tune):
 # %%
 # Accuracy on 597 other digits
 # ----------------------------
-# The number of epochs is chosen on a fifth of the labels. It is 0 where the accuracy there does not
-# grow by more than its standard error: the encoder is then left as it was.
+# The number of epochs is chosen on a fifth of the labels. It is 0, and the encoder is unchanged, if
+# the accuracy there does not grow by more than its standard error.
 
 counts = (100, 300, 1000)
 figure, axes = plt.subplots(figsize=(6.5, 4), layout="constrained")

@@ -2,19 +2,18 @@
 Four objectives, one classifier
 ===============================
 
-A widely read Keras tutorial trains Deep InfoMax with four weightings of its terms, keeps the four
-encoders, and compares a classifier with and without each of them in front. The same here, on the
-1,797 digits that scikit-learn embeds, with the encoder, the bound and the schedule that are the
-defaults of this package. The weightings are the tutorial's.
+A Keras tutorial trains Deep InfoMax with four weightings of its terms, saves the four encoders, and
+compares a classifier with and without each of them. This example does the same on the 1,797 digits
+of scikit-learn, with the default encoder, bound and schedule of skdim for gradients.
 
-Run as ``python plot_four_objectives.py FOLDER`` to save the encoders and the pictures to a folder.
+Run as ``python plot_four_objectives.py FOLDER`` to save the encoders and the figures to a folder.
 """
 
 # %%
 # Four weightings
 # ---------------
-# The tutorial's networks are for images of 28x28, and are one call away:
-# ``DeepInfoMaxTransformer(**keras_tutorial("mixed"))``. Here only its weights are taken.
+# Only the weights are the tutorial's. Its networks are for images of 28x28 pixels:
+# ``DeepInfoMaxTransformer(**keras_tutorial("mixed"))``.
 
 import sys
 import time
@@ -41,7 +40,7 @@ started = time.perf_counter()
 
 
 def progress(text: str) -> None:
-    """Say how far we are, with the seconds so far."""
+    """Print a text with the seconds since the start."""
     print(f"[{time.perf_counter() - started:4.0f} s] {text}", flush=True)
 
 
@@ -52,7 +51,7 @@ train, test = train_test_split(
 )
 few, _ = train_test_split(train, train_size=100, stratify=labels[train], random_state=0)
 
-# At a prior's weight of 1, a penalty of its discriminator's gradient keeps the game steady.
+# At a prior weight of 1, a penalty of the discriminator's gradient stabilises the training.
 steady = replace(PRIORS["uniform"], gradient_penalty=0.1)
 encoders = {}
 for name, (of_global, of_local, of_prior) in KERAS_WEIGHTS.items():
@@ -68,9 +67,9 @@ for name, (of_global, of_local, of_prior) in KERAS_WEIGHTS.items():
     ).fit(images[train])
 
 # %%
-# Saved side by side
-# ------------------
-# Each under a name made of its weights, as in the tutorial. What is loaded again encodes alike.
+# Save the encoders
+# -----------------
+# Each file is named by the weights, as in the tutorial. A loaded encoder gives the same codes.
 
 to_keep = len(sys.argv) == 2 and Path(sys.argv[1]).is_dir()
 with TemporaryDirectory() as temporary:
@@ -84,11 +83,11 @@ with TemporaryDirectory() as temporary:
         progress(f"saved {path.name}, {path.stat().st_size / 1e6:.1f} MB")
 
 # %%
-# With and without an encoder in front
-# ------------------------------------
-# One classifier for all, on 597 other digits: taught with all 1,200 labels, and with 100 of them.
-# The encoders have seen all 1,200 images, and no label. An untrained encoder (its learning rate is
-# next to nothing) and PCA show what is owed to the training.
+# With and without an encoder
+# ---------------------------
+# One classifier for all, fitted on all 1,200 labels or on 100 of them, and scored on 597 other
+# digits. The encoders were trained on all 1,200 images without labels. An untrained encoder (its
+# learning rate is near zero) and PCA show the effect of the training.
 
 flat = FunctionTransformer(lambda x: x.reshape(len(x), -1))
 untrained = DeepInfoMaxTransformer(16, max_epochs=1, learning_rate=1e-12, random_state=0)
@@ -117,7 +116,7 @@ for name, (with_all, with_few) in accuracy.items():
 print()
 
 # %%
-# The two columns as a picture.
+# The two columns as a figure.
 
 bars, axes = plt.subplots(figsize=(7, 3.6), layout="constrained")
 places = np.arange(len(accuracy))
@@ -130,10 +129,10 @@ axes.invert_yaxis()
 axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
 
 # %%
-# How the four trainings went
-# ---------------------------
-# A term is minus its bound on the information, times its weight; the discriminator plays against
-# the term of the prior, so that the two go up and down.
+# Terms by epoch
+# --------------
+# A term is minus its bound on the information, times its weight. The discriminator plays against
+# the term of the prior, so both go up and down.
 
 SHOWN = ("local", "global", "prior", "discriminator")
 curves, grid = plt.subplots(1, 4, figsize=(10, 2.8), layout="constrained", sharex=True)
@@ -147,7 +146,7 @@ for cell, (name, encoder) in zip(grid, encoders.items(), strict=True):
 grid[0].set_ylabel("Term of the loss")
 
 # %%
-# Pictures go where the command line says; in a notebook they show by themselves.
+# Save the figures to the folder of the command line.
 
 if __name__ == "__main__" and to_keep:
     for name, figure in {"accuracy": bars, "terms": curves}.items():

@@ -2,16 +2,16 @@
 Frames of a film: what neighbours share
 =======================================
 
-In a film, neighbouring frames show the same thing at another place, in front of another background.
-Given as two looks at one sample, they teach what random views of single frames cannot: that the
-background does not matter. The films here are digits that move over noise.
+In a film, neighbouring frames show the same object at another place, in front of another
+background. As two looks at one sample, they teach what random views of single frames cannot: that
+the background does not matter. The films here are digits that move over noise.
 """
 
 # %%
 # Draw the films
 # --------------
-# Each film shows one digit in two frames. It moves by up to two pixels, over bright blobs that are
-# drawn anew for each frame.
+# Each film shows one digit in two frames. It moves by up to two pixels, over bright blobs that
+# differ between frames.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -70,8 +70,8 @@ from_frames = DeepInfoMaxTransformer(64, random_state=0).fit(train.reshape(-1, 1
 # %%
 # Fewer labels are needed
 # -----------------------
-# Accuracy on the first frames of films that neither was fitted on, over five draws of the labelled
-# ones.
+# Accuracy on the first frames of films that neither transformer was fitted on, over five draws of
+# the labels.
 
 features = {
     "code, from pairs": from_pairs.transform(test[:, 0]),

@@ -1,18 +1,18 @@
 """
-A grid search: size, layer, penalty, and what caching saves
-===========================================================
+A grid search: size, layer, penalty, and caching
+================================================
 
-How many components, which layer, how strong a penalty? Accuracies of one grid lie 40 points apart,
-and the setting chosen by cross-validation is near to the best on other images. With
-``Pipeline(memory=...)``, each representation is computed once for all strengths of the penalty,
-which takes a fraction of the time.
+How many components, which layer, how strong a penalty? Accuracies in one grid differ by 40 points,
+and the setting chosen by cross-validation is close to the best on other images. With
+``Pipeline(memory=...)``, each representation is computed once for all penalties, in a fraction of
+the time.
 """
 
 # %%
 # A pipeline and its grid
 # -----------------------
-# ``output="hidden"`` does not depend on ``n_components``, so that the grid has two parts. All
-# parameters of the transformer can be searched in this way.
+# ``output="hidden"`` does not depend on ``n_components``, so the grid has two parts. All parameters
+# of the transformer can be searched in this way.
 
 import time
 from tempfile import TemporaryDirectory
@@ -43,10 +43,10 @@ grid = [
 ]
 
 # %%
-# What caching saves
-# ------------------
-# The same search over five strengths, with and without a cache. A cached step is fitted once for
-# each fold; without a cache it is fitted for each fold and strength.
+# Caching
+# -------
+# The same search over five penalties, with and without a cache. A cached step is fitted once per
+# fold; without a cache it is fitted for each fold and penalty.
 
 seconds = {}
 with TemporaryDirectory() as folder:
@@ -72,11 +72,11 @@ print(f"of the chosen: {search.best_score_:.3f} in cross-validation, {chosen:.3f
 # %%
 # The whole grid
 # --------------
-# Mean accuracy in cross-validation. Small codes need a weak penalty; large layers allow a strong
+# Mean accuracy in cross-validation. Small codes need a weak penalty; large layers tolerate a strong
 # one.
 
 n_code = len(sizes) * len(strengths)
-# The grid runs through the strengths first, then through the sizes.
+# ``GridSearchCV`` varies the sizes fastest, then the penalties.
 table = np.vstack([scores[:n_code].reshape(len(strengths), -1).T, scores[n_code:]])
 names = [f"code of {size}" for size in sizes] + ["hidden"]
 figure, axes = plt.subplots(figsize=(6.5, 3.8), layout="constrained")

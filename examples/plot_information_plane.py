@@ -2,16 +2,16 @@
 The information plane of a training
 ===================================
 
-While a code is trained without labels, its information about the label grows. Before training, the
-code of an encoder has less of it. The codes of 1,000 digits are recorded after several numbers of
-epochs; see :class:`~skdim.displays.InformationPlaneDisplay`.
+While an encoder is trained without labels, the information of its code about the label grows. This
+example estimates it on 1,000 digits after several numbers of epochs, with
+:class:`~skdim.displays.InformationPlaneDisplay`.
 """
 
 # %%
 # Codes of several epochs
 # -----------------------
 # All trainings start from the same weights; the first one hardly changes them. Codes without noise
-# have infinite information about the images; noise makes it finite, and comparable between epochs.
+# have infinite information about the images. Added noise makes it finite and comparable.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -45,7 +45,7 @@ for epoch, found in zip(codes, about_label.estimates, strict=True):
 # %%
 # The information plane
 # ---------------------
-# Horizontally the information about the 64 pixels, vertically that about the label.
+# Information about the 64 pixels (horizontal) and about the label (vertical).
 
 plane, axes = plt.subplots(figsize=(5, 3.6), layout="constrained")
 InformationPlaneDisplay.from_codes(codes, images, labels, ax=axes, critic=None, random_state=0)

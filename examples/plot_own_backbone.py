@@ -1,18 +1,17 @@
 """
-Your own backbone: name a layer, and it is an encoder
-=====================================================
+Your own backbone as an encoder
+===============================
 
-Networks of torchvision, timm or your own know nothing of local features and codes. They need not:
-:class:`~skdim.encoders.HookedEncoder` takes what a named layer gives while the network runs. Here a
-small residual network, built and named as torchvision's are, learns codes of digits from three of
-its layers in turn.
+Networks of torchvision, timm or your own do not return local features and codes.
+:class:`~skdim.encoders.HookedEncoder` reads the output of a named layer instead. Here a small
+residual network, named as those of torchvision, learns codes of digits from three of its layers.
 """
 
 # %%
 # A backbone
 # ----------
-# Any module will do. The last layer of a classifier is of no use here, so it is taken off, as one
-# would with ``resnet18(weights=...)``.
+# Any module can be used. The last layer of the classifier is not needed and removed, as one would
+# with ``resnet18(weights=...)``.
 
 from functools import partial
 
@@ -71,8 +70,9 @@ backbone.fc = nn.Identity()
 # %%
 # An encoder
 # ----------
-# ``partial`` says all but what the transformer says itself: the shape of a sample, and how many
-# components. A linear layer on what the backbone gives makes the code. The backbone is copied.
+# ``partial`` sets all parameters except those that the transformer passes: the shape of a sample
+# and the number of components. A linear layer maps the output of the backbone to the code. The
+# backbone is copied.
 
 digits = load_digits()
 images, labels = digits.images.astype(np.float32), digits.target
@@ -82,19 +82,19 @@ train, test = train_test_split(
 
 
 def fit(local: str, **kwargs: float) -> DeepInfoMaxTransformer:
-    """Train a copy of the backbone, with one of its layers for the local features."""
+    """Train a copy of the backbone, with a layer for the local features."""
     encoder = partial(HookedEncoder, backbone=backbone, local=local)
     return DeepInfoMaxTransformer(16, encoder=encoder, random_state=0, **kwargs).fit(images[train])
 
 
 def accuracy(transformer: DeepInfoMaxTransformer) -> float:
-    """Judge the codes of other digits by a linear classifier."""
+    """Return the accuracy of a linear classifier on codes of other digits."""
     codes = transformer.transform(images)
     judge = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
     return judge.fit(codes[train], labels[train]).score(codes[test], labels[test])
 
 
-# With a learning rate of next to nothing, the encoder stays as it was drawn.
+# With a learning rate near zero, the encoder stays as initialised.
 scores = {"untrained": accuracy(fit("layer3", max_epochs=1, learning_rate=1e-12))}
 fitted = {name: fit(name, max_epochs=4) for name in ("stem", "layer1", "layer3")}
 scores |= {name: accuracy(transformer) for name, transformer in fitted.items()}
@@ -104,10 +104,10 @@ for name, score in scores.items():
     print(f"    {name:<10} {score:.3f}")
 
 # %%
-# What a local feature sees
-# -------------------------
-# The name decides how large a part of the image one local feature stands for: the deeper the layer,
-# the larger. These are the pixels that move the feature in the middle of each map.
+# Receptive fields
+# ----------------
+# The deeper the layer, the larger the part of the image on which a local feature depends. The
+# figure shows the pixels that change the feature in the middle of each map.
 
 image = images[test[0]]
 figure, axes = plt.subplots(1, 4, figsize=(9, 2.8), layout="constrained")

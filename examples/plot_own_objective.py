@@ -2,19 +2,18 @@
 Your own objective: twenty lines
 ================================
 
-An objective of your own is a class with parameters and a method that returns named terms. Here it
-is Barlow Twins (Zbontar et al. 2021): the cross-correlations of the codes of two looks are to be 1
-on the diagonal and 0 elsewhere. After twelve epochs, the nearest neighbours of crops of photographs
-are of the same place more often than with the same network untrained. Principal components are
-level with it: the objective works, and has not been tuned.
+An objective is a class with parameters and a method that returns named terms. This example
+implements Barlow Twins (Zbontar et al. 2021): the cross-correlations of the codes of two looks
+should be 1 on the diagonal and 0 elsewhere. After twelve epochs, nearest neighbours of crops of
+photographs show the same place more often than with the untrained network. Principal components are
+level with it, since the objective has not been tuned.
 """
 
 # %%
 # The objective
 # -------------
 # ``terms`` receives the features of each look and returns tensors of shape (), whose sum is the
-# loss. ``weight`` is a parameter like any other, which a grid search reaches as
-# ``objective__weight``.
+# loss. A grid search reaches the parameter ``weight`` as ``objective__weight``.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -50,8 +49,8 @@ class BarlowTwins(AbstractObjective):
 # %%
 # Crops of photographs
 # --------------------
-# The photographs are the two that scikit-learn ships. Places of the left parts are trained on,
-# those of the right parts are evaluated: four crops a place, which differ in position and
+# The photographs are the two of scikit-learn. Places in the left parts are used for training, those
+# in the right parts for evaluation. There are four crops per place, which differ in position and
 # brightness.
 
 SIDE, SHIFT, LOOKS = 32, 12, 4
@@ -79,8 +78,8 @@ print(f"{len(fitted)} crops to train on, {len(searched)} to evaluate")
 # %%
 # Training
 # --------
-# The transformer takes the objective and trains, scores, clones and saves with it. With a learning
-# rate of next to nothing, the network stays as it was initialised.
+# The transformer trains, scores, clones and saves with the objective. With a learning rate near
+# zero, the network stays as initialised.
 
 settings = {"objective": BarlowTwins(), "view": "augment", "random_state": 0}
 trained = EncoderTransformer(32, max_epochs=12, **settings).fit(fitted)
@@ -89,8 +88,8 @@ for name in ("agreement", "redundancy"):
     print(f"{name}: {trained.history_[name][0]:.1f} -> {trained.history_[name][-1]:.1f}")
 
 # %%
-# What was learnt
-# ---------------
+# Evaluation
+# ----------
 # The share of crops whose nearest neighbour is of the same place, among the evaluated ones.
 
 

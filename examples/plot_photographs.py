@@ -2,18 +2,17 @@
 Image files: from a folder to a classifier
 ==========================================
 
-400 image files lie in four subfolders. :class:`~skdim.inputs.ImageFolder` reads them one batch at a
-time, :class:`~skdim.DeepInfoMaxTransformer` learns features of all of them, and a classifier of
-these features needs fewer labels than one of the pixels. A file that is damaged is named.
+:class:`~skdim.inputs.ImageFolder` reads 400 image files in four subfolders batch by batch, and
+:class:`~skdim.DeepInfoMaxTransformer` learns features from them. A classifier of these features
+needs fewer labels than one of the pixels. An error names a damaged file.
 
-The pictures are drawn here, so that nothing has to be downloaded.
+The images are drawn here, so nothing has to be downloaded.
 """
 
 # %%
 # A folder of files
 # -----------------
-# Each picture has a background, a position, a size and colours of its own. The name of the
-# subfolder is the label.
+# Images differ in background, position, size and colours. The name of the subfolder is the label.
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -52,7 +51,7 @@ OUTLINES = {
 
 
 def draw(kind, rng):
-    """Draw one picture of 80 x 60 pixels."""
+    """Draw one image of 80 x 60 pixels."""
     top, bottom = rng.integers(90, 230, (2, 1, 1, 3))
     height = np.linspace(0, 1, 60)[:, None, None]
     noise = rng.normal(0, 30, (8, 10, 1))
@@ -88,7 +87,7 @@ print(f"{len(folder)} images of shape {folder[0].shape}, first file: {folder.fil
 # %%
 # A damaged file
 # --------------
-# A file that was cut off ends ``fit`` with an error that names it. Nothing is skipped silently.
+# A truncated file ends ``fit`` with an error that names it. No file is skipped silently.
 
 damaged = root / "fish" / "007.jpg"
 whole = damaged.read_bytes()
@@ -102,9 +101,9 @@ damaged.write_bytes(whole)
 # %%
 # Features of all images, labels of few
 # -------------------------------------
-# The features are learnt from 300 images without labels. A logistic regression then sees 2, 5, 20
-# or all 75 labels a class. The rivals are the pixels and their principal components. Accuracy is
-# measured on 100 other images.
+# The features are learnt from 300 images without labels. A logistic regression is then fitted on 2,
+# 5, 20 or all 75 labels per class, and scored on 100 other images. The pixels and their principal
+# components are compared.
 
 pixels = np.stack([folder[i] for i in range(len(folder))])
 fit_rows, test_rows = train_test_split(
@@ -140,8 +139,8 @@ for name, row in scores.items():
     print(f"{name:<22}" + "".join(f"{score:>7.2f}" for score in row))
 
 # %%
-# Some of the pictures, and the accuracies
-# ----------------------------------------
+# Some images, and the accuracies
+# -------------------------------
 
 figure = plt.figure(figsize=(9, 3.6), layout="constrained")
 left, right = figure.subfigures(1, 2, width_ratios=(1, 1.1))

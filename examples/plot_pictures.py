@@ -1,19 +1,19 @@
 """
-Pictures: the code spends its information on the strokes
-========================================================
+Displays: the information of a code is in the strokes
+=====================================================
 
-The local term asks the code of an image to tell each place in it from places in other images. Empty
-places look much alike in all of them, so there is less to tell than of strokes. The displays of
-:mod:`skdim.displays` show it, on the 1,797 digits that scikit-learn embeds.
+The local term trains the code of an image to discriminate its places from places in other images.
+Empty places look alike in all images, so the code has less information about them than about
+strokes. The displays of :mod:`skdim.displays` show this on the 1,797 digits of scikit-learn.
 """
 
 # sphinx_gallery_thumbnail_number = 2
 
 # %%
-# Did it converge?
-# ----------------
-# ``TermsDisplay`` draws every term by epoch. The local term is minus its bound on the information,
-# and the codes keep their spread.
+# Terms by epoch
+# --------------
+# ``TermsDisplay`` draws every term by epoch. The local term is drawn as its bound on the
+# information. The codes keep their spread.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -33,18 +33,17 @@ dim = DeepInfoMaxTransformer(16, max_epochs=6, random_state=0).fit(images)
 TermsDisplay.from_estimator(dim)
 
 # %%
-# Where does the information sit?
-# -------------------------------
-# For one image of each digit, in nats: how much more likely the code makes what is seen at a
-# location than it is in any image.
+# Map of the information
+# ----------------------
+# For one image of each digit, in nats: how much more likely the local features of a location are
+# given the code than in any image.
 
 first_of_each = [np.flatnonzero(labels == digit)[0] for digit in range(10)]
 InformationMapDisplay.from_estimator(dim, images, queries=first_of_each)
 
 # %%
-# The claim is about all images, so it is counted, on two hundred of them: locations are grouped by
-# how much ink their 2x2 pixels hold. Empty ones are not at 0, since a local feature has seen more
-# than its own pixels.
+# The claim is checked on two hundred images. Locations are grouped by the mean ink of their 2x2
+# pixels. Empty ones are not at 0, since a local feature depends on more than its own pixels.
 
 some = np.arange(200)
 display = InformationMapDisplay.from_estimator(dim, images, queries=some, colorbar=False)
@@ -56,17 +55,16 @@ for low, high in ((0, 0.01), (0.01, 4), (4, 8), (8, 17)):
     print(f"{low:>5} to {high:<10} {chosen.sum():>9}   {display.maps[chosen].mean():>10.2f}")
 
 # %%
-# What does the code find alike?
-# ------------------------------
-# One image a row, its nearest neighbours in code space, and those farthest from it, with their
-# labels.
+# Nearest neighbours
+# ------------------
+# One image per row, with its nearest and its farthest neighbours in code space and their labels.
 
 NeighborsDisplay.from_estimator(dim, images, labels, queries=first_of_each[:4])
 
 # %%
-# Do classes lie apart?
-# ---------------------
-# Two principal components of sixteen numbers that were learnt without a label.
+# Embedding
+# ---------
+# Two principal components of sixteen numbers that were learnt without labels.
 
 EmbeddingDisplay.from_estimator(dim, images, labels)
 plt.show()

@@ -1,10 +1,10 @@
 """
-Retrieval: find other pictures of the same place
-================================================
+Retrieval: find other crops of the same place
+=============================================
 
-Crops of one place in a photograph differ in position, light and contrast. Among the codes of Deep
-InfoMax, the nearest neighbours of a crop are more often of the same place than among pixels and
-among their principal components. The photographs are the two that scikit-learn ships.
+Crops of one place in a photograph differ in position, light and contrast. The nearest neighbours of
+a crop show the same place more often with codes of Deep InfoMax than with pixels or their principal
+components. The photographs are the two of scikit-learn.
 """
 
 # sphinx_gallery_thumbnail_number = 2
@@ -12,9 +12,9 @@ among their principal components. The photographs are the two that scikit-learn 
 # %%
 # Places in photographs
 # ---------------------
-# A grid of places, and eight crops of each, shifted by up to 8 pixels, mirrored or not, darker or
-# lighter. The left parts of the photographs are fitted, the places of the right parts are searched:
-# no place is in both.
+# A grid of places has eight crops each, shifted by up to 8 pixels, mirrored or not, darker or
+# lighter. The left parts of the photographs are fitted, the right parts are searched. No place is
+# in both.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -31,7 +31,7 @@ rng = np.random.default_rng(0)
 
 
 def crop(photograph, row, column):
-    """Return one crop at a place, seen with some shift and light."""
+    """Return one crop at a place, with random shift, contrast and brightness."""
     row, column = np.array([row, column]) + rng.integers(0, SHIFT + 1, 2)
     seen = photograph[row : row + SIDE, column : column + SIDE].astype(np.float32)
     seen = (seen - seen.mean()) * rng.uniform(0.7, 1.3) + seen.mean() * rng.uniform(0.7, 1.3)
@@ -59,8 +59,8 @@ print(f"{len(fitted)} crops fitted, {len(searched)} searched, of {places.max() +
 # %%
 # Three spaces
 # ------------
-# The code is the layer to search: its scale weighs directions by how well two looks at an image
-# agree on them. Cosine distances are Euclidean ones of rows of length 1.
+# Search in the code: its scale weights directions by how well two looks at an image agree on them.
+# Cosine distances are Euclidean distances of rows of length 1.
 
 flat, flat_searched = (X.reshape(len(X), -1) / 255 for X in (fitted, searched))
 dim = DeepInfoMaxTransformer(64, random_state=0).fit(fitted)
@@ -92,7 +92,7 @@ print(f"{'chance':<20}{chance:>7.2f}")
 # %%
 # Precision at k
 # --------------
-# The share of the k nearest crops that are of the same place. There are seven others of each.
+# The share of the k nearest crops that show the same place. Each place has seven other crops.
 
 curves, axes = plt.subplots(figsize=(5.5, 3.6), layout="constrained")
 for (name, row), marker in zip(precision.items(), "s^o", strict=True):
@@ -102,10 +102,10 @@ axes.set(xlabel="k", ylabel="precision at k", ylim=(0, 1))
 axes.legend()
 
 # %%
-# What is found
+# Nearest crops
 # -------------
-# Left the crop that is searched for, then its five nearest ones; a green frame marks those of the
-# same place. Crops that show nothing, such as sky, are left out of the picture.
+# The query on the left, then its five nearest crops. A green frame marks the same place. Crops with
+# little contrast, such as sky, are not used as queries.
 
 shown = np.flatnonzero(searched.std(axis=(1, 2, 3)) > 35)
 queries = np.random.default_rng(0).choice(shown, 5, replace=False)

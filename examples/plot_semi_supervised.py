@@ -1,8 +1,8 @@
 """
-Semi-supervised: beside scikit-learn's own methods
-==================================================
+Semi-supervised: comparison with scikit-learn's methods
+=======================================================
 
-Of 1,000 digits, 20 to 100 have a label. The representation is worth more than the method:
+20 to 100 of 1,000 digits have a label. The features matter more than the method:
 :class:`~sklearn.semi_supervised.LabelSpreading` on the features of Deep InfoMax is far ahead of the
 same on the pixels. :class:`~skdim.DeepInfoMaxClassifier`, which combines label spreading with
 self-training, is ahead of both.
@@ -11,8 +11,8 @@ self-training, is ahead of both.
 # %%
 # The methods
 # -----------
-# Rows without a label are marked by -1 for all of them. The representation is fitted once, on all
-# 1,000 images.
+# For all methods, -1 marks rows without a label. The transformer is fitted once, on all 1,000
+# images.
 
 import warnings
 
@@ -46,7 +46,7 @@ def spreading():
 
 
 def self_training():
-    """Return a logistic regression that labels the rows of which it is sure."""
+    """Return a logistic regression that labels rows with probabilities above a threshold."""
     regression = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=2000))
     return SelfTrainingClassifier(regression, threshold=0.8)
 
@@ -64,7 +64,7 @@ METHODS = {
 
 
 def accuracies(n_labels, draw):
-    """Return the accuracy of each method with some labels, drawn alike in each class."""
+    """Return the accuracy of each method with some labels, drawn equally from each class."""
     labelled, _ = train_test_split(
         np.arange(len(images)), train_size=n_labels, stratify=target, random_state=draw
     )
@@ -87,8 +87,8 @@ with np.errstate(invalid="ignore"), warnings.catch_warnings():
 # ----------------------------
 # Means over three draws of the labels, and their standard errors. The settings of scikit-learn's
 # methods are fixed; :class:`~skdim.DeepInfoMaxClassifier` chooses its penalty by cross-validation.
-# Self-training with a fixed threshold is not steady: on the features it is worse with 50 labels
-# than with 20.
+# Self-training with a fixed threshold is unstable: on the features it is worse with 50 labels than
+# with 20.
 
 means = scores.mean(axis=1)
 print(f"{'labels':<34}" + "".join(f"{n:>7}" for n in counts))

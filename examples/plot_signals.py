@@ -3,14 +3,15 @@ Signals: few labels, events at any time
 =======================================
 
 Each signal of two channels holds an event at an unknown time. Raw values at fixed times say little
-of it, and spectra do not tell an upward from a downward sweep. With five labels a class or more,
-the features of ``encoder="kernels"``, learnt from all signals in closed form, are ahead of both.
+about it, and spectra cannot discriminate an upward from a downward sweep. With five or more labels
+per class, the features of ``encoder="kernels"``, learnt in closed form, are ahead of both.
 """
 
 # %%
 # Six kinds of events
 # -------------------
-# The kind is a waveform in one of the channels; its time, its strength and the noise are random.
+# The kind is a waveform, which both channels contain with opposite signs. Its time, its strength
+# and the noise are random.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -47,7 +48,7 @@ print(f"{len(X)} signals of shape {X.shape[1:]}")
 # %%
 # Features of all signals
 # -----------------------
-# 600 signals are fitted without labels, 300 others are classified.
+# The transformer is fitted on 600 signals without labels; 300 others are classified.
 
 fit_rows, test_rows = train_test_split(np.arange(len(X)), test_size=300, stratify=y, random_state=0)
 dim = DeepInfoMaxTransformer(encoder="kernels", output="hidden", random_state=0).fit(X[fit_rows])

@@ -1,18 +1,18 @@
 """
-Spectra: a view says what does not matter
-=========================================
+Spectra: a view states what does not matter
+===========================================
 
-Spectra drift: each one has a base line and a scale of its own, which say nothing of the
-substances in it. A view draws other base lines and scales. What two such looks at a spectrum
-share is the substances, and a few labels are then enough to learn them. Without a view, drift is
-what the spectra have in common most, and the features are worse than the raw values.
+Spectra drift: each one has its own baseline and scale, which are independent of the substances in
+it. A view draws other baselines and scales, so that two looks at a spectrum share the substances
+only. A few labels are then enough. Without a view, the features follow the drift, and are worse
+than the raw values.
 """
 
 # %%
 # Mixtures of six substances
 # --------------------------
 # Each substance absorbs in five bands. A spectrum is a mixture times a random factor, plus a random
-# cubic base line and noise. Its class is the substance that it has most of.
+# cubic baseline and noise. Its class is the most abundant substance.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -35,7 +35,7 @@ substances = (heights * np.exp(-(((BANDS - centers) / widths) ** 2))).sum(axis=1
 
 
 def spectra(n, seed):
-    """Return spectra (n, 200) and the substance that each has most of."""
+    """Return spectra (n, 200) and the most abundant substance of each."""
     draws = np.random.default_rng(seed)
     shares = draws.dirichlet(np.full(6, 0.8), n)
     factors, base = draws.lognormal(0, 0.3, (n, 1)), draws.normal(size=(n, 4)) @ POWERS
@@ -49,11 +49,11 @@ X_test, y_test = spectra(2000, seed=1)
 # %%
 # The view
 # --------
-# A view maps samples and a generator of torch to looks at them.
+# A view is a callable that maps samples and a generator of torch to looks.
 
 
 def drift(x, generator):
-    """Draw two looks at spectra (n, 200), with other factors, base lines and noise."""
+    """Draw two looks at spectra (n, 200), with other factors, baselines and noise."""
     looks = []
     for _ in range(2):
         factors = (0.3 * torch.randn(len(x), 1, generator=generator)).exp()
@@ -65,8 +65,8 @@ def drift(x, generator):
 # %%
 # Few labels
 # ----------
-# The usual remedy is the second derivative of the spectrum, by a filter of Savitzky and Golay. The
-# strength of all regressions is chosen by cross-validation on the labels.
+# The usual remedy is the second derivative of the spectrum, by a Savitzky-Golay filter.
+# Cross-validation on the labels chooses the penalties of all regressions.
 
 
 def derivative(X):

@@ -1,17 +1,17 @@
 """
-Streaming: a file that is larger than what is read at once
-==========================================================
+Streaming: fit a file in parts
+==============================
 
-80,000 rows lie in a file. Read through a :class:`~skdim.inputs.Stream`, at most a few hundred rows
-are in memory at a time, and the features are those of the array, to the last bit. ``partial_fit``
-takes the rows in parts, as they come in, and its features are as good for a classifier.
+A file has 80,000 rows. A :class:`~skdim.inputs.Stream` holds at most a few hundred of them in
+memory at a time, and gives features that are bit-equal to those of the array. ``partial_fit`` takes
+the rows in parts, and its features are as good for a classifier.
 """
 
 # %%
 # A file of rows
 # --------------
-# 64 columns, made from eight hidden ones. Each of the four classes has three clusters, so that a
-# linear classifier of the columns is not enough. The rows are written block by block.
+# The 64 columns are generated from eight hidden ones. Each of the four classes has three clusters,
+# so a linear classifier of the columns is not enough. The rows are written block by block.
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -48,8 +48,8 @@ print(f"{path.name}: {path.stat().st_size / 1e6:.0f} MB")
 # %%
 # Read batch by batch
 # -------------------
-# A stream takes arrays, memory maps and data sets. This one counts what is read; without the
-# counting, ``Stream(rows)`` or the memory map itself will do.
+# A stream wraps arrays, memory maps and data sets. The class below only counts rows; otherwise use
+# ``Stream(rows)`` or the memory map itself.
 
 
 class Counted:
@@ -78,12 +78,11 @@ assert np.array_equal(streamed.transform(test), in_memory.transform(test))
 print(f"at most {counted.most} rows at once, {counted.most * COLUMNS * 4 / 1e6:.2f} MB")
 
 # %%
-# Taken in parts
-# --------------
+# Fit in parts
+# ------------
 # Each part is added to the sums of the closed form, which is then solved again. The random features
-# and the scales of the columns are those of the first part, so that the result is near to that of
-# one fit, and not equal to it. After each part, a logistic regression learns from 400 labelled
-# rows.
+# and the scales of the columns are those of the first part, so the result is close but not equal to
+# that of one fit. After each part, a logistic regression is fitted on 400 labelled rows.
 
 labelled, labels = draw(400)
 

@@ -2,16 +2,16 @@
 Tables: where it does not help
 ==============================
 
-On two tables of scikit-learn, a logistic regression of the raw columns and one of the features of
-Deep InfoMax differ by at most two points, in either direction. On two made tables, whose classes
-are not linear in the columns, the features help it; but a support vector machine of the raw columns
-does as well. On a small table there is no reason to begin with Deep InfoMax.
+On two tables of scikit-learn, logistic regressions of the raw columns and of the features of Deep
+InfoMax differ by at most two points, in either direction. On two synthetic tables, whose classes
+are not linear in the columns, the features help, but a support vector machine of the raw columns is
+as good. On a small table there is no reason to start with Deep InfoMax.
 """
 
 # %%
 # Four tables
 # -----------
-# Without neighbouring columns there are no local parts. The closed form of vectors is kernel
+# Columns have no neighbours, so there are no local parts. The closed form of vectors is kernel
 # principal component analysis by random features: see :doc:`/guide/when_not`.
 
 import matplotlib.pyplot as plt
@@ -41,8 +41,8 @@ TABLES = {
 # %%
 # Three classifiers
 # -----------------
-# The representation is learnt from all rows that are not held out; the classifiers see 5 or 20
-# labels a class, or all of them. Standardised columns are the input of all three.
+# The features are learnt from all rows that are not held out. The classifiers are fitted on 5 or 20
+# labels per class, or on all. Standardised columns are the input of all three.
 
 
 def classifiers(X):
@@ -61,7 +61,7 @@ def classifiers(X):
 
 
 def some_rows(rows, y, per_class, draw):
-    """Return so many rows of each class, or all."""
+    """Return a number of rows of each class, or all."""
     if per_class is None:
         return rows
     rng = np.random.default_rng(draw)
