@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import pytest
 from PIL import Image
+from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
@@ -67,19 +68,30 @@ def test_of_a_classifier_its_transformer_is_shown(classifier, transformer, draw,
     np.testing.assert_array_equal(draw(classifier, IMAGES), draw(transformer, IMAGES))
 
 
-@of_each_display
-@pytest.mark.parametrize("last", ["nothing", "regression", "classifier"])
-def test_of_a_pipeline_the_transformer_is_shown_on_what_earlier_steps_return(last, draw, pyplot):
-    model = fitted(scaled(IMAGES))
+@pytest.fixture(scope="module")
+def of_scaled():
+    return fitted(scaled(IMAGES))
+
+
+@pytest.fixture(scope="module", params=["nothing", "regression", "classifier"])
+def pipeline(request, of_scaled):
     steps = {
-        "nothing": [model],
-        "regression": [model, LogisticRegression()],
-        "classifier": [DeepInfoMaxClassifier(model, random_state=0)],
+        "nothing": [of_scaled],
+        "regression": [of_scaled, LogisticRegression()],
+        "classifier": [DeepInfoMaxClassifier(of_scaled, random_state=0)],
     }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        pipeline = make_pipeline(FunctionTransformer(scaled), *steps[last]).fit(IMAGES, LABELS)
-    np.testing.assert_array_equal(draw(pipeline, IMAGES), draw(model, scaled(IMAGES)))
+        return make_pipeline(FunctionTransformer(scaled), *clone(steps[request.param])).fit(
+            IMAGES, LABELS
+        )
+
+
+@of_each_display
+def test_of_a_pipeline_the_transformer_is_shown_on_what_earlier_steps_return(
+    pipeline, of_scaled, draw, pyplot
+):
+    np.testing.assert_array_equal(draw(pipeline, IMAGES), draw(of_scaled, scaled(IMAGES)))
 
 
 def test_neighbours_and_points_of_a_pipeline_are_those_of_all_its_codes(pyplot):
@@ -97,11 +109,15 @@ def test_neighbours_and_points_of_a_pipeline_are_those_of_all_its_codes(pyplot):
     )
 
 
-@of_each_display
-def test_of_a_search_the_best_estimator_is_shown(draw, pyplot):
+@pytest.fixture(scope="module")
+def search():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        search = GridSearchCV(fitted(), {"n_components": [3]}, cv=2).fit(IMAGES)
+        return GridSearchCV(fitted(), {"n_components": [3]}, cv=2).fit(IMAGES)
+
+
+@of_each_display
+def test_of_a_search_the_best_estimator_is_shown(search, draw, pyplot):
     found = draw(search, IMAGES)
     np.testing.assert_array_equal(found, draw(search.best_estimator_, IMAGES))
 

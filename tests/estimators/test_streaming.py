@@ -33,7 +33,7 @@ SETS = {
     "bytes, channels first": images(N, (3, 8, 8), dtype=np.uint8),
     "bytes, channels last": images(N, (8, 8, 3), dtype=np.uint8),
 }
-any_number_of_workers = pytest.mark.parametrize("n_workers", [0, 1, 2])
+any_number_of_workers = pytest.mark.parametrize("n_workers", [0, 2])
 VECTORS, GREY = SETS["vectors"], SETS["grey images"]
 
 
@@ -57,7 +57,7 @@ def assert_no_workers():
 
 @pytest.mark.parametrize(
     ("name", "n_workers"),
-    [*(("vectors", n) for n in (0, 1, 2)), *zip(list(SETS)[1:], (1, 2, 0), strict=True)],
+    [("vectors", 0), ("vectors", 2), *zip(list(SETS)[1:], (1, 2, 0), strict=True)],
 )
 @pytest.mark.usefixtures("global_random_state_untouched")
 def test_a_data_set_gives_what_its_array_gives(name, n_workers):

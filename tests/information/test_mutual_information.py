@@ -156,7 +156,13 @@ def test_more_neighbours_correct_the_bias_of_few():
     assert spread > 0.01
 
 
-@pytest.mark.parametrize("name", ["multinormal-sparse-2-2-2-2.0", "multinormal-dense-2-2-0.5"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "multinormal-dense-2-2-0.5",
+        pytest.param("multinormal-sparse-2-2-2-2.0", marks=pytest.mark.slow),
+    ],
+)
 def test_jointly_normal_variables_of_few_columns_are_left_to_the_copula(name):
     errors = []
     for seed in range(6):
@@ -334,7 +340,10 @@ def test_critics_are_corrected_for_half_of_what_only_training_rows_show():
     assert [len(curve.halves) for curve in curves] == [11] * 5
 
 
-@pytest.mark.parametrize(("ones", "bound"), [(1, "dv"), (5, "infonce"), (100, "dv")])
+@pytest.mark.parametrize(
+    ("ones", "bound"),
+    [(1, "dv"), pytest.param(5, "infonce", marks=pytest.mark.slow), (100, "dv")],
+)
 def test_rare_flags_tell_as_much_as_they_can(ones, bound):
     """Of 1,000: hardly anything. The log ratio of normal variables would be far off."""
     share = ones / 1000
@@ -382,6 +391,7 @@ def test_products_explain_nothing_of_residuals_that_are_normal_or_share_a_scale(
     assert nonlinear_information([normal_scores(x), normal_scores(z)]) == 0
 
 
+@pytest.mark.slow
 def test_networks_that_find_nothing_stop_early():
     x, z = np.random.default_rng(0).standard_normal((2, 2500, 1))
 
@@ -393,7 +403,7 @@ def test_networks_that_find_nothing_stop_early():
     assert all(len(curve.training) == 12 for curve in useless)
 
 
-@pytest.mark.parametrize("n", [40, 200])
+@pytest.mark.parametrize("n", [40, pytest.param(200, marks=pytest.mark.slow)])
 def test_few_independent_rows_have_no_information(n):
     for seed in range(8):
         x, z = np.random.default_rng(seed).standard_normal((2, n, 1))

@@ -42,7 +42,16 @@ def closed_form(d, r):
     return -((d - 1) * math.log(1 - r) + math.log(1 + (d - 1) * r)) / 2
 
 
-@pytest.mark.parametrize(("d", "r"), [(2, 0.5), (2, 0.9), (8, 0.3), (64, 0.05), (32, 0.3)])
+@pytest.mark.parametrize(
+    ("d", "r"),
+    [
+        (2, 0.9),
+        (8, 0.3),
+        (64, 0.05),
+        pytest.param(2, 0.5, marks=pytest.mark.slow),
+        pytest.param(32, 0.3, marks=pytest.mark.slow),
+    ],
+)
 def test_equicorrelated_normals_have_the_known_total_correlation(d, r):
     z = equicorrelated(2000, d, r)
     truth = closed_form(d, r)
@@ -290,9 +299,9 @@ def signs(n):
 @pytest.mark.parametrize(
     ("draw", "method", "truth"),
     [
-        (student, "elliptical", 0.633),
+        pytest.param(student, "elliptical", 0.633, marks=pytest.mark.slow),
         (two_blobs, "neighbours", 1.837),
-        (signs, "neighbours", 0.693),
+        pytest.param(signs, "neighbours", 0.693, marks=pytest.mark.slow),
     ],
 )
 def test_dependence_that_networks_learn_slowly_is_found_without_them(draw, method, truth):

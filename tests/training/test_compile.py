@@ -118,15 +118,20 @@ def test_captured_steps_give_what_plain_steps_give(captured, X, settings):
 @pytest.mark.parametrize(
     "settings",
     [
-        {"prior_weight": 0.1, "prior": "uniform", "global_weight": 0.5, "bound": "kl"},
-        {"negatives": 3, "bound": "jsd"},
         {"critic": SAMPLING, "bound": "dv", "negatives": "shift"},
-        COORDINATES,
-        {"objective": VAE()},
         {"objective": AAE()},
-        PENALISED,
-        {"objective": BiGAN(gradient_penalty=0.0), "encoder": "mlp"},
         {"objective": Noise()},
+        *(
+            pytest.param(settings, marks=pytest.mark.slow)
+            for settings in (
+                {"prior_weight": 0.1, "prior": "uniform", "global_weight": 0.5, "bound": "kl"},
+                {"negatives": 3, "bound": "jsd"},
+                COORDINATES,
+                {"objective": VAE()},
+                PENALISED,
+                {"objective": BiGAN(gradient_penalty=0.0), "encoder": "mlp"},
+            )
+        ),
     ],
 )
 def test_a_step_that_draws_is_one_graph_and_draws_as_a_plain_step(whole_graphs, settings):
@@ -140,15 +145,19 @@ def test_a_step_that_draws_is_one_graph_and_draws_as_a_plain_step(whole_graphs, 
 @pytest.mark.parametrize(
     ("X", "view"),
     [
-        (COLOURS, Augment.amdim()),
-        (COLOURS, Augment.crops(colours=True)),
-        (COLOURS, VIEWS["occlude"]),
-        (COLOURS, VIEWS["mirror"]),
-        (np.stack([COLOURS, COLOURS[::-1]], axis=1), VIEWS["augment"]),
-        (SIGNALS, VIEWS["stretch"]),
-        (SIGNALS, VIEWS["distort"]),
+        pytest.param(COLOURS, VIEWS["mirror"], id="mirror"),
+        *(
+            pytest.param(X, view, id=name, marks=pytest.mark.slow)
+            for name, X, view in (
+                ("amdim", COLOURS, Augment.amdim()),
+                ("crops", COLOURS, Augment.crops(colours=True)),
+                ("occlude", COLOURS, VIEWS["occlude"]),
+                ("given looks", np.stack([COLOURS, COLOURS[::-1]], axis=1), VIEWS["augment"]),
+                ("stretch", SIGNALS, VIEWS["stretch"]),
+                ("distort", SIGNALS, VIEWS["distort"]),
+            )
+        ),
     ],
-    ids=["amdim", "crops", "occlude", "mirror", "given looks", "stretch", "distort"],
 )
 def test_a_view_of_ours_is_in_the_graph_and_draws_as_outside(whole_graphs, X, view):
     settings = {"encoder": "conv1d", "channel_axis": 1} if X is SIGNALS else {"encoder": Flat}
