@@ -137,3 +137,16 @@ def test_urls_name_one_repository_and_what_is_in_it():
 
     assert set(re.findall(rf"https://github\.com/[\w.-]+/{NAME}", text)) == {urls["Source"]}
     assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+def test_every_test_that_the_promises_name_is_in_the_file_named_before_it():
+    page = re.sub(r"\s+", " ", read("docs/guide/promises.rst"))
+    named, path = [], ""
+    for match in re.finditer(r"``(tests/[\w/]+\.py)?(?:::(\w+))?``", page):
+        path = match[1] or path
+        if match[2]:
+            named.append((path, match[2]))
+
+    assert len(named) > 30
+    missing = [(path, name) for path, name in named if not re.search(rf"def {name}\(", read(path))]
+    assert not missing
