@@ -271,18 +271,19 @@ def unfrozen(value: object) -> object:
 
 
 def head_contents(classifier: BaseEstimator) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Return what the header holds of a fitted classifier, and its tensors."""
+    """Return the entry of a fitted classifier in the header, and its tensors."""
     parameters = classifier.get_params(deep=False)
     del parameters["transformer"]
-    said = {
+    encoded = {
         "parameters": encode_parameters(parameters)[0],
         "attributes": {name: encode(getattr(classifier, name)) for name in FITTED},
     }
-    return said, {f"{HEAD}.{name}": torch.from_numpy(getattr(classifier, name)) for name in ARRAYS}
+    tensors = {f"{HEAD}.{name}": torch.from_numpy(getattr(classifier, name)) for name in ARRAYS}
+    return encoded, tensors
 
 
 def read_head(
-    said: Any, tensors: Mapping[str, Stored], n_features: int
+    encoded: Any, tensors: Mapping[str, Stored], n_features: int
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return parameters and attributes of the classifier of a file.
 
@@ -291,15 +292,17 @@ def read_head(
     AttributeError, KeyError, TypeError, ValueError
         If the file is invalid.
     """
-    parameters = {name: decode(value) for name, value in said["parameters"].items()}
-    attributes = {name: decode(said["attributes"][name]) for name in FITTED}
+    parameters = {name: decode(value) for name, value in encoded["parameters"].items()}
+    attributes = {name: decode(encoded["attributes"][name]) for name in FITTED}
     if not is_sound(attributes):
         raise ValueError("Its head has invalid attributes.")
     n_classes = len(attributes["classes_"])
     for name, shape in zip(ARRAYS, ((n_classes, n_features), (n_classes,)), strict=True):
         stored = tensors[name]
         if stored.shape != shape or stored.dtype != torch.float32:
-            raise ValueError(f"Its {name} has the shape {stored.shape}, and not {shape}.")
+            raise ValueError(
+                f"Its {name} is {stored.dtype} of shape {stored.shape}, not float32 of {shape}."
+            )
         values = stored.read()
         check_finite({name: values}, "It cannot be used")
         attributes[name] = values.numpy()

@@ -1,4 +1,4 @@
-"""Serialization: files of tensors and JSON, and values in JSON; never a pickle."""
+"""Serialization to files of tensors and JSON, without pickles."""
 
 from skdim.saving.container import (
     FORMAT,
@@ -13,11 +13,11 @@ from skdim.saving.container import (
     warn_of_versions,
     write_atomically,
 )
-from skdim.saving.fingerprints import describe_data, describe_parameters, fingerprint
+from skdim.saving.fingerprints import describe_training
 from skdim.saving.former import update_header
 from skdim.saving.onnx import Transforming, export
 from skdim.saving.plain import (
-    NotPlainError,
+    EncodeError,
     decode,
     encode,
     flatten,
@@ -27,18 +27,16 @@ from skdim.saving.plain import (
 
 __all__ = [
     "FORMAT",
-    "NotPlainError",
+    "EncodeError",
     "Stored",
     "Transforming",
     "VersionWarning",
     "check_finite",
     "check_regular",
     "decode",
-    "describe_data",
-    "describe_parameters",
+    "describe_training",
     "encode",
     "export",
-    "fingerprint",
     "flatten",
     "mapped",
     "open_container",

@@ -1,4 +1,4 @@
-"""Digests of parameters and data that are the same in every process."""
+"""Digests of parameters and data, which are the same in every process."""
 
 import functools
 import types
@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 from skdim.inputs import ArraySamples, Samples, StreamSamples
 
-__all__ = ["describe_data", "describe_parameters", "fingerprint"]
+__all__ = ["describe_training"]
 
-# Parameters on which the outcome does not depend, or, for max_epochs, not by its name.
+# Parameters without influence on the results; the number of epochs is hashed separately.
 LEFT_OUT = ("callbacks", "checkpoint_dir", "checkpoint_every", "device", "max_epochs", "verbose")
 
 # How many samples of a stream are read, in this process.
@@ -27,41 +27,57 @@ N_READ = 64
 # Bytes of an array that are read at once.
 BLOCK = 1 << 24
 
-# Whether two equal ones are the same object depends on how the code was compiled and read.
+# Numbers and strings.
+PRIMITIVES = (types.NoneType, np.bool_, Real, str, bytes, complex)
+
+# Python may merge equal constants of these types into one object, depending on compilation.
 CONSTANT = (tuple, frozenset, types.CodeType)
 
-# Met objects by their ids, with their numbers; kept, so that no id is given to another one.
-Met = dict[int, tuple[int, Any]]
+# Numbers of objects by their ids, and the objects, so that no id is used twice.
+Visited = dict[int, tuple[int, Any]]
+
+
+def describe_training(
+    estimator: Any, rows: Samples, epochs: int, seed: int
+) -> tuple[str, dict[str, Any]]:
+    """Return the fingerprint of a training, and its description by parameters and data."""
+    parameters = describe_parameters(estimator)
+    data = describe_data(rows, getattr(estimator, "classes_", None))
+    # Otherwise the learning rate of each step depends on the number of epochs.
+    is_constant = estimator.schedule == "constant" and epochs > 0
+    is_drawn = isinstance(estimator.random_state, np.random.RandomState)
+    name = [parameters, data, seed if is_drawn else None, None if is_constant else epochs]
+    return fingerprint(name), {"parameters": parameters, "data": data}
 
 
 def fingerprint(value: object) -> str:
-    """Return a digest of an object and of all that it is made of, of 16 hexadecimal digits."""
+    """Return a digest of an object and its contents, of 16 hexadecimal digits."""
     return sha1_of(simplified(value, {}))[:16]
 
 
 def sha1_of(value: object) -> str:
-    """Return the SHA-1 of texts, arrays and lists of them."""
+    """Return the SHA-1 of strings, arrays and lists of them."""
     return str(joblib.hash(value, hash_name="sha1"))
 
 
 def describe_parameters(estimator: BaseEstimator) -> dict[str, str]:
     """Describe the class and the parameters of an estimator.
 
-    Numbers, names and sequences of them are shown as they are; of everything else, its type and a
-    digest: of the weights of modules, the code of functions, the attributes of other objects.
+    Numbers, strings and containers of them are described by their values, other objects by their
+    types and digests: of the weights of modules, the code of functions, or attributes.
     """
     parameters = estimator.get_params(deep=False)
     described = {name: text_of(value) for name, value in parameters.items() if name not in LEFT_OUT}
     if isinstance(estimator.random_state, np.random.RandomState):
-        # It changes with each fit: a training that is resumed has the seed of its beginning.
+        # Its state changes with each fit; the seed that was drawn is hashed instead.
         described["random_state"] = "a RandomState"
     return {"estimator": type(estimator).__qualname__} | described
 
 
 def text_of(value: object) -> str:
     """Describe one parameter."""
-    if is_plain(value):
-        return plain_text(value)
+    if isinstance(value, PRIMITIVES):
+        return text_of_primitive(value)
     if isinstance(value, tuple | list):
         return f"({', '.join(map(text_of, value))})"
     if isinstance(value, Mapping):
@@ -70,13 +86,8 @@ def text_of(value: object) -> str:
     return f"{name} ({fingerprint(value)})"
 
 
-def is_plain(value: object) -> bool:
-    """Whether a value is a number, a text or None."""
-    return value is None or isinstance(value, bool | np.bool_ | Real | str | bytes | complex)
-
-
-def plain_text(value: object) -> str:
-    """Describe a number or a name; equal numbers alike, of whatever type."""
+def text_of_primitive(value: object) -> str:
+    """Describe a number or a string; equal numbers have equal descriptions, of whatever type."""
     if isinstance(value, bool | np.bool_):
         return repr(bool(value))
     if isinstance(value, Integral):
@@ -87,39 +98,39 @@ def plain_text(value: object) -> str:
     return repr(value)
 
 
-def simplified(value: object, met: Met) -> Any:
-    """Reduce an object to texts, lists and arrays, which joblib hashes alike in every process.
+def simplified(value: object, visited: Visited) -> Any:
+    """Reduce an object to strings, lists and arrays, for equal joblib hashes in all processes.
 
-    joblib hashes pickles, which differ between processes for tensors, and which functions and
-    classes of a script do not have.
+    joblib hashes pickles. Those of tensors differ between processes, and functions and classes of a
+    script cannot be pickled.
     """
-    if is_plain(value):
-        return plain_text(value)
+    if isinstance(value, PRIMITIVES):
+        return text_of_primitive(value)
     if not isinstance(value, CONSTANT):
-        if id(value) in met:
-            return ["again", met[id(value)][0]]
-        met[id(value)] = len(met), value
+        if id(value) in visited:
+            return ["again", visited[id(value)][0]]
+        visited[id(value)] = len(visited), value
     parts: Any
     if isinstance(value, np.ndarray) and not value.dtype.hasobject:
         parts = np.ascontiguousarray(value)
     elif isinstance(value, set | frozenset):
-        parts = sorted(sha1_of(simplified(part, dict(met))) for part in value)
+        parts = sorted(sha1_of(simplified(part, dict(visited))) for part in value)
     else:
-        parts = [simplified(part, met) for part in contents_of(value)]
+        parts = [simplified(part, visited) for part in contents_of(value)]
     return [type(value).__module__, type(value).__qualname__, parts]
 
 
 def contents_of(value: object) -> list[Any]:
-    """Return what an object is made of.
+    """Return the contents of an object that determine its digest.
 
-    Of functions, that is the code, the defaults and the closure, but nothing that is called by a
-    global name. Hooks of modules are left out, since torch numbers them in the order of creation.
+    For functions, these are code, defaults and closure, but nothing that is called by a global
+    name. Hooks of modules are left out, since torch numbers them in the order of creation.
     """
     match value:
         case torch.Generator():
             return [value.get_state()]
         case Tensor():
-            # NumPy does not have all types of torch.
+            # NumPy does not have all dtypes of torch.
             flat = value.detach().cpu().contiguous().flatten()
             return [str(value.dtype), tuple(value.shape), flat.view(torch.uint8).numpy()]
         case types.MethodType():
@@ -143,10 +154,10 @@ def contents_of(value: object) -> list[Any]:
 
 
 def closure_of(function: types.FunctionType) -> list[Any]:
-    """Return what a function has closed over."""
+    """Return the values of the free variables of a function."""
     contents = []
     for cell in function.__closure__ or ():
-        with suppress(ValueError):  # It may be empty.
+        with suppress(ValueError):  # The cell may be empty.
             contents.append(cell.cell_contents)
     return contents
 
@@ -155,15 +166,15 @@ def state_of(value: object) -> Any:
     """Return the attributes and slots of an object, or its ``repr`` where it has none."""
     if isinstance(value, nn.Module):
         return {name: part for name, part in vars(value).items() if "_hook" not in name}
-    # An address would differ in each process.
+    # Addresses differ between processes.
     return object.__getstate__(value) or ("" if " at 0x" in repr(value) else repr(value))
 
 
 def describe_data(rows: Samples, classes: NDArray[Any] | None) -> dict[str, str]:
-    """Describe the training data; the labels of the rows are numbers of ``classes``.
+    """Describe the training data; the labels of the rows are indices of ``classes``.
 
-    Of an array, every number is read. Of a stream, some samples are: none count if the data set
-    draws them anew each time they are read.
+    Arrays are read completely, and some samples of streams. The content of a stream is ignored if
+    its samples are random.
     """
     labels = rows.labels
     n, n_looks, rows = len(rows), rows.n_looks, rows.single()
@@ -185,7 +196,7 @@ def describe_data(rows: Samples, classes: NDArray[Any] | None) -> dict[str, str]
 
 
 def digest_rows(array: NDArray[Any], dtype: np.dtype[Any] | None = None) -> str:
-    """Return a digest of an array in a dtype, read in blocks: a memory map may not fit memory."""
+    """Return a digest of an array in a dtype, in blocks, since memory maps may exceed memory."""
     dtype = dtype or array.dtype
     step = max(1, BLOCK // max(1, array[:1].nbytes))
     blocks = (array[start : start + step] for start in range(0, len(array), step))

@@ -1,4 +1,4 @@
-"""Checkpoints: the folder of a training, and the files from which it is resumed."""
+"""Write checkpoints of a training to its folder, and resume from them."""
 
 import errno
 import warnings
@@ -6,7 +6,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
 import torch
 from filelock import FileLock, Timeout
 from skorch import NeuralNet
@@ -27,12 +26,10 @@ from skdim.parameters import (
 )
 from skdim.random import pack_states, unpack_states
 from skdim.saving import (
-    NotPlainError,
+    EncodeError,
     check_regular,
-    describe_data,
-    describe_parameters,
+    describe_training,
     encode,
-    fingerprint,
     flatten,
     open_container,
     remove_partial_files,
@@ -55,30 +52,25 @@ NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 A_DICT = instance("a dict", dict)
 
+
+def is_history(value: Any) -> bool:
+    """Whether a value is a list of epochs with their losses."""
+    return isinstance(value, list) and all(
+        isinstance(epoch, dict) and isinstance(epoch.get("loss"), int | float) for epoch in value
+    )
+
+
 # What every checkpoint holds.
 CONTENT: dict[str, Rule] = {
-    "parameters": A_DICT,
-    "data": A_DICT,
-    "entropy": integer(0),
-    "n_epochs": integer(0),
+    **dict.fromkeys(("parameters", "data"), A_DICT),
+    **dict.fromkeys(("entropy", "n_epochs"), integer(0)),
     "epoch": integer(1),
     "ended": boolean(),
     "step": integer(0, 2**63 - 1),
     **dict.fromkeys(("module", "criterion", "optimizer", "generators"), A_DICT),
     "stopping": any_of(A_DICT, none()),
-    "history": Rule(
-        "a list of epochs",
-        lambda v: (
-            isinstance(v, list)
-            and all(
-                isinstance(epoch, dict) and isinstance(epoch.get("loss"), int | float)
-                for epoch in v
-            )
-        ),
-    ),
+    "history": Rule("a list of epochs", is_history),
 }
-
-WAY_OUT = "Remove the file to begin anew, or restore a copy of it."
 
 
 def find_checkpoint(folder: Path) -> dict[str, Any] | None:
@@ -94,7 +86,8 @@ def find_checkpoint(folder: Path) -> dict[str, Any] | None:
 def pack_checkpoint(state: dict[str, Any]) -> bytes:
     """Return the content of a checkpoint file.
 
-    NotPlainError is raised for all but tensors and primitives, a ValueError for strange tensors.
+    EncodeError is raised for values that cannot be encoded, a ValueError for tensors of dtypes that
+    cannot be saved.
     """
     tree, tensors = flatten(state)
     return to_bytes({"checkpoint": tree}, tensors)
@@ -107,49 +100,50 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """
     try:
         with open_container(path) as (header, stored, check):
-            # Without numbers first: what is not a checkpoint takes no memory.
-            read_state(
-                path,
-                header,
-                {n: torch.empty(t.shape, dtype=t.dtype, device="meta") for n, t in stored.items()},
-            )
+            # Without memory first, in case it is not a checkpoint.
+            empty = {
+                name: torch.empty(tensor.shape, dtype=tensor.dtype, device="meta")
+                for name, tensor in stored.items()
+            }
+            read_state(path, header, empty)
             check()
-            state = read_state(path, header, {name: t.read() for name, t in stored.items()})
+            tensors = {name: tensor.read() for name, tensor in stored.items()}
+            state = read_state(path, header, tensors)
     except ValueError as error:
-        raise ValueError(f"{error} {WAY_OUT}") from error
+        raise ValueError(
+            f"{error} Remove the file to start again, or restore a copy of it."
+        ) from error
     warn_of_versions(
         f"The checkpoint {str(path)!r}",
         header["versions"],
-        "Training goes on, but equals one without a break only where all versions are the same.",
+        "Training is resumed, but the result may differ from that of an uninterrupted training.",
     )
     return state
 
 
 def read_state(path: Path, header: dict[str, Any], tensors: dict[str, Tensor]) -> dict[str, Any]:
-    """Return the state in an intact file; raise a ValueError if it is not a checkpoint."""
+    """Return the state in a file; raise a ValueError if it is not a checkpoint."""
     try:
         state = unflatten(header.get("checkpoint"), tensors)
     except ValueError as error:
         raise ValueError(f"{path} is not a valid checkpoint of skdim: {error}.") from error
     if not isinstance(state, dict) or not isinstance(header.get("versions"), dict):
         raise ValueError(f"{path} is not a checkpoint of skdim.")
-    wrong = [
-        name for name, rule in CONTENT.items() if name not in state or not rule.holds(state[name])
-    ]
-    if not wrong and len(state["history"]) != state["epoch"]:
-        wrong = ["history"]
-    if wrong:
+    invalid = [name for name, rule in CONTENT.items() if not rule.holds(state.get(name))]
+    if not invalid and len(state["history"]) != state["epoch"]:
+        invalid = ["history"]
+    if invalid:
         raise ValueError(
-            f"{path} is not a valid checkpoint of skdim: it has no valid {', '.join(wrong)}."
+            f"{path} is not a valid checkpoint of skdim: it has no valid {', '.join(invalid)}."
         )
     return state
 
 
 class Checkpoints(ExitStack, Callback):
-    """Write checkpoints of one training, and resume from one; a context that holds the folder.
+    """Callback that writes checkpoints, and context manager that locks their folder.
 
-    As a callback, it must come after all others, whose changes to the history it records, and whose
-    state it overwrites when it resumes.
+    It must be the last callback: it records the changes of others to the history, and overwrites
+    their state when it resumes.
 
     Attributes
     ----------
@@ -161,11 +155,11 @@ class Checkpoints(ExitStack, Callback):
 
     @classmethod
     def of(cls, estimator: Any) -> Self:
-        """Return those of an estimator; raise a ValueError if its training cannot have any."""
+        """Create the callback; raise a ValueError if the estimator does not support checkpoints."""
         if estimator.warm_start:
             raise ValueError(
-                "checkpoint_dir and warm_start=True do not go together: a checkpoint is of one "
-                "training from its beginning, a warm start goes on from another. Use "
+                "checkpoint_dir and warm_start=True cannot be combined: a checkpoint belongs to "
+                "one training from its start, and a warm start continues another. Use "
                 "warm_start=False, or checkpoint_dir=None and save between the trainings."
             )
         if is_shared(estimator.device):
@@ -176,38 +170,33 @@ class Checkpoints(ExitStack, Callback):
         return cls()
 
     def start(self, estimator: Any, rows: Samples, epochs: int, seed: int) -> int:
-        """Find the checkpoints of a training, and lock their folder from now on.
+        """Lock the folder of a training, read its checkpoint, and return the seed to use.
 
         The folder is a subfolder of ``checkpoint_dir``, named by a fingerprint of the parameters
-        and the data: whoever trains, a transformer or a clone of it, finds the same one. Return the
-        seed, or that of the training which goes on. A ValueError is raised if the checkpoint is
-        damaged or of more epochs, a RuntimeError if another training goes on there.
+        and the data, so that a clone has the same one. The seed is the given one, or that of the
+        checkpoint. A ValueError is raised if the checkpoint is damaged or of more epochs, a
+        RuntimeError if another training uses the folder.
         """
-        parameters = describe_parameters(estimator)
-        data = describe_data(rows, getattr(estimator, "classes_", None))
-        # The number of epochs counts where the learning rate of each step depends on it.
-        is_constant = estimator.schedule == "constant" and epochs > 0
-        drawn = isinstance(estimator.random_state, np.random.RandomState)
-        name = [parameters, data, seed if drawn else None, None if is_constant else epochs]
-        self.folder = Path(estimator.checkpoint_dir) / fingerprint(name)
+        name, description = describe_training(estimator, rows, epochs, seed)
+        self.folder = Path(estimator.checkpoint_dir) / name
         self.folder.mkdir(parents=True, exist_ok=True)
         self.hold(self.folder)
         self.every = estimator.checkpoint_every
-        self.n_epochs = max(epochs, 1)  # The closed form alone counts as one.
+        self.n_epochs = max(epochs, 1)  # The closed form alone counts as one epoch.
         self.found = find_checkpoint(self.folder)
         if self.found is not None:
             seed = self.found["entropy"]
             if self.found["epoch"] > self.n_epochs:
                 raise ValueError(
                     f"{str(self.folder)!r} holds the checkpoint of a training of "
-                    f"{self.found['epoch']} epochs, but max_epochs={epochs}. Give at least as "
+                    f"{self.found['epoch']} epochs, but max_epochs={epochs}. Use at least as "
                     "many, or another checkpoint_dir."
                 )
-        self.run = {"parameters": parameters, "data": data, "entropy": seed, "n_epochs": epochs}
+        self.run = {**description, "entropy": seed, "n_epochs": epochs}
         return int(seed)
 
     def hold(self, folder: Path) -> None:
-        """Lock a folder, and remove what killed trainings have left there.
+        """Lock a folder, and remove temporary files of killed trainings.
 
         The system releases the lock when this process ends, in whatever way. RuntimeError is raised
         if another thread or process holds it; on file systems without locks, that is not detected.
@@ -217,7 +206,7 @@ class Checkpoints(ExitStack, Callback):
         except Timeout:
             raise RuntimeError(
                 f"checkpoint_dir={str(folder)!r} is in use: another thread or process trains "
-                "there. Wait until it has ended, or give this training another folder."
+                "there. Wait until it has ended, or use another folder."
             ) from None
         except OSError as error:
             if error.errno not in NO_LOCKS:
@@ -254,20 +243,20 @@ class Checkpoints(ExitStack, Callback):
             self.write(net, [LAST])
 
     def write(self, net: NeuralNet, names: list[str]) -> None:
-        """Write the state of the training to one or two files; earlier ones survive all errors.
+        """Write the state of the training to one or two files; after an error, they are unchanged.
 
-        FloatingPointError is raised if the training has diverged, TypeError if the optimizer has a
-        state of more than tensors and primitives.
+        FloatingPointError is raised if the training has diverged, TypeError if the state of the
+        optimizer has more than tensors and primitives.
         """
         state = self.take(net)
         try:
             net.check_encoder(self.rows)
         finally:
-            # A module may draw in evaluation mode.
+            # A module may draw random numbers in evaluation mode.
             unpack_states(state["generators"], self.generator.device)
         try:
             content = pack_checkpoint(state)
-        except (NotPlainError, ValueError) as error:
+        except (EncodeError, ValueError) as error:
             raise TypeError(
                 f"The checkpoint cannot be written: with {type(net.optimizer_).__name__}, a "
                 "checkpoint holds more than tensors and primitives. Use another optimizer, or "
@@ -279,15 +268,14 @@ class Checkpoints(ExitStack, Callback):
 
     def take(self, net: NeuralNet) -> dict[str, Any]:
         """Return the state of the training as tensors and primitives."""
-        stopping = self.stopping
         return self.run | {
             "epoch": len(net.history),
             "ended": self.ended,
             "step": net.step,
             **net.state(),
             "optimizer": {} if net.optimizer_ is None else net.optimizer_.state_dict(),
-            "stopping": None if stopping is None else stopping.state(),
-            "history": [plain(epoch) for epoch in net.history],
+            "stopping": None if self.stopping is None else self.stopping.state(),
+            "history": storable(net.history),
             "generators": {
                 "device": self.generator.device.type,
                 "own": self.generator.get_state(),
@@ -296,19 +284,19 @@ class Checkpoints(ExitStack, Callback):
         }
 
     def restore(self, net: NeuralNet, state: dict[str, Any]) -> None:
-        """Set the state of the training; raise a ValueError if it is that of another one."""
+        """Set the state of the training; raise a ValueError if it belongs to another one."""
         try:
             if state["step"] > net.n_steps:
                 raise ValueError(f"it has {state['step']} steps of {net.n_steps}")
             if self.stopping is not None:
                 self.stopping.load_state(state["stopping"])
                 if self.stopping.best_state_ is not None:
-                    net.load_state(self.stopping.best_state_)  # Raise now rather than at the end.
+                    net.load_state(self.stopping.best_state_)  # Raise here, not at the end.
             net.load_state(state)
             if net.optimizer_ is not None:
                 net.optimizer_.load_state_dict(state["optimizer"])
             generators = state["generators"]
-            # The states of another kind of device cannot be used.
+            # States of generators of another device type cannot be used.
             if generators["device"] == self.generator.device.type:
                 self.generator.set_state(generators["own"])
                 unpack_states(generators, self.generator.device)
@@ -322,16 +310,15 @@ class Checkpoints(ExitStack, Callback):
         net.step = net.n_steps if self.ended else state["step"]
 
 
-def plain(value: Any) -> Any:
-    """Return a value of the history with the ``repr`` of what cannot be saved."""
+def storable(value: Any) -> Any:
+    """Return a value of the history, with the ``repr`` of what cannot be saved."""
     if isinstance(value, dict):
-        return {str(name): plain(part) for name, part in value.items()}
+        return {str(name): storable(part) for name, part in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(part) for part in value]
-    if isinstance(value, float | Tensor):
-        return value
-    try:
-        encode(value)
-    except NotPlainError:
-        return repr(value)
+        return [storable(part) for part in value]
+    if not isinstance(value, Tensor):
+        try:
+            encode(value)
+        except EncodeError:
+            return repr(value)
     return value

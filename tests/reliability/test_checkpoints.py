@@ -293,7 +293,7 @@ def test_a_clone_forgets_nothing_but_what_was_fitted(tmp_path):
 
 
 def test_a_warm_start_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="checkpoint_dir and warm_start=True do not go together"):
+    with pytest.raises(ValueError, match="checkpoint_dir and warm_start=True cannot be combined"):
         fit("vectors", checkpoint_dir=tmp_path, warm_start=True)
 
 

@@ -254,7 +254,7 @@ def refuse(folder, content, said):
 
 @pytest.mark.parametrize("tenths", range(10))
 def test_a_truncated_checkpoint_is_refused(tenths, content, folder):
-    said = "is damaged, or not a file of skdim.* Remove the file to begin anew"
+    said = "is damaged, or not a file of skdim.* Remove the file to start again"
     refuse(folder, content[: len(content) * tenths // 10], said)
 
 
@@ -262,7 +262,7 @@ def test_a_truncated_checkpoint_is_refused(tenths, content, folder):
 def test_a_flipped_bit_is_refused(share, content, folder):
     spoilt = bytearray(content)
     spoilt[int(share * len(content))] ^= 4
-    refuse(folder, spoilt, "is damaged.* Remove the file to begin anew")
+    refuse(folder, spoilt, "is damaged.* Remove the file to start again")
 
 
 def test_a_flipped_bit_of_a_tensor_is_found_by_the_digest(content, folder):

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from skdim.saving import (
-    NotPlainError,
+    EncodeError,
     VersionWarning,
     flatten,
     mapped,
@@ -98,7 +98,7 @@ def test_tensors_are_named_by_their_place():
 
 @pytest.mark.parametrize("value", [{"x": object()}, [torch.nn.Identity()], {(1, len): 1}])
 def test_what_cannot_be_encoded_is_an_error(value):
-    with pytest.raises(NotPlainError, match="no form in plain words"):
+    with pytest.raises(EncodeError, match="cannot be encoded"):
         flatten(value)
 
 
