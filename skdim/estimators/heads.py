@@ -301,7 +301,7 @@ def read_head(
         stored = tensors[name]
         if stored.shape != shape or stored.dtype != torch.float32:
             raise ValueError(
-                f"Its {name} is {stored.dtype} of shape {stored.shape}, not float32 of {shape}."
+                f"Its {name} is {stored.dtype} of {stored.shape}, not float32 of {shape}."
             )
         values = stored.read()
         check_finite({name: values}, "It cannot be used")

@@ -1,6 +1,8 @@
 """Load an estimator from a file that may be damaged or malicious; execute nothing."""
 
+import copy
 import inspect
+import json
 import os
 from collections.abc import Callable, Collection, Mapping
 from itertools import chain
@@ -27,10 +29,10 @@ from skdim.parameters import (
     shown,
     tuple_of_integers,
 )
-from skdim.saving import Stored, check_finite, decode, open_container, update_header
+from skdim.saving import Stored, check_finite, decode, open_container
 from skdim.training import SETTINGS
 
-__all__ = ["TRANSFORMERS", "load"]
+__all__ = ["TRANSFORMERS", "load", "update_header"]
 
 # All transformers that a file can name.
 TRANSFORMERS: dict[str, type[EncoderTransformer]] = {
@@ -41,6 +43,19 @@ Tensors = Mapping[str, Stored]
 
 # The values that ``solver_`` can have, but for a suffix.
 SOLVERS = ("closed form", "gradients", "closed form then gradients")
+
+# In format 1, "patches" and PatchEncoder are the network that now has its own name.
+PATCHES, NETWORK = '{"callable": "PatchEncoder"}', '{"callable": "PatchNetworkEncoder"}'
+
+# Each objective had its own transformer, whose parameters included those of the objective.
+FORMER_CLASSES = {
+    "AAETransformer": ("AAE", {"prior", "prior_weight"}),
+    "AutoencoderTransformer": ("Autoencoder", set()),
+    "BiGANTransformer": ("BiGAN", {"prior", "gradient_penalty"}),
+    "CPCTransformer": ("CPC", {"n_predicted", "critic_units"}),
+    "NATTransformer": ("NAT", set()),
+    "VAETransformer": ("VAE", {"beta"}),
+}
 
 # Shape of samples.
 SHAPE = tuple_of_integers()
@@ -197,6 +212,50 @@ def check_given(given: Collection[str], needed: set[str]) -> None:
             f"Its {' and '.join(stored)} is stored in the file and cannot be passed. Load it, "
             "then use set_params."
         )
+
+
+def update_header(header: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a header of format 1, or of the present one, in the present format.
+
+    AttributeError, KeyError or TypeError are raised if a header of format 1 is not valid.
+    """
+    if header["format"] > 1:
+        return header
+    updated = copy.deepcopy(dict(header))
+    built, net = updated["built"], updated["net"]
+    updated["attributes"] = {"solver_": "gradients", **updated["attributes"]}
+    net["history"] = net.pop("books")
+    built["pairs"] = built.pop("looks")
+    # First ``built``, which has only the parameters that differ from the others.
+    for owner in (built, updated):
+        if header["class"] in FORMER_CLASSES:
+            use_objective(owner, updated["parameters"], *FORMER_CLASSES[header["class"]])
+        if "encoder" in owner["parameters"]:
+            owner["parameters"]["encoder"] = rename_encoder(owner["parameters"]["encoder"])
+    if header["class"] in FORMER_CLASSES:
+        updated["class"] = "EncoderTransformer"
+    return updated
+
+
+def use_objective(
+    owner: dict[str, Any], parameters: Mapping[str, Any], name: str, own: set[str]
+) -> None:
+    """Replace the parameters of an objective, or that they are given on loading, by it."""
+    parameters = {**parameters, **owner["parameters"]}
+    owner["parameters"] = {k: v for k, v in owner["parameters"].items() if k not in own}
+    if own & set(owner["given"]):
+        owner["given"] = [*(set(owner["given"]) - own), "objective"]
+    else:
+        values = {key: parameters[key] for key in own if key in parameters}
+        objective = {"class": name, "parameters": values}
+        owner["parameters"]["objective"] = {"objective": objective}
+
+
+def rename_encoder(encoder: object) -> Any:
+    """Return an encoder with its present name, also within partial calls."""
+    if encoder == "patches":
+        return "patch_network"
+    return json.loads(json.dumps(encoder).replace(PATCHES, NETWORK))
 
 
 def read_parameters(encoded: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:

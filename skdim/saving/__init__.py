@@ -14,7 +14,6 @@ from skdim.saving.container import (
     write_atomically,
 )
 from skdim.saving.fingerprints import describe_training
-from skdim.saving.former import update_header
 from skdim.saving.onnx import Transforming, export
 from skdim.saving.plain import (
     EncodeError,
@@ -43,7 +42,6 @@ __all__ = [
     "remove_partial_files",
     "to_bytes",
     "unflatten",
-    "update_header",
     "versions",
     "warn_of_versions",
     "write_atomically",

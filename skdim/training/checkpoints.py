@@ -2,6 +2,7 @@
 
 import errno
 import warnings
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
@@ -13,17 +14,7 @@ from skorch.callbacks import Callback
 from torch import Generator, Tensor
 
 from skdim.inputs import Samples
-from skdim.parameters import (
-    LONGEST_ERROR,
-    Rule,
-    any_of,
-    boolean,
-    cut,
-    instance,
-    integer,
-    none,
-    stacklevel_of_user,
-)
+from skdim.parameters import LONGEST_ERROR, cut, is_integer, stacklevel_of_user
 from skdim.random import pack_states, unpack_states
 from skdim.saving import (
     EncodeError,
@@ -50,27 +41,7 @@ LOCK = "lock"
 # Errors of file systems without locks.
 NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 
-A_DICT = instance("a dict", dict)
-
-
-def is_history(value: Any) -> bool:
-    """Whether a value is a list of epochs with their losses."""
-    return isinstance(value, list) and all(
-        isinstance(epoch, dict) and isinstance(epoch.get("loss"), int | float) for epoch in value
-    )
-
-
-# What every checkpoint holds.
-CONTENT: dict[str, Rule] = {
-    **dict.fromkeys(("parameters", "data"), A_DICT),
-    **dict.fromkeys(("entropy", "n_epochs"), integer(0)),
-    "epoch": integer(1),
-    "ended": boolean(),
-    "step": integer(0, 2**63 - 1),
-    **dict.fromkeys(("module", "criterion", "optimizer", "generators"), A_DICT),
-    "stopping": any_of(A_DICT, none()),
-    "history": Rule("a list of epochs", is_history),
-}
+DICTS = ("parameters", "data", "module", "criterion", "optimizer", "generators")
 
 
 def find_checkpoint(folder: Path) -> dict[str, Any] | None:
@@ -129,14 +100,27 @@ def read_state(path: Path, header: dict[str, Any], tensors: dict[str, Tensor]) -
         raise ValueError(f"{path} is not a valid checkpoint of skdim: {error}.") from error
     if not isinstance(state, dict) or not isinstance(header.get("versions"), dict):
         raise ValueError(f"{path} is not a checkpoint of skdim.")
-    invalid = [name for name, rule in CONTENT.items() if not rule.holds(state.get(name))]
-    if not invalid and len(state["history"]) != state["epoch"]:
-        invalid = ["history"]
+    invalid = ", ".join(name for name, valid in check_content(state).items() if not valid)
     if invalid:
-        raise ValueError(
-            f"{path} is not a valid checkpoint of skdim: it has no valid {', '.join(invalid)}."
-        )
+        raise ValueError(f"{path} is not a valid checkpoint of skdim: it has no valid {invalid}.")
     return state
+
+
+def check_content(state: Mapping[str, Any]) -> dict[str, bool]:
+    """Return which parts of a state are valid."""
+    history = state.get("history")
+    return {
+        **{name: isinstance(state.get(name), dict) for name in DICTS},
+        **{name: is_integer(state.get(name), 0) for name in ("entropy", "n_epochs")},
+        "epoch": is_integer(state.get("epoch"), 1),
+        "ended": isinstance(state.get("ended"), bool),
+        "step": is_integer(state.get("step"), 0, 2**63 - 1),
+        "stopping": isinstance(state.get("stopping"), dict | None),
+        "history": isinstance(history, list)
+        and len(history) == state.get("epoch")
+        and all(isinstance(epoch, dict) for epoch in history)
+        and all(isinstance(epoch.get("loss"), int | float) for epoch in history),
+    }
 
 
 class Checkpoints(ExitStack, Callback):

@@ -17,9 +17,10 @@ import torch
 import skdim
 from skdim.critics import Discriminator, DotCritic
 from skdim.encoders import ColumnEncoder, MLPEncoder, PatchEncoder, PatchNetworkEncoder
+from skdim.estimators.loading import update_header
 from skdim.objectives import VAE
 from skdim.priors import PRIORS
-from skdim.saving import FORMAT, decode, encode, update_header
+from skdim.saving import FORMAT, decode, encode
 from skdim.views import Augment
 from tests.estimators.helpers import KINDS
 from tests.saving.reading import read_container

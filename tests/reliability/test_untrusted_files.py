@@ -75,7 +75,7 @@ def test_a_header_larger_than_allowed_is_not_read(tmp_path):
         file.write((100_000_001).to_bytes(8, "little"))
         file.truncate(2**36)
 
-    with pytest.raises(ValueError, match="not a file of skdim.*header too large"):
+    with pytest.raises(ValueError, match=r"not a file of skdim.*header too large"):
         skdim.load(path)
 
 
