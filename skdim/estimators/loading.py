@@ -1,7 +1,6 @@
 """Load an estimator from a file that may be damaged or malicious; execute nothing."""
 
 import copy
-import inspect
 import json
 import os
 from collections.abc import Callable, Collection, Mapping
@@ -123,7 +122,8 @@ def load(path: str | os.PathLike[str], **given: Any) -> EncoderTransformer | Dee
             if updated["class"] not in TRANSFORMERS:
                 raise ValueError(f"Its class is {shown(updated['class'])}, which is unknown.")
             transformer = TRANSFORMERS[updated["class"]]()
-            transformer.__setstate__(make_state(type(transformer), updated, parts, given))
+            defaults = transformer.get_params(deep=False)
+            transformer.__setstate__(make_state(defaults, updated, parts, given))
             classifier = None if head is None else make_classifier(transformer, head, parts[HEAD])
         except INVALID as error:
             text = str(error) if isinstance(error, ValueError) else f"It is not valid: {error!r}."
@@ -148,18 +148,15 @@ def make_classifier(
 
 
 def make_state(
-    kind: type[EncoderTransformer],
+    defaults: Mapping[str, Any],
     header: Mapping[str, Any],
     parts: Mapping[str, Tensors],
     given: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Build the state for ``__setstate__`` from a header."""
+    """Build the state for ``__setstate__`` from a header and the default parameters."""
     built = header["built"]
     check_given(given, {*header["given"], *built["given"]})
-    defaults = {
-        name: parameter.default for name, parameter in inspect.signature(kind).parameters.items()
-    }
-    parameters = defaults | read_parameters(header["parameters"], defaults)
+    parameters = {**defaults, **read_parameters(header["parameters"], defaults)}
     parameters |= {name: given[name] for name in (*header["given"], "device") if name in given}
     built_from = {k: v for k, v in parameters.items() if k not in NOT_BUILT_FROM}
     built_from |= read_parameters(built["parameters"], built_from)
@@ -173,19 +170,17 @@ def make_state(
         rule = COMMON_RULES[SETTINGS[name]]
         if not rule.holds(value):
             raise ValueError(f"Its net has {name}={shown(value)}, which is not {rule.text}.")
-    if not all(is_count(number) for number in (built["n_samples"], *chain(*built["pairs"]))):
+    pairs = tuple((i, j) for i, j in built["pairs"])
+    sizes = {layer: tuple(built["sizes"][layer]) for layer in LAYERS}
+    if not pairs or not all(map(is_count, [built["n_samples"], *chain(*pairs)])):
         raise ValueError("Its number of samples or its pairs of looks are not valid.")
-    described = Built(
-        built_from,
-        tuple((i, j) for i, j in built["pairs"]),
-        built["n_samples"],
-        {layer: tuple(built["sizes"][layer]) for layer in LAYERS},
-    )
+    if not all(map(SHAPE.holds, sizes.values())):
+        raise ValueError(f"Its layers have the sizes {shown(sizes)}, which are not valid.")
     return {
         **parameters,
         **attributes,
         "n_features_in_": attributes["_layout"].n_features,
-        "_built": described,
+        "_built": Built(built_from, pairs, built["n_samples"], sizes),
         PACKED: {
             "weights": parts,
             "history": history,
@@ -297,7 +292,10 @@ CONDITIONS: dict[str, Callable[[Any, Layout], bool]] = {
     "_entropy": lambda v, layout: is_count(v),
     "_layer": lambda v, layout: v in LAYERS,
     "_layout": lambda v, layout: (
-        isinstance(v, Layout) and SHAPE.holds(v.shape) and len(v.shape) <= 3
+        isinstance(v, Layout)
+        and SHAPE.holds(v.shape)
+        and len(v.shape) <= 3
+        and isinstance(v.channels_last, bool)
     ),
     "n_iter_": lambda v, layout: is_count(v, 1),
     "_conversion": is_conversion,

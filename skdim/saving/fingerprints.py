@@ -19,12 +19,12 @@ from skdim.inputs import ArraySamples, Samples, StreamSamples
 __all__ = ["describe_training"]
 
 # Parameters without influence on the results; the number of epochs is hashed separately.
-LEFT_OUT = ("callbacks", "checkpoint_dir", "checkpoint_every", "device", "max_epochs", "verbose")
+OMITTED = ("callbacks", "checkpoint_dir", "checkpoint_every", "device", "max_epochs", "verbose")
 
-# How many samples of a stream are read, in this process.
+# Samples of a stream that are hashed.
 N_READ = 64
 
-# Bytes of an array that are read at once.
+# Bytes of an array that are hashed at once.
 BLOCK = 1 << 24
 
 # Numbers and strings.
@@ -67,7 +67,7 @@ def describe_parameters(estimator: BaseEstimator) -> dict[str, str]:
     types and digests: of the weights of modules, the code of functions, or attributes.
     """
     parameters = estimator.get_params(deep=False)
-    described = {name: text_of(value) for name, value in parameters.items() if name not in LEFT_OUT}
+    described = {name: text_of(value) for name, value in parameters.items() if name not in OMITTED}
     if isinstance(estimator.random_state, np.random.RandomState):
         # Its state changes with each fit; the seed that was drawn is hashed instead.
         described["random_state"] = "a RandomState"

@@ -1,4 +1,4 @@
-"""An encoder as a model of ONNX."""
+"""Export modules to ONNX."""
 
 import copy
 import os
@@ -33,14 +33,14 @@ def export(
     *,
     output: str = "features",
 ) -> None:
-    """Write a module, for samples of a shape, as a model of ONNX; the module is copied.
+    """Export a copy of a module, for samples of a shape, to a file in ONNX format.
 
     Raises
     ------
     ImportError
-        If a package that this needs is missing.
+        If a required package is missing.
     ValueError
-        If ONNX has no form for something in the encoder.
+        If ONNX does not support an operation of the encoder.
     OSError
         If the file cannot be written.
     """
@@ -52,10 +52,10 @@ def export(
             'to_onnx needs the packages onnx and onnxscript: pip install "scikit-deepinfomax[onnx]"'
         ) from error
     model = copy.deepcopy(model).cpu().eval()
-    samples = torch.zeros(2, *shape)  # One would be taken for a size that is always one.
+    samples = torch.zeros(2, *shape)  # The exporter takes sizes of 1 for constant.
     try:
         with warnings.catch_warnings():
-            # Of torch to itself: of what its exporter will call otherwise one day.
+            # Deprecation warnings within torch.
             warnings.simplefilter("ignore")
             program = torch.onnx.export(
                 model,
@@ -68,14 +68,14 @@ def export(
             )
     except torch.onnx.errors.OnnxExporterError as error:
         raise ValueError(
-            f"ONNX has no form for something in this encoder: {str(error).splitlines()[0]}"
+            f"ONNX does not support an operation of the encoder: {str(error).splitlines()[0]}"
         ) from error
     assert program is not None
-    # torch goes on without a word where a number of samples became part of the model.
+    # torch raises no error if the number of samples became a constant of the model.
     shape_of_input = program.model.graph.inputs[0].shape
     if shape_of_input is None or isinstance(shape_of_input[0], int):
         raise ValueError(
-            "The encoder can be exported for one number of samples only: something in it takes "
-            "that number for fixed, such as len(x). Write x.shape[0] there."
+            "The encoder can be exported for one number of samples only: it uses that number as "
+            "a constant, as by len(x). Use x.shape[0] instead."
         )
     write_atomically(path, program.model_proto.SerializeToString())

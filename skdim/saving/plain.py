@@ -103,13 +103,13 @@ def decode(encoded: object) -> Any:
     if not isinstance(encoded, dict):
         return encoded
     if len(encoded) != 1 or not encoded.keys() <= ENCODINGS.keys():
-        raise ValueError(f"it holds {shown(encoded)}, which is of an unknown type")
+        raise ValueError(f"It holds {shown(encoded)}, which is of an unknown type")
     ((tag, content),) = encoded.items()
     try:
         return ENCODINGS[tag][2](content)
     except (LookupError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError(
-            f"it holds {shown(encoded)}, which is not a valid {tag}: {cut(str(error))}"
+            f"It holds {shown(encoded)}, which is not a valid {tag}: {cut(str(error))}"
         ) from error
 
 
@@ -271,7 +271,7 @@ def unflatten(encoded: object, tensors: Mapping[str, Tensor]) -> Any:
     try:
         value = mapped(decode(encoded), fetch)
     except (LookupError, TypeError, RuntimeError) as error:
-        raise ValueError(f"it does not hold what its header refers to: {shown(error)}") from error
+        raise ValueError(f"It does not hold what its header refers to: {shown(error)}") from error
     if unused:
-        raise ValueError(f"its header does not refer to the tensors {shown(sorted(unused))}")
+        raise ValueError(f"Its header does not refer to the tensors {shown(sorted(unused))}")
     return value

@@ -97,7 +97,7 @@ def read_state(path: Path, header: dict[str, Any], tensors: dict[str, Tensor]) -
     try:
         state = unflatten(header.get("checkpoint"), tensors)
     except ValueError as error:
-        raise ValueError(f"{path} is not a valid checkpoint of skdim: {error}.") from error
+        raise ValueError(f"{path} is not a valid checkpoint of skdim. {error}.") from error
     if not isinstance(state, dict) or not isinstance(header.get("versions"), dict):
         raise ValueError(f"{path} is not a checkpoint of skdim.")
     invalid = ", ".join(name for name, valid in check_content(state).items() if not valid)
