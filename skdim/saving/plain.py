@@ -1,7 +1,7 @@
-"""Values as JSON: numbers, strings, objects of skdim, and nests of them.
+"""Encode values as JSON: numbers, strings, objects of skdim, and containers of them.
 
-Decoding builds objects of fixed tables only: a file can name nothing else, and never executes
-anything. All else that a user gives (callables, modules) must be given again on loading.
+Decoding builds objects of fixed tables only, so that a file cannot name anything else and is never
+executed. Other values of users (callables, modules) must be passed again on loading.
 """
 
 import inspect
@@ -34,7 +34,7 @@ class StoredTensor:
 
     name: str
     # Its axes from the largest stride to the smallest; empty if it is contiguous. Results depend
-    # on the order of axes, since vectorized sums add in it.
+    # on this order, in which vectorized sums are computed.
     order: tuple[int, ...] = ()
 
 
@@ -72,7 +72,7 @@ CALLABLES: dict[str, Any] = {
         for name, kind in classes_in(torch.optim, torch.optim.Optimizer).items()
     },
 }
-# Length of the state of the Mersenne Twister.
+# Largest position in the state of the Mersenne Twister.
 MOST_POSITION = 624
 
 

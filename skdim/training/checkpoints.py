@@ -94,16 +94,18 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 def read_state(path: Path, header: dict[str, Any], tensors: dict[str, Tensor]) -> dict[str, Any]:
     """Return the state in a file; raise a ValueError if it is not a checkpoint."""
+    encoded = header.get("checkpoint")
+    if not isinstance(encoded, dict) or not isinstance(header.get("versions"), dict):
+        raise ValueError(f"{path} is not a checkpoint of skdim.")
     try:
-        state = unflatten(header.get("checkpoint"), tensors)
+        state = unflatten(encoded, tensors)
     except ValueError as error:
         raise ValueError(f"{path} is not a valid checkpoint of skdim. {error}.") from error
-    if not isinstance(state, dict) or not isinstance(header.get("versions"), dict):
-        raise ValueError(f"{path} is not a checkpoint of skdim.")
-    invalid = ", ".join(name for name, valid in check_content(state).items() if not valid)
+    content = check_content(state if isinstance(state, dict) else {})
+    invalid = ", ".join(name for name, valid in content.items() if not valid)
     if invalid:
         raise ValueError(f"{path} is not a valid checkpoint of skdim: it has no valid {invalid}.")
-    return state
+    return dict(state)
 
 
 def check_content(state: Mapping[str, Any]) -> dict[str, bool]:
@@ -284,7 +286,7 @@ class Checkpoints(ExitStack, Callback):
             if generators["device"] == self.generator.device.type:
                 self.generator.set_state(generators["own"])
                 unpack_states(generators, self.generator.device)
-        except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
             raise ValueError(
                 f"The checkpoint in {str(self.folder)!r} does not hold the tensors of this "
                 f"training: {cut(str(error), LONGEST_ERROR)}"

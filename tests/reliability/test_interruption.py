@@ -302,7 +302,7 @@ def test_nothing_is_executed(content, folder):
         ),
         ({"format": "other"}, "does not state which format"),
         ({"versions": 3}, "is not a checkpoint of skdim"),
-        ({"checkpoint": {"tensor": ["none"]}}, "is not a valid checkpoint of skdim: .*'none'"),
+        ({"checkpoint": {"tensor": ["none"]}}, r"is not a valid checkpoint of skdim\. .*'none'"),
         ({"checkpoint": {"tensor": ["generators.own", 1]}}, "is not a valid checkpoint of skdim"),
         ({"checkpoint": "text"}, "is not a checkpoint of skdim"),
     ],
@@ -322,7 +322,7 @@ def test_a_saved_transformer_is_not_a_checkpoint(folder):
     ("changes", "said"),
     [
         ({"history": 3}, "has no valid history"),
-        ({"epoch": "3", "module": None}, "has no valid epoch, module"),
+        ({"epoch": "3", "module": None}, "has no valid module, epoch"),
         ({"module": {}}, r"does not hold the tensors of this training: [\s\S]*Missing key"),
         ({"optimizer": {}}, "does not hold the tensors of this training"),
         ({"generators": {}}, "does not hold the tensors of this training"),
