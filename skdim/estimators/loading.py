@@ -221,13 +221,14 @@ def update_header(header: Mapping[str, Any]) -> Mapping[str, Any]:
     updated["attributes"] = {"solver_": "gradients", **updated["attributes"]}
     net["history"] = net.pop("books")
     built["pairs"] = built.pop("looks")
-    # First ``built``, which has only the parameters that differ from the others.
+    former = FORMER_CLASSES.get(header["class"])
+    # ``built`` first, which has only the parameters that differ from the others.
     for owner in (built, updated):
-        if header["class"] in FORMER_CLASSES:
-            use_objective(owner, updated["parameters"], *FORMER_CLASSES[header["class"]])
+        if former is not None:
+            use_objective(owner, updated["parameters"], *former)
         if "encoder" in owner["parameters"]:
             owner["parameters"]["encoder"] = rename_encoder(owner["parameters"]["encoder"])
-    if header["class"] in FORMER_CLASSES:
+    if former is not None:
         updated["class"] = "EncoderTransformer"
     return updated
 
@@ -235,7 +236,7 @@ def update_header(header: Mapping[str, Any]) -> Mapping[str, Any]:
 def use_objective(
     owner: dict[str, Any], parameters: Mapping[str, Any], name: str, own: set[str]
 ) -> None:
-    """Replace the parameters of an objective, or that they are given on loading, by it."""
+    """Replace the parameters of an objective, or their names in "given", by the objective."""
     parameters = {**parameters, **owner["parameters"]}
     owner["parameters"] = {k: v for k, v in owner["parameters"].items() if k not in own}
     if own & set(owner["given"]):
