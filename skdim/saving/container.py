@@ -98,7 +98,10 @@ def to_bytes(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> bytes:
         if not is_supported(tensor)
     ]
     if unsupported:
-        raise ValueError(f"Tensors of these types cannot be saved: {cut(', '.join(unsupported))}.")
+        names = cut(", ".join(unsupported))
+        raise ValueError(
+            f"Tensors of these types cannot be saved: {names}. Only pickles hold them."
+        )
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     text = json.dumps({"format": FORMAT, "versions": versions(), **header}, allow_nan=False)
     table: dict[str, Any] = {

@@ -232,6 +232,26 @@ def test_a_random_state_goes_on_where_it_stood(tmp_path):
     np.testing.assert_array_equal(loaded.fit_transform(ROWS), model.fit_transform(ROWS))
 
 
+def test_a_random_state_of_another_kind_is_given_again(tmp_path):
+    state = np.random.RandomState(np.random.PCG64(3))
+    make(random_state=state).fit(ROWS).save(tmp_path / "model.skdim")
+
+    with pytest.raises(ValueError, match=r"your own random_state\."):
+        skdim.load(tmp_path / "model.skdim")
+    assert skdim.load(tmp_path / "model.skdim", random_state=state).random_state is state
+
+
+def test_weights_that_numpy_does_not_have_come_back(tmp_path):
+    encoder = Own()
+    encoder.register_buffer("short", torch.arange(3).bfloat16())
+    model = make(encoder=encoder).fit(ROWS)
+
+    loaded = saved_and_loaded(model, tmp_path / "model.skdim", encoder=encoder)
+
+    np.testing.assert_array_equal(loaded.transform(ROWS), model.transform(ROWS))
+    assert loaded.encoder_[1].module.short.tolist() == [0, 1, 2]
+
+
 @pytest.mark.parametrize("labels", [Y, np.arange(40) % 3 - 1, np.arange(40) % 2 == 0])
 def test_classes_come_back(labels, tmp_path):
     model = make(classifier_weight=0.5).fit(ROWS, labels)
@@ -430,6 +450,16 @@ def test_weights_that_are_no_numbers_are_not_saved(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("dtype", [torch.uint16, torch.float8_e4m3fn])
+def test_weights_of_a_type_that_files_do_not_hold_are_named(dtype, tmp_path):
+    encoder = Own()
+    encoder.register_buffer("rare", torch.zeros(3).to(dtype))
+    model = make(encoder=encoder).fit(ROWS)
+
+    with pytest.raises(ValueError, match=r"cannot be saved: module\.1\.module\.rare .*pickles"):
+        model.save(tmp_path / "model.skdim")
+
+
 # ---------------------------------------------------------------------------------------------
 # What was there
 
@@ -521,6 +551,21 @@ def test_plain_values_come_back(value):
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_numbers_that_are_not_finite_come_back(value):
     assert repr(decode(encode(value))) == repr(float(value))
+
+
+def test_a_position_outside_a_random_state_is_refused():
+    encoded = encode(np.random.RandomState(0))
+    encoded["random_state"]["state"] = {"key": [1] * 1000, "pos": 900}
+
+    with pytest.raises(ValueError, match="position 900 is outside the state"):
+        decode(encoded)
+
+
+def test_an_array_of_strings_holds_strings_only():
+    decoded = decode({"array": {"dtype": "<U1", "values": ["a", None]}})
+
+    assert decoded.tolist() == ["a", "None"]
+    assert decoded.dtype.kind == "U"
 
 
 @pytest.mark.parametrize("value", [object(), len, lambda x: x, 1j, {1}, b"x", nn.ReLU(), os])
