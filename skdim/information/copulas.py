@@ -6,10 +6,12 @@ the correlations are compared, because the errors of hundreds of small correlati
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from numpy.linalg import svd
+from scipy.special import digamma
 from torch import Tensor
 
 from skdim.critics import AbstractCritic
@@ -18,6 +20,7 @@ from skdim.information.columns import Columns
 __all__ = [
     "MIN_VARIANCE",
     "NormalCritic",
+    "copula_bias",
     "denoise_correlations",
     "fit_copula",
     "log_copula_density",
@@ -63,28 +66,39 @@ def denoise_correlations(correlations: Columns, n: int) -> dict[str, Columns]:
     (2017), Optimal shrinkage of singular values, arXiv:1405.7511.
     """
     threshold = math.sqrt(2 * math.log(max(correlations.size, 1)) / n)
+    n_rows, n_columns = correlations.shape
     left, values, right = svd(correlations, full_matrices=False)
-    shrunk = shrink_singular_values(values * math.sqrt(n), *correlations.shape) / math.sqrt(n)
-    return {
-        "none": np.zeros_like(correlations),
-        "all": correlations,
-        "few": np.where(np.abs(correlations) > threshold, correlations, 0),
-        "low_rank": (left * shrunk) @ right,
-    }
-
-
-def shrink_singular_values(values: Columns, n_rows: int, n_columns: int) -> Columns:
-    """Shrink the singular values of a matrix plus noise of variance 1, to zero within the noise."""
+    # The noise has variance 1; singular values within it are shrunk to zero.
+    values = values * math.sqrt(n)
     above_noise = values > math.sqrt(n_rows) + math.sqrt(n_columns)
     squares = np.square(values[above_noise]) - n_rows - n_columns
     shrunk = np.zeros_like(values)
     shrunk[above_noise] = np.sqrt(np.square(squares) - 4 * n_rows * n_columns) / values[above_noise]
-    return shrunk
+    return {
+        "none": np.zeros_like(correlations),
+        "all": correlations,
+        "few": np.where(np.abs(correlations) > threshold, correlations, 0),
+        "low_rank": (left * (shrunk / math.sqrt(n))) @ right,
+    }
 
 
 def normal_information(correlations: Columns) -> float:
     """Return the mutual information of jointly normal variables of canonical correlations (d,)."""
     return float(-np.log1p(-np.square(correlations.clip(max=MAX_CORRELATION))).sum() / 2)
+
+
+def copula_bias(dims: Sequence[int], n: int) -> float:
+    """Return the bias of the information of sample correlations, of jointly normal variables.
+
+    The expected log determinant of a Wishart matrix is known.
+
+    References
+    ----------
+    Misra, Singh and Demchuk (2005), Estimation of the entropy of a multivariate normal
+    distribution, Journal of Multivariate Analysis 92.
+    """
+    halves = digamma((n - np.arange(1, sum(dims) + 1)) / 2)
+    return float((sum(halves[:d].sum() for d in dims) - halves.sum()) / 2)
 
 
 class NormalCritic(AbstractCritic):
@@ -162,7 +176,7 @@ def fit_copula(scores: Columns) -> Columns:
     """
     cut = len(scores) * 4 // 5
     tried = [make_invertible(candidate, cut) for candidate in copula_candidates(scores[:cut])]
-    best = int(np.argmax([log_copula_density(each, scores[cut:]).mean() for each in tried]))
+    best = int(np.argmax([log_copula_density(matrix, scores[cut:]).mean() for matrix in tried]))
     return make_invertible(copula_candidates(scores)[best], len(scores))
 
 

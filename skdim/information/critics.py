@@ -11,9 +11,10 @@ from skdim.bounds import BOUNDS, Bound
 from skdim.critics import AbstractCritic, ConcatCritic
 from skdim.information.columns import Columns, normal_scores, rank_cosines
 from skdim.information.copulas import NormalCritic, denoise_correlations, whitening_matrix
-from skdim.information.fitting import Fitted, Fold, Training, build_network, fit_network
+from skdim.information.fitting import Fitted, Fold, Training, fit_network
 from skdim.pairs import bound_of_pairs, pair_blocks
 from skdim.pairs.bounding import Join
+from skdim.random import seeded
 
 __all__ = [
     "MakeCritic",
@@ -180,18 +181,17 @@ def fit_critic(
     critic: AbstractCritic = normal
     if make is not None:
         x_features, z_features = (side.shape[1] for side in inputs)
-        network = build_network(lambda: make(x_features, z_features), generator)
-        critic = CopulaCritic(normal, network)
+        with seeded(int(torch.randint(2**62, (), generator=generator))):
+            critic = CopulaCritic(normal, make(x_features, z_features))
     critic.to(device)
     train, held_out = ([side[rows] for side in inputs] for rows in (fold.training, fold.held_out))
     n_negatives = min(MAX_NEGATIVES, max(MIN_NEGATIVES, MAX_PAIRS // len(fold.held_out)))
-    epochs: list[Columns] = []
+    pointwise: list[Columns] = []
 
     def evaluate(critic: AbstractCritic) -> tuple[float, float]:
-        each, halves = evaluate_critic(
-            critic, held_out, BOUNDS[EVALUATED_BOUNDS[bound]], n_negatives
-        )
-        epochs.append(each)
+        evaluated = BOUNDS[EVALUATED_BOUNDS[bound]]
+        values, halves = evaluate_critic(critic, held_out, evaluated, n_negatives)
+        pointwise.append(values)
         return halves
 
     curve = fit_network(
@@ -208,9 +208,9 @@ def fit_critic(
     )
     half = len(fold.held_out) // 2
     first, second = (
-        epochs[epoch] * counts for epoch, counts in zip(curve.kept, curve.counts, strict=True)
+        pointwise[epoch] * counts for epoch, counts in zip(curve.kept, curve.counts, strict=True)
     )
-    return curve, epochs[0], np.concatenate([first[:half], second[half:]])
+    return curve, pointwise[0], np.concatenate([first[:half], second[half:]])
 
 
 def fit_correlations(x: Columns, z: Columns) -> Columns:
@@ -250,11 +250,10 @@ def evaluate_critic(
                 bound.anchors(*block) for block in pair_blocks(*pairs, block_samples=block_samples)
             )
         gains, costs = (torch.cat(parts) for parts in zip(*blocks, strict=True))
-    halves = (slice(None, n // 2), slice(n // 2, None))
-    each = gains - costs if bound.additive else gains
-    # Pointwise values are determined up to a constant of each half.
-    values = [bound.total(gains[half], costs[half]).item() for half in halves]
-    centred = [
-        each[half] - each[half].mean() + value for half, value in zip(halves, values, strict=True)
-    ]
-    return torch.cat(centred).cpu().double().numpy(), (values[0], values[1])
+    ratios = gains - costs if bound.additive else gains
+    pointwise, values = [], []
+    for half in (slice(None, n // 2), slice(n // 2, None)):
+        values.append(bound.total(gains[half], costs[half]).item())
+        # Pointwise values are determined up to a constant of each half.
+        pointwise.append(ratios[half] - ratios[half].mean() + values[-1])
+    return torch.cat(pointwise).cpu().double().numpy(), (values[0], values[1])

@@ -10,8 +10,9 @@ from torch import Generator, Tensor, nn
 from torch.nn.functional import linear, silu, softplus
 
 from skdim.information.columns import Columns, normal_scores, rank_cosines
-from skdim.information.fitting import Fitted, Fold, Training, build_network, fit_network
+from skdim.information.fitting import Fitted, Fold, Training, fit_network
 from skdim.information.neighbours import heavy_tailed
+from skdim.random import seeded
 
 __all__ = [
     "AutoregressiveMixture",
@@ -96,8 +97,8 @@ class AutoregressiveMixture(nn.Module):
         ).unbind(2)
         scales = softplus(widths + SOFTPLUS_OF_ONE) + self.min_scales[:, None]
         distances = (values[..., None] - means) / scales
-        each = torch.log_softmax(weights, -1) - distances.square() / 2 - scales.log()
-        return torch.logsumexp(each, -1)
+        logs = torch.log_softmax(weights, -1) - distances.square() / 2 - scales.log()
+        return torch.logsumexp(logs, -1)
 
 
 def density_inputs(scores: Columns, whitened: Columns) -> Tensor:
@@ -109,8 +110,8 @@ def density_inputs(scores: Columns, whitened: Columns) -> Tensor:
     """
     squares = (np.square(scores) - 1) / math.sqrt(2)
     norms = normal_scores(np.square(heavy_tailed(scores)).cumsum(axis=1))
-    each = [scores, squares, np.arcsinh(whitened), norms, *rank_cosines(scores)]
-    return torch.from_numpy(np.stack(each, axis=2).reshape(len(scores), -1)).float()
+    features = [scores, squares, np.arcsinh(whitened), norms, *rank_cosines(scores)]
+    return torch.from_numpy(np.stack(features, axis=2).reshape(len(scores), -1)).float()
 
 
 def fit_density(
@@ -130,9 +131,8 @@ def fit_density(
     train, held_out = torch.from_numpy(fold.training), torch.from_numpy(fold.held_out)
     # No component is narrower than the step between ranks.
     min_scales = 1 / (n * np.diag(root))
-    network = build_network(
-        lambda: AutoregressiveMixture(d, inputs.shape[1] // d, min_scales), generator
-    )
+    with seeded(int(torch.randint(2**62, (), generator=generator))):
+        network = AutoregressiveMixture(d, inputs.shape[1] // d, min_scales)
     epochs: list[tuple[Tensor, ...]] = []
 
     def log_ratios(network: AutoregressiveMixture, rows: Tensor) -> Tensor:
@@ -168,22 +168,19 @@ def elliptical_information(scores: Columns, roots: list[Columns], folds: list[Fo
     """
     if min(np.diag(root).min() for root in roots) < MIN_DEVIATION:
         return np.zeros(len(scores))
-    tried = (elliptical_ratios(scores, roots, folds, each) for each in DEGREES_OF_FREEDOM)
-    return max(tried, key=np.mean)
-
-
-def elliptical_ratios(
-    scores: Columns, roots: list[Columns], folds: list[Fold], degrees: int
-) -> Columns:
-    """Compute log ratios (n,) of the elliptical density to the product of its margins."""
     d = scores.shape[1]
-    heavy = heavy_tailed(scores, degrees)
     # Log area of the unit sphere.
     area = math.log(2) + d / 2 * math.log(math.pi) - gammaln(d / 2)
-    result = -t(degrees).logpdf(heavy).sum(axis=1) - area
-    for fold, root in zip(folds, roots, strict=True):
-        logs = np.log(np.linalg.norm(np.linalg.solve(root, heavy.T), axis=0))
-        density = gaussian_kde(logs[fold.training[:MAX_NORMS]])
-        rows = fold.held_out
-        result[rows] += density.logpdf(logs[rows]) - d * logs[rows] - np.log(np.diag(root)).sum()
-    return np.asarray(result)
+    tried = []
+    for degrees in DEGREES_OF_FREEDOM:
+        heavy = heavy_tailed(scores, degrees)
+        ratios: Columns = -t(degrees).logpdf(heavy).sum(axis=1) - area
+        for fold, root in zip(folds, roots, strict=True):
+            logs = np.log(np.linalg.norm(np.linalg.solve(root, heavy.T), axis=0))
+            density = gaussian_kde(logs[fold.training[:MAX_NORMS]])
+            rows = fold.held_out
+            ratios[rows] += (
+                density.logpdf(logs[rows]) - d * logs[rows] - np.log(np.diag(root)).sum()
+            )
+        tried.append(ratios)
+    return max(tried, key=np.mean)

@@ -8,10 +8,17 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skdim.information.columns import Columns, drop_constant, normal_scores
+from skdim.information.columns import (
+    ROWS_PER_VALUE,
+    Columns,
+    Labels,
+    Variable,
+    combine_codes,
+    drop_constant,
+    normal_scores,
+)
 from skdim.information.estimate import SIGNIFICANT, Found, InformationEstimate, standard_error
 from skdim.information.neighbours import MAX_COLUMNS, class_information
-from skdim.information.variables import ROWS_PER_VALUE, Labels, Variable, labels_of
 
 __all__ = ["discrete_information", "entropy"]
 
@@ -52,7 +59,7 @@ def count_information(x: Labels, z: Labels) -> tuple[float, Columns, int]:
 
     Also return log ratios of relative frequencies (n,), and the number of distinct pairs.
     """
-    both = labels_of(np.stack([x, z], axis=1))
+    both = combine_codes(np.stack([x, z], axis=1))
     pointwise = log_frequencies(both) - log_frequencies(x) - log_frequencies(z)
     return entropy(x) + entropy(z) - entropy(both), pointwise, int(both.max()) + 1
 
@@ -76,7 +83,7 @@ def classifier_information(
     pointwise = np.zeros(len(labels))
     varying = drop_constant(x.encoded[known]) if known.any() else np.empty((0, 0))
     if varying.shape[1] and len(np.unique(labels[known])) > 1:
-        own = labels_of(labels[known, None])
+        own = combine_codes(labels[known, None])
         parts = StratifiedKFold(
             min(n_parts, sizes[known].min()), shuffle=True, random_state=int(draws.integers(2**32))
         )

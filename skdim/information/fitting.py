@@ -9,10 +9,9 @@ from typing import TypeAlias, TypeVar, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.model_selection import KFold
 from torch import Generator, Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-
-from skdim.random import seeded
 
 __all__ = [
     "Curve",
@@ -20,7 +19,6 @@ __all__ = [
     "Fold",
     "Training",
     "UntrustedEstimateWarning",
-    "build_network",
     "fit_network",
     "make_folds",
 ]
@@ -130,16 +128,10 @@ def make_folds(n: int, test_size: float, draws: np.random.Generator) -> list[Fol
             f"test_size={test_size:g} divides {n} rows into {count} parts of fewer than 4 rows. "
             "Pass more rows or increase test_size."
         )
-    parts = np.array_split(draws.permutation(n), count)
+    order = draws.permutation(n)
     return [
-        Fold(np.concatenate([*parts[:i], *parts[i + 1 :]]), part) for i, part in enumerate(parts)
+        Fold(order[training], order[held_out]) for training, held_out in KFold(count).split(order)
     ]
-
-
-def build_network(make: Callable[[], Network], generator: Generator) -> Network:
-    """Call ``make`` with the global generators seeded from a generator, and restore them."""
-    with seeded(int(torch.randint(2**62, (), generator=generator))):
-        return make()
 
 
 def fit_network(

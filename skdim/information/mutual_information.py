@@ -12,18 +12,12 @@ from sklearn.base import ClassifierMixin
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from skdim.information.columns import Columns
+from skdim.information.columns import Columns, Discrete, read_pair
 from skdim.information.critics import MakeCritic, find_critic, fit_critic
 from skdim.information.discrete import discrete_information
 from skdim.information.estimate import InformationEstimate
-from skdim.information.fitting import (
-    Fitted,
-    Training,
-    UntrustedEstimateWarning,
-    make_folds,
-)
+from skdim.information.fitting import Fitted, Training, UntrustedEstimateWarning, make_folds
 from skdim.information.numeric import numeric_information
-from skdim.information.variables import Discrete, read_pair
 from skdim.parameters import stacklevel_of_user
 from skdim.random import draw_seed, seeded
 
@@ -166,14 +160,13 @@ def mutual_information(
     if any(side.is_discrete for side in pair):
         estimate = discrete_information(pair, classifier, len(folds), draws, n_jobs)
     else:
-        seeds = [int(seed) for seed in draws.integers(2**63, size=len(folds))]
+        seeds = draws.integers(2**63, size=len(folds)).tolist()
 
         def fit(scores: list[Columns]) -> list[Fitted]:
-            rest = (bound, make, training)
-            tasks = tqdm(folds, desc="critics", disable=not verbose)
+            tasks = zip(tqdm(folds, desc="critics", disable=not verbose), seeds, strict=True)
             fitted: list[Fitted] = Parallel(n_jobs=n_jobs)(
-                delayed(fit_critic)(scores, fold, *rest, seed, device)
-                for fold, seed in zip(tasks, seeds, strict=True)
+                delayed(fit_critic)(scores, fold, bound, make, training, seed, device)
+                for fold, seed in tasks
             )
             return fitted
 

@@ -1,16 +1,17 @@
-"""Mutual information of numeric variables: the choice among a copula, networks and neighbours."""
+"""Mutual information of numeric variables, by a copula, networks and nearest neighbours."""
 
 import math
 from collections.abc import Callable
 
 import numpy as np
+import torch
+from numpy.linalg import svd
+from sklearn.decomposition import PCA
 
+from skdim.bounds import BOUNDS
 from skdim.information.columns import Columns, normal_scores
-from skdim.information.copula_information import (
-    fit_normal_copula,
-    nonlinear_information,
-    principal_scores,
-)
+from skdim.information.copulas import MIN_VARIANCE, NormalCritic, copula_bias, normal_information
+from skdim.information.critics import critic_inputs, evaluate_critic
 from skdim.information.estimate import (
     SIGNIFICANT,
     Found,
@@ -18,7 +19,7 @@ from skdim.information.estimate import (
     exceeds,
     standard_error,
 )
-from skdim.information.fitting import Curve, Fitted, Fold
+from skdim.information.fitting import Fitted, Fold
 from skdim.information.neighbours import (
     MAX_COLUMNS,
     MORE_NEIGHBOURS,
@@ -27,7 +28,7 @@ from skdim.information.neighbours import (
     radii,
 )
 
-__all__ = ["numeric_information"]
+__all__ = ["nonlinear_information", "numeric_information"]
 
 # Gap between training and held-out value that is warned of: share of the training value, and nats.
 GAP_SHARE, GAP_NATS = 0.5, 0.2
@@ -35,6 +36,12 @@ GAP_SHARE, GAP_NATS = 0.5, 0.2
 MAX_CORRECTION = 0.1
 # Fewest rows per column without a warning.
 ROWS_PER_COLUMN = 10
+# Largest number of principal directions, and fewest rows for each.
+MAX_DIRECTIONS, ROWS_PER_DIRECTION = 256, 5
+# Ratio of the numbers of directions that are compared.
+STEP = 1.5
+# Standard deviations above zero, and nats, at which nonlinear dependence is certain.
+CERTAIN, NOTICEABLE = 5.0, 0.01
 
 
 def numeric_information(
@@ -59,9 +66,17 @@ def numeric_information(
     fits = fit(directions)
     found = combine(directions, folds, fits)
     curves = [curve for curve, _, _ in fits]
-    seen, unseen = training_gap(curves)
+    trained = [(c.training[max(c.kept) - 1], c.held_out) for c in curves if max(c.kept)]
+    seen, unseen = np.mean(trained, axis=0).tolist() if trained else (0.0, 0.0)
     if found.method == "critic":
-        correct_overfitting(found, max(seen - unseen, 0.0))
+        # Where networks are close to their optimum, training rows err as much to one side as
+        # held-out rows to the other: half of the difference is added. The correction is limited,
+        # because far from there this does not hold; the rest is a shortfall.
+        gap = max(seen - unseen, 0.0)
+        correction = min(gap / 2, MAX_CORRECTION * abs(found.value))
+        found.value += correction
+        found.spread = math.hypot(found.spread, correction / 2)
+        found.shortfall = gap - correction
     for candidate in neighbour_candidates(columns, draws) if with_neighbours else []:
         # Critics tend to be too low, and less is needed against them.
         needed = 1.0 if found.method == "critic" else SIGNIFICANT
@@ -82,9 +97,9 @@ def numeric_information(
 
 def combine(scores: list[Columns], folds: list[Fold], fits: list[Fitted]) -> Found:
     """Add what networks find on held-out rows to the information of a normal copula."""
-    base, trained = each = np.empty((2, len(scores[0])))
+    base, trained = pointwise = np.empty((2, len(scores[0])))
     for fold, (_, *values) in zip(folds, fits, strict=True):
-        each[:, fold.held_out] = values
+        pointwise[:, fold.held_out] = values
     found, gain = Found("copula", 0.0, np.zeros(len(base))), 0.0
     if base.mean() > standard_error(base):
         found = Found("copula", *fit_normal_copula(*scores))
@@ -101,19 +116,6 @@ def combine(scores: list[Columns], folds: list[Fold], fits: list[Fitted]) -> Fou
     if fits[0][0].training:
         found.missed = max(nonlinear_information(scores) - gain, 0.0)
     return found
-
-
-def correct_overfitting(found: Found, gap: float) -> None:
-    """Add half of the difference between training and held-out rows to an estimate.
-
-    Where networks are close to their optimum, training rows err as much to one side as held-out
-    rows to the other. The correction is limited, because far from there this does not hold. The
-    rest of the difference is a shortfall.
-    """
-    correction = min(gap / 2, MAX_CORRECTION * abs(found.value))
-    found.value += correction
-    found.spread = math.hypot(found.spread, correction / 2)
-    found.shortfall = gap - correction
 
 
 def neighbour_candidates(
@@ -133,13 +135,6 @@ def neighbour_candidates(
         near = neighbour_information(norms, MORE_NEIGHBOURS)
         found.append(("radii", near, 0.0, near))
     return found
-
-
-def training_gap(curves: list[Curve]) -> tuple[float, float]:
-    """Return the mean values on training and on held-out rows of the trained critics."""
-    trained = [(c.training[max(c.kept) - 1], c.held_out) for c in curves if max(c.kept)]
-    seen, unseen = np.mean(trained, axis=0) if trained else (0.0, 0.0)
-    return float(seen), float(unseen)
 
 
 def describe_limits(
@@ -170,3 +165,90 @@ def describe_limits(
             f"{ROWS_PER_COLUMN} rows per column the estimate may be far off. Pass more rows."
         ]
     return []
+
+
+def principal_scores(scores: list[Columns]) -> list[Columns]:
+    """Project variables (n, d) of many columns to at most n / 5 principal directions.
+
+    Of several numbers of directions, that with the largest information of the normal copula less
+    its standard error is chosen. A variable of few columns is returned as it is.
+    """
+    most = max(1, min(MAX_DIRECTIONS, len(scores[0]) // ROWS_PER_DIRECTION))
+    wide = [i for i, side in enumerate(scores) if side.shape[1] > most]
+    if not wide:
+        return scores
+    sides = list(scores)
+    for i in wide:
+        sides[i] = PCA(most, whiten=True, random_state=0).fit_transform(scores[i])
+    whitened = [side if i in wide else whiten(side) for i, side in enumerate(sides)]
+
+    def first(columns: list[Columns], size: int) -> list[Columns]:
+        return [side[:, :size] if i in wide else side for i, side in enumerate(columns)]
+
+    bounds = {}
+    for size in np.unique(np.geomspace(1, most, 2 + round(math.log(most, STEP))).astype(int)):
+        information, error = corrected_information(*first(whitened, size))
+        bounds[size] = information - error
+    return first(sides, max(bounds, key=bounds.__getitem__))
+
+
+def corrected_information(x: Columns, z: Columns) -> tuple[float, float]:
+    """Return the information of jointly normal whitened columns, less its bias, and its spread.
+
+    The spread is the standard deviation due to sample correlations of zero.
+    """
+    n, dims = len(x), (x.shape[1], z.shape[1])
+    information = normal_information(np.asarray(svd(x.T @ z / n, compute_uv=False)))
+    return information - copula_bias(dims, n), math.sqrt(math.prod(dims) / 2) / n
+
+
+def fit_normal_copula(x: Columns, z: Columns) -> tuple[float, Columns, float]:
+    """Estimate the mutual information of scores (n, d) by a normal copula, corrected for bias.
+
+    Where variables are not jointly normal, the Donsker-Varadhan bound of the copula may be lower
+    than its information; the lower one is returned. Also return pointwise values (n,), and the
+    standard deviation of the information due to correlations of zero.
+    """
+    n, x, z = len(x), whiten(x), whiten(z)
+    dims = (x.shape[1], z.shape[1])
+    critic = NormalCritic(x.T @ z / n)
+    pairs = [torch.from_numpy(side).float() for side in (x, z)]
+    pointwise, bounds = evaluate_critic(critic, pairs, BOUNDS["dv"])
+    value = min(critic.information, float(np.mean(bounds))) - copula_bias(dims, n)
+    return value, pointwise, math.sqrt(math.prod(dims) / 2) / n
+
+
+def nonlinear_information(scores: list[Columns]) -> float:
+    """Return how much nonlinear regressions explain of what linear ones leave, in nats.
+
+    Residuals of a linear regression of jointly normal variables are independent of the regressors,
+    and so of their squares and products. The larger value of both directions is returned, or 0 if
+    it is not certain. ``scores`` are those of both variables, (n, d).
+    """
+    n = len(scores[0])
+    sides = [whiten(side) for side in scores]
+    found = 0.0
+    for x, z, scores_x in ((*sides, scores[0]), (*sides[::-1], scores[1])):
+        terms = critic_inputs(scores_x, x).numpy().astype(np.float64)[:, x.shape[1] :]
+        if x.shape[1] + terms.shape[1] + z.shape[1] > n // ROWS_PER_DIRECTION:
+            continue
+        rest, residuals = (
+            whiten(part - x @ (x.T @ part) / n, n) for part in (terms - terms.mean(axis=0), z)
+        )
+        if not rest.size or not residuals.size:
+            continue
+        excess, error = corrected_information(rest, residuals)
+        if excess > max(CERTAIN * error, NOTICEABLE):
+            found = max(found, excess)
+    return found
+
+
+def whiten(columns: Columns, square: float = 0.0) -> Columns:
+    """Return uncorrelated columns of unit variance that span the same directions.
+
+    Directions far below the largest sum of squares, or ``square``, are left out.
+    """
+    left, sizes, _ = svd(columns - columns.mean(axis=0), full_matrices=False)
+    return np.asarray(
+        left[:, sizes**2 > MIN_VARIANCE * max(sizes[0] ** 2, square)] * np.sqrt(len(columns))
+    )

@@ -9,8 +9,7 @@ from scipy.special import ndtr
 from torch import Generator, Tensor
 
 from skdim.information.columns import Columns, drop_constant, normal_scores, read_columns
-from skdim.information.copula_information import bias
-from skdim.information.copulas import fit_copula
+from skdim.information.copulas import copula_bias, fit_copula
 from skdim.information.densities import elliptical_information, fit_density
 from skdim.information.estimate import Found, InformationEstimate, exceeds, standard_error
 from skdim.information.fitting import Training, UntrustedEstimateWarning, make_folds
@@ -171,7 +170,7 @@ def copula_correction(scores: Columns, held_out: float) -> float:
     n, d = scores.shape
     if n <= 2 * d:
         return 0.0
-    expected = bias((1,) * d, n)
+    expected = copula_bias((1,) * d, n)
     information = -np.linalg.slogdet(np.corrcoef(scores, rowvar=False))[1] / 2
     return float(np.clip(information - expected - held_out, 0, 2 * expected))
 

@@ -19,10 +19,10 @@ from skdim.information import (
     mutual_information,
 )
 from skdim.information.columns import normal_scores
-from skdim.information.copula_information import nonlinear_information
 from skdim.information.copulas import NormalCritic, denoise_correlations, whitening_matrix
 from skdim.information.fitting import make_folds
 from skdim.information.neighbours import levelled_information, neighbour_information
+from skdim.information.numeric import nonlinear_information
 from skdim.information.tasks import StudentPairs, dense_normal
 
 SHORT = {"max_epochs": 2, "random_state": 0}

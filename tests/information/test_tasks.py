@@ -9,7 +9,10 @@ from hypothesis import strategies as st
 from scipy.stats import kstest, multivariate_normal, multivariate_t, norm, t, uniform
 
 from skdim.information import BMI_TASKS, FURTHER_TASKS, TASKS
-from skdim.information.maps import (
+from skdim.information.tasks import (
+    AdditiveUniform,
+    NormalPairs,
+    StudentPairs,
     bimodal_x,
     bimodal_y,
     half_cube,
@@ -19,7 +22,6 @@ from skdim.information.maps import (
     wiggly_x,
     wiggly_y,
 )
-from skdim.information.tasks import AdditiveUniform, NormalPairs, StudentPairs
 
 patient = settings(deadline=None)
 ALL = TASKS | FURTHER_TASKS | BMI_TASKS
