@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,25 +16,22 @@ from skdim.inputs import as_images
 from skdim.parameters import shown
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.container import BarContainer
-    from matplotlib.image import AxesImage
-    from matplotlib.lines import Line2D
+    import matplotlib.axes
 
 __all__ = [
     "AbstractDisplay",
-    "Tiles",
+    "Axes",
     "are_integers",
     "as_pictures",
     "as_transformer",
-    "aspect_of",
     "check_rows",
     "count_samples",
-    "draw_samples",
     "find_pyplot",
     "open_encoder",
     "read_samples",
 ]
+
+Axes: TypeAlias = "matplotlib.axes.Axes"
 
 # Height of the tile of a signal or a row, in widths.
 SIGNAL_ASPECT = 0.6
@@ -59,18 +56,18 @@ class AbstractDisplay:
     def take_tiles(
         self,
         ax: "Axes | None",
+        samples: NDArray[Any],
         n_rows: int,
         n_columns: int,
-        aspect: float,
         width: float,
         *,
         below: float = 0.0,
-        above: float = 0.0,
-        gaps: tuple[int, ...] = (),
+        **spaces: Any,
     ) -> "Tiles":
-        """Divide axes into tiles, which are ``width`` inches wide in a new figure."""
+        """Divide axes into tiles for samples, which are ``width`` inches wide in a new figure."""
+        aspect = samples.shape[-2] / samples.shape[-1] if samples.ndim == 4 else SIGNAL_ASPECT
         size = width * n_columns * 1.1 + 1.0, width * n_rows * (aspect + below) * 1.1 + 0.6
-        return Tiles(self.take_axes(ax, size), n_rows, n_columns, aspect, below, above, gaps)
+        return Tiles(self.take_axes(ax, size), n_rows, n_columns, aspect, below, **spaces)
 
     def __repr__(self) -> str:
         """Return the name of the class and what it was given."""
@@ -125,8 +122,10 @@ def as_transformer(estimator: Any, display: type) -> Any:
     """Return the fitted transformer of a classifier, of a search, or of a pipeline with one.
 
     Anything with ``transform`` is returned as it is. The last step of a pipeline is left out if it
-    classifies. Raise a NotFittedError, or a ValueError if there is no transformer.
+    classifies. Raise an ImportError if matplotlib is missing, a NotFittedError, or a ValueError if
+    there is no transformer.
     """
+    find_pyplot(display.__name__)
     check_is_fitted(estimator)
     if hasattr(estimator, "best_estimator_"):
         return as_transformer(estimator.best_estimator_, display)
@@ -193,34 +192,6 @@ def read_samples(
     return samples
 
 
-def aspect_of(samples: NDArray[Any]) -> float:
-    """Return the height of the tile, in widths, of samples (n, C, H, W), (n, C, L) or (n, d)."""
-    return samples.shape[2] / samples.shape[3] if samples.ndim == 4 else SIGNAL_ASPECT
-
-
-def draw_samples(
-    tiles: "Tiles", samples: NDArray[Any], places: Sequence[tuple[int, ...]], **kwargs: Any
-) -> list[Any]:
-    """Draw images (n, C, H, W), signals (n, C, L) or rows (n, d) in tiles ``(row, column)``.
-
-    Each channel of signals, and each column of rows, is scaled from its minimum to its maximum over
-    all of them. Returned are AxesImages; for signals lists of Line2D, one per channel; for rows
-    BarContainers.
-    """
-    if samples.ndim == 4:
-        pictures = as_pictures(samples)
-        style: dict[str, Any] = {"cmap": "gray", "vmin": 0, "vmax": 1} | kwargs
-        return [tiles.show(pictures[i], *place, **style) for i, place in enumerate(places)]
-    values = np.asarray(samples, dtype=np.float64)
-    common = (0, 2) if samples.ndim == 3 else 0
-    low = values.min(axis=common, keepdims=True)
-    spread = values.max(axis=common, keepdims=True) - low
-    shares = (values - low) / np.where(spread > 0, spread, 1.0)
-    if samples.ndim == 2:
-        return [tiles.bars(shares[i], *place, **kwargs) for i, place in enumerate(places)]
-    return [tiles.curves(shares[i], *place, **kwargs) for i, place in enumerate(places)]
-
-
 def as_pictures(images: NDArray[Any]) -> NDArray[np.float64]:
     """Return images (n, C, H, W) as pictures (n, H, W[, 3 or 4]) with values from 0 to 1.
 
@@ -281,7 +252,28 @@ class Tiles:
         for column, text in texts.items():
             self.ax.text(self.left(column), -0.1, text, fontsize="medium", va="bottom")
 
-    def show(self, values: NDArray[Any], row: int, column: int, **kwargs: Any) -> "AxesImage":
+    def draw(self, samples: NDArray[Any], first_row: int = 0, **kwargs: Any) -> list[Any]:
+        """Draw images (n, C, H, W), signals (n, C, L) or rows (n, d) in successive tiles.
+
+        Each channel of signals, and each column of rows, is scaled from its minimum to its maximum
+        over all of them. Returned are AxesImages; for signals lists of Line2D, one per channel; for
+        rows BarContainers.
+        """
+        places = [divmod(i, self.n_columns) for i in range(len(samples))]
+        places = [(first_row + row, column) for row, column in places]
+        if samples.ndim == 4:
+            style: dict[str, Any] = {"cmap": "gray", "vmin": 0, "vmax": 1} | kwargs
+            drawn = zip(as_pictures(samples), places, strict=True)
+            return [self.show(picture, *place, **style) for picture, place in drawn]
+        values = np.asarray(samples, dtype=np.float64)
+        common = (0, 2) if samples.ndim == 3 else 0
+        low = values.min(axis=common, keepdims=True)
+        spread = values.max(axis=common, keepdims=True) - low
+        shares = (values - low) / np.where(spread > 0, spread, 1.0)
+        draw_one = self.bars if samples.ndim == 2 else self.curves
+        return [draw_one(*one, **kwargs) for one in zip(shares, places, strict=True)]
+
+    def show(self, values: NDArray[Any], row: int, column: int, **kwargs: Any) -> Any:
         """Draw a picture (H, W) or (H, W, colours), of any resolution, that fills a tile."""
         left, top = self.left(column), self.top(row)
         extent = (left, left + 1, top + self.aspect, top)
@@ -291,24 +283,22 @@ class Tiles:
         self.ax.set(xlim=limits[0], ylim=limits[1])
         return drawn
 
-    def curves(
-        self, shares: NDArray[np.float64], row: int, column: int, **kwargs: Any
-    ) -> "list[Line2D]":
+    def curves(self, shares: NDArray[Any], place: tuple[int, int], **kwargs: Any) -> list[Any]:
         """Draw each channel of a signal (C, L), of values from 0 to 1, as a curve in a tile."""
+        row, column = place
         length = shares.shape[1]
         time = self.left(column) + (np.arange(length) + 0.5) / length
         heights = self.top(row) + self.aspect * (1 - shares)
-        lines: list[Line2D] = []
+        lines: list[Any] = []
         for channel, height in enumerate(heights):
             style: dict[str, Any] = {"linewidth": 0.9, "color": f"C{channel}"} | kwargs
             lines += self.ax.plot(time, height, **style)
         return lines
 
-    def bars(
-        self, shares: NDArray[np.float64], row: int, column: int, **kwargs: Any
-    ) -> "BarContainer":
+    def bars(self, shares: NDArray[Any], place: tuple[int, int], **kwargs: Any) -> Any:
         """Draw the numbers of a row (d,), of values from 0 to 1, as bars in a tile."""
+        row, column = place
         n = len(shares)
-        places, bottom = self.left(column) + (np.arange(n) + 0.5) / n, self.top(row) + self.aspect
+        x, bottom = self.left(column) + (np.arange(n) + 0.5) / n, self.top(row) + self.aspect
         style: dict[str, Any] = {"color": "C0"} | kwargs
-        return self.ax.bar(places, -self.aspect * shares, 0.9 / n, bottom, **style)
+        return self.ax.bar(x, -self.aspect * shares, 0.9 / n, bottom, **style)

@@ -11,6 +11,7 @@ from sklearn.manifold import TSNE
 
 from skdim.displays.canvas import (
     AbstractDisplay,
+    Axes,
     as_pictures,
     as_transformer,
     find_pyplot,
@@ -21,7 +22,6 @@ from skdim.estimators.labels import is_missing
 from skdim.parameters import is_integer, shown
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.collections import PathCollection
     from matplotlib.colorbar import Colorbar
     from matplotlib.colors import Colormap
@@ -125,7 +125,6 @@ class EmbeddingDisplay(AbstractDisplay):
         reducer, ax, **scatter_kwargs
             As in :meth:`from_codes` and :meth:`plot`.
         """
-        find_pyplot(cls.__name__)
         transformer = as_transformer(transformer, cls)
         codes = np.asarray(transformer.transform(X))
         display = cls.from_codes(codes, y, reducer=reducer, ax=ax, **scatter_kwargs)

@@ -1,25 +1,17 @@
 """Estimates of information with their intervals: against rows or epochs, and in the plane."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from skdim.displays.canvas import AbstractDisplay, find_pyplot
+from skdim.displays.canvas import AbstractDisplay, Axes, find_pyplot
 from skdim.information import InformationEstimate, mutual_information
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.collections import PathCollection
-    from matplotlib.container import ErrorbarContainer
 
 __all__ = ["InformationCurveDisplay", "InformationPlaneDisplay"]
 
 N_SIZES, FEWEST_ROWS = 4, 100
-
-# Pairs of estimates: about the input, about the label.
-Pairs = Mapping[str, tuple[InformationEstimate, InformationEstimate]]
 
 
 class InformationCurveDisplay(AbstractDisplay):
@@ -98,9 +90,8 @@ class InformationCurveDisplay(AbstractDisplay):
         """
         find_pyplot(cls.__name__)
         if sizes is None:
-            sizes = list(
-                np.geomspace(min(FEWEST_ROWS, len(x)), len(x), N_SIZES).round().astype(int)
-            )
+            spaced = np.geomspace(min(FEWEST_ROWS, len(x)), len(x), N_SIZES)
+            sizes = spaced.round().astype(int).tolist()
         estimates = [mutual_information(x[:n], z[:n], **settings) for n in sizes]
         return cls(sizes, estimates).plot(ax=ax, level=level, **(plot_kwargs or {}))
 
@@ -127,7 +118,7 @@ class InformationCurveDisplay(AbstractDisplay):
             As in :meth:`from_samples`.
         """
         find_pyplot(cls.__name__)
-        estimates = [mutual_information(each, z, **settings) for each in codes.values()]
+        estimates = [mutual_information(code, z, **settings) for code in codes.values()]
         display = cls(list(codes), estimates, xlabel="epochs")
         return display.plot(ax=ax, level=level, **(plot_kwargs or {}))
 
@@ -145,16 +136,14 @@ class InformationCurveDisplay(AbstractDisplay):
         """
         ax = self.take_axes(ax)
         values = np.array(self.estimates, dtype=float)
-        ends = np.array([each.interval(level) for each in self.estimates])
+        ends = np.array([estimate.interval(level) for estimate in self.estimates])
         is_open = np.isinf(ends[:, 1])
         # An arrow has the length of the lower half.
         above = np.where(is_open, values - ends[:, 0], ends[:, 1] - values)
         # As lists: of one point, matplotlib 3.9 and 3.10 would convert arrays to numbers.
-        lengths = [each.clip(min=0).tolist() for each in (values - ends[:, 0], above)]
+        lengths = [side.clip(min=0).tolist() for side in (values - ends[:, 0], above)]
         style: dict[str, Any] = {"marker": "o", "capsize": 3} | kwargs
-        self.bars_: ErrorbarContainer = ax.errorbar(
-            self.steps, values, lengths, lolims=is_open, **style
-        )
+        self.bars_ = ax.errorbar(self.steps, values, lengths, lolims=is_open, **style)
         ax.set(xlabel=self.xlabel, ylabel="information (nats)")
         ax.set_ylim(bottom=0)
         if self.xlabel == "rows":
@@ -202,7 +191,9 @@ class InformationPlaneDisplay(AbstractDisplay):
     [[2.0, 0.5], [1.0, 0.4]]
     """
 
-    def __init__(self, estimates: Pairs) -> None:
+    def __init__(
+        self, estimates: Mapping[str, tuple[InformationEstimate, InformationEstimate]]
+    ) -> None:
         self.estimates = dict(estimates)
         if not self.estimates:
             raise ValueError("estimates is empty; at least one code is needed.")
@@ -255,16 +246,16 @@ class InformationPlaneDisplay(AbstractDisplay):
             Of :meth:`matplotlib.axes.Axes.scatter`, such as ``cmap``.
         """
         ax = self.take_axes(ax)
-        places = np.array([[float(each) for each in pair] for pair in self.estimates.values()])
+        places = np.array(list(self.estimates.values()), dtype=float)
         ax.plot(*places.T, color="0.7", zorder=1)
-        for (about_input, about_label), (x, y) in zip(self.estimates.values(), places, strict=True):
-            for each, draw in ((about_input, ax.hlines), (about_label, ax.vlines)):
-                low, high = each.interval(level)
+        for x, y in self.estimates.values():
+            for estimate, draw, other in ((x, ax.hlines, y), (y, ax.vlines, x)):
+                low, high = estimate.interval(level)
                 # An open interval ends at the estimate.
-                end = high if np.isfinite(high) else float(each)
-                draw(y if draw == ax.hlines else x, low, end, color="0.5", zorder=1)
+                end = high if np.isfinite(high) else float(estimate)
+                draw(float(other), low, end, color="0.5", zorder=1)
         style: dict[str, Any] = {"c": np.arange(len(places)), "zorder": 2} | kwargs
-        self.points_: PathCollection = ax.scatter(*places.T, **style)
+        self.points_ = ax.scatter(*places.T, **style)
         self.texts_ = [
             ax.annotate(name, place, xytext=(4, 4), textcoords="offset points", fontsize="small")
             for name, place in zip(self.estimates, places, strict=True)

@@ -1,6 +1,6 @@
 """Maps of the information of codes about the locations of their images or signals."""
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -9,20 +9,14 @@ from torch import Tensor, nn
 
 from skdim.displays.canvas import (
     AbstractDisplay,
+    Axes,
     as_pictures,
-    aspect_of,
     check_rows,
     count_samples,
-    draw_samples,
-    find_pyplot,
     open_encoder,
     read_samples,
 )
 from skdim.objectives import find_local_term, pointwise_information
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.colorbar import Colorbar
 
 __all__ = ["InformationMapDisplay"]
 
@@ -109,7 +103,6 @@ class InformationMapDisplay(AbstractDisplay):
         ValueError
             If the samples are vectors, there is only one, or the local term was not trained.
         """
-        find_pyplot(cls.__name__)
         transformer, X = open_encoder(transformer, X, cls)
         n = count_samples(X)
         if n < 2 or n_others < 1:
@@ -142,16 +135,16 @@ class InformationMapDisplay(AbstractDisplay):
             Of :meth:`matplotlib.axes.Axes.imshow`, for the maps, such as ``cmap`` and ``vmax``.
         """
         n = len(self.images)
-        tiles = self.take_tiles(ax, 2, n, aspect_of(self.images), 1.1)
-        self.colorbar_: Colorbar | None = None
+        tiles = self.take_tiles(ax, self.images, 2, n, 1.1)
         # 0 is on the scale, and marked.
         limits = {"vmin": min(self.maps.min(), 0), "vmax": max(self.maps.max(), 0)}
         style = {"cmap": "viridis", "alpha": 0.6} | limits | map_kwargs
-        self.images_ = draw_samples(tiles, self.images, [(0, i) for i in range(n)])
+        self.images_ = tiles.draw(self.images)
         if self.images.ndim == 4:
-            draw_samples(tiles, ground_of(self.images), [(1, i) for i in range(n)])
+            tiles.draw(background_of(self.images), first_row=1)
         maps = self.maps if self.maps.ndim == 3 else self.maps[:, None]
         self.maps_ = [tiles.show(maps[i], 1, i, **style) for i in range(n)]
+        self.colorbar_ = None
         if colorbar:
             self.colorbar_ = self.figure_.colorbar(
                 self.maps_[0], ax=self.ax_, label="information (nats)", fraction=0.05, pad=0.02
@@ -163,7 +156,7 @@ class InformationMapDisplay(AbstractDisplay):
         return self
 
 
-def ground_of(images: NDArray[Any]) -> NDArray[np.float64]:
+def background_of(images: NDArray[Any]) -> NDArray[np.float64]:
     """Return the background of maps, (n, 1, H, W): grey images at half the contrast."""
     pictures = as_pictures(images)
     grey = pictures if pictures.ndim == 3 else pictures[..., :3].mean(axis=-1)

@@ -1,7 +1,7 @@
 """Accuracy against the number of labels."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,12 +11,8 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skdim.displays.canvas import AbstractDisplay, are_integers, find_pyplot
+from skdim.displays.canvas import AbstractDisplay, Axes, are_integers, find_pyplot
 from skdim.parameters import check_positive
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.container import ErrorbarContainer
 
 __all__ = ["LabelEfficiencyDisplay"]
 
@@ -150,7 +146,7 @@ class LabelEfficiencyDisplay(AbstractDisplay):
         """
         ax = self.take_axes(ax, (5.6, 3.8))
         style: dict[str, Any] = {"marker": "o", "capsize": 3} | line_kwargs
-        self.bars_: dict[str, ErrorbarContainer] = {}
+        self.bars_ = {}
         for name, values in self.accuracies.items():
             n_draws = len(values)
             error = values.std(axis=0, ddof=1) / np.sqrt(n_draws) if n_draws > 1 else None

@@ -1,6 +1,6 @@
 """What a view does to images: the images, and looks at them."""
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -9,19 +9,14 @@ from torch import Generator, Tensor
 
 from skdim.displays.canvas import (
     AbstractDisplay,
-    aspect_of,
+    Axes,
     check_rows,
     count_samples,
-    draw_samples,
-    find_pyplot,
     open_encoder,
     read_samples,
 )
 from skdim.parameters import check_positive
 from skdim.views import view_of_one
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 __all__ = ["LooksDisplay"]
 
@@ -96,17 +91,13 @@ class LooksDisplay(AbstractDisplay):
         ValueError
             If the samples are not images, or a parameter is not valid.
         """
-        find_pyplot(cls.__name__)
         transformer, X = open_encoder(transformer, X, cls)
         check_positive(n_looks=n_looks)
         rows = check_rows(queries, count_samples(X), N_QUERIES)
         images = read_samples(transformer, X, rows, cls, kinds=[4])
         view = view_of_one(transformer.net_.view)
         generator = Generator()
-        if random_state is None:
-            generator.seed()
-        else:
-            generator.manual_seed(int(random_state))
+        generator.manual_seed(generator.seed() if random_state is None else int(random_state))
         drawn: list[Tensor] = []
         x = torch.from_numpy(images).float()
         while len(drawn) < n_looks:
@@ -129,10 +120,8 @@ class LooksDisplay(AbstractDisplay):
         together = np.concatenate([self.images[:, None], self.looks], axis=1)
         n_rows, n_columns = together.shape[:2]
         samples = together.reshape(-1, *together.shape[2:])
-        aspect = aspect_of(samples)
-        tiles = self.take_tiles(ax, n_rows, n_columns, aspect, 0.8, above=0.35, gaps=(1,))
-        places = list(np.ndindex(n_rows, n_columns))
-        drawn = draw_samples(tiles, samples, places, **image_kwargs)
+        tiles = self.take_tiles(ax, samples, n_rows, n_columns, 0.8, above=0.35, gaps=(1,))
+        drawn = tiles.draw(samples, **image_kwargs)
         self.images_ = np.array(drawn, dtype=object).reshape(n_rows, n_columns)
         tiles.write_above({0: "image", 1: "looks"})
         return self

@@ -1,6 +1,6 @@
 """Samples beside their nearest and farthest neighbours in code space."""
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -9,24 +9,20 @@ from torch import Tensor
 
 from skdim.displays.canvas import (
     AbstractDisplay,
+    Axes,
     as_transformer,
-    aspect_of,
     check_rows,
-    draw_samples,
     find_pyplot,
     open_encoder,
     read_samples,
 )
 from skdim.inputs import find_layout
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 __all__ = ["NeighborsDisplay"]
 
 METRICS = ("cosine", "euclidean")
 N_QUERIES = 5
-TEXT_ROOM = 0.26
+TEXT_HEIGHT = 0.26
 
 
 class NeighborsDisplay(AbstractDisplay):
@@ -120,7 +116,6 @@ class NeighborsDisplay(AbstractDisplay):
         ValueError
             If there is no transformer of skdim, or a parameter is not valid.
         """
-        find_pyplot(cls.__name__)
         encoder, given = open_encoder(transformer, X, cls)
         codes = np.asarray(as_transformer(transformer, cls).transform(X))
         rows, distances = find_neighbors(codes, queries, n_neighbors, metric)
@@ -206,19 +201,16 @@ class NeighborsDisplay(AbstractDisplay):
         n_rows, n_columns = self.indices.shape
         k = n_columns // 2
         samples = self.images.reshape(-1, *self.images.shape[2:])
-        room = {"below": TEXT_ROOM, "above": 0.35}
-        tiles = self.take_tiles(
-            ax, n_rows, n_columns, aspect_of(samples), 0.8, gaps=(1, 1 + k), **room
-        )
+        spaces: dict[str, Any] = {"below": TEXT_HEIGHT, "above": 0.35, "gaps": (1, 1 + k)}
+        tiles = self.take_tiles(ax, samples, n_rows, n_columns, 0.8, **spaces)
         self.images_ = np.empty(self.indices.shape, dtype=object)
-        places = list(np.ndindex(self.indices.shape))
-        drawn = draw_samples(tiles, samples, places, **image_kwargs)
-        for place, artist in zip(places, drawn, strict=True):
+        drawn = tiles.draw(samples, **image_kwargs)
+        for place, artist in zip(np.ndindex(self.indices.shape), drawn, strict=True):
             self.images_[place] = artist
-            words = [] if self.labels is None else [str(self.labels[place])]
+            texts = [] if self.labels is None else [str(self.labels[place])]
             if place[1] > 0:
-                words.append(f"{self.distances[place]:.2g}")
-            tiles.write_below(place, " at ".join(words))
+                texts.append(f"{self.distances[place]:.2g}")
+            tiles.write_below(place, " at ".join(texts))
         kind = {4: "image", 3: "signal", 2: "row"}[samples.ndim]
         tiles.write_above({0: kind, 1: f"nearest ({self.metric})", 1 + k: "farthest"})
         return self
@@ -257,5 +249,4 @@ def take_labels(y: ArrayLike | None, rows: NDArray[np.intp], n: int) -> NDArray[
         raise ValueError(
             f"y has shape {labels.shape}, but there are {n} samples. Give one label each."
         )
-    taken: NDArray[Any] = labels[rows]
-    return taken
+    return labels.take(rows)

@@ -1,25 +1,16 @@
 """The patterns that the first layer of an encoder responds to."""
 
 import math
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from skdim.displays.canvas import (
-    AbstractDisplay,
-    aspect_of,
-    draw_samples,
-    find_pyplot,
-    open_encoder,
-)
+from skdim.displays.canvas import AbstractDisplay, Axes, open_encoder
 from skdim.encoders import PatchNetworkEncoder
 from skdim.encoders.patches import PatchLayer
 from skdim.parameters import check_positive
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 __all__ = ["PatternsDisplay"]
 
@@ -86,7 +77,6 @@ class PatternsDisplay(AbstractDisplay):
         ValueError
             If the encoder has no such layer, or ``n_filters`` is not valid.
         """
-        find_pyplot(cls.__name__)
         transformer, _ = open_encoder(transformer, None, cls)
         check_positive(n_filters=n_filters)
         filters = find_filters(transformer.encoder_)
@@ -109,13 +99,11 @@ class PatternsDisplay(AbstractDisplay):
         """
         n, channels = self.filters.shape[:2]
         n_columns = math.ceil(math.sqrt(2 * n))
-        n_rows = math.ceil(n / n_columns)
-        tiles = self.take_tiles(ax, n_rows, n_columns, aspect_of(self.filters), 0.45)
+        tiles = self.take_tiles(ax, self.filters, math.ceil(n / n_columns), n_columns, 0.45)
         largest = np.abs(self.filters).max(axis=(1, 2, 3), keepdims=True)
         scaled = 0.5 + 0.5 * self.filters / np.where(largest > 0, largest, 1)
         pictures = scaled if channels == 3 else scaled[:, :1]
-        places = [divmod(number, n_columns) for number in range(n)]
-        self.images_ = draw_samples(tiles, pictures, places, **image_kwargs)
+        self.images_ = tiles.draw(pictures, **image_kwargs)
         return self
 
 

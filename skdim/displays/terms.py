@@ -104,7 +104,6 @@ class TermsDisplay(AbstractDisplay):
         ValueError
             If the history lacks a name.
         """
-        find_pyplot(cls.__name__)
         estimator, _ = open_encoder(estimator, None, cls)
         history = estimator.history_
         bounds: Mapping[str, float] = {}
