@@ -118,8 +118,7 @@ def encode_labels(
             f"{name} contains {unknown.tolist()}, which y does not. Allowed are the classes of y: "
             f"{classes.tolist()}."
         )
-    indices: NDArray[np.int64] = np.searchsorted(classes, labels).astype(np.int64)
-    return indices
+    return np.searchsorted(classes, labels).astype(np.int64)
 
 
 def hold_out(

@@ -98,13 +98,12 @@ class OnlineProbe(Callback):
         labels = encode_labels(self.y, "y", classes)
         rows = read_rows(self.X, "X", X)
         if self.X_test is None:
-            kept, held_out = hold_out(labels, HELD_OUT, self.random_state)
-            self.train_ = rows.part(kept), labels[kept]
-            self.test_ = rows.part(held_out), labels[held_out]
+            split = hold_out(labels, HELD_OUT, self.random_state)
+            self.train_, self.test_ = ((rows.part(part), labels[part]) for part in split)
         else:
-            test = read_rows(self.X_test, "X_test", X)
+            labels_test = encode_labels(self.y_test, "y_test", classes)
             self.train_ = rows, labels
-            self.test_ = test, encode_labels(self.y_test, "y_test", classes)
+            self.test_ = read_rows(self.X_test, "X_test", X), labels_test
 
     def on_epoch_end(self, net: EncoderNet, **kwargs: Any) -> None:
         """Record the accuracy in the history."""
@@ -114,10 +113,8 @@ class OnlineProbe(Callback):
                 (features_of(module, rows, self.layer), labels)
                 for rows, labels in (self.train_, self.test_)
             )
-            if self.classifier is None:
-                classifier = make_pipeline(StandardScaler(), RidgeClassifier())
-            else:
-                classifier = clone(self.classifier)
+            default = make_pipeline(StandardScaler(), RidgeClassifier())
+            classifier = default if self.classifier is None else clone(self.classifier)
             with drawing(self.random_state):
                 classifier.fit(features, labels)
                 accuracy = classifier.score(features_test, labels_test)

@@ -1,7 +1,6 @@
 """Quality of images reconstructed from frozen codes."""
 
-from dataclasses import dataclass
-from typing import Self
+from typing import Any
 
 import numpy as np
 import torch
@@ -105,14 +104,14 @@ def reconstruction_quality(
     scaler = StandardScaler()
     codes = torch.from_numpy(scaler.fit_transform(frozen_features(transformer, X, layer)))
     codes_test = torch.from_numpy(scaler.transform(frozen_features(transformer, X_test, layer)))
-    residuals = Residuals.of(rows)
+    mean, spread = mean_and_spread(rows)
     seed = draw_seed(random_state)
     with seeded(seed, device):
         decoder = make_decoder(rows.layout.shape, codes.shape[1]).to(device)
-        train_decoder(decoder, codes.to(device), rows, residuals, max_epochs, seed)
+        train_decoder(decoder, codes.to(device), rows, mean, spread, max_epochs, seed)
     with torch.no_grad():
         parts = codes_test.to(device).split(CHUNK)
-        decoded = torch.cat([residuals.add(decoder(part)) for part in parts])
+        decoded = torch.cat([decoder(part) * spread + mean for part in parts])
     scaled = [(images.float() - low) / (high - low) for images in (decoded, truth[truth.numbers])]
     return multi_scale_similarity(scaled[0].clamp(0, 1), scaled[1])
 
@@ -165,45 +164,34 @@ def find_range(given: tuple[float, float] | None, rows: Samples) -> tuple[float,
     return float(low), float(high)
 
 
-@dataclass(frozen=True)
-class Residuals:
-    """Conversion of images to their differences from the mean image, divided by one scale.
+def mean_and_spread(rows: Samples) -> tuple[Tensor, float]:
+    """Return the mean image, and the standard deviation of all pixels from it, 1 instead of 0.
 
-    A decoder of a code without information then returns the mean image, whatever its layers. The
-    scale is that of all pixels, so that the loss is proportional to their squared error.
+    They are computed on the CPU: some devices lack float64.
     """
-
-    mean: Tensor
-    scale: float
-
-    @classmethod
-    def of(cls, rows: Samples) -> Self:
-        """Compute the mean and the scale of images, on the CPU: some devices lack float64."""
-        on_cpu = rows.on_cpu()
-        parts, n = on_cpu.chunks(CHUNK), len(rows)
-        mean = torch.stack([on_cpu[part].double().sum(dim=0) for part in parts]).sum(dim=0) / n
-        squares = sum(float((on_cpu[part] - mean).square().sum()) for part in parts)
-        spread = (squares / (n * mean.numel())) ** 0.5
-        return cls(mean.float().to(rows.device), spread or 1.0)
-
-    def subtract(self, images: Tensor) -> Tensor:
-        """Convert images to residuals."""
-        return (images.float() - self.mean) / self.scale
-
-    def add(self, residuals: Tensor) -> Tensor:
-        """Convert residuals to images."""
-        return residuals * self.scale + self.mean
+    on_cpu = rows.on_cpu()
+    parts, n = on_cpu.chunks(CHUNK), len(rows)
+    mean = torch.stack([on_cpu[part].double().sum(dim=0) for part in parts]).sum(dim=0) / n
+    squares = sum(float((on_cpu[part] - mean).square().sum()) for part in parts)
+    spread = (squares / (n * mean.numel())) ** 0.5
+    return mean.float().to(rows.device), spread or 1.0
 
 
 def train_decoder(
     decoder: nn.Module,
     codes: Tensor,
     rows: Samples,
-    residuals: Residuals,
+    mean: Tensor,
+    spread: float,
     max_epochs: int,
     seed: int,
 ) -> None:
-    """Train a decoder with the squared error, and switch it to evaluation mode."""
+    """Train a decoder with the squared error, and switch it to evaluation mode.
+
+    It learns the differences from the mean image: a decoder of a code without information then
+    returns the mean image, whatever its layers. They are divided by the spread of all pixels, so
+    that the loss is proportional to their squared error.
+    """
     n = len(codes)
     generator = Generator().manual_seed(seed)
     n_batches = count_batches(n)
@@ -216,7 +204,8 @@ def train_decoder(
             optimizer.param_groups[0]["lr"] = LEARNING_RATE * SCHEDULES["one_cycle"](step / n_steps)
             step += 1
             optimizer.zero_grad(set_to_none=True)
-            F.mse_loss(decoder(codes[index]), residuals.subtract(rows[index])).backward()
+            targets = (rows[index].float() - mean) / spread
+            F.mse_loss(decoder(codes[index]), targets).backward()
             optimizer.step()
     # Running statistics lag behind the weights, and batch normalisation amplifies the difference
     # for nearly constant codes. They are recomputed with the final weights.
@@ -272,16 +261,6 @@ def multi_scale_similarity(images: Tensor, truth: Tensor) -> float:
         ) from error
     kernel_size, sigma, weights = find_scales(*truth.shape[2:])
     chunks = zip(images.split(CHUNK), truth.split(CHUNK), strict=True)
-    values = [
-        measure(
-            some,
-            true,
-            kernel_size=kernel_size,
-            sigma=sigma,
-            betas=weights,
-            data_range=1.0,
-            reduction="none",
-        )
-        for some, true in chunks
-    ]
+    window: dict[str, Any] = {"kernel_size": kernel_size, "sigma": sigma, "betas": weights}
+    values = [measure(*pair, data_range=1.0, reduction="none", **window) for pair in chunks]
     return float(torch.cat(values).cpu().double().mean())

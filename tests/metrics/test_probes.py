@@ -17,8 +17,7 @@ from torch import nn
 from skdim import DeepInfoMaxTransformer
 from skdim.metrics import PROBES, probe_scores
 from skdim.metrics.arrays import hold_out
-from skdim.metrics.probe_networks import NetworkProbe, mlp_network, tutorial_network
-from skdim.metrics.probes import GRIDS, Grid
+from skdim.metrics.probes import GRIDS, Grid, NetworkProbe, mlp_network, tutorial_network
 
 COLUMNS = ["layer", "probe", "accuracy", "spread", "setting", "converged", "seconds"]
 
