@@ -12,14 +12,14 @@ import numpy as np
 import torch
 from numpy.linalg import svd
 from scipy.special import digamma
-from torch import Tensor
+from torch import Tensor, nn
 
 from skdim.critics import AbstractCritic
 from skdim.information.columns import Columns
 
 __all__ = [
     "MIN_VARIANCE",
-    "NormalCritic",
+    "CopulaCritic",
     "copula_bias",
     "denoise_correlations",
     "fit_copula",
@@ -35,6 +35,9 @@ MIN_VARIANCE = 1e-9
 MAX_CORRELATION = 1 - 1e-6
 # Fewest rows per direction that whitening keeps, so that a covariance is not overfitted.
 ROWS_PER_DIRECTION = 10
+# Largest absolute value, in nats, that a network adds to the score of the normal copula. Without a
+# bound, the score of a pair of rare values that no false pair of a batch repeats grows forever.
+MAX_ADDED = 10.0
 # Shares by which correlations are shrunk to a target.
 SHRINKAGE = (0.0, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
 
@@ -101,55 +104,63 @@ def copula_bias(dims: Sequence[int], n: int) -> float:
     return float((sum(halves[:d].sum() for d in dims) - halves.sum()) / 2)
 
 
-class NormalCritic(AbstractCritic):
-    r"""Score pairs by the log density ratio of jointly normal x and z, as a dot product.
+class CopulaCritic(AbstractCritic):
+    r"""Score pairs by the log density ratio of jointly normal x and z, plus a bounded network.
 
-    With C the correlations of whitened x and z and :math:`M = (1 - C C^T)^{-1}`,
+    With C the correlations of whitened x and z and :math:`M = (1 - C C^T)^{-1}`, the ratio is
 
     .. math:: T(x, z) = -\tfrac{1}{2} \ln \det (1 - C C^T) - \tfrac{1}{2} x^T (M - 1) x
         + x^T M C z - \tfrac{1}{2} z^T C^T M C z
 
-    ``shift`` is added to all scores: the difference between the optimal critic of a bound and the
-    log density ratio.
+    x and z are the first columns of the code and of the local feature. ``shift`` is added to all
+    scores: the difference between the optimal critic of a bound and the log density ratio. Only
+    the network is trained.
     """
 
-    of_x: Tensor
-    of_both: Tensor
-    of_z: Tensor
-
-    def __init__(self, correlations: Columns, shift: float = 0.0) -> None:
+    def __init__(
+        self, correlations: Columns, shift: float = 0.0, network: AbstractCritic | None = None
+    ) -> None:
         super().__init__()
         left, values, right = svd(correlations, full_matrices=False)
         values = values.clip(max=MAX_CORRELATION)
         between = (left * values) @ right
-        precision = np.linalg.inv(np.eye(len(between)) - between @ between.T)
+        identity = np.eye(len(between))
+        precision = np.linalg.inv(identity - between @ between.T)
         self.information = normal_information(values)
         self.shift = shift
-        # Length of the projections.
-        self.size = between.shape[1] + 2
-        matrices = {
-            "of_x": precision - np.eye(len(between)),
-            "of_both": precision @ between,
-            "of_z": between.T @ precision @ between,
-        }
-        for name, matrix in matrices.items():
-            self.register_buffer(name, torch.from_numpy(matrix).float())
+        self.network = network
+        if network is not None:
+            self.pair_floats = 1 + network.pair_floats
+        self.of_x = nn.Buffer(torch.from_numpy(precision - identity).float())
+        self.of_both = nn.Buffer(torch.from_numpy(precision @ between).float())
+        self.of_z = nn.Buffer(torch.from_numpy(between.T @ precision @ between).float())
 
     def project_code(self, code: Tensor) -> Tensor:
-        """Project x, the first dx columns, to (n, 1, size)."""
+        """Project x, and the code by the network, to (n, 1, u)."""
         x = code[:, : len(self.of_x)]
         alone = self.information - ((x @ self.of_x) * x).sum(1, keepdim=True) / 2
-        return torch.cat([x @ self.of_both, alone, torch.ones_like(alone)], dim=1)[:, None]
+        parts = [torch.cat([x @ self.of_both, alone, torch.ones_like(alone)], dim=1)[:, None]]
+        if self.network is not None:
+            parts.append(self.network.project_code(code))
+        return torch.cat(parts, dim=2)
 
     def project_local(self, local: Tensor) -> Tensor:
-        """Project z, the first dz columns, to (n, 1, size)."""
+        """Project z, and the local feature by the network, to (n, 1, u)."""
         z = local[:, : len(self.of_z)]
         alone = -((z @ self.of_z) * z).sum(1, keepdim=True) / 2
-        return torch.cat([z, torch.ones_like(alone), alone], dim=1)[:, None]
+        parts = [torch.cat([z, torch.ones_like(alone), alone], dim=1)[:, None]]
+        if self.network is not None:
+            parts.append(self.network.project_local(local))
+        return torch.cat(parts, dim=2)
 
     def join(self, code: Tensor, local: Tensor) -> Tensor:
-        """Score (*b, g, size) with (*b, l, size); the result has shape (*b, g, l)."""
-        return code @ local.mT + self.shift
+        """Score (*b, g, u) with (*b, l, u); the result has shape (*b, g, l)."""
+        size = len(self.of_z) + 2
+        scores = code[..., :size] @ local[..., :size].mT + self.shift
+        if self.network is None:
+            return scores
+        added = self.network.join(code[..., size:], local[..., size:])
+        return scores + MAX_ADDED * torch.tanh(added / MAX_ADDED)
 
     def log_likelihood(self, x: Tensor, z: Tensor) -> float:
         """Compute the mean score of the pairs (x[i], z[i]), of shapes (n, dx) and (n, dz)."""

@@ -10,7 +10,7 @@ from torch import Generator, Tensor, nn
 from skdim.bounds import BOUNDS, Bound
 from skdim.critics import AbstractCritic, ConcatCritic
 from skdim.information.columns import Columns, normal_scores, rank_cosines
-from skdim.information.copulas import NormalCritic, denoise_correlations, whitening_matrix
+from skdim.information.copulas import CopulaCritic, denoise_correlations, whitening_matrix
 from skdim.information.fitting import Fitted, Fold, Training, fit_network
 from skdim.pairs import bound_of_pairs, pair_blocks
 from skdim.pairs.bounding import Join
@@ -30,10 +30,6 @@ MakeCritic = Callable[[int, int], AbstractCritic]
 
 # Hidden units and embedding size of the separable critic, hidden units of the concatenating one.
 SEPARABLE_UNITS, EMBEDDING_SIZE, CONCAT_UNITS = 64, 32, 32
-# Largest absolute value, in nats, that a network adds to the score of the normal copula. Without a
-# bound, the score of a pair of rare values that no false pair of a batch repeats grows forever.
-MAX_ADDED = 10.0
-
 # For each bound that critics are trained with, the bound that is evaluated on held-out rows. The
 # Jensen-Shannon bound is not in nats, but its optimal critic is a log density ratio, too.
 EVALUATED_BOUNDS = {"dv": "dv", "infonce": "infonce", "kl": "kl", "jsd": "dv"}
@@ -116,31 +112,6 @@ def concat_critic(x_features: int, z_features: int) -> AbstractCritic:
 CRITICS: dict[str, MakeCritic] = {"dot": SeparableCritic, "concat": concat_critic}
 
 
-class CopulaCritic(AbstractCritic):
-    """Add the bounded score of a network to the score of a normal copula, which is not trained."""
-
-    def __init__(self, normal: NormalCritic, network: AbstractCritic) -> None:
-        super().__init__()
-        self.normal, self.network = normal, network
-        self.pair_floats = 1 + network.pair_floats
-
-    def project_code(self, code: Tensor) -> Tensor:
-        """Project features of x for both parts to (n, 1, u)."""
-        return torch.cat([self.normal.project_code(code), self.network.project_code(code)], dim=2)
-
-    def project_local(self, local: Tensor) -> Tensor:
-        """Project features of z for both parts to (n, 1, u)."""
-        parts = [self.normal.project_local(local), self.network.project_local(local)]
-        return torch.cat(parts, dim=2)
-
-    def join(self, code: Tensor, local: Tensor) -> Tensor:
-        """Score (*b, g, u) with (*b, l, u); the result has shape (*b, g, l)."""
-        size = self.normal.size
-        scores = self.normal.join(code[..., :size], local[..., :size])
-        added = self.network.join(code[..., size:], local[..., size:])
-        return scores + MAX_ADDED * torch.tanh(added / MAX_ADDED)
-
-
 def projected(critic: AbstractCritic, x: Tensor, z: Tensor) -> tuple[Join, Tensor, Tensor]:
     """Return the join of a critic and both projections, the arguments of ``skdim.pairs``."""
     return critic.join, critic.project_code(x), critic.project_local(z)
@@ -177,13 +148,11 @@ def fit_critic(
     inputs = [critic_inputs(*side).to(device) for side in zip(scores, whitened, strict=True)]
     generator = Generator().manual_seed(seed)
     correlations = fit_correlations(*(side[fold.training] for side in whitened))
-    normal = NormalCritic(correlations, SHIFTS.get(bound, 0.0))
-    critic: AbstractCritic = normal
+    network = None
     if make is not None:
-        x_features, z_features = (side.shape[1] for side in inputs)
         with seeded(int(torch.randint(2**62, (), generator=generator))):
-            critic = CopulaCritic(normal, make(x_features, z_features))
-    critic.to(device)
+            network = make(inputs[0].shape[1], inputs[1].shape[1])
+    critic = CopulaCritic(correlations, SHIFTS.get(bound, 0.0), network).to(device)
     train, held_out = ([side[rows] for side in inputs] for rows in (fold.training, fold.held_out))
     n_negatives = min(MAX_NEGATIVES, max(MIN_NEGATIVES, MAX_PAIRS // len(fold.held_out)))
     pointwise: list[Columns] = []
@@ -222,10 +191,10 @@ def fit_correlations(x: Columns, z: Columns) -> Columns:
     cut = len(x) * 4 // 5
     tried = denoise_correlations(x[:cut].T @ z[:cut] / cut, cut)
     last = [torch.from_numpy(side[cut:]).float() for side in (x, z)]
-    best = max(tried, key=lambda name: NormalCritic(tried[name]).log_likelihood(*last))
+    best = max(tried, key=lambda name: CopulaCritic(tried[name]).log_likelihood(*last))
     # The likelihood of true pairs is not enough where variables are far from normal, as with rare
     # values: there the log ratio is far too high in the tails, and false pairs show it.
-    if bound_of_pairs(BOUNDS["dv"], *projected(NormalCritic(tried[best]), *last)) <= 0:
+    if bound_of_pairs(BOUNDS["dv"], *projected(CopulaCritic(tried[best]), *last)) <= 0:
         best = "none"
     return denoise_correlations(x.T @ z / len(x), len(x))[best]
 

@@ -40,11 +40,9 @@ MAX_NORMS = 4000
 class MaskedLinear(nn.Linear):
     """A linear layer with a mask (n_out, n_in): whether an output depends on an input."""
 
-    mask: Tensor
-
     def __init__(self, mask: Tensor) -> None:
         super().__init__(mask.shape[1], mask.shape[0])
-        self.register_buffer("mask", mask.float())
+        self.mask = nn.Buffer(mask.float())
         with torch.no_grad():
             # Initialise as a layer with as many inputs as the mask lets through.
             connected = self.mask.sum(1, keepdim=True).clamp(min=1)
@@ -68,8 +66,6 @@ class AutoregressiveMixture(nn.Module):
     Germain et al. (2015), MADE: masked autoencoder for distribution estimation, arXiv:1502.03509.
     """
 
-    min_scales: Tensor
-
     def __init__(self, n_coordinates: int, n_inputs: int, min_scales: Columns) -> None:
         super().__init__()
         last_input = max(n_coordinates - 1, 1)
@@ -83,7 +79,7 @@ class AutoregressiveMixture(nn.Module):
         self.last = MaskedLinear(of_outputs[:, None] > degrees)
         nn.init.normal_(self.last.weight, std=INITIAL_SPREAD)
         nn.init.normal_(self.last.bias, std=INITIAL_SPREAD)
-        self.register_buffer("min_scales", torch.from_numpy(min_scales).float())
+        self.min_scales = nn.Buffer(torch.from_numpy(min_scales).float())
 
     def forward(self, inputs: Tensor, values: Tensor) -> Tensor:
         """Compute conditional log densities (n, d) of values (n, d), plus ln(2 pi) / 2.

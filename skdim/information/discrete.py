@@ -125,31 +125,26 @@ def discrete_information(
         others = x.labels
         ceiling = min(ceiling, most_information(others))
         value, pointwise, n_cells = count_information(others, labels)
-        found, what = Found("counts", value, pointwise), "pairs of values"
+        found, unit = Found("counts", value, pointwise), "pairs of values"
         degrees = int(others.max() * labels.max())
     else:
         found = Found(
             "classifier", *classifier_information(x, labels, classifier, n_parts, draws, n_jobs)
         )
-        what, n_cells = "values", int(labels.max()) + 1
-        degrees = n_cells - 1
-        few = drop_constant(x.numbers)
-        if classifier is None and 0 < few.shape[1] <= MAX_COLUMNS and not x.codes.size:
-            near = class_information(normal_scores(few, draws), labels)
-            found = found.or_larger("neighbours", near)
+        unit, degrees = "values", int(labels.max())
+        n_cells = degrees + 1
+        varying = drop_constant(x.numbers)
+        if classifier is None and 0 < varying.shape[1] <= MAX_COLUMNS and not x.codes.size:
+            pointwise = class_information(normal_scores(varying, draws), labels)
+            found = found.or_larger("neighbours", pointwise)
     messages = []
     if n_cells * ROWS_PER_VALUE > len(labels):
         messages.append(
-            f"There are {n_cells} distinct {what} in {len(labels)} rows, fewer than "
+            f"There are {n_cells} distinct {unit} in {len(labels)} rows, fewer than "
             f"{ROWS_PER_VALUE} rows for each: the estimate may be far off. Pass more "
             "rows, or merge rare values."
         )
-    return InformationEstimate(
-        min(max(found.value, 0.0), abs(ceiling)),
-        pointwise=found.pointwise,
-        method=found.method,
-        ceiling=abs(ceiling),
-        # Twice the information of n independent rows has a chi-squared distribution.
-        spread=float(np.sqrt(degrees / 2)) / len(labels),
-        warnings=messages,
-    )
+    found.value = min(found.value, abs(ceiling))
+    # Twice the information of n independent rows has a chi-squared distribution.
+    found.spread = float(np.sqrt(degrees / 2)) / len(labels)
+    return found.estimate(abs(ceiling), (), messages)

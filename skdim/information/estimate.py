@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -67,6 +68,21 @@ class Found:
             return Found(method, float(pointwise.mean()), pointwise, spread)
         return self
 
+    def estimate(
+        self, ceiling: float, curve: Sequence[Curve], messages: Sequence[str]
+    ) -> "InformationEstimate":
+        """Return the result, which is not negative."""
+        return InformationEstimate(
+            max(self.value, 0.0),
+            pointwise=self.pointwise,
+            method=self.method,
+            ceiling=ceiling,
+            spread=self.spread,
+            shortfall=self.shortfall + self.missed,
+            curve=curve,
+            warnings=messages,
+        )
+
 
 class InformationEstimate(float):
     """An estimate of information in nats, with its uncertainty.
@@ -114,7 +130,7 @@ class InformationEstimate(float):
     (0.161, 0.839)
     """
 
-    def __new__(cls, value: float = 0.0, **attributes: object) -> "InformationEstimate":
+    def __new__(cls, value: float = 0.0, **attributes: object) -> Self:
         """Create the float."""
         return super().__new__(cls, value)
 
@@ -130,9 +146,9 @@ class InformationEstimate(float):
         curve: Sequence[Curve] = (),
         warnings: Sequence[str] = (),
     ) -> None:
-        each: Columns = np.array(pointwise, dtype=np.float64)
-        self.pointwise_ = each - each.mean() + float(self) if each.size else each
-        self.standard_error = math.hypot(standard_error(each) if each.size else 0.0, spread)
+        ratios: Columns = np.array(pointwise, dtype=np.float64)
+        self.pointwise_ = ratios - ratios.mean() + float(self) if ratios.size else ratios
+        self.standard_error = math.hypot(standard_error(ratios) if ratios.size else 0.0, spread)
         self.method_ = method
         self.ceiling = ceiling
         self.shortfall = shortfall

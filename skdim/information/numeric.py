@@ -10,7 +10,7 @@ from sklearn.decomposition import PCA
 
 from skdim.bounds import BOUNDS
 from skdim.information.columns import Columns, normal_scores
-from skdim.information.copulas import MIN_VARIANCE, NormalCritic, copula_bias, normal_information
+from skdim.information.copulas import MIN_VARIANCE, CopulaCritic, copula_bias, normal_information
 from skdim.information.critics import critic_inputs, evaluate_critic
 from skdim.information.estimate import (
     SIGNIFICANT,
@@ -83,16 +83,9 @@ def numeric_information(
         found = found.or_larger(*candidate, needed)
     ceiling = math.log(min(len(fold.held_out) for fold in folds))
     n_columns = sum(side.shape[1] for side in scores)
-    return InformationEstimate(
-        min(max(found.value, 0.0), ceiling),
-        pointwise=found.pointwise,
-        method=found.method,
-        ceiling=ceiling,
-        spread=found.spread,
-        shortfall=found.shortfall + found.missed,
-        curve=curves,
-        warnings=describe_limits(found, n_columns, ceiling, seen, unseen),
-    )
+    messages = describe_limits(found, n_columns, ceiling, seen, unseen)
+    found.value = min(found.value, ceiling)
+    return found.estimate(ceiling, curves, messages)
 
 
 def combine(scores: list[Columns], folds: list[Fold], fits: list[Fitted]) -> Found:
@@ -211,7 +204,7 @@ def fit_normal_copula(x: Columns, z: Columns) -> tuple[float, Columns, float]:
     """
     n, x, z = len(x), whiten(x), whiten(z)
     dims = (x.shape[1], z.shape[1])
-    critic = NormalCritic(x.T @ z / n)
+    critic = CopulaCritic(x.T @ z / n)
     pairs = [torch.from_numpy(side).float() for side in (x, z)]
     pointwise, bounds = evaluate_critic(critic, pairs, BOUNDS["dv"])
     value = min(critic.information, float(np.mean(bounds))) - copula_bias(dims, n)

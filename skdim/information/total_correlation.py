@@ -130,14 +130,14 @@ def total_correlation(
     scores = normal_scores(columns, draws)
     if scores.shape[1] < 2:
         return InformationEstimate(pointwise=np.zeros(len(scores)), ceiling=0.0)
-    each = np.empty((2, *scores.shape))
+    ratios = np.empty((2, *scores.shape))
     roots, curves = [], []
     for fold in folds:
         generator = Generator().manual_seed(int(draws.integers(2**63)))
         roots.append(np.asarray(np.linalg.cholesky(fit_copula(scores[fold.training]))))
-        curve, *each[:, fold.held_out] = fit_density(scores, roots[-1], fold, training, generator)
+        curve, *ratios[:, fold.held_out] = fit_density(scores, roots[-1], fold, training, generator)
         curves.append(curve)
-    base, trained = each.sum(axis=2)
+    base, trained = ratios.sum(axis=2)
     found = add_network(base, trained, copula_correction(scores, base.mean()))
     if max_epochs > 0:
         found = found.or_larger("elliptical", elliptical_information(scores, roots, folds))
@@ -146,20 +146,12 @@ def total_correlation(
             blocks = [column[:, None] for column in sides.T]
             found = found.or_larger("neighbours", *levelled_information(blocks))
     messages = [
-        *describe_near_functions(each[1].mean(axis=0), len(scores)),
-        *describe_linear_functions(columns, 8 * relative_precision(z), found.value),
+        *describe_near_functions(ratios[1].mean(axis=0), len(scores)),
+        *describe_linear_functions(columns, z, found.value),
     ]
     for message in messages:
         warnings.warn(message, UntrustedEstimateWarning, stacklevel=stacklevel_of_user())
-    return InformationEstimate(
-        max(found.value, 0.0),
-        pointwise=found.pointwise,
-        method=found.method,
-        ceiling=(scores.shape[1] - 1) * math.log(len(scores)),
-        spread=found.spread,
-        curve=curves,
-        warnings=messages,
-    )
+    return found.estimate((scores.shape[1] - 1) * math.log(len(scores)), curves, messages)
 
 
 def copula_correction(scores: Columns, held_out: float) -> float:
@@ -184,24 +176,29 @@ def add_network(base: Columns, trained: Columns, correction: float) -> Found:
     return Found("copula", 0.0, np.zeros(len(base)))
 
 
-def describe_near_functions(each: Columns, n: int) -> list[str]:
+def describe_near_functions(information: Columns, n: int) -> list[str]:
     """Return a warning if coordinates (d,) have nearly as much information as n ranks can have."""
-    n_coordinates = int((each > math.log(n / RANK_WIDTH)).sum())
+    n_coordinates = int((information > math.log(n / RANK_WIDTH)).sum())
     if not n_coordinates:
         return []
     return [
-        f"{n_coordinates} of the {len(each)} coordinates that vary are determined by those "
-        f"before them to within {RANK_WIDTH} of {n} ranks: the estimate of {each.sum():.2f} "
+        f"{n_coordinates} of the {len(information)} coordinates that vary are determined by those "
+        f"before them to within {RANK_WIDTH} of {n} ranks: the estimate of {information.sum():.2f} "
         "nats may be far too low. The true value is infinite if coordinates are functions of "
         "each other. Report the value as 'large'."
     ]
 
 
-def describe_linear_functions(columns: Columns, tolerance: float, estimate: float) -> list[str]:
-    """Return a warning if columns (n, d) are linearly dependent, which their ranks do not show."""
+def describe_linear_functions(columns: Columns, z: object, estimate: float) -> list[str]:
+    """Return a warning if columns (n, d) are linearly dependent, which their ranks do not show.
+
+    They are compared with the precision of z, from which they were converted.
+    """
+    dtype = str(getattr(z, "dtype", "")).removeprefix("torch.")
+    precision = np.finfo(dtype if dtype in {"float16", "float32"} else "float64").eps
     varying = drop_constant(columns)
     sizes = np.linalg.svd((varying - varying.mean(axis=0)) / varying.std(axis=0), compute_uv=False)
-    rank = int((sizes > tolerance * sizes[0]).sum())
+    rank = int((sizes > 8 * float(precision) * sizes[0]).sum())
     # Fewer rows than columns always have a lower rank.
     if rank >= min(len(varying) - 1, varying.shape[1]):
         return []
@@ -210,9 +207,3 @@ def describe_linear_functions(columns: Columns, tolerance: float, estimate: floa
         f"functions of others, and the true value is infinite. The estimate of {estimate:.2f} "
         f"nats is limited by the {len(varying)} rows. Report the value as 'large'."
     ]
-
-
-def relative_precision(z: object) -> float:
-    """Return the machine epsilon of the dtype of z, that of float64 if it is not a short float."""
-    name = str(getattr(z, "dtype", "")).removeprefix("torch.")
-    return float(np.finfo(name if name in {"float16", "float32"} else "float64").eps)

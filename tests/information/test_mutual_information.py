@@ -19,7 +19,7 @@ from skdim.information import (
     mutual_information,
 )
 from skdim.information.columns import normal_scores
-from skdim.information.copulas import NormalCritic, denoise_correlations, whitening_matrix
+from skdim.information.copulas import CopulaCritic, denoise_correlations, whitening_matrix
 from skdim.information.fitting import make_folds
 from skdim.information.neighbours import levelled_information, neighbour_information
 from skdim.information.numeric import nonlinear_information
@@ -105,7 +105,7 @@ def test_normal_critic_is_the_log_ratio_of_normals():
     sampler = CorrelatedNormals(0.6, dims=3)
     x, z = sampler.draw(7, torch.Generator().manual_seed(0))
 
-    critic = NormalCritic(0.6 * np.eye(3))
+    critic = CopulaCritic(0.6 * np.eye(3))
 
     torch.testing.assert_close(critic(x, z)[:, 0, :, 0], sampler.log_ratio(x[:, None], z[None]))
     assert critic.information == pytest.approx(sampler.information)
