@@ -43,10 +43,10 @@ KINDS = {4: "images", 3: "signals", 2: "vectors"}
 
 
 class AbstractDisplay:
-    """The axes of a display, and the sizes of its data in one line."""
+    """The axes of a display, and a ``repr`` with the sizes of its data."""
 
     def take_axes(self, ax: "Axes | None", figsize: tuple[float, float] | None = None) -> "Axes":
-        """Set the axes to draw in, and return them; None makes a figure of a size in inches."""
+        """Set the axes to draw in, and return them; None makes a figure, ``figsize`` in inches."""
         pyplot = find_pyplot(type(self).__name__)
         if ax is None:
             _, ax = pyplot.subplots(figsize=figsize, layout="constrained")
@@ -70,9 +70,9 @@ class AbstractDisplay:
         return Tiles(self.take_axes(ax, size), n_rows, n_columns, aspect, below, **spaces)
 
     def __repr__(self) -> str:
-        """Return the name of the class and what it was given."""
-        given = (name for name in inspect.signature(type(self)).parameters if hasattr(self, name))
-        parts = [f"{name}={size_of(getattr(self, name))}" for name in given]
+        """Return the name of the class and its parameters."""
+        names = (name for name in inspect.signature(type(self)).parameters if hasattr(self, name))
+        parts = [f"{name}={size_of(getattr(self, name))}" for name in names]
         return f"{type(self).__name__}({', '.join(parts)})"
 
 
@@ -101,8 +101,8 @@ def find_pyplot(caller: str) -> ModuleType:
 
 def are_integers(values: NDArray[Any], low: int, high: int) -> bool:
     """Return whether an array is a list of integers in ``[low, high]``, at least one."""
-    whole = values.ndim == 1 and values.size > 0 and np.issubdtype(values.dtype, np.integer)
-    return whole and bool(low <= values.min() and values.max() <= high)
+    listed = values.ndim == 1 and values.size > 0 and np.issubdtype(values.dtype, np.integer)
+    return listed and bool(low <= values.min() and values.max() <= high)
 
 
 def check_rows(queries: ArrayLike | None, n: int, default: int) -> NDArray[np.intp]:
@@ -137,7 +137,7 @@ def as_transformer(estimator: Any, display: type) -> Any:
     if isinstance(last, DeepInfoMaxClassifier):
         steps.append((name, last.transformer_))
     if not steps:
-        raise refused(estimator, display)
+        raise no_encoder_error(estimator, display)
     return Pipeline(steps)
 
 
@@ -151,10 +151,10 @@ def open_encoder(estimator: Any, X: Any, display: type) -> tuple[Any, Any]:
     for number, (_, step) in enumerate(steps):
         if hasattr(step, "read_samples"):
             return step, transformer[:number].transform(X) if number and X is not None else X
-    raise refused(estimator, display)
+    raise no_encoder_error(estimator, display)
 
 
-def refused(estimator: object, display: type) -> ValueError:
+def no_encoder_error(estimator: object, display: type) -> ValueError:
     """Return the error for an estimator without an encoder."""
     instead = " Or use from_codes." * hasattr(display, "from_codes")
     return ValueError(

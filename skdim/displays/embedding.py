@@ -1,6 +1,5 @@
 """Codes in the plane, coloured by label."""
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["EmbeddingDisplay"]
 
 MARKERS = "os^vD*PX<>phd8H"
-MOST_CLASSES = 30
+MAX_CLASSES = 30
 # Side of a thumbnail, as a share of the range of the points.
 THUMBNAIL = 0.07
 NAME_BOX = {"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none", "alpha": 0.8}
@@ -129,7 +128,7 @@ class EmbeddingDisplay(AbstractDisplay):
         codes = np.asarray(transformer.transform(X))
         display = cls.from_codes(codes, y, reducer=reducer, ax=ax, **scatter_kwargs)
         if n_thumbnails:
-            rows = spread_out(display.points, n_thumbnails)
+            rows = choose_thumbnails(display.points, n_thumbnails)
             images = read_samples(*open_encoder(transformer, X, cls), rows, cls, kinds=[4])
             display.draw_thumbnails(as_pictures(images), rows)
         return display
@@ -167,8 +166,8 @@ class EmbeddingDisplay(AbstractDisplay):
         codes = np.asarray(codes)
         if y is not None:
             check_labels(np.asarray(y), len(codes))
-        points, names = reduced(codes, reducer)
-        return cls(points, y, axis_names=names).plot(ax=ax, **scatter_kwargs)
+        points, axis_names = project_codes(codes, reducer)
+        return cls(points, y, axis_names=axis_names).plot(ax=ax, **scatter_kwargs)
 
     def plot(
         self,
@@ -216,14 +215,14 @@ class EmbeddingDisplay(AbstractDisplay):
             self.colorbar_ = self.figure_.colorbar(self.points_[-1], ax=ax)
             return self
         classes = np.unique(self.labels[known])
-        colours = colours_of(plt.get_cmap(cmap), len(classes))
-        for number, one in enumerate(classes):
-            own = self.points[known][self.labels[known] == one]
-            look = {"marker": MARKERS[number % len(MARKERS)], "color": [colours[number]]}
-            self.points_.append(ax.scatter(*own.T, label=str(one), **(look | style)))
+        colours = class_colours(plt.get_cmap(cmap), len(classes))
+        for number, label in enumerate(classes):
+            points = self.points[known][self.labels[known] == label]
+            marker = {"marker": MARKERS[number % len(MARKERS)], "color": [colours[number]]}
+            self.points_.append(ax.scatter(*points.T, label=str(label), **(marker | style)))
             if names:
-                x, y = np.median(own, axis=0).tolist()
-                self.texts_.append(ax.text(x, y, str(one), bbox=NAME_BOX, **NAME_STYLE))
+                x, y = np.median(points, axis=0).tolist()
+                self.texts_.append(ax.text(x, y, str(label), bbox=NAME_BOX, **NAME_STYLE))
         if legend:
             self.legend_ = ax.legend(
                 loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize="small", markerscale=1.4
@@ -247,42 +246,46 @@ class EmbeddingDisplay(AbstractDisplay):
 def find_known(labels: NDArray[Any]) -> NDArray[np.bool_]:
     """Return which labels are neither -1 nor missing; of numbers, which are not NaN."""
     if are_numbers(labels):
-        known: NDArray[np.bool_] = ~np.isnan(labels)
-        return known
-    return np.array([not is_missing(one) and one != -1 for one in labels.tolist()], bool)
+        return np.asarray(~np.isnan(labels))
+    return np.array([not is_missing(label) and label != -1 for label in labels.tolist()], bool)
 
 
 def are_numbers(labels: NDArray[Any]) -> bool:
     """Return whether labels are values of a scale, and not classes."""
-    return labels.dtype.kind == "f" and len(np.unique(labels)) > MOST_CLASSES
+    return labels.dtype.kind == "f" and len(np.unique(labels)) > MAX_CLASSES
 
 
-def spread_out(points: NDArray[np.float64], most: int) -> NDArray[np.intp]:
-    """Return rows whose thumbnails do not overlap, in their order, at most so many."""
-    if not is_integer(most, 1):
-        raise ValueError(f"n_thumbnails={shown(most)} must be an integer of at least 0.")
+def choose_thumbnails(points: NDArray[np.float64], n_thumbnails: int) -> NDArray[np.intp]:
+    """Return rows whose thumbnails do not overlap, in their order, at most ``n_thumbnails``."""
+    if not is_integer(n_thumbnails, 1):
+        raise ValueError(f"n_thumbnails={shown(n_thumbnails)} must be an integer of at least 0.")
     scaled = points / np.ptp(points, axis=0).clip(min=1e-12)
     chosen: list[int] = []
-    for row, place in enumerate(scaled):
-        if len(chosen) < most and np.all(
-            abs(scaled[chosen] - place).max(axis=1, initial=0) > THUMBNAIL
-        ):
+    for row, point in enumerate(scaled):
+        distances = abs(scaled[chosen] - point).max(axis=1, initial=0)
+        if len(chosen) < n_thumbnails and np.all(distances > THUMBNAIL):
             chosen.append(row)
     return np.array(chosen, dtype=np.intp)
 
 
-def reduced(codes: NDArray[Any], reducer: Any) -> tuple[NDArray[np.float64], tuple[str, str]]:
+def project_codes(codes: NDArray[Any], reducer: Any) -> tuple[NDArray[np.float64], tuple[str, str]]:
     """Project codes to the plane; also return the names of the axes."""
     if codes.ndim != 2 or codes.shape[1] < 2:
         raise ValueError(
             f"codes have shape {codes.shape}; (n, d) with at least two components is needed."
         )
-    if reducer is None and codes.shape[1] == 2:
-        reducer = (0, 1)
+    n_components = codes.shape[1]
+    if reducer is None:
+        reducer = (0, 1) if n_components == 2 else "pca"
     if isinstance(reducer, tuple | list):
-        return components_of(codes, reducer)
-    if reducer is None or isinstance(reducer, str):
-        reducer = named_reducer(reducer or "pca")
+        valid = [i for i in reducer if isinstance(i, int | np.integer) and 0 <= i < n_components]
+        if len(reducer) != 2 or len(valid) != 2:
+            raise ValueError(
+                f"reducer={reducer!r} must be two component numbers from 0 to {n_components - 1}."
+            )
+        return codes[:, np.array(valid)], (f"component {valid[0]}", f"component {valid[1]}")
+    if isinstance(reducer, str):
+        reducer = named_reducer(reducer)
     if not hasattr(reducer, "fit_transform"):
         raise ValueError(
             f"reducer={reducer!r} must be 'pca', 'tsne', 'umap', two component numbers such as "
@@ -300,10 +303,9 @@ def reduced(codes: NDArray[Any], reducer: Any) -> tuple[NDArray[np.float64], tup
 
 def named_reducer(name: str) -> Any:
     """Return a transformer to two components by its name."""
-    if name == "pca":
-        return PCA(2, random_state=0)
-    if name == "tsne":
-        return TSNE(2, random_state=0)
+    reducers = {"pca": PCA, "tsne": TSNE}
+    if name in reducers:
+        return reducers[name](2, random_state=0)
     if name != "umap":
         raise ValueError(f"reducer={name!r} is not valid. Allowed names are pca, tsne and umap.")
     try:
@@ -315,37 +317,21 @@ def named_reducer(name: str) -> Any:
     return UMAP(n_components=2, random_state=0)
 
 
-def components_of(
-    codes: NDArray[Any], chosen: Sequence[object]
-) -> tuple[NDArray[np.float64], tuple[str, str]]:
-    """Return two components of codes, and their names."""
-    n_components = codes.shape[1]
-    known = [i for i in chosen if isinstance(i, int | np.integer) and 0 <= i < n_components]
-    if len(chosen) != 2 or len(known) != 2:
-        raise ValueError(
-            f"reducer={chosen!r} must be two component numbers from 0 to {n_components - 1}."
-        )
-    return codes[:, np.array(known)], (f"component {known[0]}", f"component {known[1]}")
-
-
 def check_labels(labels: NDArray[Any], n: int) -> None:
     """Raise a ValueError if labels do not match the points, or have too many classes."""
     if labels.shape != (n,):
         raise ValueError(
             f"y has shape {labels.shape}, but there are {n} codes. Give one label each."
         )
-    if are_numbers(labels):
-        return
     n_classes = len(np.unique(labels[find_known(labels)]))
-    if n_classes > MOST_CLASSES:
+    if n_classes > MAX_CLASSES and not are_numbers(labels):
         raise ValueError(
-            f"y has {n_classes} different labels, and at most {MOST_CLASSES} are allowed. Group "
+            f"y has {n_classes} different labels, and at most {MAX_CLASSES} are allowed. Group "
             "them, for example by numpy.digitize; or give numbers as floats, for a colour bar."
         )
 
 
-def colours_of(cmap: "Colormap", n: int) -> NDArray[np.float64]:
+def class_colours(cmap: "Colormap", n: int) -> NDArray[np.float64]:
     """Return one colour per class: listed colours in turn, or evenly spaced ones of a scale."""
     listed = cmap.N <= 20
-    colours: NDArray[np.float64] = cmap(np.arange(n) % cmap.N if listed else np.linspace(0, 1, n))
-    return colours
+    return np.asarray(cmap(np.arange(n) % cmap.N if listed else np.linspace(0, 1, n)))

@@ -113,11 +113,11 @@ class InformationMapDisplay(AbstractDisplay):
         read_samples(transformer, X, np.arange(1), cls, kinds=[4, 3])
         term = find_local_term(transformer.net_.criterion_)
         rows = check_rows(queries, n, N_QUERIES)
-        asked = list(dict.fromkeys(rows.tolist()))
-        others = np.setdiff1d(np.arange(min(n, n_others + len(asked))), asked)[:n_others]
-        samples = transformer.read_samples(X, np.concatenate([asked, others]).astype(np.intp))
+        shown = list(dict.fromkeys(rows.tolist()))
+        others = np.setdiff1d(np.arange(min(n, n_others + len(shown))), shown)[:n_others]
+        samples = transformer.read_samples(X, np.concatenate([shown, others]).astype(np.intp))
         code, local = encode_both(transformer.encoder_, samples)
-        places = [asked.index(row) for row in rows.tolist()]
+        places = [shown.index(row) for row in rows.tolist()]
         maps = pointwise_information(term, code, local, places).cpu().numpy()
         images = samples[torch.as_tensor(places, device=samples.device)].cpu().numpy()
         return cls(images, maps, indices=rows).plot(ax=ax, **map_kwargs)

@@ -113,9 +113,9 @@ class LabelEfficiencyDisplay(AbstractDisplay):
         """
         find_pyplot(cls.__name__)
         check_positive(n_draws=n_draws)
-        labels, given = np.asarray(y), {name: np.asarray(x) for name, x in features.items()}
-        wrong = [f"{name} {x.shape}" for name, x in given.items() if len(x) != len(labels)]
-        if wrong or not given:
+        labels, arrays = np.asarray(y), {name: np.asarray(x) for name, x in features.items()}
+        wrong = [f"{name} {x.shape}" for name, x in arrays.items() if len(x) != len(labels)]
+        if wrong or not arrays:
             raise ValueError(
                 f"features must have {len(labels)} rows each, as many as y. Got "
                 f"{', '.join(wrong) or 'none'}."
@@ -124,15 +124,22 @@ class LabelEfficiencyDisplay(AbstractDisplay):
             classifier = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=1000))
         seeds = np.random.SeedSequence(random_state).generate_state(n_draws)
         splits = [split_rows(labels, test_size, int(seed)) for seed in seeds]
-        chosen = check_counts(counts, len(splits[0][0]), len(np.unique(labels)))
-        found = {name: np.empty((n_draws, len(chosen))) for name in given}
-        for name, x in given.items():
-            for place in np.ndindex(found[name].shape):
-                train, test = splits[place[0]]
-                few = train[: chosen[place[1]]]
-                fitted = clone(classifier).fit(x[few], labels[few])
-                found[name][place] = fitted.score(x[test], labels[test])
-        return cls(chosen, found).plot(ax=ax, **line_kwargs)
+        n_rows, n_classes = len(splits[0][0]), len(np.unique(labels))
+        if counts is None:
+            counts = [count for count in COUNTS if n_classes <= count <= n_rows] or [n_rows]
+        if not are_integers(np.asarray(counts), n_classes, n_rows):
+            raise ValueError(
+                f"counts={counts!r} must be integers from {n_classes}, one label of each class, to "
+                f"{n_rows}, the number of rows to train on."
+            )
+        accuracies = {name: np.empty((n_draws, len(counts))) for name in arrays}
+        for name, x in arrays.items():
+            for draw, (train, test) in enumerate(splits):
+                for column, count in enumerate(counts):
+                    rows = train[:count]
+                    fitted = clone(classifier).fit(x[rows], labels[rows])
+                    accuracies[name][draw, column] = fitted.score(x[test], labels[test])
+        return cls(counts, accuracies).plot(ax=ax, **line_kwargs)
 
     def plot(self, *, ax: "Axes | None" = None, **line_kwargs: Any) -> Self:
         """Draw the curves, and return the display.
@@ -170,16 +177,3 @@ def split_rows(
     )
     _, first = np.unique(labels[train], return_index=True)
     return np.concatenate([train[first], np.delete(train, first)]), test
-
-
-def check_counts(counts: Sequence[int] | None, n_rows: int, n_classes: int) -> NDArray[np.intp]:
-    """Return the numbers of labels; raise a ValueError for those that cannot be drawn."""
-    if counts is None:
-        counts = [count for count in COUNTS if n_classes <= count <= n_rows] or [n_rows]
-    chosen = np.asarray(counts)
-    if not are_integers(chosen, n_classes, n_rows):
-        raise ValueError(
-            f"counts={counts!r} must be integers from {n_classes}, one label of each class, to "
-            f"{n_rows}, the number of rows to train on."
-        )
-    return chosen.astype(np.intp)

@@ -116,10 +116,10 @@ class NeighborsDisplay(AbstractDisplay):
         ValueError
             If there is no transformer of skdim, or a parameter is not valid.
         """
-        encoder, given = open_encoder(transformer, X, cls)
+        encoder, samples = open_encoder(transformer, X, cls)
         codes = np.asarray(as_transformer(transformer, cls).transform(X))
         rows, distances = find_neighbors(codes, queries, n_neighbors, metric)
-        images = read_samples(encoder, given, rows.ravel(), cls)
+        images = read_samples(encoder, samples, rows.ravel(), cls)
         images = images.reshape(*rows.shape, *images.shape[1:])
         labels = take_labels(y, rows, len(codes))
         return cls(images, rows, distances, labels=labels, metric=metric).plot(
@@ -170,8 +170,8 @@ class NeighborsDisplay(AbstractDisplay):
         """
         find_pyplot(cls.__name__)
         codes, pictures = (
-            given.detach().cpu().numpy() if isinstance(given, Tensor) else np.asarray(given)
-            for given in (codes, images)
+            array.detach().cpu().numpy() if isinstance(array, Tensor) else np.asarray(array)
+            for array in (codes, images)
         )
         layout = find_layout(pictures.shape, channel_axis=channel_axis, signals=signals)
         if len(codes) != len(pictures):
@@ -231,10 +231,10 @@ def find_neighbors(
             f"n_neighbors={n_neighbors} of {n} samples: it must be at least 1, and at most "
             f"{(n - 1) // 2}, so that no sample is both near and far."
         )
-    asked = check_rows(queries, n, N_QUERIES)
-    distances = pairwise_distances(codes[asked], codes, metric=metric)
+    query_rows = check_rows(queries, n, N_QUERIES)
+    distances = pairwise_distances(codes[query_rows], codes, metric=metric)
     # The query comes first, whatever its rounded distance from itself.
-    distances[np.arange(len(asked)), asked] = -1
+    distances[np.arange(len(query_rows)), query_rows] = -1
     order = np.argsort(distances, axis=1, kind="stable")
     rows = np.concatenate([order[:, : 1 + n_neighbors], order[:, -n_neighbors:]], axis=1)
     return rows, np.take_along_axis(distances, rows, axis=1).clip(min=0)

@@ -26,8 +26,8 @@ MEANINGS = {
     "spread": "std of the codes",
 }
 
-MOST_COLUMNS = 4
-FEW_EPOCHS = 30
+MAX_COLUMNS = 4
+MAX_MARKED_EPOCHS = 30
 
 # A positive curve that spans more than this factor is drawn on a logarithmic axis.
 WIDE_RANGE = 100
@@ -150,7 +150,7 @@ class TermsDisplay(AbstractDisplay):
         self.figure_ = self.axes_[0].figure
         self.lines_: dict[str, Line2D] = {}
         for panel, (name, curve) in zip(self.axes_, self.curves.items(), strict=True):
-            style = {"marker": "o" if len(curve) <= FEW_EPOCHS else "", "markersize": 3.5}
+            style = {"marker": "o" if len(curve) <= MAX_MARKED_EPOCHS else "", "markersize": 3.5}
             epochs = np.arange(1, len(curve) + 1)
             (self.lines_[name],) = panel.plot(epochs, curve, **(style | line_kwargs))
             panel.set_title(name, fontsize="medium")
@@ -172,11 +172,10 @@ class TermsDisplay(AbstractDisplay):
 
 def find_axes(plt: ModuleType, ax: Any, n_panels: int) -> NDArray[Any]:
     """Return one axes per panel: given ones, parts of a given one, or those of a new figure."""
-    n_rows = -(-n_panels // MOST_COLUMNS)
+    n_rows = -(-n_panels // MAX_COLUMNS)
     n_columns = -(-n_panels // n_rows)
     if ax is None:
-        size = (2.6 * n_columns, 2.1 * n_rows)
-        figure = plt.figure(figsize=size, layout="constrained")
+        figure = plt.figure(figsize=(2.6 * n_columns, 2.1 * n_rows), layout="constrained")
         grid = figure.add_gridspec(n_rows, n_columns)
     elif isinstance(ax, np.ndarray | list | tuple):
         given = np.asarray(ax, dtype=object).ravel()
@@ -192,5 +191,4 @@ def find_axes(plt: ModuleType, ax: Any, n_panels: int) -> NDArray[Any]:
         figure = ax.figure
         ax.set_axis_off()
         grid = ax.get_subplotspec().subgridspec(n_rows, n_columns)
-    cells = [divmod(i, n_columns) for i in range(n_panels)]
-    return np.array([figure.add_subplot(grid[cell]) for cell in cells], dtype=object)
+    return np.array([figure.add_subplot(grid[i]) for i in range(n_panels)], dtype=object)

@@ -23,7 +23,6 @@ __all__ = [
     "copula_bias",
     "denoise_correlations",
     "fit_copula",
-    "log_copula_density",
     "normal_information",
     "whitening_matrix",
 ]

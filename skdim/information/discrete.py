@@ -17,16 +17,21 @@ from skdim.information.columns import (
     drop_constant,
     normal_scores,
 )
-from skdim.information.estimate import SIGNIFICANT, Found, InformationEstimate, standard_error
+from skdim.information.estimate import (
+    SIGNIFICANT,
+    BestEstimate,
+    InformationEstimate,
+    standard_error,
+)
 from skdim.information.neighbours import MAX_COLUMNS, class_information
 
 __all__ = ["discrete_information", "entropy"]
 
 # Inverse strengths of the penalty of the logistic regressions that are compared.
 INVERSE_PENALTIES = (1.0, 0.01)
-# Smallest probability that a classifier is charged for, relative to one row.
+# Smallest predicted probability in the log loss, times the number of rows.
 MIN_PROBABILITY = 1e-3
-# Fewest rows of a label that is predicted.
+# Fewest rows of a label that a classifier predicts.
 MIN_SIZE = 3
 
 
@@ -81,9 +86,9 @@ def classifier_information(
     sizes = np.bincount(labels)[labels]
     known = sizes >= MIN_SIZE
     pointwise = np.zeros(len(labels))
-    varying = drop_constant(x.encoded[known]) if known.any() else np.empty((0, 0))
-    if varying.shape[1] and len(np.unique(labels[known])) > 1:
-        own = combine_codes(labels[known, None])
+    classes, targets = np.unique(labels[known], return_inverse=True)
+    varying = drop_constant(x.encoded[known]) if len(classes) > 1 else np.empty((0, 0))
+    if varying.shape[1]:
         parts = StratifiedKFold(
             min(n_parts, sizes[known].min()), shuffle=True, random_state=int(draws.integers(2**32))
         )
@@ -92,12 +97,13 @@ def classifier_information(
             for strength in INVERSE_PENALTIES
         ]
         gains = []
-        for each in tried if classifier is None else [classifier]:
+        for candidate in tried if classifier is None else [classifier]:
             predicted = cross_val_predict(
-                each, varying, own, cv=parts, method="predict_proba", n_jobs=n_jobs
+                candidate, varying, targets, cv=parts, method="predict_proba", n_jobs=n_jobs
             )
-            logs = np.log(predicted[np.arange(len(own)), own].clip(MIN_PROBABILITY / len(own)))
-            gains.append(logs - log_frequencies(own))
+            n = len(targets)
+            logs = np.log(predicted[np.arange(n), targets].clip(MIN_PROBABILITY / n))
+            gains.append(logs - log_frequencies(targets))
         pointwise[known] = max(gains, key=np.mean)
     if pointwise.mean() <= SIGNIFICANT * standard_error(pointwise):
         return max(float(pointwise.mean()), 0.0), pointwise
@@ -125,10 +131,10 @@ def discrete_information(
         others = x.labels
         ceiling = min(ceiling, most_information(others))
         value, pointwise, n_cells = count_information(others, labels)
-        found, unit = Found("counts", value, pointwise), "pairs of values"
+        best, unit = BestEstimate("counts", value, pointwise), "pairs of values"
         degrees = int(others.max() * labels.max())
     else:
-        found = Found(
+        best = BestEstimate(
             "classifier", *classifier_information(x, labels, classifier, n_parts, draws, n_jobs)
         )
         unit, degrees = "values", int(labels.max())
@@ -136,7 +142,7 @@ def discrete_information(
         varying = drop_constant(x.numbers)
         if classifier is None and 0 < varying.shape[1] <= MAX_COLUMNS and not x.codes.size:
             pointwise = class_information(normal_scores(varying, draws), labels)
-            found = found.or_larger("neighbours", pointwise)
+            best = best.or_larger("neighbours", pointwise)
     messages = []
     if n_cells * ROWS_PER_VALUE > len(labels):
         messages.append(
@@ -144,7 +150,7 @@ def discrete_information(
             f"{ROWS_PER_VALUE} rows for each: the estimate may be far off. Pass more "
             "rows, or merge rare values."
         )
-    found.value = min(found.value, abs(ceiling))
+    best.value = min(best.value, abs(ceiling))
     # Twice the information of n independent rows has a chi-squared distribution.
-    found.spread = float(np.sqrt(degrees / 2)) / len(labels)
-    return found.estimate(abs(ceiling), (), messages)
+    best.spread = float(np.sqrt(degrees / 2)) / len(labels)
+    return best.estimate(abs(ceiling), (), messages)

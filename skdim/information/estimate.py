@@ -12,7 +12,7 @@ from scipy.special import ndtri
 from skdim.information.columns import Columns
 from skdim.information.fitting import Curve
 
-__all__ = ["SIGNIFICANT", "Found", "InformationEstimate", "exceeds", "standard_error"]
+__all__ = ["SIGNIFICANT", "BestEstimate", "InformationEstimate", "exceeds", "standard_error"]
 
 # Standard errors of a difference that decide for a method, and for one where others find nothing.
 SIGNIFICANT, DEPENDENT = 2.0, 4.0
@@ -35,7 +35,7 @@ def exceeds(pointwise: Columns, value: float, others: Columns, needed: float = S
 
 
 @dataclass
-class Found:
+class BestEstimate:
     """The largest of the estimates that were compared so far; see :class:`InformationEstimate`.
 
     ``missed`` is a lower bound of the nonlinear dependence that networks have not learned.
@@ -55,17 +55,17 @@ class Found:
         spread: float = 0.0,
         uncorrected: Columns | None = None,
         needed: float = SIGNIFICANT,
-    ) -> "Found":
+    ) -> "BestEstimate":
         """Return the mean of pointwise values (n,) of another method if it is larger, or self.
 
-        A copula is exact where variables are jointly normal: it is compared with the values before
-        a correction.
+        A copula is exact where variables are jointly normal: it is compared with the
+        ``uncorrected`` values.
         """
         compared = pointwise
         if self.method == "copula" and uncorrected is not None:
             compared = uncorrected
         if exceeds(compared, self.value, self.pointwise, needed):
-            return Found(method, float(pointwise.mean()), pointwise, spread)
+            return BestEstimate(method, float(pointwise.mean()), pointwise, spread)
         return self
 
     def estimate(

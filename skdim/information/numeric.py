@@ -14,7 +14,7 @@ from skdim.information.copulas import MIN_VARIANCE, CopulaCritic, copula_bias, n
 from skdim.information.critics import critic_inputs, evaluate_critic
 from skdim.information.estimate import (
     SIGNIFICANT,
-    Found,
+    BestEstimate,
     InformationEstimate,
     exceeds,
     standard_error,
@@ -64,51 +64,51 @@ def numeric_information(
         )
     directions = principal_scores(scores)
     fits = fit(directions)
-    found = combine(directions, folds, fits)
+    best = combine(directions, folds, fits)
     curves = [curve for curve, _, _ in fits]
     trained = [(c.training[max(c.kept) - 1], c.held_out) for c in curves if max(c.kept)]
-    seen, unseen = np.mean(trained, axis=0).tolist() if trained else (0.0, 0.0)
-    if found.method == "critic":
+    training_value, held_out_value = np.mean(trained, axis=0).tolist() if trained else (0.0, 0.0)
+    if best.method == "critic":
         # Where networks are close to their optimum, training rows err as much to one side as
         # held-out rows to the other: half of the difference is added. The correction is limited,
         # because far from there this does not hold; the rest is a shortfall.
-        gap = max(seen - unseen, 0.0)
-        correction = min(gap / 2, MAX_CORRECTION * abs(found.value))
-        found.value += correction
-        found.spread = math.hypot(found.spread, correction / 2)
-        found.shortfall = gap - correction
+        gap = max(training_value - held_out_value, 0.0)
+        correction = min(gap / 2, MAX_CORRECTION * abs(best.value))
+        best.value += correction
+        best.spread = math.hypot(best.spread, correction / 2)
+        best.shortfall = gap - correction
     for candidate in neighbour_candidates(columns, draws) if with_neighbours else []:
         # Critics tend to be too low, and less is needed against them.
-        needed = 1.0 if found.method == "critic" else SIGNIFICANT
-        found = found.or_larger(*candidate, needed)
+        needed = 1.0 if best.method == "critic" else SIGNIFICANT
+        best = best.or_larger(*candidate, needed)
     ceiling = math.log(min(len(fold.held_out) for fold in folds))
     n_columns = sum(side.shape[1] for side in scores)
-    messages = describe_limits(found, n_columns, ceiling, seen, unseen)
-    found.value = min(found.value, ceiling)
-    return found.estimate(ceiling, curves, messages)
+    messages = describe_limits(best, n_columns, ceiling, training_value, held_out_value)
+    best.value = min(best.value, ceiling)
+    return best.estimate(ceiling, curves, messages)
 
 
-def combine(scores: list[Columns], folds: list[Fold], fits: list[Fitted]) -> Found:
+def combine(scores: list[Columns], folds: list[Fold], fits: list[Fitted]) -> BestEstimate:
     """Add what networks find on held-out rows to the information of a normal copula."""
     base, trained = pointwise = np.empty((2, len(scores[0])))
     for fold, (_, *values) in zip(folds, fits, strict=True):
         pointwise[:, fold.held_out] = values
-    found, gain = Found("copula", 0.0, np.zeros(len(base))), 0.0
+    best, gain = BestEstimate("copula", 0.0, np.zeros(len(base))), 0.0
     if base.mean() > standard_error(base):
-        found = Found("copula", *fit_normal_copula(*scores))
+        best = BestEstimate("copula", *fit_normal_copula(*scores))
     else:
         base[:] = 0
     if exceeds(trained, base.mean(), base):
         gain = float((trained - base).mean())
-        found = Found("critic", found.value + gain, trained, found.spread)
+        best = BestEstimate("critic", best.value + gain, trained, best.spread)
     # Where variables are nearly functions of each other, the copula's own bound is too low.
-    if trained.mean() > found.value:
-        if found.method == "critic" or found.value <= 0:
-            return Found("critic", trained.mean(), trained)
-        found = Found("copula", trained.mean(), trained)
+    if trained.mean() > best.value:
+        if best.method == "critic" or best.value <= 0:
+            return BestEstimate("critic", trained.mean(), trained)
+        best = BestEstimate("copula", trained.mean(), trained)
     if fits[0][0].training:
-        found.missed = max(nonlinear_information(scores) - gain, 0.0)
-    return found
+        best.missed = max(nonlinear_information(scores) - gain, 0.0)
+    return best
 
 
 def neighbour_candidates(
@@ -119,42 +119,47 @@ def neighbour_candidates(
     Each has a name, pointwise values, their spread, and pointwise values without a correction.
     """
     scores = [normal_scores(side, draws) for side in sides]
-    found = []
+    candidates = []
     if sum(side.shape[1] for side in scores) <= MAX_COLUMNS:
-        found.append(("neighbours", *levelled_information(scores)))
+        candidates.append(("neighbours", *levelled_information(scores)))
     if max(side.shape[1] for side in scores) > 1:
         norms = [normal_scores(radii(side), draws) for side in scores]
         # The dependence of norms is smooth.
         near = neighbour_information(norms, MORE_NEIGHBOURS)
-        found.append(("radii", near, 0.0, near))
-    return found
+        candidates.append(("radii", near, 0.0, near))
+    return candidates
 
 
 def describe_limits(
-    found: Found, n_columns: int, ceiling: float, seen: float, unseen: float
+    best: BestEstimate,
+    n_columns: int,
+    ceiling: float,
+    training_value: float,
+    held_out_value: float,
 ) -> list[str]:
     """Return the warning of an estimate, if there is one."""
-    if found.value > ceiling:
+    if best.value > ceiling:
         return [
-            f"The estimate is {found.value:.2f} nats, more than {ceiling:.2f}, the log of the "
+            f"The estimate is {best.value:.2f} nats, more than {ceiling:.2f}, the log of the "
             f"{math.exp(ceiling):.0f} rows held out at a time. No sample of that size supports a "
             "larger estimate, so this log is returned. The true value may be far larger; it is "
             "infinite for codes without noise. Pass more rows, or report the value as 'large'."
         ]
-    if seen - unseen > max(GAP_NATS, GAP_SHARE * abs(seen)):
+    if training_value - held_out_value > max(GAP_NATS, GAP_SHARE * abs(training_value)):
         return [
-            f"The bound is {seen:.2f} nats on the training rows and {unseen:.2f} on held-out rows: "
-            "the critics overfit, and the estimate may be too low. Pass more rows or fewer columns."
+            f"The bound is {training_value:.2f} nats on the training rows and "
+            f"{held_out_value:.2f} on held-out rows: the critics overfit, and the estimate may be "
+            "too low. Pass more rows or fewer columns."
         ]
-    if found.missed > 0:
+    if best.missed > 0:
         return [
-            f"Products of columns explain {found.missed:.2f} nats that neither the normal copula "
-            f"nor the critics find: the estimate of {found.value:.2f} nats is too low. Pass more "
+            f"Products of columns explain {best.missed:.2f} nats that neither the normal copula "
+            f"nor the critics find: the estimate of {best.value:.2f} nats is too low. Pass more "
             "rows."
         ]
-    if len(found.pointwise) < ROWS_PER_COLUMN * n_columns:
+    if len(best.pointwise) < ROWS_PER_COLUMN * n_columns:
         return [
-            f"There are {len(found.pointwise)} rows and {n_columns} columns: with fewer than "
+            f"There are {len(best.pointwise)} rows and {n_columns} columns: with fewer than "
             f"{ROWS_PER_COLUMN} rows per column the estimate may be far off. Pass more rows."
         ]
     return []
@@ -166,20 +171,20 @@ def principal_scores(scores: list[Columns]) -> list[Columns]:
     Of several numbers of directions, that with the largest information of the normal copula less
     its standard error is chosen. A variable of few columns is returned as it is.
     """
-    most = max(1, min(MAX_DIRECTIONS, len(scores[0]) // ROWS_PER_DIRECTION))
-    wide = [i for i, side in enumerate(scores) if side.shape[1] > most]
+    largest = max(1, min(MAX_DIRECTIONS, len(scores[0]) // ROWS_PER_DIRECTION))
+    wide = [i for i, side in enumerate(scores) if side.shape[1] > largest]
     if not wide:
         return scores
     sides = list(scores)
     for i in wide:
-        sides[i] = PCA(most, whiten=True, random_state=0).fit_transform(scores[i])
+        sides[i] = PCA(largest, whiten=True, random_state=0).fit_transform(scores[i])
     whitened = [side if i in wide else whiten(side) for i, side in enumerate(sides)]
 
     def first(columns: list[Columns], size: int) -> list[Columns]:
         return [side[:, :size] if i in wide else side for i, side in enumerate(columns)]
 
     bounds = {}
-    for size in np.unique(np.geomspace(1, most, 2 + round(math.log(most, STEP))).astype(int)):
+    for size in np.unique(np.geomspace(1, largest, 2 + round(math.log(largest, STEP))).astype(int)):
         information, error = corrected_information(*first(whitened, size))
         bounds[size] = information - error
     return first(sides, max(bounds, key=bounds.__getitem__))
@@ -212,7 +217,7 @@ def fit_normal_copula(x: Columns, z: Columns) -> tuple[float, Columns, float]:
 
 
 def nonlinear_information(scores: list[Columns]) -> float:
-    """Return how much nonlinear regressions explain of what linear ones leave, in nats.
+    """Return the information of nonlinear terms about the residuals of linear regressions, in nats.
 
     Residuals of a linear regression of jointly normal variables are independent of the regressors,
     and so of their squares and products. The larger value of both directions is returned, or 0 if
@@ -220,7 +225,7 @@ def nonlinear_information(scores: list[Columns]) -> float:
     """
     n = len(scores[0])
     sides = [whiten(side) for side in scores]
-    found = 0.0
+    largest = 0.0
     for x, z, scores_x in ((*sides, scores[0]), (*sides[::-1], scores[1])):
         terms = critic_inputs(scores_x, x).numpy().astype(np.float64)[:, x.shape[1] :]
         if x.shape[1] + terms.shape[1] + z.shape[1] > n // ROWS_PER_DIRECTION:
@@ -232,8 +237,8 @@ def nonlinear_information(scores: list[Columns]) -> float:
             continue
         excess, error = corrected_information(rest, residuals)
         if excess > max(CERTAIN * error, NOTICEABLE):
-            found = max(found, excess)
-    return found
+            largest = max(largest, excess)
+    return largest
 
 
 def whiten(columns: Columns, square: float = 0.0) -> Columns:

@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 from skdim.information.columns import Columns, drop_constant, normal_scores, read_columns
 from skdim.information.copulas import copula_bias, fit_copula
 from skdim.information.densities import elliptical_information, fit_density
-from skdim.information.estimate import Found, InformationEstimate, exceeds, standard_error
+from skdim.information.estimate import BestEstimate, InformationEstimate, exceeds, standard_error
 from skdim.information.fitting import Training, UntrustedEstimateWarning, make_folds
 from skdim.information.neighbours import MAX_COLUMNS, levelled_information
 from skdim.parameters import stacklevel_of_user
@@ -138,20 +138,20 @@ def total_correlation(
         curve, *ratios[:, fold.held_out] = fit_density(scores, roots[-1], fold, training, generator)
         curves.append(curve)
     base, trained = ratios.sum(axis=2)
-    found = add_network(base, trained, copula_correction(scores, base.mean()))
+    best = add_network(base, trained, copula_correction(scores, base.mean()))
     if max_epochs > 0:
-        found = found.or_larger("elliptical", elliptical_information(scores, roots, folds))
+        best = best.or_larger("elliptical", elliptical_information(scores, roots, folds))
     if max_epochs > 0 and scores.shape[1] <= MAX_COLUMNS:
         for sides in (scores, ndtr(scores)):
             blocks = [column[:, None] for column in sides.T]
-            found = found.or_larger("neighbours", *levelled_information(blocks))
+            best = best.or_larger("neighbours", *levelled_information(blocks))
     messages = [
         *describe_near_functions(ratios[1].mean(axis=0), len(scores)),
-        *describe_linear_functions(columns, z, found.value),
+        *describe_linear_functions(columns, z, best.value),
     ]
     for message in messages:
         warnings.warn(message, UntrustedEstimateWarning, stacklevel=stacklevel_of_user())
-    return found.estimate((scores.shape[1] - 1) * math.log(len(scores)), curves, messages)
+    return best.estimate((scores.shape[1] - 1) * math.log(len(scores)), curves, messages)
 
 
 def copula_correction(scores: Columns, held_out: float) -> float:
@@ -167,13 +167,13 @@ def copula_correction(scores: Columns, held_out: float) -> float:
     return float(np.clip(information - expected - held_out, 0, 2 * expected))
 
 
-def add_network(base: Columns, trained: Columns, correction: float) -> Found:
+def add_network(base: Columns, trained: Columns, correction: float) -> BestEstimate:
     """Return the estimate of the copula, or of the network where it adds something."""
     if exceeds(trained, base.mean(), base):
-        return Found("density", float(trained.mean() + correction), trained)
+        return BestEstimate("density", float(trained.mean() + correction), trained)
     if base.mean() > standard_error(base):
-        return Found("copula", float(base.mean() + correction), base)
-    return Found("copula", 0.0, np.zeros(len(base)))
+        return BestEstimate("copula", float(base.mean() + correction), base)
+    return BestEstimate("copula", 0.0, np.zeros(len(base)))
 
 
 def describe_near_functions(information: Columns, n: int) -> list[str]:

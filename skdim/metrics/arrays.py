@@ -56,31 +56,31 @@ def check_layers(transformer: BaseEstimator, layers: str | Sequence[str]) -> tup
             f"transformer is of type {name}. It must be a fitted transformer of skdim or "
             "scikit-learn."
         )
-    given = read_names(layers, "layer", LAYERS)
-    if not hasattr(transformer, "encode") and given != ("code",):
+    checked = read_names(layers, "layer", LAYERS)
+    if not hasattr(transformer, "encode") and checked != ("code",):
         raise ValueError(
             f"layers={layers!r}, but {name} has only the layer that transform returns. Pass "
             'layers=("code",), or a transformer of skdim.'
         )
-    return given
+    return checked
 
 
 def read_names(names: str | Sequence[str], kind: str, allowed: Sequence[str]) -> tuple[str, ...]:
     """Return names of a kind; raise a ValueError if one is not allowed, or there are none."""
-    given = (names,) if isinstance(names, str) else tuple(names)
-    unknown = [name for name in given if name not in allowed]
-    if unknown or not given:
+    checked = (names,) if isinstance(names, str) else tuple(names)
+    unknown = [name for name in checked if name not in allowed]
+    if unknown or not checked:
         fault = f"{unknown[0]!r} is not a valid {kind}" if unknown else "at least one is needed"
         raise ValueError(f"{kind}s={names!r}: {fault}. Allowed are {', '.join(allowed)}.")
-    return given
+    return checked
 
 
 def check_lengths(**arrays: Any) -> None:
     """Raise a ValueError if arrays, given by the names of their parameters, differ in length."""
     lengths = {name: len(array) for name, array in arrays.items()}
     if len(set(lengths.values())) > 1:
-        given = " and ".join(f"{name} has {length}" for name, length in lengths.items())
-        raise ValueError(f"{given} samples. They must have the same length.")
+        listed = " and ".join(f"{name} has {length}" for name, length in lengths.items())
+        raise ValueError(f"{listed} samples. They must have the same length.")
 
 
 def count_batches(n: int) -> int:

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_array
@@ -100,7 +100,7 @@ def reconstruction_quality(
             f"X contains images of shape {rows.layout.given_shape}, X_test of shape "
             f"{truth.layout.given_shape}. They must have the same shape."
         )
-    low, high = find_range(data_range, rows)
+    low, high = find_range(data_range, rows.array)
     scaler = StandardScaler()
     codes = torch.from_numpy(scaler.fit_transform(frozen_features(transformer, X, layer)))
     codes_test = torch.from_numpy(scaler.transform(frozen_features(transformer, X_test, layer)))
@@ -122,7 +122,7 @@ def read_image_rows(
     image_shape: tuple[int, ...] | None,
     channel_axis: int | None,
     device: torch.device,
-) -> Samples:
+) -> ArraySamples:
     """Convert images to rows, as transformers do.
 
     Raise a ValueError if they are not images, or too small.
@@ -139,27 +139,25 @@ def read_image_rows(
     return ArraySamples(array, layout, device)
 
 
-def find_range(given: tuple[float, float] | None, rows: Samples) -> tuple[float, float]:
+def find_range(data_range: tuple[float, float] | None, pixels: NDArray[Any]) -> tuple[float, float]:
     """Return the lowest and the highest possible value of a pixel.
 
     Raise a ValueError if the given range is not valid, or does not contain all pixels.
     """
-    blocks = [rows[numbers] for numbers in rows.chunks(CHUNK)]
-    lowest = min(float(block.min()) for block in blocks)
-    highest = max(float(block.max()) for block in blocks)
-    if given is None:
-        is_bytes = blocks[0].dtype == torch.uint8
-        given = (0.0, 255.0) if is_bytes else (lowest, highest)
-    if np.shape(given) != (2,):
+    lowest, highest = float(pixels.min()), float(pixels.max())
+    if data_range is None:
+        data_range = (0.0, 255.0) if pixels.dtype == np.uint8 else (lowest, highest)
+    if np.shape(data_range) != (2,):
         raise ValueError(
-            f"data_range={given!r}. It must be a pair: the lowest and the highest possible value "
-            "of a pixel."
+            f"data_range={data_range!r}. It must be a pair: the lowest and the highest possible "
+            "value of a pixel."
         )
-    low, high = given
+    low, high = data_range
     if not low < high or lowest < low or highest > high:
         raise ValueError(
-            f"data_range={given}, but the pixels of X are between {lowest:g} and {highest:g}. It "
-            "must be the lowest and the highest possible value of a pixel, which must differ."
+            f"data_range={data_range}, but the pixels of X are between {lowest:g} and "
+            f"{highest:g}. It must be the lowest and the highest possible value of a pixel, which "
+            "must differ."
         )
     return float(low), float(high)
 
