@@ -259,8 +259,8 @@ class Tiles:
         over all of them. Returned are AxesImages; for signals lists of Line2D, one per channel; for
         rows BarContainers.
         """
-        places = [divmod(i, self.n_columns) for i in range(len(samples))]
-        places = [(first_row + row, column) for row, column in places]
+        first = first_row * self.n_columns
+        places = [divmod(first + i, self.n_columns) for i in range(len(samples))]
         if samples.ndim == 4:
             style: dict[str, Any] = {"cmap": "gray", "vmin": 0, "vmax": 1} | kwargs
             drawn = zip(as_pictures(samples), places, strict=True)

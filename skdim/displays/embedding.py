@@ -21,12 +21,8 @@ from skdim.estimators.labels import is_missing
 from skdim.parameters import is_integer, shown
 
 if TYPE_CHECKING:
-    from matplotlib.collections import PathCollection
-    from matplotlib.colorbar import Colorbar
     from matplotlib.colors import Colormap
     from matplotlib.image import AxesImage
-    from matplotlib.legend import Legend
-    from matplotlib.text import Text
 
 __all__ = ["EmbeddingDisplay"]
 
@@ -195,10 +191,10 @@ class EmbeddingDisplay(AbstractDisplay):
         """
         plt = find_pyplot(type(self).__name__)
         ax = self.take_axes(ax, (6.4, 5.2))
-        self.points_: list[PathCollection] = []
-        self.texts_: list[Text] = []
-        self.legend_: Legend | None = None
-        self.colorbar_: Colorbar | None = None
+        self.points_ = []
+        self.texts_ = []
+        self.legend_ = None
+        self.colorbar_ = None
         self.thumbnails_: list[AxesImage] = []
         style: dict[str, Any] = {"s": 14, "alpha": 0.75, "linewidths": 0} | scatter_kwargs
         ax.set(xlabel=self.axis_names[0], ylabel=self.axis_names[1])

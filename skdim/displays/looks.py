@@ -1,5 +1,6 @@
 """What a view does to images: the images, and looks at them."""
 
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -23,6 +24,7 @@ __all__ = ["LooksDisplay"]
 N_QUERIES = 4
 
 
+@dataclass(eq=False, repr=False)
 class LooksDisplay(AbstractDisplay):
     """Images, and random looks at them by the view that an encoder was trained with.
 
@@ -53,9 +55,8 @@ class LooksDisplay(AbstractDisplay):
     (2, 6, 1, 8, 8)
     """
 
-    def __init__(self, images: NDArray[Any], looks: NDArray[Any]) -> None:
-        self.images = images
-        self.looks = looks
+    images: NDArray[Any]
+    looks: NDArray[Any]
 
     @classmethod
     def from_estimator(

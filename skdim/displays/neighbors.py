@@ -1,5 +1,6 @@
 """Samples beside their nearest and farthest neighbours in code space."""
 
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -25,6 +26,7 @@ N_QUERIES = 5
 TEXT_HEIGHT = 0.26
 
 
+@dataclass(eq=False, repr=False)
 class NeighborsDisplay(AbstractDisplay):
     """Images, signals or rows beside their nearest and farthest neighbours in code space.
 
@@ -69,20 +71,12 @@ class NeighborsDisplay(AbstractDisplay):
     [[0, 1, 3]]
     """
 
-    def __init__(
-        self,
-        images: NDArray[Any],
-        indices: NDArray[np.intp],
-        distances: NDArray[np.float64],
-        *,
-        labels: NDArray[Any] | None = None,
-        metric: str = "cosine",
-    ) -> None:
-        self.images = images
-        self.indices = indices
-        self.distances = distances
-        self.labels = labels
-        self.metric = metric
+    images: NDArray[Any]
+    indices: NDArray[np.intp]
+    distances: NDArray[np.float64]
+    _: KW_ONLY
+    labels: NDArray[Any] | None = None
+    metric: str = "cosine"
 
     @classmethod
     def from_estimator(

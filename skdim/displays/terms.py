@@ -2,15 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from skdim.displays.canvas import AbstractDisplay, find_pyplot, open_encoder
-
-if TYPE_CHECKING:
-    from matplotlib.lines import Line2D
 
 __all__ = ["TermsDisplay"]
 
@@ -148,7 +145,7 @@ class TermsDisplay(AbstractDisplay):
         plt = find_pyplot(type(self).__name__)
         self.axes_ = find_axes(plt, ax, len(self.curves))
         self.figure_ = self.axes_[0].figure
-        self.lines_: dict[str, Line2D] = {}
+        self.lines_ = {}
         for panel, (name, curve) in zip(self.axes_, self.curves.items(), strict=True):
             style = {"marker": "o" if len(curve) <= MAX_MARKED_EPOCHS else "", "markersize": 3.5}
             epochs = np.arange(1, len(curve) + 1)

@@ -49,24 +49,9 @@ def entropy(labels: Labels) -> float:
     return float(np.log(len(labels)) - counts @ corrected / len(labels))
 
 
-def most_information(labels: Labels) -> float:
-    """Return the estimated entropy in nats, at most the logarithm of the number of classes."""
-    return min(entropy(labels), float(np.log(labels.max() + 1)))
-
-
 def log_frequencies(labels: Labels) -> Columns:
     """Return the log relative frequency of the label of each row."""
     return np.asarray(np.log(np.bincount(labels)[labels] / len(labels)))
-
-
-def count_information(x: Labels, z: Labels) -> tuple[float, Columns, int]:
-    """Estimate the mutual information of two arrays of labels (n,), with bias correction.
-
-    Also return log ratios of relative frequencies (n,), and the number of distinct pairs.
-    """
-    both = combine_codes(np.stack([x, z], axis=1))
-    pointwise = log_frequencies(both) - log_frequencies(x) - log_frequencies(z)
-    return entropy(x) + entropy(z) - entropy(both), pointwise, int(both.max()) + 1
 
 
 def classifier_information(
@@ -124,16 +109,19 @@ def discrete_information(
     Without a classifier, logistic regressions and, for few columns, nearest neighbours are used.
     ``n_parts`` is the number of parts of the rows that are held out.
     """
-    x, z = pair if pair[1].is_discrete else pair[::-1]
-    labels = z.labels
-    ceiling = most_information(labels)
-    if x.is_discrete:
-        others = x.labels
-        ceiling = min(ceiling, most_information(others))
-        value, pointwise, n_cells = count_information(others, labels)
+    discrete = [side.labels for side in pair if side.is_discrete]
+    labels = discrete[-1]
+    # An estimated entropy may exceed the logarithm of the number of classes, or be negative.
+    ceiling = abs(min(min(entropy(codes), float(np.log(codes.max() + 1))) for codes in discrete))
+    if len(discrete) == 2:
+        others = discrete[0]
+        both = combine_codes(np.stack(discrete, axis=1))
+        value = entropy(others) + entropy(labels) - entropy(both)
+        pointwise = log_frequencies(both) - log_frequencies(others) - log_frequencies(labels)
         best, unit = BestEstimate("counts", value, pointwise), "pairs of values"
-        degrees = int(others.max() * labels.max())
+        n_cells, degrees = int(both.max()) + 1, int(others.max() * labels.max())
     else:
+        x = pair[0] if pair[1].is_discrete else pair[1]
         best = BestEstimate(
             "classifier", *classifier_information(x, labels, classifier, n_parts, draws, n_jobs)
         )
@@ -150,7 +138,7 @@ def discrete_information(
             f"{ROWS_PER_VALUE} rows for each: the estimate may be far off. Pass more "
             "rows, or merge rare values."
         )
-    best.value = min(best.value, abs(ceiling))
+    best.value = min(best.value, ceiling)
     # Twice the information of n independent rows has a chi-squared distribution.
     best.spread = float(np.sqrt(degrees / 2)) / len(labels)
-    return best.estimate(abs(ceiling), (), messages)
+    return best.estimate(ceiling, (), messages)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import KW_ONLY, dataclass
 from numbers import Integral
 from typing import Any
 
@@ -27,6 +28,7 @@ __all__ = ["OnlineProbe"]
 HELD_OUT = 0.25
 
 
+@dataclass(eq=False, repr=False)
 class OnlineProbe(Callback):
     """Train a classifier on the features of each epoch, and record its accuracy.
 
@@ -70,26 +72,15 @@ class OnlineProbe(Callback):
     2
     """
 
-    def __init__(
-        self,
-        X: ArrayLike,
-        y: ArrayLike,
-        X_test: ArrayLike | None = None,
-        y_test: ArrayLike | None = None,
-        *,
-        layer: str = "code",
-        classifier: BaseEstimator | None = None,
-        name: str | None = None,
-        random_state: int = 0,
-    ) -> None:
-        self.X = X
-        self.y = y
-        self.X_test = X_test
-        self.y_test = y_test
-        self.layer = layer
-        self.classifier = classifier
-        self.name = name
-        self.random_state = random_state
+    X: ArrayLike
+    y: ArrayLike
+    X_test: ArrayLike | None = None
+    y_test: ArrayLike | None = None
+    _: KW_ONLY
+    layer: str = "code"
+    classifier: BaseEstimator | None = None
+    name: str | None = None
+    random_state: int = 0
 
     def on_train_begin(self, net: EncoderNet, X: Samples, **kwargs: Any) -> None:
         """Check the parameters, and convert the samples as the training does."""

@@ -302,6 +302,7 @@ def fit_epochs(
     return classifier, str(network.best_epoch_), len(network.scores_) < max_epochs
 
 
+@dataclass(eq=False, repr=False)
 class NetworkProbe(ClassifierMixin, BaseEstimator):
     """Train a network with early stopping, and keep its best epoch on held-out samples.
 
@@ -310,17 +311,10 @@ class NetworkProbe(ClassifierMixin, BaseEstimator):
     the network stops improving. ``best_epoch_`` is counted from 1.
     """
 
-    def __init__(
-        self,
-        make: Callable[[int, int], nn.Module],
-        held_out: tuple[NDArray[np.float32], NDArray[np.int64]],
-        max_epochs: int,
-        device: torch.device,
-    ) -> None:
-        self.make = make
-        self.held_out = held_out
-        self.max_epochs = max_epochs
-        self.device = device
+    make: Callable[[int, int], nn.Module]
+    held_out: LabelledFeatures
+    max_epochs: int
+    device: torch.device
 
     def fit(self, X: NDArray[np.float32], y: NDArray[np.int64]) -> Self:
         """Train on features (n, d) and class indices (n,)."""
