@@ -26,7 +26,7 @@ __all__ = [
     "as_transformer",
     "check_rows",
     "count_samples",
-    "find_pyplot",
+    "import_pyplot",
     "open_encoder",
     "read_samples",
 ]
@@ -35,7 +35,7 @@ Axes: TypeAlias = "matplotlib.axes.Axes"
 
 # Height of the tile of a signal or a row, in widths.
 SIGNAL_ASPECT = 0.6
-# Between tiles, in widths.
+# Distances between tiles, in widths.
 GAP, WIDE_GAP = 0.06, 0.3
 
 # Samples by their number of axes.
@@ -45,15 +45,15 @@ KINDS = {4: "images", 3: "signals", 2: "vectors"}
 class AbstractDisplay:
     """The axes of a display, and a ``repr`` with the sizes of its data."""
 
-    def take_axes(self, ax: "Axes | None", figsize: tuple[float, float] | None = None) -> "Axes":
-        """Set the axes to draw in, and return them; None makes a figure, ``figsize`` in inches."""
-        pyplot = find_pyplot(type(self).__name__)
+    def set_axes(self, ax: "Axes | None", figsize: tuple[float, float] | None = None) -> "Axes":
+        """Set the axes to draw in, and return them; None creates a figure of ``figsize`` inches."""
+        pyplot = import_pyplot(type(self).__name__)
         if ax is None:
             _, ax = pyplot.subplots(figsize=figsize, layout="constrained")
         self.ax_, self.figure_ = ax, ax.figure
         return ax
 
-    def take_tiles(
+    def set_tiles(
         self,
         ax: "Axes | None",
         samples: NDArray[Any],
@@ -67,7 +67,7 @@ class AbstractDisplay:
         """Divide axes into tiles for samples, which are ``width`` inches wide in a new figure."""
         aspect = samples.shape[-2] / samples.shape[-1] if samples.ndim == 4 else SIGNAL_ASPECT
         size = width * n_columns * 1.1 + 1.0, width * n_rows * (aspect + below) * 1.1 + 0.6
-        return Tiles(self.take_axes(ax, size), n_rows, n_columns, aspect, below, **spaces)
+        return Tiles(self.set_axes(ax, size), n_rows, n_columns, aspect, below, **spaces)
 
     def __repr__(self) -> str:
         """Return the name of the class and its parameters."""
@@ -87,7 +87,7 @@ def size_of(value: object) -> str:
     return shown(value)
 
 
-def find_pyplot(caller: str) -> ModuleType:
+def import_pyplot(caller: str) -> ModuleType:
     """Import ``matplotlib.pyplot``; raise an ImportError that names the caller if it is missing."""
     try:
         from matplotlib import pyplot  # noqa: PLC0415 (optional)
@@ -106,7 +106,7 @@ def are_integers(values: NDArray[Any], low: int, high: int) -> bool:
 
 
 def check_rows(queries: ArrayLike | None, n: int, default: int) -> NDArray[np.intp]:
-    """Validate the row numbers that a user selects; None is the first ``default``, if there."""
+    """Return row numbers, by default the first ones; raise a ValueError if they are not valid."""
     if queries is None:
         return np.arange(min(default, n))
     rows = np.asarray(queries)
@@ -125,7 +125,7 @@ def as_transformer(estimator: Any, display: type) -> Any:
     classifies. Raise an ImportError if matplotlib is missing, a NotFittedError, or a ValueError if
     there is no transformer.
     """
-    find_pyplot(display.__name__)
+    import_pyplot(display.__name__)
     check_is_fitted(estimator)
     if hasattr(estimator, "best_estimator_"):
         return as_transformer(estimator.best_estimator_, display)
@@ -164,7 +164,7 @@ def no_encoder_error(estimator: object, display: type) -> ValueError:
 
 
 def count_samples(X: Any) -> int:
-    """Return the number of samples; paths and images of Pillow may stand for them."""
+    """Return the number of samples, which may be paths or images of Pillow."""
     X = as_images(X, (1, 1))
     return int(X.shape[0]) if hasattr(X, "shape") else len(X)
 
@@ -196,8 +196,8 @@ def as_pictures(images: NDArray[Any]) -> NDArray[np.float64]:
     """Return images (n, C, H, W) as pictures (n, H, W[, 3 or 4]) with values from 0 to 1.
 
     Bytes are divided by 255, and floats from 0 to 1 unchanged. Other values are scaled from the
-    minimum to the maximum of all images. Of two channels the first is taken, of more than four the
-    mean.
+    minimum to the maximum of all images. Two channels are reduced to the first, more than four to
+    their mean.
     """
     values = np.asarray(images, dtype=np.float64)
     low, high = (0.0, 255.0) if images.dtype == np.uint8 else (values.min(), values.max())
@@ -213,8 +213,8 @@ def as_pictures(images: NDArray[Any]) -> NDArray[np.float64]:
 class Tiles:
     """Pictures side by side in one axes, in tiles of width 1 and height ``aspect``.
 
-    ``below`` and ``above`` are spaces for text below each row and above all; ``gaps`` are the
-    columns after a wider gap.
+    ``below`` and ``above`` are spaces for text, below each row and above the first; ``gaps`` are
+    the columns after a wider gap.
     """
 
     ax: "Axes"

@@ -13,7 +13,7 @@ from skdim.displays.canvas import (
     Axes,
     as_pictures,
     as_transformer,
-    find_pyplot,
+    import_pyplot,
     open_encoder,
     read_samples,
 )
@@ -51,8 +51,8 @@ class EmbeddingDisplay(AbstractDisplay):
     Attributes
     ----------
     points_ : list of matplotlib PathCollection
-        The points of each class, in sorted order of classes; of rows without a label, if there are
-        some, first.
+        The points of each class, in sorted order of classes. Rows without a label come first, if
+        there are any.
     texts_ : list of matplotlib Text
         The names of the classes.
     legend_ : matplotlib Legend or None
@@ -109,14 +109,15 @@ class EmbeddingDisplay(AbstractDisplay):
         Parameters
         ----------
         transformer : transformer, DeepInfoMaxClassifier or Pipeline
-            Fitted. Of a classifier, its transformer; of a pipeline, all steps but a classifier.
+            Fitted. A DeepInfoMaxClassifier is replaced by its transformer; another classifier at
+            the end of a pipeline is left out.
         X : array-like, Dataset or Stream
             Samples for its ``transform``.
         y : array-like of shape (n,), default=None
             Label of each sample.
         n_thumbnails : int, default=0
-            Maximal number of images to draw at their points, where they do not overlap; of a
-            transformer of images only.
+            Maximal number of images to draw at their points, where they do not overlap. The
+            transformer must be fitted on images.
         reducer, ax, **scatter_kwargs
             As in :meth:`from_codes` and :meth:`plot`.
         """
@@ -158,7 +159,7 @@ class EmbeddingDisplay(AbstractDisplay):
         ValueError
             If the reducer is not valid, or does not return two components for each code.
         """
-        find_pyplot(cls.__name__)
+        import_pyplot(cls.__name__)
         codes = np.asarray(codes)
         if y is not None:
             check_labels(np.asarray(y), len(codes))
@@ -189,8 +190,8 @@ class EmbeddingDisplay(AbstractDisplay):
         **scatter_kwargs
             Of :meth:`matplotlib.axes.Axes.scatter`, such as ``s`` and ``alpha``.
         """
-        plt = find_pyplot(type(self).__name__)
-        ax = self.take_axes(ax, (6.4, 5.2))
+        plt = import_pyplot(type(self).__name__)
+        ax = self.set_axes(ax, (6.4, 5.2))
         self.points_ = []
         self.texts_ = []
         self.legend_ = None

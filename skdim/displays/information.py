@@ -6,7 +6,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from skdim.displays.canvas import AbstractDisplay, Axes, find_pyplot
+from skdim.displays.canvas import AbstractDisplay, Axes, import_pyplot
 from skdim.information import InformationEstimate, mutual_information
 
 __all__ = ["InformationCurveDisplay", "InformationPlaneDisplay"]
@@ -88,7 +88,7 @@ class InformationCurveDisplay(AbstractDisplay):
         **settings
             Of :func:`skdim.information.mutual_information`.
         """
-        find_pyplot(cls.__name__)
+        import_pyplot(cls.__name__)
         if sizes is None:
             spaced = np.geomspace(min(FEWEST_ROWS, len(x)), len(x), N_SIZES)
             sizes = spaced.round().astype(int).tolist()
@@ -117,7 +117,7 @@ class InformationCurveDisplay(AbstractDisplay):
         ax, level, plot_kwargs, **settings
             As in :meth:`from_samples`.
         """
-        find_pyplot(cls.__name__)
+        import_pyplot(cls.__name__)
         estimates = [mutual_information(code, z, **settings) for code in codes.values()]
         display = cls(list(codes), estimates, xlabel="epochs")
         return display.plot(ax=ax, level=level, **(plot_kwargs or {}))
@@ -134,7 +134,7 @@ class InformationCurveDisplay(AbstractDisplay):
         **kwargs
             Of :meth:`matplotlib.axes.Axes.errorbar`, such as ``color`` and ``label``.
         """
-        ax = self.take_axes(ax)
+        ax = self.set_axes(ax)
         values = np.array(self.estimates, dtype=float)
         ends = np.array([estimate.interval(level) for estimate in self.estimates])
         is_open = np.isinf(ends[:, 1])
@@ -223,7 +223,7 @@ class InformationPlaneDisplay(AbstractDisplay):
         **settings
             Of :func:`skdim.information.mutual_information`.
         """
-        find_pyplot(cls.__name__)
+        import_pyplot(cls.__name__)
         estimates = {
             str(name): (
                 mutual_information(X, code, **settings),
@@ -245,7 +245,7 @@ class InformationPlaneDisplay(AbstractDisplay):
         **kwargs
             Of :meth:`matplotlib.axes.Axes.scatter`, such as ``cmap``.
         """
-        ax = self.take_axes(ax)
+        ax = self.set_axes(ax)
         places = np.array(list(self.estimates.values()), dtype=float)
         ax.plot(*places.T, color="0.7", zorder=1)
         for x, y in self.estimates.values():

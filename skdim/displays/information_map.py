@@ -135,7 +135,7 @@ class InformationMapDisplay(AbstractDisplay):
             Of :meth:`matplotlib.axes.Axes.imshow`, for the maps, such as ``cmap`` and ``vmax``.
         """
         n = len(self.images)
-        tiles = self.take_tiles(ax, self.images, 2, n, 1.1)
+        tiles = self.set_tiles(ax, self.images, 2, n, 1.1)
         # 0 is on the scale, and marked.
         limits = {"vmin": min(self.maps.min(), 0), "vmax": max(self.maps.max(), 0)}
         style = {"cmap": "viridis", "alpha": 0.6} | limits | map_kwargs

@@ -11,7 +11,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skdim.displays.canvas import AbstractDisplay, Axes, are_integers, find_pyplot
+from skdim.displays.canvas import AbstractDisplay, Axes, are_integers, import_pyplot
 from skdim.parameters import check_positive
 
 __all__ = ["LabelEfficiencyDisplay"]
@@ -93,7 +93,7 @@ class LabelEfficiencyDisplay(AbstractDisplay):
         y : array-like of shape (n,)
             Labels of all rows, at least two of each class.
         counts : sequence of int, default=None
-            Numbers of labels. None is those of 20, 50, 100, 200, 500 and 1,000 that there are.
+            Numbers of labels. None uses those of 20, 50, 100, 200, 500 and 1,000 that are valid.
         n_draws : int, default=5
             Number of draws of labelled and test rows.
         test_size : float, default=0.5
@@ -111,7 +111,7 @@ class LabelEfficiencyDisplay(AbstractDisplay):
         ValueError
             If features and labels do not match, or there are fewer rows than labels wanted.
         """
-        find_pyplot(cls.__name__)
+        import_pyplot(cls.__name__)
         check_positive(n_draws=n_draws)
         labels, arrays = np.asarray(y), {name: np.asarray(x) for name, x in features.items()}
         wrong = [f"{name} {x.shape}" for name, x in arrays.items() if len(x) != len(labels)]
@@ -151,7 +151,7 @@ class LabelEfficiencyDisplay(AbstractDisplay):
         **line_kwargs
             Of :meth:`matplotlib.axes.Axes.errorbar`, such as ``marker``.
         """
-        ax = self.take_axes(ax, (5.6, 3.8))
+        ax = self.set_axes(ax, (5.6, 3.8))
         style: dict[str, Any] = {"marker": "o", "capsize": 3} | line_kwargs
         self.bars_ = {}
         for name, values in self.accuracies.items():
@@ -171,7 +171,7 @@ class LabelEfficiencyDisplay(AbstractDisplay):
 def split_rows(
     labels: NDArray[Any], test_size: float, seed: int
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return training rows, one of each class first and then in random order, and test rows."""
+    """Return training rows, which begin with one row of each class, and test rows."""
     train, test = train_test_split(
         np.arange(len(labels)), test_size=test_size, stratify=labels, random_state=seed
     )

@@ -1,4 +1,4 @@
-"""What a view does to images: the images, and looks at them."""
+"""Images, and looks at them by a view."""
 
 from dataclasses import dataclass
 from typing import Any, Self
@@ -121,7 +121,7 @@ class LooksDisplay(AbstractDisplay):
         together = np.concatenate([self.images[:, None], self.looks], axis=1)
         n_rows, n_columns = together.shape[:2]
         samples = together.reshape(-1, *together.shape[2:])
-        tiles = self.take_tiles(ax, samples, n_rows, n_columns, 0.8, above=0.35, gaps=(1,))
+        tiles = self.set_tiles(ax, samples, n_rows, n_columns, 0.8, above=0.35, gaps=(1,))
         drawn = tiles.draw(samples, **image_kwargs)
         self.images_ = np.array(drawn, dtype=object).reshape(n_rows, n_columns)
         tiles.write_above({0: "image", 1: "looks"})

@@ -13,7 +13,7 @@ from skdim.displays.canvas import (
     Axes,
     as_transformer,
     check_rows,
-    find_pyplot,
+    import_pyplot,
     open_encoder,
     read_samples,
 )
@@ -115,7 +115,7 @@ class NeighborsDisplay(AbstractDisplay):
         rows, distances = find_neighbors(codes, queries, n_neighbors, metric)
         images = read_samples(encoder, samples, rows.ravel(), cls)
         images = images.reshape(*rows.shape, *images.shape[1:])
-        labels = take_labels(y, rows, len(codes))
+        labels = select_labels(y, rows, len(codes))
         return cls(images, rows, distances, labels=labels, metric=metric).plot(
             ax=ax, **image_kwargs
         )
@@ -162,7 +162,7 @@ class NeighborsDisplay(AbstractDisplay):
         ValueError
             If codes and images do not match, or a parameter is not valid.
         """
-        find_pyplot(cls.__name__)
+        import_pyplot(cls.__name__)
         codes, pictures = (
             array.detach().cpu().numpy() if isinstance(array, Tensor) else np.asarray(array)
             for array in (codes, images)
@@ -178,7 +178,7 @@ class NeighborsDisplay(AbstractDisplay):
         taken = pictures[rows.ravel()].reshape(-1, *layout.given_shape)
         taken = np.moveaxis(taken, -1, 1) if layout.channels_last else taken
         taken = taken.reshape(*rows.shape, *layout.shape)
-        labels = take_labels(y, rows, len(codes))
+        labels = select_labels(y, rows, len(codes))
         return cls(taken, rows, distances, labels=labels, metric=metric).plot(ax=ax, **image_kwargs)
 
     def plot(self, *, ax: "Axes | None" = None, **image_kwargs: Any) -> Self:
@@ -196,7 +196,7 @@ class NeighborsDisplay(AbstractDisplay):
         k = n_columns // 2
         samples = self.images.reshape(-1, *self.images.shape[2:])
         spaces: dict[str, Any] = {"below": TEXT_HEIGHT, "above": 0.35, "gaps": (1, 1 + k)}
-        tiles = self.take_tiles(ax, samples, n_rows, n_columns, 0.8, **spaces)
+        tiles = self.set_tiles(ax, samples, n_rows, n_columns, 0.8, **spaces)
         self.images_ = np.empty(self.indices.shape, dtype=object)
         drawn = tiles.draw(samples, **image_kwargs)
         for place, artist in zip(np.ndindex(self.indices.shape), drawn, strict=True):
@@ -234,7 +234,7 @@ def find_neighbors(
     return rows, np.take_along_axis(distances, rows, axis=1).clip(min=0)
 
 
-def take_labels(y: ArrayLike | None, rows: NDArray[np.intp], n: int) -> NDArray[Any] | None:
+def select_labels(y: ArrayLike | None, rows: NDArray[np.intp], n: int) -> NDArray[Any] | None:
     """Return the labels of some rows."""
     if y is None:
         return None

@@ -29,7 +29,7 @@ class PatternsDisplay(AbstractDisplay):
     ----------
     images_ : list of matplotlib AxesImage
         The filters, each scaled such that 0 is grey and its largest absolute value black or white.
-        Three channels are drawn as colours; of other numbers, the first.
+        Three channels are drawn as colours; otherwise the first channel is drawn.
     ax_ : matplotlib Axes
     figure_ : matplotlib Figure
 
@@ -99,7 +99,7 @@ class PatternsDisplay(AbstractDisplay):
         """
         n, channels = self.filters.shape[:2]
         n_columns = math.ceil(math.sqrt(2 * n))
-        tiles = self.take_tiles(ax, self.filters, math.ceil(n / n_columns), n_columns, 0.45)
+        tiles = self.set_tiles(ax, self.filters, math.ceil(n / n_columns), n_columns, 0.45)
         largest = np.abs(self.filters).max(axis=(1, 2, 3), keepdims=True)
         scaled = 0.5 + 0.5 * self.filters / np.where(largest > 0, largest, 1)
         pictures = scaled if channels == 3 else scaled[:, :1]
@@ -108,10 +108,10 @@ class PatternsDisplay(AbstractDisplay):
 
 
 def find_filters(encoder: nn.Module) -> Tensor | None:
-    """Return the filters (n, C, height, width) of the first layer that has some."""
+    """Return the filters (n, C, height, width) of the first layer that has filters of images."""
     for part in encoder.modules():
         if isinstance(part, PatchLayer):
-            # Of a mirrored layer, the second half are the mirror images.
+            # The second half of a mirrored layer are mirror images.
             flat = part.filters[: part.n_filters] @ part.whiten.flatten(1)
             return flat.reshape(-1, *part.whiten.shape[1:])
         if isinstance(part, PatchNetworkEncoder):

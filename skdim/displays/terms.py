@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from skdim.displays.canvas import AbstractDisplay, find_pyplot, open_encoder
+from skdim.displays.canvas import AbstractDisplay, import_pyplot, open_encoder
 
 __all__ = ["TermsDisplay"]
 
@@ -26,7 +26,7 @@ MEANINGS = {
 MAX_COLUMNS = 4
 MAX_MARKED_EPOCHS = 30
 
-# A positive curve that spans more than this factor is drawn on a logarithmic axis.
+# Factor that a positive curve must span to be drawn on a logarithmic axis.
 WIDE_RANGE = 100
 
 
@@ -108,9 +108,9 @@ class TermsDisplay(AbstractDisplay):
             bounds = estimator.net_.criterion_.weights_of_bounds
             first = [name for name in history if name not in (*LEFT_OUT, *LAST)]
             last = [name for name in LAST if name in history]
-            # The only term is the loss.
-            alone = any(history[name] == history["loss"] for name in first)
-            names = [*first, *(name for name in last if name != "loss" or not alone)]
+            # The loss is left out if it equals the only term.
+            single = any(history[name] == history["loss"] for name in first)
+            names = [*first, *(name for name in last if name != "loss" or not single)]
         if missing := [name for name in names if name not in history]:
             raise ValueError(
                 f"names={list(names)!r}: the history has no {', '.join(map(repr, missing))}. "
@@ -142,7 +142,7 @@ class TermsDisplay(AbstractDisplay):
         ValueError
             If the number of axes is not that of the curves.
         """
-        plt = find_pyplot(type(self).__name__)
+        plt = import_pyplot(type(self).__name__)
         self.axes_ = find_axes(plt, ax, len(self.curves))
         self.figure_ = self.axes_[0].figure
         self.lines_ = {}
@@ -168,7 +168,7 @@ class TermsDisplay(AbstractDisplay):
 
 
 def find_axes(plt: ModuleType, ax: Any, n_panels: int) -> NDArray[Any]:
-    """Return one axes per panel: given ones, parts of a given one, or those of a new figure."""
+    """Return one axes per panel: those of the user, parts of a single one, or of a new figure."""
     n_rows = -(-n_panels // MAX_COLUMNS)
     n_columns = -(-n_panels // n_rows)
     if ax is None:

@@ -37,8 +37,8 @@ EVALUATED_BOUNDS = {"dv": "dv", "infonce": "infonce", "kl": "kl", "jsd": "dv"}
 SHIFTS = {"kl": 1.0}
 # Number of floats in a block of held-out scores.
 MAX_FLOATS = 2**24
-# Largest number of held-out rows that are compared with each other, and fewest for an evaluation of
-# more than so many pairs.
+# Largest number of held-out rows that are compared with each other. It is reduced, at most to
+# MIN_NEGATIVES, for an evaluation of more than MAX_PAIRS pairs.
 MAX_NEGATIVES, MIN_NEGATIVES, MAX_PAIRS = 2000, 250, 2_000_000
 # Whitened scores are clipped to this many standard deviations. Normal variables hardly reach it;
 # rare values do, and would dominate the normal copula.

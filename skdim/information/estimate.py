@@ -1,6 +1,7 @@
 """The result of an estimate of information: a float with its uncertainty."""
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
@@ -10,11 +11,12 @@ from numpy.typing import ArrayLike
 from scipy.special import ndtri
 
 from skdim.information.columns import Columns
-from skdim.information.fitting import Curve
+from skdim.information.fitting import Curve, UntrustedEstimateWarning
+from skdim.parameters import stacklevel_of_user
 
 __all__ = ["SIGNIFICANT", "BestEstimate", "InformationEstimate", "exceeds", "standard_error"]
 
-# Standard errors of a difference that decide for a method, and for one where others find nothing.
+# Standard errors by which a method must exceed another estimate, and an estimate of zero.
 SIGNIFICANT, DEPENDENT = 2.0, 4.0
 
 
@@ -71,7 +73,9 @@ class BestEstimate:
     def estimate(
         self, ceiling: float, curve: Sequence[Curve], messages: Sequence[str]
     ) -> "InformationEstimate":
-        """Return the result, which is not negative."""
+        """Return the result, which is not negative, and issue its warnings."""
+        for message in messages:
+            warnings.warn(message, UntrustedEstimateWarning, stacklevel=stacklevel_of_user())
         return InformationEstimate(
             max(self.value, 0.0),
             pointwise=self.pointwise,

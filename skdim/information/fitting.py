@@ -28,8 +28,8 @@ __all__ = [
 DECAY = 0.9
 # Largest number of batches of an epoch, so that the time does not grow with the rows.
 MAX_BATCHES = 40
-# Fewest batches, and epochs, after which training stops if no epoch was better than none.
-FEWEST_BATCHES, FEWEST_EPOCHS = 100, 5
+# Training stops after this many batches and epochs if no epoch was better than no training.
+MIN_BATCHES, MIN_EPOCHS = 100, 5
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -52,10 +52,10 @@ class Training:
 
     def __post_init__(self) -> None:
         """Raise an error for invalid settings."""
-        for name, least in (("max_epochs", 0), ("batch_size", 2)):
+        for name, minimum in (("max_epochs", 0), ("batch_size", 2)):
             value = getattr(self, name)
-            if not isinstance(value, Integral) or value < least:
-                raise ValueError(f"{name}={value!r}; an integer of at least {least} is needed.")
+            if not isinstance(value, Integral) or value < minimum:
+                raise ValueError(f"{name}={value!r}; an integer of at least {minimum} is needed.")
         rate = self.learning_rate
         if not isinstance(rate, Real) or not 0 < rate < math.inf:
             raise ValueError(f"learning_rate={rate!r}; a positive finite number is needed.")
@@ -96,7 +96,7 @@ class Curve:
     def held_out(self) -> float:
         """Mean of the values on the two halves, each of the weights selected by the other half."""
         values = (self.halves[epoch][half] for half, epoch in enumerate(self.kept))
-        return sum(value for value, one in zip(values, self.counts, strict=True) if one) / 2
+        return sum(value for value, counts in zip(values, self.counts, strict=True) if counts) / 2
 
 
 # The curve of a network, and pointwise values on the held-out rows of a fold: of the normal copula
@@ -160,7 +160,7 @@ def fit_network(
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, training.max_epochs)
     n_batches = max(1, round(n_rows / training.batch_size))
     n_drawn = n_rows * min(n_batches, MAX_BATCHES) // n_batches
-    initial_patience = max(FEWEST_EPOCHS, FEWEST_BATCHES // min(n_batches, MAX_BATCHES))
+    initial_patience = max(MIN_EPOCHS, MIN_BATCHES // min(n_batches, MAX_BATCHES))
     network.train()
     for _ in range(training.max_epochs):
         values = []

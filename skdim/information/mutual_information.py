@@ -1,6 +1,5 @@
 """Mutual information of two arrays, evaluated on held-out rows."""
 
-import warnings
 from contextlib import nullcontext
 from typing import TypeAlias
 
@@ -16,9 +15,8 @@ from skdim.information.columns import Columns, Discrete, read_pair
 from skdim.information.critics import MakeCritic, find_critic, fit_critic
 from skdim.information.discrete import discrete_information
 from skdim.information.estimate import InformationEstimate
-from skdim.information.fitting import Fitted, Training, UntrustedEstimateWarning, make_folds
+from skdim.information.fitting import Fitted, Training, make_folds
 from skdim.information.numeric import numeric_information
-from skdim.parameters import stacklevel_of_user
 from skdim.random import draw_seed, seeded
 
 __all__ = ["mutual_information"]
@@ -158,23 +156,18 @@ def mutual_information(
     draws = np.random.default_rng(draw_seed(random_state))
     folds = make_folds(len(pair[0].codes), test_size, draws)
     if any(side.is_discrete for side in pair):
-        estimate = discrete_information(pair, classifier, len(folds), draws, n_jobs)
-    else:
-        seeds = draws.integers(2**63, size=len(folds)).tolist()
+        return discrete_information(pair, classifier, len(folds), draws, n_jobs)
+    seeds = draws.integers(2**63, size=len(folds)).tolist()
 
-        def fit(scores: list[Columns]) -> list[Fitted]:
-            tasks = zip(tqdm(folds, desc="critics", disable=not verbose), seeds, strict=True)
-            fitted: list[Fitted] = Parallel(n_jobs=n_jobs)(
-                delayed(fit_critic)(scores, fold, bound, make, training, seed, device)
-                for fold, seed in tasks
-            )
-            return fitted
+    def fit(scores: list[Columns]) -> list[Fitted]:
+        tasks = zip(tqdm(folds, desc="critics", disable=not verbose), seeds, strict=True)
+        fitted: list[Fitted] = Parallel(n_jobs=n_jobs)(
+            delayed(fit_critic)(scores, fold, bound, make, training, seed, device)
+            for fold, seed in tasks
+        )
+        return fitted
 
-        # The user's network may draw from the global generators while it trains.
-        with seeded(seeds[0]) if callable(critic) else nullcontext():
-            estimate = numeric_information(
-                [side.encoded for side in pair], folds, fit, draws, make is not None
-            )
-    for message in estimate.warnings_:
-        warnings.warn(message, UntrustedEstimateWarning, stacklevel=stacklevel_of_user())
-    return estimate
+    columns = [side.encoded for side in pair]
+    # The user's network may draw from the global generators while it trains.
+    with seeded(seeds[0]) if callable(critic) else nullcontext():
+        return numeric_information(columns, folds, fit, draws, make is not None)

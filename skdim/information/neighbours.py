@@ -21,13 +21,13 @@ __all__ = [
 
 # Number of neighbours. Fewer have a smaller bias where variables depend strongly.
 N_NEIGHBOURS = 3
-# Number of neighbours that norms are compared by.
+# Number of neighbours for estimates from norms.
 MORE_NEIGHBOURS = 12
 # Largest number of neighbours of an estimate corrected for their distance: more have less variance.
-# Four times as many show how the estimate depends on it.
+# The estimate is compared with that of FACTOR times as many.
 LEVELLED_NEIGHBOURS, FACTOR = 6, 4
-# Rows for each neighbour, of few rows.
-ROWS_A_NEIGHBOUR = 50
+# Fewest rows per neighbour where there are more than N_NEIGHBOURS.
+ROWS_PER_NEIGHBOUR = 50
 # Largest number of columns for which neighbours are near.
 MAX_COLUMNS = 4
 # Degrees of freedom of the distribution that norms are computed in.
@@ -45,7 +45,7 @@ def levelled_information(blocks: list[Columns]) -> tuple[Columns, float, Columns
     correction, and the lower of both estimates (n,). The latter has less variance than the
     corrected one, and should exceed another estimate before the corrected one replaces it.
     """
-    k = min(LEVELLED_NEIGHBOURS, max(N_NEIGHBOURS, len(blocks[0]) // ROWS_A_NEIGHBOUR))
+    k = min(LEVELLED_NEIGHBOURS, max(N_NEIGHBOURS, len(blocks[0]) // ROWS_PER_NEIGHBOUR))
     few, more = (neighbour_information(blocks, n) for n in (k, FACTOR * k))
     fall = float(few.mean() - more.mean())
     uncorrected = more if fall > 0 else few
@@ -74,7 +74,7 @@ def neighbour_information(blocks: list[Columns], n_neighbours: int = N_NEIGHBOUR
 def class_information(x: Columns, labels: NDArray[np.intp]) -> Columns:
     """Compute the pointwise mutual information (n,) of columns and labels, by nearest neighbours.
 
-    Labels are integers from 0. Those of three rows or less count as without information.
+    Labels are integers from 0. The values of labels of three rows or less are 0.
 
     References
     ----------

@@ -40,7 +40,7 @@ ROWS_PER_COLUMN = 10
 MAX_DIRECTIONS, ROWS_PER_DIRECTION = 256, 5
 # Ratio of the numbers of directions that are compared.
 STEP = 1.5
-# Standard deviations above zero, and nats, at which nonlinear dependence is certain.
+# Standard deviations above zero, and nats, from which nonlinear dependence is certain.
 CERTAIN, NOTICEABLE = 5.0, 0.01
 
 
@@ -78,7 +78,7 @@ def numeric_information(
         best.spread = math.hypot(best.spread, correction / 2)
         best.shortfall = gap - correction
     for candidate in neighbour_candidates(columns, draws) if with_neighbours else []:
-        # Critics tend to be too low, and less is needed against them.
+        # Estimates of critics tend to be too low: a smaller difference is sufficient.
         needed = 1.0 if best.method == "critic" else SIGNIFICANT
         best = best.or_larger(*candidate, needed)
     ceiling = math.log(min(len(fold.held_out) for fold in folds))

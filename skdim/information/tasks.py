@@ -111,7 +111,7 @@ class AdditiveUniform:
         return x, x + generator.uniform(-self.width, self.width, (n, 1))
 
 
-# After so many halvings an interval is as short as the resolution of float64.
+# Halvings of an interval until its length is the resolution of float64.
 HALVINGS = 64
 
 

@@ -1,7 +1,6 @@
 """Total correlation of the coordinates of a code, the NDM of the paper."""
 
 import math
-import warnings
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,14 +11,13 @@ from skdim.information.columns import Columns, drop_constant, normal_scores, rea
 from skdim.information.copulas import copula_bias, fit_copula
 from skdim.information.densities import elliptical_information, fit_density
 from skdim.information.estimate import BestEstimate, InformationEstimate, exceeds, standard_error
-from skdim.information.fitting import Training, UntrustedEstimateWarning, make_folds
+from skdim.information.fitting import Training, make_folds
 from skdim.information.neighbours import MAX_COLUMNS, levelled_information
-from skdim.parameters import stacklevel_of_user
 from skdim.random import draw_seed
 
 __all__ = ["total_correlation"]
 
-# Number of ranks to within which a coordinate may be determined before an estimate is warned of.
+# A warning is issued if a coordinate is determined to within this number of ranks.
 RANK_WIDTH = 10
 
 
@@ -149,8 +147,6 @@ def total_correlation(
         *describe_near_functions(ratios[1].mean(axis=0), len(scores)),
         *describe_linear_functions(columns, z, best.value),
     ]
-    for message in messages:
-        warnings.warn(message, UntrustedEstimateWarning, stacklevel=stacklevel_of_user())
     return best.estimate((scores.shape[1] - 1) * math.log(len(scores)), curves, messages)
 
 
