@@ -104,14 +104,14 @@ def reconstruction_quality(
     scaler = StandardScaler()
     codes = torch.from_numpy(scaler.fit_transform(frozen_features(transformer, X, layer)))
     codes_test = torch.from_numpy(scaler.transform(frozen_features(transformer, X_test, layer)))
-    mean, spread = mean_and_spread(rows)
+    mean, scale = find_mean_and_scale(rows)
     seed = draw_seed(random_state)
     with seeded(seed, device):
         decoder = make_decoder(rows.layout.shape, codes.shape[1]).to(device)
-        train_decoder(decoder, codes.to(device), rows, mean, spread, max_epochs, seed)
+        train_decoder(decoder, codes.to(device), rows, mean, scale, max_epochs, seed)
     with torch.no_grad():
         parts = codes_test.to(device).split(CHUNK)
-        decoded = torch.cat([decoder(part) * spread + mean for part in parts])
+        decoded = torch.cat([decoder(part) * scale + mean for part in parts])
     scaled = [(images.float() - low) / (high - low) for images in (decoded, truth[truth.numbers])]
     return multi_scale_similarity(scaled[0].clamp(0, 1), scaled[1])
 
@@ -162,7 +162,7 @@ def find_range(data_range: tuple[float, float] | None, pixels: NDArray[Any]) -> 
     return float(low), float(high)
 
 
-def mean_and_spread(rows: Samples) -> tuple[Tensor, float]:
+def find_mean_and_scale(rows: Samples) -> tuple[Tensor, float]:
     """Return the mean image, and the standard deviation of all pixels from it, 1 instead of 0.
 
     They are computed on the CPU: some devices lack float64.
@@ -171,8 +171,8 @@ def mean_and_spread(rows: Samples) -> tuple[Tensor, float]:
     parts, n = on_cpu.chunks(CHUNK), len(rows)
     mean = torch.stack([on_cpu[part].double().sum(dim=0) for part in parts]).sum(dim=0) / n
     squares = sum(float((on_cpu[part] - mean).square().sum()) for part in parts)
-    spread = (squares / (n * mean.numel())) ** 0.5
-    return mean.float().to(rows.device), spread or 1.0
+    scale = (squares / (n * mean.numel())) ** 0.5
+    return mean.float().to(rows.device), scale or 1.0
 
 
 def train_decoder(
@@ -180,14 +180,14 @@ def train_decoder(
     codes: Tensor,
     rows: Samples,
     mean: Tensor,
-    spread: float,
+    scale: float,
     max_epochs: int,
     seed: int,
 ) -> None:
     """Train a decoder with the squared error, and switch it to evaluation mode.
 
     It learns the differences from the mean image: a decoder of a code without information then
-    returns the mean image, whatever its layers. They are divided by the spread of all pixels, so
+    returns the mean image, whatever its layers. They are divided by the scale of all pixels, so
     that the loss is proportional to their squared error.
     """
     n = len(codes)
@@ -202,7 +202,7 @@ def train_decoder(
             optimizer.param_groups[0]["lr"] = LEARNING_RATE * SCHEDULES["one_cycle"](step / n_steps)
             step += 1
             optimizer.zero_grad(set_to_none=True)
-            targets = (rows[index].float() - mean) / spread
+            targets = (rows[index].float() - mean) / scale
             F.mse_loss(decoder(codes[index]), targets).backward()
             optimizer.step()
     # Running statistics lag behind the weights, and batch normalisation amplifies the difference

@@ -14,8 +14,8 @@ from skdim import DeepInfoMaxTransformer
 from skdim.inputs import ArraySamples, Layout
 from skdim.metrics import reconstruction_quality
 from skdim.metrics.reconstruction import (
+    find_mean_and_scale,
     find_scales,
-    mean_and_spread,
     multi_scale_similarity,
     train_decoder,
 )
@@ -152,7 +152,7 @@ def test_normalisation_of_the_decoder_has_statistics_of_its_final_weights():
     decoder = nn.Sequential(
         nn.Linear(3, 5), nn.BatchNorm1d(5), nn.Linear(5, 64), nn.Unflatten(1, (1, 8, 8))
     )
-    train_decoder(decoder, codes, rows, *mean_and_spread(rows), max_epochs=2, seed=0)
+    train_decoder(decoder, codes, rows, *find_mean_and_scale(rows), max_epochs=2, seed=0)
 
     torch.testing.assert_close(decoder[1].running_mean, decoder[0](codes).mean(dim=0).detach())
 
