@@ -31,6 +31,7 @@ __all__ = [
     "read_samples",
 ]
 
+# A string, because matplotlib is optional.
 Axes: TypeAlias = "matplotlib.axes.Axes"
 
 # Height of the tile of a signal or a row, in widths.
