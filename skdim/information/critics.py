@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 
 import numpy as np
 import torch
@@ -148,9 +149,10 @@ def fit_critic(
     inputs = [critic_inputs(*side).to(device) for side in zip(scores, whitened, strict=True)]
     generator = Generator().manual_seed(seed)
     correlations = fit_correlations(*(side[fold.training] for side in whitened))
-    network = None
+    network, own_seed = None, 0
     if make is not None:
-        with seeded(int(torch.randint(2**62, (), generator=generator))):
+        own_seed = int(torch.randint(2**62, (), generator=generator))
+        with seeded(own_seed):
             network = make(inputs[0].shape[1], inputs[1].shape[1])
     critic = CopulaCritic(correlations, SHIFTS.get(bound, 0.0), network).to(device)
     train, held_out = ([side[rows] for side in inputs] for rows in (fold.training, fold.held_out))
@@ -163,18 +165,21 @@ def fit_critic(
         pointwise.append(values)
         return halves
 
-    curve = fit_network(
-        critic,
-        lambda rows: bound_of_pairs(
-            BOUNDS[bound],
-            *projected(critic, *(side[rows] for side in train)),
-            pair_floats=critic.pair_floats,
-        ),
-        evaluate,
-        len(fold.training),
-        training,
-        generator,
-    )
+    # Ours draw from the generator alone; other networks may draw from the global ones.
+    draws = make is not None and make not in CRITICS.values()
+    with seeded(own_seed, torch.device(device)) if draws else nullcontext():
+        curve = fit_network(
+            critic,
+            lambda rows: bound_of_pairs(
+                BOUNDS[bound],
+                *projected(critic, *(side[rows] for side in train)),
+                pair_floats=critic.pair_floats,
+            ),
+            evaluate,
+            len(fold.training),
+            training,
+            generator,
+        )
     half = len(fold.held_out) // 2
     first, second = (
         pointwise[epoch] * counts for epoch, counts in zip(curve.kept, curve.counts, strict=True)

@@ -1,6 +1,5 @@
 """Mutual information of two arrays, evaluated on held-out rows."""
 
-from contextlib import nullcontext
 from typing import TypeAlias
 
 import numpy as np
@@ -17,7 +16,7 @@ from skdim.information.discrete import discrete_information
 from skdim.information.estimate import InformationEstimate
 from skdim.information.fitting import Fitted, Training, make_folds
 from skdim.information.numeric import numeric_information
-from skdim.random import draw_seed, seeded
+from skdim.random import draw_seed
 
 __all__ = ["mutual_information"]
 
@@ -168,6 +167,4 @@ def mutual_information(
         return fitted
 
     columns = [side.encoded for side in pair]
-    # The user's network may draw from the global generators while it trains.
-    with seeded(seeds[0]) if callable(critic) else nullcontext():
-        return numeric_information(columns, folds, fit, draws, make is not None)
+    return numeric_information(columns, folds, fit, draws, make is not None)

@@ -462,3 +462,26 @@ def test_bad_settings_are_told(setting, message):
 
     with pytest.raises(ValueError, match=message):
         mutual_information(x, z, **setting)
+
+
+class Dropping(ConcatCritic):
+    """A critic that draws from the global generator while it trains."""
+
+    def __init__(self, x_features, z_features):
+        super().__init__(x_features, z_features, 8)
+
+    def project_code(self, code):
+        return super().project_code(torch.nn.functional.dropout(code, training=self.training))
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("backend", ["threading", "loky"])
+def test_a_critic_that_draws_gives_the_same_on_several_threads_or_processes(backend):
+    given = {"critic": Dropping, "max_epochs": 2, "random_state": 0}
+    alone = mutual_information(*pairs(n=60), **given)
+    with parallel_config(backend):
+        at_once = mutual_information(*pairs(n=60), **given, n_jobs=2)
+
+    assert [curve.training for curve in at_once.curve_] == [
+        curve.training for curve in alone.curve_
+    ]
