@@ -2,9 +2,8 @@
 
 import pickle
 import traceback
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -15,17 +14,7 @@ from torch.utils.data import Dataset, get_worker_info
 from skdim.inputs.layout import as_plain
 from skdim.random import SEEDING, drawing
 
-__all__ = [
-    "SEED",
-    "AbstractBatches",
-    "ArrayBatches",
-    "Convert",
-    "Failure",
-    "ItemBatches",
-    "Items",
-    "ReadTask",
-    "find_map",
-]
+__all__ = ["SEED", "BatchReader", "Convert", "Failure", "ReadTask", "find_map"]
 
 # Kinds of dtypes that are real numbers: bool, integers, floats.
 NUMBERS = "buif"
@@ -36,88 +25,81 @@ SEED = 0
 # Numbers of the samples of a batch, and the seed of reading them.
 ReadTask = tuple[NDArray[np.intp], int]
 
-# Of rows as given (n, n_features): to float32, or to float64.
+# Maps rows as given (n, n_features) to float32, or to float64.
 Convert = Callable[[NDArray[Any]], NDArray[Any]]
 
 
-class Items(Protocol):
-    """The user's data: a data set of torch, an array or another sequence."""
-
-    def __getitem__(self, number: Any, /) -> Any:
-        """Return an item."""
-
-    def __len__(self) -> int:
-        """Count the items."""
-
-
-class AbstractBatches(Dataset["Tensor | Failure"], ABC):
+class BatchReader(Dataset["Tensor | Failure"]):
     """Read and check batches of samples by their numbers.
 
     As a data set of torch, an item is the batch of a task. It is pickled for worker processes.
-    ``shape`` and ``given``, a dtype, are those of a sample as given; ``what`` names it in an error
-    for a dtype that is not real. ``n_looks`` items are looks at one sample.
+
+    Parameters
+    ----------
+    data : ndarray of shape (n, ...) or map-style Dataset
+        An array, a memory map, or a data set of at least one item, all of the shape of the first.
+        An item is a tensor, an array, a PIL image, or a tuple that begins with one;
+        ``__getitems__``, if defined, reads batches.
+    n_looks : int, default=1
+        How many items are looks at one sample.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Shape of a sample.
+    given_dtype, dtype : dtype
+        Of the first sample as given, and of batches.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the dtype is not real, or the first item is not a sample.
     """
 
-    # Whether reading may draw from the global random generators.
-    draws = True
-    data: Items
-
-    def __init__(
-        self, data: Items, shape: tuple[int, ...], given: np.dtype[Any], what: str, n_looks: int
-    ) -> None:
+    def __init__(self, data: Any, n_looks: int = 1) -> None:
         self.data = data
         self.n_looks = n_looks
-        self.shape = shape
-        self.given = given
-        # To which samples are converted: float64 before ``convert``.
-        self.dtype = number_type(given, what)
+        self.is_array = isinstance(data, np.ndarray)
+        self.shape: tuple[int, ...]
+        if self.is_array:
+            self.shape, self.given_dtype, name = data.shape[1:], data.dtype, "The array"
+        else:
+            first = self.as_array(next(iter(self.fetch([0]))), 0)
+            self.shape, self.given_dtype, name = first.shape, first.dtype, self.title_of(0)
+        self.dtype = number_type(self.given_dtype, name)
         self.convert: Convert | None = None
 
     def converting(self, convert: Convert) -> Self:
-        """Return the same data, converted by a function."""
+        """Return a reader of the same data that converts samples, as float64, by a function."""
         shared = object.__new__(type(self))
         # copy.copy would open a memory map again.
         shared.__dict__ |= self.__dict__ | {"convert": convert, "dtype": np.dtype(np.float64)}
         return shared
 
-    def checked(self, batch: NDArray[Any], numbers: NDArray[np.intp]) -> Tensor:
-        """Convert a batch, and raise a ValueError for NaN and infinity."""
-        if self.convert is not None:
-            batch = self.convert(batch.reshape(len(batch), -1)).reshape(batch.shape)
-        if batch.dtype != np.uint8 and not np.isfinite(batch).all():
-            finite = np.isfinite(batch).reshape(len(batch), -1).all(axis=1)
-            raise ValueError(
-                "Input X contains NaN, infinity or a value too large for dtype('float32') in "
-                f"{self.name_of(numbers[np.argmin(finite)])}. Replace such values or remove the "
-                "sample."
-            )
-        return torch.from_numpy(batch)
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state for pickling: of a memory map, its path and not its content."""
+        state = self.__dict__.copy()
+        origin = find_map(self.data)
+        if origin is not None and self.data.flags.c_contiguous:
+            ahead = self.data.ctypes.data - origin.ctypes.data
+            state["mapped"] = {
+                "filename": origin.filename,
+                "dtype": self.data.dtype,
+                "offset": origin.offset + ahead,
+                "shape": state.pop("data").shape,
+            }
+        return state
 
-    def name_of(self, number: int) -> str:
-        """Return what messages call an item."""
-        if self.n_looks == 1:
-            return f"sample {number}"
-        sample, look = divmod(number, self.n_looks)
-        return f"look {look} at sample {sample}"
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore the state, and open a memory map."""
+        mapped = state.pop("mapped", None)
+        self.__dict__ |= state
+        if mapped is not None:
+            self.data = np.memmap(mode="r", **mapped)
 
     def __len__(self) -> int:
         """Count the samples."""
         return len(self.data)
-
-    @abstractmethod
-    def take(self, numbers: NDArray[np.intp]) -> Tensor:
-        """Return a copy of the samples, uint8 or float32 (b, *shape), on the CPU.
-
-        Raise a ValueError or TypeError if one differs from the first in shape or type, or is not
-        finite.
-        """
-
-    def read(self, numbers: NDArray[np.intp], seed: int = SEED) -> Tensor:
-        """Read samples in this process, with seeded draws."""
-        if not self.draws:
-            return self.take(numbers)
-        with SEEDING, drawing(seed):
-            return self.take(numbers)
 
     def __getitem__(self, task: ReadTask) -> "Tensor | Failure":
         """Read a batch in a worker process; errors are returned."""
@@ -128,82 +110,68 @@ class AbstractBatches(Dataset["Tensor | Failure"], ABC):
         except Exception as error:  # raised again in the main process
             return Failure(error)
 
-
-class Failure:
-    """An error of a worker process, with its type, which torch would not preserve."""
-
-    def __init__(self, error: Exception) -> None:
-        lines = "".join(traceback.format_exception(error)).rstrip()
-        try:
-            pickle.loads(pickle.dumps(error))
-        except Exception:  # user-defined classes may raise any
-            error = RuntimeError(f"{type(error).__name__}: {error}")
-        worker = get_worker_info()
-        error.add_note(f"It was raised in worker process {worker.id if worker else 0}:\n\n{lines}")
-        self.error = error
-
-
-class ArrayBatches(AbstractBatches):
-    """Read an array or a memory map (n, ...); raise a TypeError unless its dtype is real."""
-
-    draws = False
-    data: NDArray[Any]
-
-    def __init__(self, array: NDArray[Any], n_looks: int = 1) -> None:
-        super().__init__(array, array.shape[1:], array.dtype, "The array", n_looks)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Return the state for pickling: of a memory map, its path and not its content."""
-        state = self.__dict__.copy()
-        origin = find_map(self.data)
-        if origin is not None and self.data.flags.c_contiguous:
-            ahead = self.data.ctypes.data - origin.ctypes.data
-            state["data"] = {
-                "filename": origin.filename,
-                "dtype": self.data.dtype,
-                "offset": origin.offset + ahead,
-                "shape": self.data.shape,
-            }
-        return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore the state, and open a memory map."""
-        self.__dict__.update(state)
-        if isinstance(state["data"], dict):
-            self.data = np.memmap(mode="r", **state["data"])
+    def read(self, numbers: NDArray[np.intp], seed: int = SEED) -> Tensor:
+        """Read samples in this process; what a data set draws is seeded."""
+        if self.is_array:
+            return self.take(numbers)
+        with SEEDING, drawing(seed):
+            return self.take(numbers)
 
     def take(self, numbers: NDArray[np.intp]) -> Tensor:
-        """Read rows of the array; see :class:`AbstractBatches`."""
-        # Indexing by numbers copies.
+        """Return a copy of the samples, uint8 or float32 (b, *shape), on the CPU.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a sample differs from the first in shape or type, or is not finite.
+        """
         with np.errstate(over="ignore", invalid="ignore"):
-            batch = np.asarray(self.data[numbers]).astype(self.dtype, copy=False)
-            return self.checked(batch, numbers)
+            if self.is_array:
+                # Indexing by numbers copies.
+                batch = np.asarray(self.data[numbers]).astype(self.dtype, copy=False)
+            else:
+                batch = self.stack_items(numbers.tolist())
+            if self.convert is not None:
+                batch = self.convert(batch.reshape(len(batch), -1)).reshape(batch.shape)
+        if batch.dtype != np.uint8 and not np.isfinite(batch).all():
+            finite = np.isfinite(batch).reshape(len(batch), -1).all(axis=1)
+            raise ValueError(
+                "Input X contains NaN, infinity or a value too large for dtype('float32') in "
+                f"{self.name_of(numbers[np.argmin(finite)])}. Replace such values or remove the "
+                "sample."
+            )
+        return torch.from_numpy(batch)
 
+    def stack_items(self, numbers: list[int]) -> NDArray[Any]:
+        """Read items one after the other into an array; raise an error if one is not valid."""
+        batch = np.empty((len(numbers), *self.shape), self.dtype)
+        for place, (number, item) in enumerate(zip(numbers, self.fetch(numbers), strict=True)):
+            sample = self.as_array(item, number)
+            if sample.shape != self.shape:
+                raise ValueError(
+                    f"{self.title_of(number)} has shape {sample.shape}, but {self.name_of(0)} has "
+                    f"shape {self.shape}. All samples must have one shape."
+                )
+            dtype = number_type(sample.dtype, self.title_of(number))
+            if self.dtype == np.uint8 and dtype != np.uint8:
+                raise ValueError(
+                    f"{self.title_of(number)} is of dtype {sample.dtype}, but {self.name_of(0)} is "
+                    "of dtype uint8. All samples must be uint8, or none."
+                )
+            batch[place] = sample
+        return batch
 
-class ItemBatches(AbstractBatches):
-    """Read items of a map-style data set of torch, at least one, all of the shape of the first.
-
-    An item is a tensor, an array, a PIL image, or a tuple that begins with one; ``__getitems__``,
-    if defined, reads batches. Raise a ValueError or TypeError if the first item is not valid.
-    """
-
-    def __init__(self, items: Items, n_looks: int = 1) -> None:
-        self.data = items
-        self.n_looks = n_looks
-        first = self.as_array(next(iter(self.fetch([0]))), 0)
-        super().__init__(items, first.shape, first.dtype, self.title_of(0), n_looks)
-
-    def fetch(self, numbers: Sequence[int]) -> Iterable[Any]:
+    def fetch(self, numbers: list[int]) -> Iterable[Any]:
         """Read items, as a batch if the data set can."""
         read_batch = getattr(self.data, "__getitems__", None)
-        if callable(read_batch):
-            items: Sequence[Any] = read_batch(numbers)
-            if len(items) != len(numbers):
-                raise ValueError(
-                    f"X.__getitems__ returned {len(items)} items for {len(numbers)} numbers."
-                )
-            return items
-        return (self.fetch_one(number) for number in numbers)
+        if not callable(read_batch):
+            return (self.fetch_one(number) for number in numbers)
+        items: Sequence[Any] = read_batch(numbers)
+        if len(items) != len(numbers):
+            raise ValueError(
+                f"X.__getitems__ returned {len(items)} items for {len(numbers)} numbers."
+            )
+        return items
 
     def fetch_one(self, number: int) -> Any:
         """Read an item; errors name its number."""
@@ -215,34 +183,6 @@ class ItemBatches(AbstractBatches):
                 "was read."
             )
             raise
-
-    def take(self, numbers: NDArray[np.intp]) -> Tensor:
-        """Read and stack items; see :class:`AbstractBatches`."""
-        batch = np.empty((len(numbers), *self.shape), self.dtype)
-        items = self.fetch(numbers.tolist())
-        with np.errstate(over="ignore", invalid="ignore"):
-            for place, (number, item) in enumerate(zip(numbers.tolist(), items, strict=True)):
-                batch[place] = self.same_kind(self.as_array(item, number), number)
-            return self.checked(batch, numbers)
-
-    def same_kind(self, sample: NDArray[Any], number: int) -> NDArray[Any]:
-        """Return a sample; raise a ValueError if its shape or type differs from the first."""
-        if sample.shape != self.shape:
-            raise ValueError(
-                f"{self.title_of(number)} has shape {sample.shape}, but {self.name_of(0)} has "
-                f"shape {self.shape}. All samples must have one shape."
-            )
-        dtype = number_type(sample.dtype, self.title_of(number))
-        if self.dtype == np.uint8 and dtype != np.uint8:
-            raise ValueError(
-                f"{self.title_of(number)} is of dtype {sample.dtype}, but {self.name_of(0)} is of "
-                "dtype uint8. All samples must be uint8, or none."
-            )
-        return sample
-
-    def title_of(self, number: int) -> str:
-        """Return what messages call an item at their beginning."""
-        return f"{self.name_of(number).capitalize()} of X"
 
     def as_array(self, item: Any, number: int) -> NDArray[Any]:
         """Convert an item to an array; raise a TypeError if it has no numbers."""
@@ -262,6 +202,31 @@ class ItemBatches(AbstractBatches):
                 f"{hint * isinstance(sample, dict)}"
             )
         return array
+
+    def name_of(self, number: int) -> str:
+        """Return the name of an item in messages."""
+        if self.n_looks == 1:
+            return f"sample {number}"
+        sample, look = divmod(number, self.n_looks)
+        return f"look {look} at sample {sample}"
+
+    def title_of(self, number: int) -> str:
+        """Return the name of an item at the beginning of a message."""
+        return f"{self.name_of(number).capitalize()} of X"
+
+
+class Failure:
+    """An error of a worker process, with its type, which torch would not preserve."""
+
+    def __init__(self, error: Exception) -> None:
+        lines = "".join(traceback.format_exception(error)).rstrip()
+        try:
+            pickle.loads(pickle.dumps(error))
+        except Exception:  # user-defined classes may raise any
+            error = RuntimeError(f"{type(error).__name__}: {error}")
+        worker = get_worker_info()
+        error.add_note(f"It was raised in worker process {worker.id if worker else 0}:\n\n{lines}")
+        self.error = error
 
 
 def find_map(array: object) -> "np.memmap[Any, Any] | None":

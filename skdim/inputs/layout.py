@@ -16,10 +16,9 @@ __all__ = [
     "Layout",
     "as_plain",
     "check_kind",
+    "count_axes",
     "find_layout",
-    "first_of",
     "flatten_rows",
-    "plain_samples",
     "stack_samples",
 ]
 
@@ -205,41 +204,34 @@ def find_layout(
         samples may be signals or images.
     """
     sample = tuple(shape[1:])
-    if signals:
-        return signal_layout(sample, image_shape, channel_axis)
-    if len(sample) not in (1, 2, 3):
+    if not signals and len(sample) not in (1, 2, 3):
         raise ValueError(
             f"X has shape {tuple(shape)}. Expected (n, features), (n, H, W), (n, C, H, W) or "
             "(n, H, W, C)."
         )
-    if image_shape is None:
-        if len(sample) == 1:
-            return Layout(sample)
-        if len(sample) == 2 and max(sample) > MOST_ELONGATED * min(sample):
+    if image_shape is not None:
+        given = tuple(int(side) for side in image_shape)
+        check_agreement(sample, given)
+        sample = given
+    if signals:
+        return signal_layout(sample, channel_axis, inferred=image_shape is None)
+    if len(sample) == 1:
+        return Layout(sample)
+    if len(sample) == 2:
+        if image_shape is None and max(sample) > MOST_ELONGATED * min(sample):
             raise ValueError(
                 f"X has shape {tuple(shape)}: its samples can be signals or narrow images. For "
                 "signals, give encoder='kernels' or 'conv1d', and channel_axis=1 or -1; for images "
                 f"of {sample[0]}x{sample[1]} pixels, give image_shape={sample}."
             )
-        image_shape = sample
-    else:
-        image_shape = tuple(int(side) for side in image_shape)
-        check_agreement(sample, image_shape)
-    if len(image_shape) == 2:
-        return Layout((1, *image_shape))
-    if channels_come_last(image_shape, channel_axis):
-        return Layout((image_shape[2], *image_shape[:2]), channels_last=True)
-    return Layout(tuple(image_shape))
+        return Layout((1, *sample))
+    if channels_come_last(sample, channel_axis):
+        return Layout((sample[2], *sample[:2]), channels_last=True)
+    return Layout(sample)
 
 
-def signal_layout(
-    sample: tuple[int, ...], given: Sequence[int] | None, channel_axis: int | None
-) -> Layout:
-    """Infer the layout of signals; see ``find_layout``."""
-    if given is not None:
-        given = tuple(int(side) for side in given)
-        check_agreement(sample, given)
-        sample = given
+def signal_layout(sample: tuple[int, ...], channel_axis: int | None, *, inferred: bool) -> Layout:
+    """Return the layout of signals; an ``inferred`` shape must have an unambiguous channel axis."""
     if len(sample) == 1:
         return Layout((1, *sample))
     if len(sample) != 2:
@@ -250,7 +242,7 @@ def signal_layout(
         )
     if channel_axis == -1:
         return Layout((sample[1], sample[0]), channels_last=True)
-    if channel_axis is None and given is None and sample[0] > sample[1]:
+    if channel_axis is None and inferred and sample[0] > sample[1]:
         raise ValueError(
             f"the samples have shape {sample}: {sample[0]} channels of {sample[1]} values, or "
             f"{sample[1]} of {sample[0]}. Give channel_axis=1 for the first, -1 for the second."
@@ -304,20 +296,17 @@ def flatten_rows(X: Any) -> tuple[Any, tuple[int, ...] | None]:
     """
     X = as_plain(X, "X")
     check_kind(X)
-    shapeless = not has_shape(X)
     if not len(getattr(X, "columns", "X")):
         X = np.empty(X.shape)  # scikit-learn finds no type of the columns.
     # A column of a table may hold arrays.
-    objects = not shapeless and len(X.shape) == 1 and np.dtype(object) == getattr(X, "dtype", None)
-    if (objects or isinstance(X, list | tuple)) and len(X) > 0:
-        samples = plain_samples(X)
-        if np.ndim(first_of(samples)) >= 1:
-            X = stack_samples(samples)
+    is_list = isinstance(X, list | tuple)
+    if is_list or (count_axes(X) == 1 and np.dtype(object) == getattr(X, "dtype", None)):
+        X = stack_samples(X, 1)
     # NumPy would convert NaT to a number.
-    known = isinstance(X, np.ndarray) or (hasattr(X, "dtypes") and not shapeless)
-    if known and X.shape and np.asarray(X[:1]).dtype.kind in "mM":
+    known = count_axes(X) and (isinstance(X, np.ndarray) or hasattr(X, "dtypes"))
+    if known and np.asarray(X[:1]).dtype.kind in "mM":
         raise TypeError("X holds dates or times. Convert them to numbers: seconds, for instance.")
-    if not shapeless and len(X.shape) != 2 and hasattr(X, "__array__"):
+    if count_axes(X) not in (0, 2) and hasattr(X, "__array__"):
         array = np.asarray(X)
         X = array if array.ndim > 1 else X
     if not isinstance(X, np.ndarray) or X.ndim <= 2:
@@ -325,16 +314,17 @@ def flatten_rows(X: Any) -> tuple[Any, tuple[int, ...] | None]:
     return X.reshape(X.shape[0], math.prod(X.shape[1:])), X.shape
 
 
-def has_shape(X: Any) -> bool:
-    """Return whether X is an array, a table or a sparse matrix."""
-    return isinstance(getattr(X, "shape", None), tuple)
+def count_axes(X: Any) -> int:
+    """Return the number of axes of an array, a table or a sparse matrix; 0 of anything else."""
+    shape = getattr(X, "shape", None)
+    return len(shape) if isinstance(shape, tuple) else 0
 
 
 def check_kind(X: Any) -> None:
     """Raise a TypeError if X is not a sequence of samples."""
     countable = any(hasattr(X, name) for name in ("__len__", "__array__", "__float__"))
     # Sparse matrices, some of which are mappings, are left to the checks of scikit-learn.
-    if not has_shape(X) and (isinstance(X, NOT_SAMPLES) or not countable):
+    if not count_axes(X) and (isinstance(X, NOT_SAMPLES) or not countable):
         hint = next((text for kinds, text in HINTS if isinstance(X, kinds)), "")
         raise TypeError(
             f"X is of type {type(X).__name__}. It must be an array, a table, a torch tensor or a "
@@ -342,9 +332,24 @@ def check_kind(X: Any) -> None:
         )
 
 
-def plain_samples(X: Sequence[Any]) -> list[Any]:
-    """Return the samples of a list of items, tensors as arrays; see ``as_plain``."""
-    return [as_plain(sample_of(item), f"Sample {number} of X") for number, item in enumerate(X)]
+def stack_samples(X: Any, n_axes: int) -> Any:
+    """Stack items whose samples have ``n_axes`` or more; return other sequences as they are.
+
+    Raise a ValueError if the shapes of samples differ.
+    """
+    plain = (as_plain(sample_of(x), f"Sample {number} of X") for number, x in enumerate(X))
+    first = next(plain, None)
+    if np.ndim(first) < n_axes:
+        return X
+    samples = [first, *plain]
+    for number, sample in enumerate(samples):
+        if np.shape(sample) != np.shape(first):
+            raise ValueError(
+                f"X is a list of samples of different shapes: {np.shape(first)} and "
+                f"{np.shape(sample) or 'a single number'}, of sample {number}. All samples must "
+                "have one shape: scale, crop or pad them."
+            )
+    return np.stack([np.asarray(sample) for sample in samples])
 
 
 def sample_of(item: Any) -> Any:
@@ -357,25 +362,3 @@ def sample_of(item: Any) -> Any:
     # A tuple of arrays of one axis may be the rows of one sample.
     alone = isinstance(item[0], Tensor) or len(first) > 1 or any(shape != first for shape in others)
     return item[0] if is_picture or (len(first) and alone) else item
-
-
-def first_of(X: Sequence[Any]) -> Any:
-    """Return the first sample, as an array if possible."""
-    try:
-        return np.asarray(X[0])
-    except ValueError:
-        return X[0]
-
-
-def stack_samples(X: Sequence[Any]) -> NDArray[Any]:
-    """Stack a list of samples; raise a ValueError if their shapes differ."""
-    first = np.shape(X[0])
-    for number, sample in enumerate(X):
-        shape = np.shape(sample)
-        if shape != first:
-            raise ValueError(
-                f"X is a list of samples of different shapes: {first} and "
-                f"{shape or 'a single number'}, of sample {number}. All samples must have one "
-                "shape: scale, crop or pad them."
-            )
-    return np.stack([np.asarray(sample) for sample in X])

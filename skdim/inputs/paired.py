@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Generator, Tensor
 from torch.utils.data import ConcatDataset, Dataset, Subset
 
-from skdim.inputs.layout import MOST_COLOURS, as_plain, first_of, plain_samples, stack_samples
+from skdim.inputs.layout import MOST_COLOURS, as_plain, count_axes, stack_samples
 from skdim.inputs.samples import Samples
 from skdim.inputs.streams import Stream, check_data
 
@@ -215,11 +215,9 @@ def separate_looks(X: Any, channel_axis: int | None = None) -> tuple[Any, int]:
     if n_looks > 1:
         return Stream(EachLook(X, n_looks)), n_looks
     X = as_plain(X, "X")
-    listed = isinstance(X, list | tuple) and len(X) > 0
-    if listed and getattr(first_of(plain_samples(X[:1])), "ndim", 0) == 4:
-        X = stack_samples(plain_samples(X))
-    shape = getattr(X, "shape", ())
-    if not isinstance(shape, tuple) or len(shape) != 5:
+    if isinstance(X, list | tuple):
+        X = stack_samples(X, 4)
+    if count_axes(X) != 5:
         return X, 1
     array: NDArray[Any] = np.asarray(X)
     n, n_looks, *sample = array.shape

@@ -13,16 +13,7 @@ from numpy.typing import NDArray
 from torch import Generator, Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from skdim.inputs.items import (
-    SEED,
-    AbstractBatches,
-    ArrayBatches,
-    Convert,
-    Failure,
-    ItemBatches,
-    Items,
-    ReadTask,
-)
+from skdim.inputs.items import SEED, BatchReader, Convert, Failure, ReadTask
 from skdim.inputs.layout import Layout, as_plain
 from skdim.inputs.samples import Samples, numbers_on_cpu
 from skdim.parameters import is_integer, is_number, shown
@@ -80,7 +71,7 @@ class Stream:
 
     def __init__(
         self,
-        data: Items | Dataset[Any],
+        data: Any,
         n_workers: int = 0,
         *,
         ahead: int = 2,
@@ -95,7 +86,7 @@ class Stream:
                 f"start_method={shown(start_method)} is not valid here. Allowed are None, "
                 f"{', '.join(map(repr, known))}."
             )
-        self.data: Any = data
+        self.data = data
         self.n_workers = int(n_workers)
         self.ahead = int(ahead)
         self.start_method = start_method
@@ -128,18 +119,10 @@ class Stream:
         ValueError, TypeError
             If the first item is not a sample.
         """
-        data = as_plain(self.data, "X")
         with SEEDING, drawing(SEED):
-            kind = ArrayBatches if isinstance(data, np.ndarray) else ItemBatches
-            opened = kind(data, n_looks)
-        make = partial(
-            StreamSamples,
-            opened,
-            n_workers=self.n_workers,
-            ahead=self.ahead,
-            start_method=self.start_method,
-        )
-        return make, (len(opened), *opened.shape), opened.given
+            reader = BatchReader(as_plain(self.data, "X"), n_looks)
+        shape = (len(reader), *reader.shape)
+        return partial(StreamSamples, reader, self), shape, reader.given_dtype
 
 
 class StreamSamples(Samples):
@@ -149,31 +132,28 @@ class StreamSamples(Samples):
 
     Parameters
     ----------
-    data : AbstractBatches
+    data : BatchReader
+    stream : Stream
+        Parameters of the workers.
     layout, device, labels, convert
         See :class:`Samples`.
-    n_workers, ahead, start_method
-        See :class:`Stream`.
     """
 
     def __init__(
         self,
-        data: AbstractBatches,
+        data: BatchReader,
+        stream: Stream,
         layout: Layout,
         device: torch.device | None = None,
         *,
         labels: Tensor | None = None,
         convert: Convert | None = None,
-        n_workers: int = 0,
-        ahead: int = 2,
-        start_method: str | None = None,
     ) -> None:
         super().__init__(len(data), layout, device, labels, convert)
-        self.data = data = data if convert is None else data.converting(convert)
-        pin = self.device.type == "cuda"
-        make = partial(BatchLoader, data, n_workers, ahead, start_method, pin)
+        self.data = data if convert is None else data.converting(convert)
+        make = partial(BatchLoader, self.data, stream, pin=self.device.type == "cuda")
         # Shared by copies and parts.
-        self.workers = Workers(make) if n_workers else None
+        self.workers = Workers(make) if stream.n_workers else None
 
     def __getitem__(self, numbers: Tensor) -> Tensor:
         """Read few samples in this process, many as ``read``; see :class:`Samples`."""
@@ -207,23 +187,16 @@ class StreamSamples(Samples):
 class BatchLoader(DataLoader["Tensor | Failure"]):
     """Worker processes that read batches ahead, into pinned memory if ``pin``, until ``stop``."""
 
-    def __init__(
-        self,
-        data: AbstractBatches,
-        n_workers: int,
-        ahead: int,
-        start_method: str | None,
-        pin: bool,
-    ) -> None:
+    def __init__(self, data: BatchReader, stream: Stream, *, pin: bool) -> None:
         # The sampler: an item is a batch.
         self.tasks: list[ReadTask] = []
         super().__init__(
             data,
             sampler=self.tasks,
             batch_size=None,
-            num_workers=n_workers,
-            prefetch_factor=ahead,
-            multiprocessing_context=start_method,
+            num_workers=stream.n_workers,
+            prefetch_factor=stream.ahead,
+            multiprocessing_context=stream.start_method,
             pin_memory=pin,
             persistent_workers=True,
             # By default, the loader would draw from torch's global generator.
@@ -312,24 +285,20 @@ def seeds_of(generator: Generator, batches: Sequence[NDArray[np.intp]]) -> list[
 
 def check_data(data: object) -> None:
     """Raise a TypeError for an object that cannot be indexed by number."""
-    kind = type(data).__name__
-    if isinstance(data, IterableDataset):
-        raise TypeError(
-            f"X is a {kind}, an IterableDataset, which cannot be shuffled. Use a map-style "
-            "Dataset, with __getitem__ and __len__."
-        )
-    table = hasattr(data, "columns") and not isinstance(data, Dataset)
-    if table or isinstance(data, str | bytes | Mapping):
-        raise TypeError(
-            f"X is a {kind}, which cannot be indexed by number. Use an array, a memory map or a "
-            "torch Dataset."
-        )
     missing = [name for name in ("__getitem__", "__len__") if not hasattr(type(data), name)]
-    if missing:
-        raise TypeError(
-            f"X is a {kind} without {' and '.join(missing)}. Use an array, a memory map or a "
-            "map-style torch Dataset."
-        )
+    is_table = hasattr(data, "columns") and not isinstance(data, Dataset)
+    if isinstance(data, IterableDataset):
+        reason = ", an IterableDataset, which cannot be shuffled"
+    elif is_table or isinstance(data, str | bytes | Mapping):
+        reason = ", which cannot be indexed by number"
+    elif missing:
+        reason = f" without {' and '.join(missing)}"
+    else:
+        return
+    raise TypeError(
+        f"X is a {type(data).__name__}{reason}. Use an array, a memory map or a map-style torch "
+        "Dataset, with __getitem__ and __len__."
+    )
 
 
 def check_number(name: str, value: object, least: int) -> None:

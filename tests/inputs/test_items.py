@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch.utils.data import ConcatDataset, Subset, TensorDataset
 
-from skdim.inputs.items import ArrayBatches, ItemBatches
+from skdim.inputs.items import BatchReader
 from tests.inputs.datasets import Batched, Failing, Items, OwnError, images
 
 PICKED = np.array([7, 0, 7, 9])
@@ -17,7 +17,7 @@ FLOATS, BYTES = images(10, (4, 5)), images(10, (4, 5), dtype=np.uint8)
 
 
 def reader_of(array, give=None):
-    return ItemBatches(Items(array, give))
+    return BatchReader(Items(array, give))
 
 
 # ---------------------------------------------------------------------------------------------
@@ -61,7 +61,7 @@ def test_bytes_stay_bytes(give):
 @pytest.mark.parametrize("dtype", [bool, np.int8, np.int64, np.uint16, np.float16])
 def test_all_other_numbers_become_float32(dtype):
     array = BYTES.astype(dtype)
-    for batch in (reader_of(array).take(PICKED), ArrayBatches(array).take(PICKED)):
+    for batch in (reader_of(array).take(PICKED), BatchReader(array).take(PICKED)):
         assert batch.dtype == torch.float32
         assert np.array_equal(batch, array[PICKED].astype(np.float32))
 
@@ -97,9 +97,9 @@ def test_a_palette_is_read_as_the_colours_it_stands_for():
 
 
 def test_a_data_set_that_reads_whole_batches_is_asked_for_them():
-    assert np.array_equal(ItemBatches(Batched(FLOATS)).take(PICKED), FLOATS[PICKED])
+    assert np.array_equal(BatchReader(Batched(FLOATS)).take(PICKED), FLOATS[PICKED])
     assert np.array_equal(
-        ItemBatches(Subset(Batched(FLOATS), list(range(9, -1, -1)))).take(PICKED),
+        BatchReader(Subset(Batched(FLOATS), list(range(9, -1, -1)))).take(PICKED),
         FLOATS[::-1][PICKED],
     )
 
@@ -115,7 +115,7 @@ def test_a_data_set_that_reads_whole_batches_is_asked_for_them():
     ids=["TensorDataset", "ConcatDataset", "list", "tuple"],
 )
 def test_what_gives_items_by_number_is_read(items):
-    reader = ItemBatches(items)
+    reader = BatchReader(items)
 
     assert (len(reader), reader.shape) == (10, (4, 5))
     assert np.array_equal(reader.take(PICKED), FLOATS[PICKED])
@@ -126,7 +126,7 @@ def test_one_item_is_alive_at_a_time():
         def __getitem__(self, number):
             return np.ones((100_000, 8))  # 6.4 MB, of which 3.2 go into the batch
 
-    reader = ItemBatches(Large(np.zeros(10)))
+    reader = BatchReader(Large(np.zeros(10)))
     tracemalloc.start()
     reader.take(np.arange(10))
     _, most = tracemalloc.get_traced_memory()
@@ -139,7 +139,7 @@ def test_one_item_is_alive_at_a_time():
 @pytest.mark.parametrize("array", [FLOATS, BYTES], ids=["floats", "bytes"])
 def test_arrays_are_read_by_copies(array):
     before = array.copy()
-    batch = ArrayBatches(array).take(PICKED)
+    batch = BatchReader(array).take(PICKED)
 
     assert np.array_equal(batch, array[PICKED])
     batch.zero_()
@@ -165,16 +165,16 @@ def test_arrays_are_read_by_copies(array):
 )
 def test_items_that_hold_no_numbers_are_refused(item, kind):
     with pytest.raises(TypeError, match=f"Sample 0 of X is of type {kind}. It must be a tensor"):
-        ItemBatches([item])
+        BatchReader([item])
     with pytest.raises(TypeError, match=f"Sample 1 of X is of type {kind}. It must be a tensor"):
-        ItemBatches([FLOATS[0], item]).take(np.array([0, 1]))
+        BatchReader([FLOATS[0], item]).take(np.array([0, 1]))
 
 
 def test_complex_numbers_are_refused():
     with pytest.raises(TypeError, match=r"Sample 0 of X is of dtype complex64\. Real numbers"):
         reader_of(FLOATS.astype(np.complex64))
     with pytest.raises(TypeError, match=r"array is of dtype complex64\. Real numbers"):
-        ArrayBatches(FLOATS.astype(np.complex64))
+        BatchReader(FLOATS.astype(np.complex64))
 
 
 @pytest.mark.parametrize("other", [FLOATS[0].T, FLOATS[0][None], FLOATS[0].ravel(), FLOATS[0][1:]])
@@ -197,7 +197,7 @@ def test_floats_among_bytes_are_refused_by_their_number():
 def test_what_is_not_finite_is_refused_by_its_number(bad):
     array = FLOATS.astype(np.float64)
     array[7, 1, 2] = bad
-    for reader in (reader_of(array), ArrayBatches(array)):
+    for reader in (reader_of(array), BatchReader(array)):
         assert reader.take(np.array([1, 2])).shape == (2, 4, 5)
         with pytest.raises(ValueError, match=r"X contains NaN, infinity .* in sample 7\."):
             reader.take(np.array([3, 0, 7, 1]))
@@ -209,13 +209,13 @@ def test_a_data_set_that_gives_too_few_items_is_refused():
             return super().__getitems__(numbers)[:3]
 
     with pytest.raises(ValueError, match="returned 3 items for 4 numbers"):
-        ItemBatches(Short(FLOATS)).take(PICKED)
+        BatchReader(Short(FLOATS)).take(PICKED)
 
 
 @pytest.mark.parametrize("error", [OwnError("mine", 3), KeyError("mine"), IndexError("mine")])
 def test_an_error_of_the_data_set_says_at_which_sample(error):
     with pytest.raises(type(error)) as raised:
-        ItemBatches(Failing(FLOATS, 7, error)).take(PICKED)
+        BatchReader(Failing(FLOATS, 7, error)).take(PICKED)
 
     assert raised.value is error
     assert "This happened while sample 7 of 10 was read." in raised.value.__notes__
@@ -223,7 +223,7 @@ def test_an_error_of_the_data_set_says_at_which_sample(error):
 
 def test_stopping_to_iterate_is_no_end_of_the_batch():
     with pytest.raises(RuntimeError, match="StopIteration"):
-        ItemBatches(Failing(FLOATS, 7, StopIteration())).take(PICKED)
+        BatchReader(Failing(FLOATS, 7, StopIteration())).take(PICKED)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -248,7 +248,7 @@ def mapped(request, tmp_path):
 
 def test_memory_maps_are_sent_by_name(mapped):
     given, array = mapped
-    sent = pickle.dumps(ArrayBatches(given))
+    sent = pickle.dumps(BatchReader(given))
     received = pickle.loads(sent)
 
     assert len(sent) < 1500
@@ -264,13 +264,13 @@ def test_what_is_no_block_of_the_file_is_sent_as_it_stands(part, tmp_path):
     array = images(20, (4, 4))
     array.tofile(tmp_path / "images.bin")
     given = part(np.memmap(tmp_path / "images.bin", np.float32, "r", shape=array.shape))
-    received = pickle.loads(pickle.dumps(ArrayBatches(given)))
+    received = pickle.loads(pickle.dumps(BatchReader(given)))
 
     assert np.array_equal(received.data, part(array))
 
 
 def test_arrays_in_memory_are_sent_as_they_stand():
-    received = pickle.loads(pickle.dumps(ArrayBatches(BYTES)))
+    received = pickle.loads(pickle.dumps(BatchReader(BYTES)))
 
     assert np.array_equal(received.data, BYTES)
     assert received.take(PICKED).dtype == torch.uint8

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from skdim.inputs import Stream
-from skdim.inputs.items import ArrayBatches
+from skdim.inputs.items import BatchReader
 from skdim.inputs.samples import numbers_on_cpu
 from skdim.inputs.streams import BatchLoader, seeds_of
 from skdim.random import SEEDING
@@ -180,7 +180,7 @@ def test_whatever_a_dead_worker_leads_to_says_what_may_help(error):
         yield torch.zeros(1)
         raise error
 
-    loader = BatchLoader(ArrayBatches(FLOATS), 1, 2, None, False)
+    loader = BatchLoader(BatchReader(FLOATS), Stream(FLOATS, 1), pin=False)
     loader.loading = lost()
     loader.next_batch()
     said = (
