@@ -84,20 +84,15 @@ class Sums:
         pairs : sequence of (int, int)
             ``(look of the code, look of the layer)``.
         """
-        of_code, of_layer = ([pair[side] for pair in pairs] for side in (0, 1))
+        of_code, of_layer = zip(*pairs, strict=True)
         used = sorted(set(of_code))
         partners = torch.cat([sum_of([layer[j] for i, j in pairs if i == look]) for look in used])
         cross = torch.cat([code[look] for look in used]).T @ partners
         code_sums = own_sums(code, of_code)
         same = layer is code and sorted(of_code) == sorted(of_layer)
         samples = torch.tensor(float(len(code[0])), dtype=torch.float64)
-        return cls(
-            len(pairs) * samples,
-            samples,
-            *code_sums,
-            *(code_sums if same else own_sums(layer, of_layer)),
-            wide(cross),
-        )
+        layer_sums = code_sums if same else own_sums(layer, of_layer)
+        return cls(len(pairs) * samples, samples, *code_sums, *layer_sums, wide(cross))
 
     def __add__(self, other: Self) -> Self:
         """Add the sums over other samples."""
@@ -149,10 +144,11 @@ class Estimate:
 
 def own_sums(looks: Sequence[Tensor], used: Sequence[int]) -> tuple[Tensor, Tensor]:
     """Sum looks and their outer products, each as often as it is used."""
-    plain = torch.cat([looks[look] for look in sorted(set(used))])
-    times = torch.cat([used.count(i) * torch.ones(len(looks[i]), 1) for i in sorted(set(used))])
-    weighted = times.to(plain) * plain
-    return wide(weighted.sum(dim=0)), wide(weighted.T @ plain)
+    numbers = sorted(set(used))
+    rows = torch.cat([looks[i] for i in numbers])
+    times = torch.cat([used.count(i) * torch.ones(len(looks[i]), 1) for i in numbers])
+    weighted = times.to(rows) * rows
+    return wide(weighted.sum(dim=0)), wide(weighted.T @ rows)
 
 
 def sum_of(parts: Sequence[Tensor]) -> Tensor:

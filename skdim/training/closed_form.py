@@ -16,8 +16,9 @@ from skdim.objectives import AbstractCriterion, GaussianInformation, Information
 from skdim.training.progress import Progress, summary_of
 from skdim.training.steps import computing_in
 from skdim.views import Pairs, View, find_pairs
+from skdim.views.base import all_pairs
 
-__all__ = ["ClosedFormMixin", "LookSums", "Solution"]
+__all__ = ["ClosedFormMixin", "LookSums"]
 
 # Samples from which the basis is computed.
 BASIS_ROWS = 3000
@@ -32,7 +33,7 @@ NUMBERS = 2**22
 
 @dataclass(frozen=True)
 class LookSums:
-    """Sums over the looks of all samples so far, from which the closed form is solved.
+    """Sums over the looks of all samples so far.
 
     Parameters
     ----------
@@ -48,22 +49,6 @@ class LookSums:
         """Add the sums over more samples."""
         sums = {name: self.sums[name] + part if self.sums else part for name, part in other.items()}
         return replace(self, sums=sums)
-
-
-@dataclass(frozen=True)
-class Solution:
-    """Solution of the closed form.
-
-    Parameters
-    ----------
-    terms : dict of str to float
-        Minus the weighted information in nats, of terms with a Gaussian critic.
-    spread : float
-        Standard deviation of the codes over looks, averaged over their coordinates.
-    """
-
-    terms: dict[str, float]
-    spread: float
 
 
 class ClosedFormMixin:
@@ -85,7 +70,7 @@ class ClosedFormMixin:
     validation_step: Any
     _set_training: Any
 
-    def solve(self, rows: Samples, generator: Generator) -> Solution:
+    def solve(self, rows: Samples, generator: Generator) -> tuple[dict[str, float], float]:
         """Set the encoder and its Gaussian critics by the closed form.
 
         Parameters
@@ -97,7 +82,8 @@ class ClosedFormMixin:
 
         Returns
         -------
-        Solution
+        terms, spread
+            See ``solve_for``.
         """
         self._set_training(False)
         with computing_in(self.precision, rows.device):
@@ -110,18 +96,18 @@ class ClosedFormMixin:
         """Solve the closed form as one epoch, with a learning rate of 0."""
         started = time.perf_counter()
         self.notify("on_epoch_begin", dataset_train=rows, dataset_valid=self.held_out)
-        found = self.solve(rows, generator)
+        terms, spread = self.solve(rows, generator)
         self.record(
             {
-                **found.terms,
-                "loss": sum(found.terms.values()),
-                "spread": found.spread,
+                **terms,
+                "loss": sum(terms.values()),
+                "spread": spread,
                 "learning_rate": 0.0,
                 "seconds": time.perf_counter() - started,
             }
         )
-        self.progress.describe(summary_of(self.criterion_, found.terms))
-        self.check_finite(found.terms)
+        self.progress.describe(summary_of(self.criterion_, terms))
+        self.check_finite(terms)
         if self.held_out is not None:
             held_out = self.get_iterator(self.held_out)
             self.run_single_epoch(held_out, False, "valid", self.validation_step)
@@ -129,12 +115,13 @@ class ClosedFormMixin:
 
     def sums_of_all(self, rows: Samples, generator: Generator, basis: Basis) -> dict[str, Sums]:
         """Return the sums over the looks of all samples, here on one process."""
-        names = weights_of(self.criterion_)
-        advance = self.progress.advance
+        names, advance = weights_of(self.criterion_), self.progress.advance
         return sum_looks(self.module_, self.view, rows, generator, basis, names, advance)
 
 
-def solve_for(module: nn.Sequential, criterion: AbstractCriterion, known: LookSums) -> Solution:
+def solve_for(
+    module: nn.Sequential, criterion: AbstractCriterion, known: LookSums
+) -> tuple[dict[str, float], float]:
     """Set an encoder and its Gaussian critics from sums over looks.
 
     Parameters
@@ -147,7 +134,10 @@ def solve_for(module: nn.Sequential, criterion: AbstractCriterion, known: LookSu
 
     Returns
     -------
-    Solution
+    terms : dict of str to float
+        Minus the weighted information in nats, of terms with a Gaussian critic.
+    spread : float
+        Standard deviation of the codes over looks, averaged over their coordinates.
     """
     _, encoder = parts_of(module)
     n_hidden, n_code = encoder.to_hidden.out_features, encoder.to_code.out_features
@@ -161,7 +151,7 @@ def solve_for(module: nn.Sequential, criterion: AbstractCriterion, known: LookSu
     }
     variances = scale_of(found.correlations[:n_code]).square()
     spread = (rotation(n_code)[: len(variances)].square().T @ variances).sqrt().mean()
-    return Solution(terms, float(spread))
+    return terms, float(spread)
 
 
 def all_looks(view: View, x: Tensor, generator: Generator) -> tuple[list[Tensor], Pairs]:
@@ -171,9 +161,8 @@ def all_looks(view: View, x: Tensor, generator: Generator) -> tuple[list[Tensor]
     n = len(looks)
     # Of several given looks, there is no sample itself.
     is_look = x.shape == looks[0].shape
-    if is_look and n > 1 and set(pairs) == {(i, j) for i in range(n) for j in range(n) if i != j}:
-        looks.append(x)
-        pairs = tuple((i, j) for i in range(n + 1) for j in range(n + 1) if i != j)
+    if is_look and n > 1 and set(pairs) == set(all_pairs(n)):
+        return [*looks, x], all_pairs(n + 1)
     return looks, pairs
 
 
@@ -192,19 +181,18 @@ def sum_looks(
     ``advance`` is called with the number of samples after each chunk.
     """
     standardise, encoder = parts_of(module)
-    total: dict[str, Sums] = {}
+    total = LookSums(basis, {})
     with closing(rows.read(rows.chunks(chunk_of(rows)), generator)) as chunks:
         for x in chunks:
             looks, pairs = all_looks(view, x.float(), generator)
             conv = encoder.features(standardise(torch.cat(looks))).float()
             whole = encoder.whole(conv, basis).chunk(len(looks))
-            for name in names:
-                cells = name == "local"
-                layer = encoder.cells(conv, basis).chunk(len(looks)) if cells else whole
-                new = Sums.of(whole, layer, pairs)
-                total[name] = total[name] + new if name in total else new
+            layers = {"global": whole}
+            if "local" in names:
+                layers["local"] = encoder.cells(conv, basis).chunk(len(looks))
+            total += {name: Sums.of(whole, layers[name], pairs) for name in names}
             advance(len(x))
-    return total
+    return total.sums
 
 
 @torch.no_grad()

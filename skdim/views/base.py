@@ -9,12 +9,15 @@ import torch
 from torch import Generator, Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
+from skdim.parameters import is_number
+
 __all__ = [
     "GivenLooks",
     "Identity",
     "Mirror",
     "Pairs",
     "View",
+    "all_pairs",
     "check_image_batch",
     "check_share",
     "cropped",
@@ -121,13 +124,17 @@ def find_pairs(view: object, n_looks: int) -> Pairs:
     ``n_looks`` is the number of looks that the view returns.
     """
     if isinstance(view, GivenLooks):
-        return view.pairs_of(n_looks)
+        return all_pairs(n_looks, n_looks // view.n_given)
     declared: Pairs | None = getattr(view, "pairs", None)
     if declared is not None:
         return declared
-    if n_looks == 1:
-        return ((0, 0),)
-    return tuple((i, j) for i in range(n_looks) for j in range(n_looks) if i != j)
+    return ((0, 0),) if n_looks == 1 else all_pairs(n_looks)
+
+
+def all_pairs(n_looks: int, size: int = 1) -> Pairs:
+    """Return all pairs of looks of different groups, each of ``size`` consecutive looks."""
+    looks = range(n_looks)
+    return tuple((i, j) for i in looks for j in looks if i // size != j // size)
 
 
 @dataclass(frozen=True)
@@ -145,6 +152,8 @@ class Identity:
 class GivenLooks:
     """Return looks that are given in the data, each changed by a view.
 
+    All pairs of looks that come from different given looks are compared.
+
     Parameters
     ----------
     view : View
@@ -159,12 +168,6 @@ class GivenLooks:
     def __call__(self, x: Tensor, generator: Generator) -> tuple[Tensor, ...]:
         """Return the looks at samples (n, n_given, ...), one given look after the other."""
         return tuple(look for given in x.unbind(1) for look in self.view(given, generator))
-
-    def pairs_of(self, n_looks: int) -> Pairs:
-        """Return all pairs of looks that come from different given looks."""
-        each = n_looks // self.n_given
-        looks = range(n_looks)
-        return tuple((i, j) for i in looks for j in looks if i // each != j // each)
 
 
 def view_of_one(view: View) -> View:
@@ -181,14 +184,13 @@ class Mirror:
     def __call__(self, x: Tensor, generator: Generator) -> tuple[Tensor, ...]:
         """Mirror a random half of the images."""
         check_image_batch(self, x)
-        drawn = torch.rand((len(x), 1, 1, 1), generator=generator, device=x.device)
-        return (torch.where(drawn < 0.5, x.flip(-1), x),)
+        return (sometimes(0.5, x.flip(3), x, generator),)
 
 
 def check_share(view: object, name: str, most: float = 1.0) -> None:
     """Raise a ValueError if a parameter is not a number from 0 to ``most``."""
     value = getattr(view, name)
-    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) <= most:
+    if not is_number(value, Real) or not 0 <= float(value) <= most:
         raise ValueError(
             f"{type(view).__name__}({name}={value!r}): {name} must be a number from 0 to {most:g}."
         )

@@ -7,6 +7,7 @@ from numbers import Real
 import torch
 from torch import Generator, Tensor
 
+from skdim.parameters import is_number
 from skdim.views.base import Pairs, View, check_image_batch, check_share, segments
 
 __all__ = ["Occlude"]
@@ -62,7 +63,7 @@ class Occlude:
                 f"Occlude(smallest={self.smallest!r}, largest={self.largest!r}): smallest must not "
                 "be above largest."
             )
-        if self.fill is not None and not is_finite(self.fill):
+        if self.fill is not None and not (is_number(self.fill, Real) and math.isfinite(self.fill)):
             raise ValueError(
                 f"Occlude(fill={self.fill!r}): fill must be a finite pixel value, or None for the "
                 "image's own mean."
@@ -94,8 +95,3 @@ class Occlude:
         if self.fill is None:
             return torch.where(hidden, x.mean(dim=(2, 3), keepdim=True), x)
         return x.masked_fill(hidden, self.fill)
-
-
-def is_finite(value: object) -> bool:
-    """Return whether a value is a finite number."""
-    return not isinstance(value, bool) and isinstance(value, Real) and math.isfinite(value)
