@@ -34,7 +34,6 @@ class ColumnStem(AbstractStem):
         self.register_buffer("threshold", torch.zeros(n_random))
         self.out_shape = (input_shape[0] + n_random, 1)
 
-    @torch.no_grad()
     def adapt(self, x: Tensor) -> None:
         """Draw projections and thresholds; scale projections by standardised samples (n, d)."""
         weight = torch.randn(self.weight.shape).to(x)

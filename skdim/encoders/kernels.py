@@ -53,7 +53,6 @@ class KernelStem(AbstractStem):
         self.register_buffer("threshold", torch.zeros(n, each))
         self.out_shape = (n * each, 1)
 
-    @torch.no_grad()
     def adapt(self, x: Tensor) -> None:
         """Draw kernels, and thresholds from standardised signals (n, C, L)."""
         n, each, channels, _ = self.weight.shape

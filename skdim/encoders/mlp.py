@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
+from torch.nn.utils.rnn import pad_sequence
 
 from skdim.encoders.layers import Features, check_vectors
 
@@ -29,6 +30,8 @@ class MLPEncoder(nn.Module):
         Size of the hidden layer.
     """
 
+    column: Tensor
+
     def __init__(
         self,
         input_shape: tuple[int, ...],
@@ -42,11 +45,12 @@ class MLPEncoder(nn.Module):
         check_vectors("mlp", input_shape)
         (self.n_features,) = input_shape
         self.n_groups = min(n_groups, self.n_features)
-        self.group_size = -(-self.n_features // self.n_groups)
-        n_inputs = self.n_groups * self.group_size
+        # Not in the state dict, and so on the CPU also where modules are built on "meta".
+        groups = torch.arange(self.n_features, device="cpu").tensor_split(self.n_groups)
+        columns = pad_sequence(list(groups), batch_first=True, padding_value=self.n_features)
         n_locals = self.n_groups * local_units
         self.to_local = nn.Sequential(
-            nn.Conv1d(n_inputs, n_locals, 1, groups=self.n_groups, bias=False),
+            nn.Conv1d(columns.numel(), n_locals, 1, groups=self.n_groups, bias=False),
             nn.BatchNorm1d(n_locals),
             nn.ReLU(),
         )
@@ -54,20 +58,8 @@ class MLPEncoder(nn.Module):
             nn.Linear(n_locals, hidden_units, bias=False), nn.BatchNorm1d(hidden_units), nn.ReLU()
         )
         self.to_code = nn.Linear(hidden_units, n_components)
-        self.register_buffer("column", self.place_columns(), persistent=False)
-
-    column: Tensor
-
-    def place_columns(self) -> Tensor:
-        """Return the column at each place of the padded groups; the one past the last holds zeros.
-
-        It is on the CPU also where modules are built on "meta": it is not in the state dict.
-        """
-        groups = torch.arange(self.n_features, device="cpu").tensor_split(self.n_groups)
-        padded = [
-            pad(group, (0, self.group_size - len(group)), value=self.n_features) for group in groups
-        ]
-        return torch.cat(padded)
+        # Column at each place of the padded groups; the one past the last contains zeros.
+        self.register_buffer("column", columns.flatten(), persistent=False)
 
     def forward(self, x: Tensor) -> Features:
         """Encode vectors (n, n_features).

@@ -68,7 +68,6 @@ class PatchLayer(nn.Module):
         self.register_buffer("filters", torch.zeros(n_filters * (2 if mirrored else 1), rank))
         self.register_buffer("floor", torch.ones(()))
 
-    @torch.no_grad()
     def adapt(self, x: Tensor, parity: Tensor) -> None:
         """Set whitening and filters from maps (n, channels, H, W).
 
@@ -174,7 +173,6 @@ class PatchStem(AbstractStem):
         """Average large images down."""
         return self.shrunk(x)
 
-    @torch.no_grad()
     def adapt(self, x: Tensor) -> None:
         """Set both layers from standardised images (n, C, H, W), after ``reduce``."""
         self.first.adapt(x, torch.ones(x.shape[1]).to(x))
