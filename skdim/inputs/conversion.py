@@ -1,4 +1,4 @@
-"""Conversion to float32 of numbers that float32 alone cannot discriminate."""
+"""Conversion to float32 of values that would lose their differences by mere rounding."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,15 +13,15 @@ from skdim.inputs.standardise import NUMBERS_AT_ONCE, channel_statistics
 
 __all__ = ["Conversion", "as_given", "find_conversion", "find_equal_values", "rounded"]
 
-# Means beyond so many standard deviations lose digits: at this limit, rounding to float32 is an
-# error of 6e-5 standard deviations.
+# Rounding to float32 loses digits if the mean exceeds this number of standard deviations: at this
+# limit, the error is 6e-5 standard deviations.
 FAR = 1000.0
-# Standard deviations below are near those numbers that float32 holds with fewer digits.
+# Smaller standard deviations are near the subnormal numbers, of which float32 has fewer digits.
 TINY = 1e-30
-# Standard deviations below so many means are rounding errors of float64.
+# Standard deviations below this share of the mean are rounding errors of float64.
 NOISE = 1e-14
 
-# Most samples whose values are compared.
+# Maximal number of samples whose values are compared.
 COMPARED_ROWS = 2000
 
 
@@ -38,9 +38,9 @@ class Conversion:
     scale: NDArray[np.float64]
 
     @classmethod
-    def of(cls, of_channels: NDArray[np.float64], layout: Layout) -> "Conversion":
+    def of(cls, statistics: NDArray[np.float64], layout: Layout) -> "Conversion":
         """Return the conversion of rows, from centres and scales (2, channels)."""
-        return cls(*map(layout.per_feature, of_channels))
+        return cls(*map(layout.per_feature, statistics))
 
     def __call__(self, rows: NDArray[Any]) -> NDArray[np.float32]:
         """Convert rows (n, n_features)."""
@@ -62,7 +62,7 @@ def rounded(rows: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def find_conversion(samples: Samples) -> NDArray[np.float64] | None:
-    """Find the channels, or columns of a table, that rounding to float32 would blur.
+    """Find the channels, or columns of a table, that rounding to float32 would change too much.
 
     Parameters
     ----------
@@ -72,19 +72,19 @@ def find_conversion(samples: Samples) -> NDArray[np.float64] | None:
     Returns
     -------
     ndarray of shape (2, channels) or None
-        Centre and scale of each channel: 0 and 1 where numbers are rounded as they are. None if all
+        Centre and scale of each channel: 0 and 1 for channels that are only rounded. None if all
         are.
     """
     mean, scale = channel_statistics(samples)
     size = abs(mean)
-    blurred = (scale > NOISE * size) & ((size > FAR * scale) | (scale < TINY))
-    if not blurred.any():
+    converted = (scale > NOISE * size) & ((size > FAR * scale) | (scale < TINY))
+    if not converted.any():
         return None
-    return np.stack([np.where(blurred, mean, 0.0), np.where(blurred, scale, 1.0)])
+    return np.stack([np.where(converted, mean, 0.0), np.where(converted, scale, 1.0)])
 
 
 def find_equal_values(samples: Samples, convert: Convert) -> list[tuple[int, int, int]]:
-    """Find the columns of a table most of whose different values become equal.
+    """Find the columns of a table in which most distinct values become equal.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def find_equal_values(samples: Samples, convert: Convert) -> list[tuple[int, int
     Returns
     -------
     list of (int, int, int)
-        Column, number of its values among at most 2,000 rows, and that after conversion.
+        Column, and its numbers of distinct values, in at most 2,000 rows, before and after.
     """
     if len(samples.layout.shape) > 1:
         return []
@@ -108,7 +108,7 @@ def find_equal_values(samples: Samples, convert: Convert) -> list[tuple[int, int
     else:
         given = samples[numbers].numpy()
     read = convert(given)
-    # Standardisation subtracts a mean, too. Halves: differences can exceed the largest number.
+    # Standardisation subtracts the mean, too. Values are halved, since differences may overflow.
     mean = (read.mean(axis=0, dtype=np.float64) / 2).astype(np.float32)
     before, after = count_values(given), count_values(read / 2 - mean)
     lost = 2 * after < before
@@ -118,7 +118,7 @@ def find_equal_values(samples: Samples, convert: Convert) -> list[tuple[int, int
 
 
 def count_values(rows: NDArray[Any]) -> NDArray[np.intp]:
-    """Count the different values of each column."""
+    """Count the distinct values of each column."""
     ordered = np.sort(rows, axis=0)
     changes: NDArray[np.intp] = (ordered[1:] != ordered[:-1]).sum(axis=0)
     return changes + 1

@@ -47,8 +47,8 @@ class Images(Dataset[NDArray[np.uint8]]):
 class ImageFolder(Images):
     """Data set of the image files in a folder, as RGB images of one size.
 
-    What was fitted on it encodes single files, too: ``transform`` then takes a path, an image of
-    Pillow or a list or array of these, of any size.
+    A transformer that is fitted on it also encodes single files: ``transform`` then takes a path,
+    an image of Pillow, or a list or array of these, of any size.
 
     Parameters
     ----------
@@ -58,15 +58,15 @@ class ImageFolder(Images):
     size : (int, int), default=(32, 32)
         Height and width to which images are scaled, without preserving proportions.
     skip_broken : bool, default=False
-        Whether to leave out files that cannot be read, with a warning. Each file is then read once
-        at the beginning. If False, reading such a file raises an OSError with its name.
+        Whether to skip files that cannot be read, with a warning. All files are then read once at
+        the beginning. If False, reading such a file raises an OSError with its name.
 
     Attributes
     ----------
     files : list of Path
         The files in the order of the samples, sorted by name.
     broken : list of Path
-        The files that were left out.
+        The files that were skipped.
 
     Raises
     ------
@@ -81,7 +81,7 @@ class ImageFolder(Images):
 
     Notes
     -----
-    Images are rotated by their EXIF orientation. Of files with several images, the first is read.
+    Images are rotated by their EXIF orientation. The first image of a file with several is read.
     Large JPEG files are decoded at a reduced size, at least twice ``size``.
     """
 
@@ -91,8 +91,8 @@ class ImageFolder(Images):
         pillow()
         if not isinstance(path, str | PathLike):
             raise TypeError(
-                f"path={shown(path)} must be a folder, as a str or a path. Of some of its files, "
-                "give torch.utils.data.Subset(ImageFolder(path), numbers)."
+                f"path={shown(path)} must be a folder, as a str or a path. For some of its files, "
+                "pass torch.utils.data.Subset(ImageFolder(path), numbers)."
             )
         folder = Path(path)
         if not folder.is_dir():
@@ -115,18 +115,18 @@ class ImageFolder(Images):
         return self.sources
 
     def leave_out_broken(self) -> None:
-        """Read all files, and leave out those that cannot be read; warn if there are some."""
-        sound = []
+        """Read all files, and skip those that cannot be read; warn if there are any."""
+        readable = []
         for number, file in enumerate(self.files):
             try:
                 self[number]
             except OSError:
                 self.broken.append(file)
             else:
-                sound.append(file)
-        if not sound:
+                readable.append(file)
+        if not readable:
             raise ValueError(f"None of the {len(self.files)} images can be read.")
-        self.sources = sound
+        self.sources = readable
         if self.broken:
             listed = ", ".join(repr(str(file)) for file in self.broken[:5])
             more = f" and {len(self.broken) - 5} more" * (len(self.broken) > 5)
@@ -139,7 +139,7 @@ class ImageFolder(Images):
 
 
 def as_images(X: Any, size: tuple[int, int]) -> Any:
-    """Return paths and images of Pillow as a data set; anything else as it is.
+    """Return paths and images of Pillow as a data set, and anything else as it is.
 
     Parameters
     ----------
@@ -187,11 +187,11 @@ def read_image(source: Any, size: tuple[int, int]) -> NDArray[np.uint8]:
 
 def find_images(folder: Path) -> Iterator[Path]:
     """Yield the image files of a folder, unsorted."""
-    for place, folders, names in os.walk(folder):
+    for path, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
             if not name.startswith(".") and Path(name).suffix.lower() in ENDINGS:
-                yield Path(place, name)
+                yield Path(path, name)
 
 
 def check_size(size: object) -> tuple[int, int]:

@@ -22,23 +22,23 @@ __all__ = [
     "stack_samples",
 ]
 
-# Floats that NumPy has.
+# Floating-point types that NumPy has, too.
 FLOATS = (torch.float16, torch.float32, torch.float64)
 
-# Most channels of an image: RGBA.
+# Maximal number of channels of an image: RGBA.
 MOST_COLOURS = 4
-# A side over the other, from which samples may be signals.
+# Ratio of the sides above which samples may be signals.
 MOST_ELONGATED = 4
 
 NOT_SAMPLES = (str, bytes, Mapping, Set, Iterator, PathLike, DataLoader)
 HINTS: tuple[tuple[tuple[type, ...], str], ...] = (
     (
         (str, PathLike),
-        " For a folder of images, give skdim.inputs.ImageFolder(path, size=(32, 32)).",
+        " For a folder of images, pass skdim.inputs.ImageFolder(path, size=(32, 32)).",
     ),
     (
         (DataLoader,),
-        " Give its data set: X.dataset, or skdim.inputs.Stream(X.dataset, n_workers=...) to read "
+        " Pass its data set: X.dataset, or skdim.inputs.Stream(X.dataset, n_workers=...) to read "
         "by worker processes.",
     ),
 )
@@ -98,15 +98,13 @@ class Layout:
         if len(shape) > 1 and shape in self.shapes and math.prod(shape[1:]) != self.n_features:
             raise ValueError(
                 f"X has shape {shape}, but the transformer was fitted on samples of shape "
-                f"{self.given_shape}. Of a single sample, X[None] or [X] is an array of one."
+                f"{self.given_shape}. For a single sample, pass X[None] or [X]."
             )
 
-    def per_feature(self, of_channels: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Repeat one number per channel to one per feature of a row."""
-        shape = self.given_shape
-        ends = [1] * (len(shape) - 1)
-        axes = (*ends, -1) if self.channels_last else (-1, *ends)
-        return np.broadcast_to(of_channels.reshape(axes), shape).reshape(-1)
+    def per_feature(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Repeat one value per channel to one per feature of a row."""
+        size = math.prod(self.shape[1:])
+        return np.tile(values, size) if self.channels_last else np.repeat(values, size)
 
     def arrange(self, rows: Tensor) -> Tensor:
         """Reshape rows (n, n_features) to samples (n, *shape)."""
@@ -122,9 +120,10 @@ class Layout:
 
 
 def as_plain(value: Any, what: str) -> Any:
-    """Return a tensor, of any device, as an array, and all else, named ``what``, as it is.
+    """Convert a tensor of any device to an array; return anything else as it is.
 
-    A TypeError is raised for masked arrays, and tensors that are not dense or have no memory.
+    Raise a TypeError, which calls the value ``what``, for masked arrays, and for tensors that are
+    not dense or have no memory.
     """
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(
@@ -152,10 +151,10 @@ def as_plain(value: Any, what: str) -> Any:
 
 
 def channels_come_last(shape: Sequence[int], channel_axis: int | None) -> bool:
-    """Return whether a shape is ``(H, W, C)``, or raise a ValueError if it may be both.
+    """Return whether a shape is ``(H, W, C)``; raise a ValueError if it is ambiguous.
 
-    The channels are the only end of at most four entries, or else the end that differs from two
-    equal sides.
+    The axis of the channels is the only one of the first and the last with at most four entries,
+    or else the one that differs from two equal sides.
     """
     if channel_axis is not None:
         return channel_axis == -1
@@ -271,7 +270,7 @@ def check_agreement(sample: tuple[int, ...], image_shape: tuple[int, ...]) -> No
 
 
 def flatten_rows(X: Any) -> tuple[Any, tuple[int, ...] | None]:
-    """Reshape images to rows; all other data is returned as it is.
+    """Reshape images to rows; return all other data as it is.
 
     Parameters
     ----------
@@ -338,7 +337,7 @@ def stack_samples(X: Any, n_axes: int) -> Any:
     Raise a ValueError if the shapes of samples differ.
     """
     plain = (as_plain(sample_of(x), f"Sample {number} of X") for number, x in enumerate(X))
-    first = next(plain, None)
+    first: Any = next(plain, None)
     if np.ndim(first) < n_axes:
         return X
     samples = [first, *plain]

@@ -19,7 +19,7 @@ __all__ = ["PairedDataset", "PairedSamples", "separate_looks"]
 
 
 class PairedDataset(Dataset[tuple[Any, ...]]):
-    """Looks that belong together: item ``i`` is a tuple of one sample of each data set.
+    """Several looks at each sample: item ``i`` is a tuple of one item of each data set.
 
     ``fit``, ``partial_fit`` and ``score`` of the transformer accept it as ``X``. The code of a look
     is then compared with the local features of the other looks at the same sample: neighbouring
@@ -74,13 +74,13 @@ class PairedDataset(Dataset[tuple[Any, ...]]):
 
 
 class Looks(tuple[Any, ...]):
-    """Looks at one sample. By its type, lists of them are told from items (sample, label)."""
+    """Looks at one sample; the type distinguishes them from an item (sample, label)."""
 
     __slots__ = ()
 
 
-class EachLook(Dataset[Any]):
-    """All looks of paired samples as items: those of a sample one after the other."""
+class SingleLooks(Dataset[Any]):
+    """All looks at paired samples as items, those at a sample one after the other."""
 
     def __init__(self, data: Any, n_looks: int) -> None:
         self.data = data
@@ -96,10 +96,10 @@ class EachLook(Dataset[Any]):
 
 
 def count_looks(data: Any) -> int:
-    """Return how many looks at each sample are given; 1 of data that are not paired.
+    """Return the number of looks at each sample; 1 if data is not paired.
 
-    Paired are a :class:`PairedDataset`, parts and sequences of such data sets, and lists of their
-    items. Raise a ValueError if parts have different numbers of looks.
+    Paired data is a :class:`PairedDataset`, a subset or concatenation of such data sets, or a list
+    of their items. Raise a ValueError if numbers of looks differ.
     """
     if isinstance(data, PairedDataset):
         return len(data.data)
@@ -116,7 +116,7 @@ def count_looks(data: Any) -> int:
 
 
 def read_look(data: Any, sample: int, look: int) -> Any:
-    """Return one look at a sample, without reading the others where that is possible."""
+    """Return one look at a sample, without reading the others if possible."""
     if isinstance(data, PairedDataset):
         return data.data[look][sample]
     if isinstance(data, Subset):
@@ -129,22 +129,23 @@ class PairedSamples(Samples):
 
     Parameters
     ----------
-    each : Samples
-        All looks, those of a sample one after the other.
+    looks : Samples
+        All looks, those at a sample one after the other.
     n_looks : int
     labels : Tensor of shape (n,), default=None
         See :class:`Samples`.
     """
 
-    def __init__(self, each: Samples, n_looks: int, labels: Tensor | None = None) -> None:
-        super().__init__(len(each) // n_looks, each.layout, each.device, labels, each.convert)
-        self.each = each
+    def __init__(self, looks: Samples, n_looks: int, labels: Tensor | None = None) -> None:
+        super().__init__(len(looks) // n_looks, looks.layout, looks.device, labels, looks.convert)
+        self.looks = looks
         self.n_looks = n_looks
+        self.workers = looks.workers
 
     def looks_at(self, numbers: Tensor) -> Tensor:
         """Return the numbers of the looks at some samples, (b * n_looks,)."""
-        looks = torch.arange(self.n_looks, device=numbers.device)
-        return (numbers[:, None] * self.n_looks + looks).flatten()
+        look = torch.arange(self.n_looks, device=numbers.device)
+        return (numbers[:, None] * self.n_looks + look).flatten()
 
     def grouped(self, looks: Tensor) -> Tensor:
         """Reshape looks (b * n_looks, *shape) to (b, n_looks, *shape)."""
@@ -152,37 +153,28 @@ class PairedSamples(Samples):
 
     def __getitem__(self, numbers: Tensor) -> Tensor:
         """Return all looks at some samples; see :class:`Samples`."""
-        return self.grouped(self.each[self.looks_at(numbers)])
+        return self.grouped(self.looks[self.looks_at(numbers)])
 
     def read(self, batches: Sequence[Tensor], generator: Generator) -> Reading[Tensor, None, None]:
         """Read all looks of each batch; see :class:`Samples`."""
-        for x in self.each.read([self.looks_at(numbers) for numbers in batches], generator):
+        for x in self.looks.read([self.looks_at(numbers) for numbers in batches], generator):
             yield self.grouped(x)
 
     def single(self) -> Samples:
-        """Return all looks as samples of their own."""
-        shared = copy.copy(self.each)
+        """Return all looks as separate samples."""
+        shared = copy.copy(self.looks)
         shared.numbers = self.looks_at(self.numbers)
         return shared
 
     def on_cpu(self) -> Self:
         """Return the same samples with batches on the CPU; see :class:`Samples`."""
         shared = super().on_cpu()
-        shared.each = self.each.on_cpu()
+        shared.looks = self.looks.on_cpu()
         return shared
-
-    def __enter__(self) -> Self:
-        """Keep workers, if any."""
-        self.each.__enter__()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        """End workers."""
-        self.each.__exit__(*error)
 
 
 def separate_looks(X: Any, channel_axis: int | None = None) -> tuple[Any, int]:
-    """Return all looks as samples, those of a sample one after the other.
+    """Return all looks as samples, those at a sample one after the other.
 
     Parameters
     ----------
@@ -197,7 +189,7 @@ def separate_looks(X: Any, channel_axis: int | None = None) -> tuple[Any, int]:
     Returns
     -------
     X : object
-        What was given, if there is one look at each sample.
+        The given ``X`` if there is one look at each sample.
     n_looks : int
 
     Raises
@@ -209,11 +201,11 @@ def separate_looks(X: Any, channel_axis: int | None = None) -> tuple[Any, int]:
         separated, n_looks = separate_looks(X.data, channel_axis)
         if n_looks == 1:
             return X, 1
-        each = separated.data if isinstance(separated, Stream) else separated
-        return Stream(each, X.n_workers, ahead=X.ahead, start_method=X.start_method), n_looks
+        data = separated.data if isinstance(separated, Stream) else separated
+        return Stream(data, X.n_workers, ahead=X.ahead, start_method=X.start_method), n_looks
     n_looks = count_looks(X)
     if n_looks > 1:
-        return Stream(EachLook(X, n_looks)), n_looks
+        return Stream(SingleLooks(X, n_looks)), n_looks
     X = as_plain(X, "X")
     if isinstance(X, list | tuple):
         X = stack_samples(X, 4)

@@ -4,6 +4,7 @@ import copy
 from abc import ABC, abstractmethod
 from collections.abc import Generator as Reading
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Self
 
 import numpy as np
@@ -34,8 +35,8 @@ class Samples(ABC):
     labels : Tensor of shape (n,), default=None
         Numbers of classes, on the device; -1 where there is no label. None is -1 for all.
     convert : callable, default=None
-        Maps rows as given to those that are read; see :class:`~skdim.inputs.Conversion`. None
-        rounds them to float32, except uint8.
+        Converts rows as given; see :class:`~skdim.inputs.Conversion`. None rounds them to float32,
+        except uint8.
 
     Attributes
     ----------
@@ -49,6 +50,8 @@ class Samples(ABC):
     """
 
     n_looks = 1
+    # A context in which worker processes, if any, are kept; shared by copies and parts.
+    workers: AbstractContextManager[object] = nullcontext()
 
     def __init__(
         self,
@@ -68,9 +71,9 @@ class Samples(ABC):
         """Count the samples."""
         return len(self.numbers)
 
-    @abstractmethod
     def __getitem__(self, numbers: Tensor) -> Tensor:
         """Return a copy of the samples of some numbers, (b, *layout.shape), on the device."""
+        return next(self.read([numbers], Generator()))
 
     @abstractmethod
     def read(self, batches: Sequence[Tensor], generator: Generator) -> Reading[Tensor, None, None]:
@@ -97,7 +100,7 @@ class Samples(ABC):
         return self.layout.arrange(batch.to(self.device))
 
     def chunks(self, size: int) -> list[Tensor]:
-        """Split the numbers, in their order, into parts of a size; the last may be smaller."""
+        """Split the numbers, in order, into parts of ``size``; the last one may be smaller."""
         return [part for part in torch.split(self.numbers, size) if len(part)]
 
     def thinned(self, most: int) -> Self:
@@ -116,7 +119,7 @@ class Samples(ABC):
         return shared
 
     def single(self) -> "Samples":
-        """Return samples with one look at each: these, or all looks as samples of their own."""
+        """Return all looks as separate samples; self if there is one look at each sample."""
         return self
 
     def on_cpu(self) -> Self:
@@ -127,11 +130,13 @@ class Samples(ABC):
         return shared
 
     def __enter__(self) -> Self:
-        """Keep workers, if any."""
+        """Keep workers, if any, between readings."""
+        self.workers.__enter__()
         return self
 
-    def __exit__(self, *error: object) -> None:  # noqa: B027 (not all have workers)
-        """End workers."""
+    def __exit__(self, *error: Any) -> None:
+        """End all workers, also those of unfinished readings."""
+        self.workers.__exit__(*error)
 
 
 class ArraySamples(Samples):
@@ -183,19 +188,14 @@ class ArraySamples(Samples):
         """Type of the numbers that are read without ``convert``."""
         return self.array.dtype if self.array.dtype == np.uint8 else np.dtype(np.float32)
 
-    def __getitem__(self, numbers: Tensor) -> Tensor:
-        """Read samples; see :class:`Samples`."""
-        if self.held is not None:
-            return self.layout.arrange(self.held.index_select(0, numbers))
-        return self.place(self.take(numbers.cpu().numpy()))
-
     def read(self, batches: Sequence[Tensor], generator: Generator) -> Reading[Tensor, None, None]:
         """Read batches; see :class:`Samples`."""
         if self.held is not None:
-            yield from map(self.__getitem__, batches)
+            for numbers in batches:
+                yield self.layout.arrange(self.held.index_select(0, numbers))
         else:
-            for numbers in numbers_on_cpu(batches):
-                yield self.place(self.take(numbers))
+            for rows in numbers_on_cpu(batches):
+                yield self.place(self.take(rows))
 
     def on_cpu(self) -> Self:
         """Return the same samples with batches on the CPU; see :class:`Samples`."""

@@ -12,9 +12,9 @@ from skdim.inputs.samples import Samples
 
 __all__ = ["Standardise", "channel_statistics"]
 
-# Most numbers of a block, whose float64 copy fits the processor's cache.
+# Maximal number of values in a block, whose float64 copy fits the processor's cache.
 NUMBERS_AT_ONCE = 2**18
-# Most samples of a block, so that workers share the blocks of a stream of small samples.
+# Maximal number of samples in a block, so that workers share a stream of small samples.
 SAMPLES_AT_ONCE = 512
 
 # Per channel: count, mean, and sum of squared deviations.
@@ -97,8 +97,8 @@ def moments_of(block: NDArray[np.float64]) -> Moments:
 
 
 def merged(one: Moments, other: Moments) -> Moments:
-    """Return the moments of two blocks together."""
+    """Merge the moments of two blocks."""
     count = one[0] + other[0]
-    apart = other[1] - one[1]
-    mean = one[1] + apart * (other[0] / count)
-    return count, mean, one[2] + other[2] + apart**2 * (one[0] * other[0] / count)
+    delta = other[1] - one[1]
+    mean = one[1] + delta * (other[0] / count)
+    return count, mean, one[2] + other[2] + delta**2 * (one[0] * other[0] / count)

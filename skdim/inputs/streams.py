@@ -5,7 +5,7 @@ import multiprocessing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Generator as Reading
 from functools import partial
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from skdim.random import SEEDING, drawing
 
 __all__ = ["Stream", "StreamSamples"]
 
-# Most samples that are read at once in this process, and by a worker.
+# Maximal number of samples that are read at once in this process, or by a worker.
 FEW = 64
 
 
@@ -39,7 +39,7 @@ class Stream:
     n_workers : int, default=0
         Processes that read ahead; 0 reads in this process.
     ahead : int, default=2
-        Most batches that each worker reads ahead.
+        Maximal number of batches that each worker reads ahead.
     start_method : {None, "fork", "forkserver", "spawn"}, default=None
         How workers are started; None is the default of Python. All but "fork" pickle ``data``.
 
@@ -128,7 +128,8 @@ class Stream:
 class StreamSamples(Samples):
     """Samples that are read batch by batch, by workers or in this process.
 
-    The global generators are seeded for each batch: draws do not depend on the number of workers.
+    The global generators are seeded for each batch, so that draws do not depend on the number of
+    workers.
 
     Parameters
     ----------
@@ -151,9 +152,9 @@ class StreamSamples(Samples):
     ) -> None:
         super().__init__(len(data), layout, device, labels, convert)
         self.data = data if convert is None else data.converting(convert)
-        make = partial(BatchLoader, self.data, stream, pin=self.device.type == "cuda")
-        # Shared by copies and parts.
-        self.workers = Workers(make) if stream.n_workers else None
+        if stream.n_workers:
+            pin = self.device.type == "cuda"
+            self.workers = Workers(partial(BatchLoader, self.data, stream, pin=pin))
 
     def __getitem__(self, numbers: Tensor) -> Tensor:
         """Read few samples in this process, many as ``read``; see :class:`Samples`."""
@@ -166,22 +167,10 @@ class StreamSamples(Samples):
         """Read batches; see :class:`Samples`."""
         numbers = numbers_on_cpu(batches)
         tasks = list(zip(numbers, seeds_of(generator, numbers), strict=True))
-        read = self.workers.read(tasks) if self.workers else (self.data.read(*t) for t in tasks)
-        for batch in read:
-            yield self.place(batch)
-
-    def __enter__(self) -> Self:
-        """Keep workers between readings."""
-        if self.workers:
-            self.workers.entered += 1
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        """End all workers, also those of unfinished readings."""
-        if self.workers:
-            self.workers.entered -= 1
-            if not self.workers.entered:
-                self.workers.stop()
+        if isinstance(self.workers, Workers):
+            yield from map(self.place, self.workers.read(tasks))
+        else:
+            yield from (self.place(self.data.read(*task)) for task in tasks)
 
 
 class BatchLoader(DataLoader["Tensor | Failure"]):
@@ -208,7 +197,7 @@ class BatchLoader(DataLoader["Tensor | Failure"]):
         """Yield the batches of the tasks, or raise the error of a worker."""
         self.tasks[:] = tasks
         try:
-            # A process forked while another thread draws would inherit a lock that is held.
+            # A process forked while another thread draws would inherit its lock.
             with SEEDING:
                 self.loading = iter(self)
         except Exception as error:
@@ -250,6 +239,18 @@ class Workers:
         self.busy: list[BatchLoader] = []
         self.idle: list[BatchLoader] = []
 
+    def __enter__(self) -> None:
+        """Keep the loaders."""
+        self.entered += 1
+
+    def __exit__(self, *error: object) -> None:
+        """Stop all loaders at the outermost exit."""
+        self.entered -= 1
+        if not self.entered:
+            for loaders in (self.busy, self.idle):
+                while loaders:
+                    loaders.pop().stop()
+
     def read(self, tasks: Sequence[ReadTask]) -> Iterator[Tensor]:
         """Yield the batches of the tasks, by a loader that no other reading uses."""
         loader = self.idle.pop() if self.idle else self.make()
@@ -265,12 +266,6 @@ class Workers:
                 self.idle.append(loader)
             else:
                 loader.stop()
-
-    def stop(self) -> None:
-        """End all worker processes."""
-        for loaders in (self.busy, self.idle):
-            while loaders:
-                loaders.pop().stop()
 
 
 def seeds_of(generator: Generator, batches: Sequence[NDArray[np.intp]]) -> list[int]:
