@@ -16,7 +16,7 @@ class Adaptable(Protocol):
     """An encoder that sets some of its layers from the data before training, on the CPU.
 
     It may have a method ``reduce(x, n) -> Tensor``, which is called with some standardised samples
-    at a time, of ``n`` in all, and returns what is needed of them, such as patches or smaller
+    at a time, of ``n`` in total, and returns the parts that are needed, such as patches or smaller
     images. ``adapt`` then receives the results of all calls, concatenated, and not whole samples.
     """
 

@@ -2,12 +2,11 @@
 
 from torch import nn
 
-from skdim.encoders.layers import Stages, check_images, convolution, hidden_layer
+from skdim.encoders.layers import Shape, Stages, check_images, convolution, hidden_layer
 
 __all__ = ["AlexNetEncoder", "alexnet_layers", "pooled"]
 
 MAP_UNITS = 192
-LEAST_SIDE = 15
 
 
 class AlexNetEncoder(Stages):
@@ -38,11 +37,9 @@ class AlexNetEncoder(Stages):
     neural networks. NeurIPS.
     """
 
-    def __init__(
-        self, input_shape: tuple[int, ...], n_components: int, *, hidden_units: int = 4096
-    ) -> None:
+    def __init__(self, input_shape: Shape, n_components: int, *, hidden_units: int = 4096) -> None:
         super().__init__()
-        check_images("alexnet", input_shape, LEAST_SIDE, "take 'dcgan' or 'patches', from 8x8 on")
+        check_images("alexnet", input_shape, 15)
         channels, height, width = input_shape
         layers = alexnet_layers(channels)
         self.to_local, self.to_conv = nn.Sequential(*layers[:3]), nn.Sequential(*layers[3:])

@@ -4,13 +4,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import linear, relu
 
-from skdim.encoders.layers import check_vectors
+from skdim.encoders.layers import Shape, check_vectors
 from skdim.encoders.linear import AbstractStem, LinearEncoder
 
 __all__ = ["ColumnEncoder", "ColumnStem"]
 
-# Values are clipped at this number of standard deviations.
-CUT = 10.0
+# Number of standard deviations at which values are clipped.
+LIMIT = 10.0
 
 
 class ColumnStem(AbstractStem):
@@ -27,7 +27,7 @@ class ColumnStem(AbstractStem):
     weight: Tensor
     threshold: Tensor
 
-    def __init__(self, input_shape: tuple[int, ...], n_random: int = 2048) -> None:
+    def __init__(self, input_shape: Shape, n_random: int = 2048) -> None:
         super().__init__()
         check_vectors("columns", input_shape)
         self.register_buffer("weight", torch.zeros(n_random, *input_shape))
@@ -37,13 +37,13 @@ class ColumnStem(AbstractStem):
     def adapt(self, x: Tensor) -> None:
         """Draw projections and thresholds; scale projections by standardised samples (n, d)."""
         weight = torch.randn(self.weight.shape).to(x)
-        spread = linear(x.clamp(-CUT, CUT), weight).std(dim=0, correction=0).clamp(min=1e-3)
+        spread = linear(x.clamp(-LIMIT, LIMIT), weight).std(dim=0, correction=0).clamp(min=1e-3)
         self.weight.copy_(weight / spread[:, None])
         self.threshold.copy_(torch.randn(len(weight)))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map vectors (n, d) to (n, d + n_random, 1)."""
-        x = x.clamp(-CUT, CUT)
+        x = x.clamp(-LIMIT, LIMIT)
         return torch.cat([x, relu(linear(x, self.weight, -self.threshold))], dim=1)[:, :, None]
 
 
@@ -67,7 +67,7 @@ class ColumnEncoder(LinearEncoder):
 
     def __init__(
         self,
-        input_shape: tuple[int, ...],
+        input_shape: Shape,
         n_components: int,
         *,
         n_random: int = 2048,

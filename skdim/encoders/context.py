@@ -6,13 +6,13 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from skdim.encoders.folded import FoldedAlexNetMultiEncoder
-from skdim.encoders.layers import Features, Stages
+from skdim.encoders.layers import Features, Shape, Stages
 from skdim.encoders.linear import LinearEncoder
 from skdim.encoders.mlp import MLPEncoder
 
 __all__ = ["ContextEncoder"]
 
-# Rows of the filters of a causal layer, and columns where there are several.
+# Number of rows of a causal layer's filters, and of columns if there are several.
 WINDOW = 3
 
 
@@ -24,8 +24,8 @@ class ContextEncoder(nn.Module):
     columns. Residual convolutions, whose dilation doubles from layer to layer, cover the whole map;
     they are normalised over channels only, since statistics over rows would not be causal.
 
-    Later stages of this package's encoders are removed from ``base``. Another module runs whole,
-    and its weights behind the local features are not trained.
+    Later stages of this package's encoders are removed from ``base``. Other modules run entirely,
+    and their weights after the local features are not trained.
 
     Parameters
     ----------
@@ -50,12 +50,7 @@ class ContextEncoder(nn.Module):
     """
 
     def __init__(
-        self,
-        base: nn.Module,
-        local_shape: tuple[int, ...],
-        n_components: int,
-        *,
-        context_units: int = 128,
+        self, base: nn.Module, local_shape: Shape, n_components: int, *, context_units: int = 128
     ) -> None:
         super().__init__()
         if len(local_shape) < 2:
@@ -72,7 +67,7 @@ class ContextEncoder(nn.Module):
                     setattr(base, stage, nn.Identity())
         self.widen = nn.Linear(channels, context_units)
         wide = math.prod(columns) > 1
-        # The last row then depends on the first.
+        # With this number of layers, the last row depends on the first.
         n_layers = max(1, math.ceil(math.log2((n_rows + 1) / (WINDOW - 1))))
         self.layers = nn.ModuleList(
             CausalLayer(context_units, dilation=2**i, wide=wide) for i in range(n_layers)
@@ -117,6 +112,6 @@ class CausalLayer(nn.Module):
 
     def forward(self, context: Tensor) -> Tensor:
         """Map contexts (n, rows, columns, units), independently of later rows."""
-        given = self.norm(context).relu().movedim(3, 1)
-        seen: Tensor = self.look(pad(given, (self.beside, self.beside, self.before, 0)))
-        return context + seen.movedim(1, 3)
+        normal = self.norm(context).relu().movedim(3, 1)
+        change: Tensor = self.look(pad(normal, (self.beside, self.beside, self.before, 0)))
+        return context + change.movedim(1, 3)

@@ -5,15 +5,14 @@ from typing import ClassVar
 
 from torch import nn
 
-from skdim.encoders.layers import Stages, check_signals, hidden_layer
+from skdim.encoders.layers import Shape, Stages, check_signals, hidden_layer
 
 __all__ = ["Conv1dEncoder"]
 
-LEAST_LENGTH = 8
-# Of the first map of long signals, and of the last map.
+# Channels of the first map for long signals, and of the last map.
 FEWEST_CHANNELS = 16
 MOST_CHANNELS = 512
-# Of the last map, in long signals; the local features have twice as many.
+# Positions of the last map for long signals; the local features have twice as many.
 POSITIONS = 16
 
 
@@ -47,16 +46,9 @@ class Conv1dEncoder(Stages):
 
     takes_signals: ClassVar[bool] = True
 
-    def __init__(
-        self, input_shape: tuple[int, ...], n_components: int, *, hidden_units: int = 1024
-    ) -> None:
+    def __init__(self, input_shape: Shape, n_components: int, *, hidden_units: int = 1024) -> None:
         super().__init__()
-        channels, length = check_signals(
-            "conv1d",
-            input_shape,
-            LEAST_LENGTH,
-            "take encoder='mlp' for short vectors and 'dcgan' or 'patches' for images",
-        )
+        channels, length = check_signals("conv1d", input_shape)
         stages: list[nn.Module] = []
         n_stages = max(3, round(math.log2(length / POSITIONS)))
         last = min(64 * 2 ** (n_stages - 1), MOST_CHANNELS)

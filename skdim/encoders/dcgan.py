@@ -5,7 +5,7 @@ import math
 import torch
 from torch import nn
 
-from skdim.encoders.layers import Stages, check_images, convolution, hidden_layer
+from skdim.encoders.layers import Shape, Stages, check_images, convolution, hidden_layer
 
 __all__ = ["DCGANEncoder"]
 
@@ -52,7 +52,7 @@ class DCGANEncoder(Stages):
 
     def __init__(
         self,
-        input_shape: tuple[int, ...],
+        input_shape: Shape,
         n_components: int,
         *,
         hidden_units: int = 1024,
@@ -61,7 +61,7 @@ class DCGANEncoder(Stages):
         local_is_conv: bool = False,
     ) -> None:
         super().__init__()
-        check_images("dcgan", input_shape, 8)
+        check_images("dcgan", input_shape)
         channels, height, width = input_shape
         padding = (kernel_size - 1) // 2
         stages = []

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from skdim.encoders.alexnet import MAP_UNITS as ALEXNET_UNITS
 from skdim.encoders.alexnet import alexnet_layers
-from skdim.encoders.layers import Features, Stages, check_images, convolution, hidden_layer
+from skdim.encoders.layers import Features, Shape, Stages, check_images, convolution, hidden_layer
 from skdim.encoders.resnet import MAP_UNITS as RESNET_UNITS
 from skdim.encoders.resnet import RESNET19, RESNET34, residual_layers
 
@@ -15,8 +15,6 @@ __all__ = ["Crops", "FoldedAlexNetEncoder", "FoldedAlexNetMultiEncoder", "Folded
 # Sides of crops that the trunks map to one location.
 ALEXNET_CROP = 16
 RESNET_CROP = 8
-
-SMALLER = "take 'dcgan' or 'patches', from 8x8 on"
 
 
 class Crops(nn.Module):
@@ -73,14 +71,14 @@ class FoldedAlexNetEncoder(Stages):
 
     def __init__(
         self,
-        input_shape: tuple[int, ...],
+        input_shape: Shape,
         n_components: int,
         *,
         hidden_units: int = 4096,
         dropout: float = 0.1,
     ) -> None:
         super().__init__()
-        check_images("folded_alexnet", input_shape, 2 * ALEXNET_CROP, SMALLER)
+        check_images("folded_alexnet", input_shape, 2 * ALEXNET_CROP)
         channels, *sides = input_shape
         self.to_local = Crops(nn.Sequential(*alexnet_layers(channels)), ALEXNET_CROP)
         wider = 2 * ALEXNET_UNITS
@@ -112,9 +110,9 @@ class FoldedAlexNetMultiEncoder(nn.Module):
     Hjelm et al. (2019), arXiv:1808.06670: public code, configuration ``foldmultialex64x64``.
     """
 
-    def __init__(self, input_shape: tuple[int, ...], n_components: int) -> None:
+    def __init__(self, input_shape: Shape, n_components: int) -> None:
         super().__init__()
-        check_images("folded_alexnet_multi", input_shape, 2 * ALEXNET_CROP, SMALLER)
+        check_images("folded_alexnet_multi", input_shape, 2 * ALEXNET_CROP)
         self.to_local = Crops(nn.Sequential(*alexnet_layers(input_shape[0])), ALEXNET_CROP)
         self.to_conv = convolution(ALEXNET_UNITS, ALEXNET_UNITS, 3)
         self.to_code = nn.Conv2d(ALEXNET_UNITS, n_components, 1)
@@ -160,7 +158,7 @@ class FoldedResNetEncoder(Stages):
 
     def __init__(
         self,
-        input_shape: tuple[int, ...],
+        input_shape: Shape,
         n_components: int,
         *,
         blocks: Sequence[int] = RESNET19,
@@ -168,7 +166,7 @@ class FoldedResNetEncoder(Stages):
     ) -> None:
         super().__init__()
         name = "folded_resnet34" if tuple(blocks) == RESNET34 else "folded_resnet19"
-        check_images(name, input_shape, RESNET_CROP * 3 // 2, SMALLER)
+        check_images(name, input_shape, RESNET_CROP * 3 // 2)
         channels, *sides = input_shape
         self.to_local = Crops(nn.Sequential(*residual_layers(channels, blocks)), RESNET_CROP)
         height, width = (crops_along(side, RESNET_CROP) for side in sides)

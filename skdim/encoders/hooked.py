@@ -9,13 +9,16 @@ import torch
 from torch import Tensor, nn
 
 from skdim.encoders.adapter import describe_output
-from skdim.encoders.layers import Features
+from skdim.encoders.layers import Features, Shape
 
 __all__ = ["HookedEncoder"]
 
 # Outputs of the layers of the running backbone, a dict per thread. Not attributes of modules, so
 # that copies and pickles hold no activations.
-passing = threading.local()
+running = threading.local()
+
+# Name of the backbone among its layers.
+WHOLE = ""
 
 # Maximal number of names in an error message.
 MOST_NAMED = 8
@@ -32,8 +35,8 @@ class HookedEncoder(nn.Module):
         DeepInfoMaxTransformer(64, encoder=encoder)
 
     The backbone is copied, weights included, and trained unless ``requires_grad_(False)`` was
-    called. Layers behind ``hidden`` run but are not trained. Of a layer that runs several times,
-    the last output is recorded, after later in-place layers such as ``nn.ReLU(inplace=True)``.
+    called. Layers after ``hidden`` run but are not trained. The last output of a layer that runs
+    several times is recorded, after later in-place layers such as ``nn.ReLU(inplace=True)``.
 
     Parameters
     ----------
@@ -73,7 +76,7 @@ class HookedEncoder(nn.Module):
 
     def __init__(
         self,
-        input_shape: tuple[int, ...],
+        input_shape: Shape,
         n_components: int,
         *,
         backbone: nn.Module,
@@ -85,16 +88,17 @@ class HookedEncoder(nn.Module):
     ) -> None:
         super().__init__()
         self.backbone = copy.deepcopy(backbone)
-        self.maps, self.hidden = (local, local if conv is None else conv), hidden
+        self.maps = (local, local if conv is None else conv)
+        self.hidden = WHOLE if hidden is None else hidden
         self.channel_axis = channel_axis
-        for name in {*self.maps, local if hidden is None else hidden}:
-            layer_named(self.backbone, name).register_forward_hook(partial(keep, name))
+        for name in {*self.maps, self.hidden} - {WHOLE}:
+            layer_named(self.backbone, name).register_forward_hook(partial(record, name))
         self.to_code: nn.Module | None = None
         if head:
             self.to_code = nn.Linear(self.size_of_hidden(input_shape), n_components)
 
     @torch.no_grad()
-    def size_of_hidden(self, input_shape: tuple[int, ...]) -> int:
+    def size_of_hidden(self, input_shape: Shape) -> int:
         """Measure the layer before the code on samples of zeros, in evaluation mode."""
         weight = next(self.backbone.parameters(), torch.zeros(()))
         self.eval()
@@ -104,18 +108,15 @@ class HookedEncoder(nn.Module):
 
     def layers_of(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, object]:
         """Run the backbone, and return its local, last and hidden layer, and its output."""
-        outer = getattr(passing, "kept", None)
-        kept: dict[str, object] = {}
-        passing.kept = kept
+        outer = getattr(running, "outputs", None)
+        outputs: dict[str, object] = {}
+        running.outputs = outputs
         try:
-            output = self.backbone(x)
+            outputs[WHOLE] = output = self.backbone(x)
         finally:
-            passing.kept = outer
-        local, conv = (taken(kept, name).movedim(self.channel_axis, 1) for name in self.maps)
-        before = (
-            tensor_of(output, "The backbone") if self.hidden is None else taken(kept, self.hidden)
-        )
-        return local, conv, before.flatten(1), output
+            running.outputs = outer
+        local, conv = (output_of(outputs, name).movedim(self.channel_axis, 1) for name in self.maps)
+        return local, conv, output_of(outputs, self.hidden).flatten(1), output
 
     def forward(self, x: Tensor) -> Features:
         r"""Encode samples (n, \*input_shape)."""
@@ -125,11 +126,11 @@ class HookedEncoder(nn.Module):
         return Features(local, conv, hidden, self.to_code(hidden))
 
 
-def keep(name: str, module: nn.Module, args: tuple[object, ...], output: object) -> None:
+def record(name: str, module: nn.Module, args: tuple[object, ...], output: object) -> None:
     """Record the output of a layer, if a HookedEncoder of this thread runs: a forward hook."""
-    kept = getattr(passing, "kept", None)
-    if kept is not None:
-        kept[name] = output
+    outputs = getattr(running, "outputs", None)
+    if outputs is not None:
+        outputs[name] = output
 
 
 def layer_named(backbone: nn.Module, name: str) -> nn.Module:
@@ -146,20 +147,21 @@ def layer_named(backbone: nn.Module, name: str) -> nn.Module:
         ) from None
 
 
-def taken(kept: dict[str, object], name: str) -> Tensor:
+def output_of(outputs: dict[str, object], name: str) -> Tensor:
     """Return the output of a layer; raise a ValueError if the backbone has not called it."""
-    if name not in kept:
+    if name not in outputs:
         raise ValueError(
             f"The backbone did not call its layer {name!r}. Name a layer that its forward method "
             "calls as a module."
         )
-    return tensor_of(kept[name], f"The layer {name!r} of the backbone")
+    title = "The backbone" if name == WHOLE else f"The layer {name!r} of the backbone"
+    return tensor_of(outputs[name], title)
 
 
-def tensor_of(given: object, what: str) -> Tensor:
+def tensor_of(given: object, name: str) -> Tensor:
     """Return an object if it is a tensor; else raise a TypeError."""
     if isinstance(given, Tensor):
         return given
     raise TypeError(
-        f"{what} returned {describe_output(given)}. Name a layer that returns a tensor."
+        f"{name} returned {describe_output(given)}. Name a layer that returns a tensor."
     )

@@ -6,27 +6,27 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv1d
 
-from skdim.encoders.layers import check_signals, in_parts
+from skdim.encoders.layers import Shape, check_signals, in_parts
 from skdim.encoders.linear import AbstractStem, LinearEncoder
 
 __all__ = ["KernelEncoder", "KernelStem"]
 
-LEAST_LENGTH = 8
-# Steps of a kernel.
+# Length of a kernel.
 SIZE = 9
 # Maximal number of channels of a kernel.
 MOST_CHANNELS = 9
-# Samples that thresholds are drawn from.
-SEEN = 32
+# Number of samples that thresholds are drawn from.
+THRESHOLD_SAMPLES = 32
+# Samples per part.
 IN_CACHE = 32
 
 
 class KernelStem(AbstractStem):
     """Fixed features of signals: how often random dilated kernels exceed a threshold, in one cell.
 
-    Kernels have nine steps, of which three are 2 and the others -1, less their mean, in dilations
-    1, 2, 4, ... up to the length. Each sees some channels, with normal weights; its threshold is a
-    random response to a training sample; its feature is the share of time above the threshold.
+    Kernels have nine weights, three of 2 and the others -1, minus their mean, in dilations 1, 2, 4,
+    ... up to the length. Each combines some channels with normal weights; its threshold is a random
+    response to a training sample; its feature is the share of time above the threshold.
 
     References
     ----------
@@ -37,36 +37,35 @@ class KernelStem(AbstractStem):
     weight: Tensor
     threshold: Tensor
 
-    def __init__(self, input_shape: tuple[int, ...], n_kernels: int = 2048) -> None:
+    def __init__(self, input_shape: Shape, n_kernels: int = 2048) -> None:
         super().__init__()
-        channels, length = check_signals(
-            "kernels",
-            input_shape,
-            LEAST_LENGTH,
-            "use encoder='columns' for vectors and 'patches' for images",
-        )
+        channels, length = check_signals("kernels", input_shape)
         self.size = SIZE if length >= SIZE else 7
         self.dilations = [2**j for j in range(30) if 2**j * (self.size - 1) < length]
-        each = -(-n_kernels // len(self.dilations))
+        per_dilation = -(-n_kernels // len(self.dilations))
         n = len(self.dilations)
-        self.register_buffer("weight", torch.zeros(n, each, channels, self.size))
-        self.register_buffer("threshold", torch.zeros(n, each))
-        self.out_shape = (n * each, 1)
+        self.register_buffer("weight", torch.zeros(n, per_dilation, channels, self.size))
+        self.register_buffer("threshold", torch.zeros(n, per_dilation))
+        self.out_shape = (n * per_dilation, 1)
 
     def adapt(self, x: Tensor) -> None:
         """Draw kernels, and thresholds from standardised signals (n, C, L)."""
-        n, each, channels, _ = self.weight.shape
-        high = torch.rand(n, each, self.size).argsort(dim=-1) < self.size // 3
+        n, per_dilation, channels, _ = self.weight.shape
+        high = torch.rand(n, per_dilation, self.size).argsort(dim=-1) < self.size // 3
         steps = torch.where(high, 2.0, -1.0)
         steps = steps - steps.mean(dim=-1, keepdim=True)
-        count = 1 + (torch.rand(n, each, 1) * min(channels, MOST_CHANNELS)).long()
-        used = torch.rand(n, each, channels).argsort(dim=-1).argsort(dim=-1) < count
-        mixture = used * torch.randn(n, each, channels) if channels > 1 else torch.ones(n, each, 1)
+        count = 1 + (torch.rand(n, per_dilation, 1) * min(channels, MOST_CHANNELS)).long()
+        used = torch.rand(n, per_dilation, channels).argsort(dim=-1).argsort(dim=-1) < count
+        mixture = (
+            used * torch.randn(n, per_dilation, channels)
+            if channels > 1
+            else torch.ones(n, per_dilation, 1)
+        )
         self.weight.copy_(mixture[..., None] * steps[:, :, None])
-        some = x[torch.randint(len(x), (min(len(x), SEEN),)).to(x.device)]
+        some = x[torch.randint(len(x), (min(len(x), THRESHOLD_SAMPLES),)).to(x.device)]
         for k in range(n):
             responses = self.respond(some, k).transpose(0, 1).flatten(1)
-            place = torch.randint(responses.shape[1], (each, 1)).to(x.device)
+            place = torch.randint(responses.shape[1], (per_dilation, 1)).to(x.device)
             self.threshold[k] = above(responses, responses.gather(1, place))
 
     def respond(self, x: Tensor, k: int) -> Tensor:
@@ -89,12 +88,12 @@ class KernelStem(AbstractStem):
 
 
 def above(values: Tensor, chosen: Tensor) -> Tensor:
-    """Return numbers half-way from chosen values (m, 1) to the next larger ones in rows (m, n).
+    """Return the midpoints (m,) of chosen values (m, 1) and the next larger ones in rows (m, n).
 
     A threshold at a value itself would be exceeded or not by rounding.
     """
     larger = torch.where(values > chosen, values, torch.inf).amin(dim=1, keepdim=True)
-    # Above the largest value, by more than rounding.
+    # For the largest value, a step above rounding errors.
     step = torch.where(larger.isinf(), 1e-3 * chosen.abs() + 1e-6, (larger - chosen) / 2)
     return (chosen + step)[:, 0]
 
@@ -118,7 +117,7 @@ class KernelEncoder(LinearEncoder):
 
     def __init__(
         self,
-        input_shape: tuple[int, ...],
+        input_shape: Shape,
         n_components: int,
         *,
         n_kernels: int = 2048,

@@ -10,6 +10,7 @@ from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, relu, softshrin
 __all__ = [
     "LAYERS",
     "Features",
+    "Shape",
     "Stages",
     "check_images",
     "check_signals",
@@ -25,12 +26,19 @@ __all__ = [
 # torch 2.6 has no is_exporting.
 is_exporting = getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)
 
+Shape = tuple[int, ...]
+
+# Smallest side of images, and length of signals, for which most encoders are defined.
+LEAST_SIDE = 8
+
+# Hints for smaller images.
 VECTORS = "encode their pixels as vectors: flat rows without image_shape, and encoder='mlp'"
+SMALLER = "use 'dcgan' or 'patches', which encode images from 8x8 pixels on"
 
 
 @dataclass(frozen=True)
 class Features:
-    """The layers of an encoder that are trained, kept or evaluated.
+    """The layers of an encoder that are trained, returned or evaluated.
 
     Parameters
     ----------
@@ -60,8 +68,8 @@ LAYERS = tuple(field.name for field in fields(Features))
 
 def layer_of(features: Features, layer: str) -> Tensor:
     """Return one layer (n, d) or (n, c, *grid); several globals are averaged to one code."""
-    taken: Tensor = getattr(features, layer)
-    return taken.flatten(2).mean(dim=2) if layer == "code" and taken.ndim > 2 else taken
+    values: Tensor = getattr(features, layer)
+    return values.flatten(2).mean(dim=2) if layer == "code" and values.ndim > 2 else values
 
 
 class Stages(nn.Module):
@@ -111,29 +119,29 @@ def hidden_layer(n_inputs: int, units: int, *, dropout: float = 0.0) -> nn.Seque
     )
 
 
-def check_images(name: str, input_shape: tuple[int, ...], least: int, instead: str = "") -> None:
+def check_images(name: str, input_shape: Shape, least: int = LEAST_SIDE) -> None:
     """Raise a ValueError if samples are not images with sides of at least ``least``."""
     if len(input_shape) != 3 or min(input_shape[1:]) < least:
         raise ValueError(
             f"encoder={name!r} encodes images (C, H, W) of at least {least}x{least} pixels, but "
-            f"the samples have shape {input_shape}. Enlarge the images, or {instead or VECTORS}."
+            f"the samples have shape {input_shape}. Enlarge the images, or "
+            f"{VECTORS if least == LEAST_SIDE else SMALLER}."
         )
 
 
-def check_signals(
-    name: str, input_shape: tuple[int, ...], least: int, instead: str
-) -> tuple[int, int]:
+def check_signals(name: str, input_shape: Shape) -> tuple[int, int]:
     """Return channels and length; raise a ValueError if samples are not long enough signals."""
-    if len(input_shape) != 2 or input_shape[1] < least:
+    if len(input_shape) != 2 or input_shape[1] < LEAST_SIDE:
         raise ValueError(
-            f"encoder={name!r} encodes signals (C, L) of at least {least} values a channel, but "
-            f"the samples have shape {input_shape}. Give X as (n, C, L), or {instead}."
+            f"encoder={name!r} encodes signals (C, L) of at least {LEAST_SIDE} values a channel, "
+            f"but the samples have shape {input_shape}. Give X as (n, C, L), or use "
+            "encoder='columns' or 'mlp' for vectors and 'dcgan' or 'patches' for images."
         )
     channels, length = input_shape
     return channels, length
 
 
-def check_vectors(name: str, input_shape: tuple[int, ...]) -> None:
+def check_vectors(name: str, input_shape: Shape) -> None:
     """Raise a ValueError if samples are not vectors."""
     if len(input_shape) != 1:
         raise ValueError(
@@ -146,8 +154,8 @@ def cut_patches(x: Tensor, side: int, n_patches: int) -> Tensor:
     """Cut patches (n_patches, C * side * side) at random places out of images (n, C, H, W)."""
     n, _, height, width = x.shape
     image, top, left = (
-        torch.randint(most, (n_patches, 1, 1)).to(x.device)
-        for most in (n, height - side + 1, width - side + 1)
+        torch.randint(count, (n_patches, 1, 1)).to(x.device)
+        for count in (n, height - side + 1, width - side + 1)
     )
     span = torch.arange(side, device=x.device)
     return x[image, :, top + span[:, None], left + span].movedim(-1, 1).flatten(1)
@@ -186,16 +194,16 @@ def pool_both_signs(
 
     Averages are over the cells of a grid; both have shape (n, c, *grid).
     """
-    # The mean of the negative part is the mean of the positive part less that of both.
-    passed = softshrink(response, threshold)
-    positive, signed = (pool(part, grid) for part in (relu(passed), passed))
+    # The mean of the negative part is the mean of the positive part minus that of both.
+    shrunk = softshrink(response, threshold)
+    positive, signed = (pool(part, grid) for part in (relu(shrunk), shrunk))
     return positive, positive - signed
 
 
 def in_parts(run: Callable[[Tensor], Tensor], x: Tensor, size: int) -> Tensor:
-    """Apply a function to ``size`` samples at a time, which on a CPU then stay in its cache.
+    """Apply a function to ``size`` samples at a time, which fit the cache of a CPU.
 
-    On other devices, and in an export, it is applied to all samples at once.
+    On other devices, and in an export, apply it to all samples at once.
     """
     if x.device.type != "cpu" or is_exporting():
         return run(x)

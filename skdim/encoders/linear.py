@@ -9,7 +9,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from skdim.closed_form import RIDGE, Directions, principal_axes, rotation, scale_of
-from skdim.encoders.layers import Features, in_parts
+from skdim.encoders.layers import Features, Shape, in_parts
 
 __all__ = ["AbstractStem", "Basis", "LinearEncoder"]
 
@@ -17,21 +17,21 @@ __all__ = ["AbstractStem", "Basis", "LinearEncoder"]
 SMALLEST_SPREAD = 1e-4
 # Divides constant features; finite, so that it can be saved.
 LARGEST_SPREAD = 1e30
-# More axes than these need two rows each.
+# Number of principal axes above which there must be at least two rows per axis.
 FEW_AXES = 256
-# Directions that are expanded.
+# Number of directions that are expanded.
 EXPANDED = 32
-# Samples whose features are expanded at once: copies of all would take much memory.
+# Number of samples whose features are expanded at once, to limit memory.
 EXPANDED_ROWS = 256
 
 
 class AbstractStem(nn.Module, ABC):
     """A network that is set from training samples and not trained."""
 
-    out_shape: tuple[int, ...]  # (channels, *grid) of its features
+    out_shape: Shape  # (channels, *grid) of its features
 
     def reduce(self, x: Tensor, n: int) -> Tensor:
-        """Return what ``adapt`` needs of some standardised samples: by default all of them."""
+        """Return the parts of some standardised samples that ``adapt`` needs: by default all."""
         return x
 
     @abstractmethod
@@ -53,7 +53,7 @@ def cell_products(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tens
 class CellLinear(nn.Module):
     """A linear layer for each cell: (n, channels, *grid) to (n, units, *grid)."""
 
-    def __init__(self, channels: int, units: int, grid: tuple[int, ...]) -> None:
+    def __init__(self, channels: int, units: int, grid: Shape) -> None:
         super().__init__()
         cells = math.prod(grid)
         spread = 1 / math.sqrt(channels)
@@ -109,7 +109,7 @@ class LinearEncoder(nn.Module):
     n_expanded : int, default=0
         Channels of the expanded features.
     uncertainty : float, default=0.0
-        What the ridge of covariances grows by where samples are few; see ``ridge``.
+        Factor of the ridge of covariances for few samples; see ``ridge``.
     """
 
     stem: AbstractStem
@@ -168,7 +168,7 @@ class LinearEncoder(nn.Module):
         return Features(self.to_local(conv), conv, hidden, self.to_code(hidden))
 
     def reduce(self, x: Tensor, n: int) -> Tensor:
-        """Return what ``adapt`` needs of some of ``n`` standardised samples."""
+        """Return the parts of some of ``n`` standardised samples that ``adapt`` needs."""
         return self.stem.reduce(x, n)
 
     @torch.no_grad()
@@ -178,17 +178,10 @@ class LinearEncoder(nn.Module):
 
     @torch.no_grad()
     def set_statistics(self, raw: Tensor) -> Tensor:
-        """Set the standardisation of features of the fixed network, and return them standardised.
+        """Set the standardisation of features (n, channels, *grid) of the fixed network.
 
-        Parameters
-        ----------
-        raw : Tensor of shape (n, channels, *grid)
-            Features of training samples.
-
-        Returns
-        -------
-        Tensor of shape (n, channels + n_expanded, *grid)
-            The last channels are zeros, in place of expanded features.
+        Return them standardised, (n, channels + n_expanded, *grid), with zeros in place of the
+        expanded features.
         """
         mean, spread = mean_and_spread(raw)
         n = raw.shape[1]
@@ -220,10 +213,10 @@ class LinearEncoder(nn.Module):
             self.mean[n:], self.spread[n:] = mean, spread
             torch.sub(expanded, mean, out=conv[:, n:]).div_(spread)
         cells = conv.flatten(2).unbind(2)
-        most = self.n_coordinates if n_coordinates is None else n_coordinates
+        n_max = self.n_coordinates if n_coordinates is None else n_coordinates
         return Basis(
-            axes_of([conv.flatten(1)], most, generator),
-            axes_of(cells, most // len(cells), generator),
+            axes_of([conv.flatten(1)], n_max, generator),
+            axes_of(cells, n_max // len(cells), generator),
         )
 
     @torch.no_grad()
@@ -239,7 +232,7 @@ class LinearEncoder(nn.Module):
         self.expansion.copy_((weight.movedim(1, 0) @ draw.double()).float())
 
     def ridge(self, n_samples: float) -> float:
-        """Return the share of the mean variance that is added to variances of so many samples.
+        """Return the share of the mean variance that is added to the variances of samples.
 
         It is ``uncertainty`` times the number of coordinates over that of samples, at least 0.03.
         """
@@ -259,22 +252,22 @@ class LinearEncoder(nn.Module):
         """Set the linear layers from the solution of the closed form."""
         n_hidden, n_code = self.to_code.in_features, self.to_code.out_features
         n_local = self.to_local.weight.shape[2]
-        kept = len(found.correlations)
+        n_found = len(found.correlations)
         scale = scale_of(found.correlations)
-        turn = rotation(n_hidden)
+        matrix = rotation(n_hidden)
         # The axes are rounded to float32: products with them gain nothing from float64.
-        whole, each_cell = basis.whole.cpu().float(), basis.cell.cpu().float()
+        whole, single_cell = basis.whole.cpu().float(), basis.cell.cpu().float()
         # From coordinates to scaled directions, as columns; missing ones are 0.
         weight, bias = found.weight * scale, -(found.mean @ found.weight) * scale
-        self.to_hidden.weight.copy_((whole @ (weight @ turn[:kept]).float()).T)
-        self.to_hidden.bias.copy_(bias @ turn[:kept])
-        self.to_code.weight.copy_((turn.T[:, :n_code] @ rotation(n_code)).T)
+        self.to_hidden.weight.copy_((whole @ (weight @ matrix[:n_found]).float()).T)
+        self.to_hidden.bias.copy_(bias @ matrix[:n_found])
+        self.to_code.weight.copy_((matrix.T[:, :n_code] @ rotation(n_code)).T)
         self.to_code.bias.zero_()
         self.correlations.copy_(padded(found.correlations, n_hidden))
         n_cells, channels, _ = self.to_local.weight.shape
         if "local" in found.estimates:
             estimate = found.estimates["local"]
-            cell = each_cell @ (estimate.weight * scale).float()
+            cell = single_cell @ (estimate.weight * scale).float()
             offset = estimate.bias * scale
         else:
             added = whole @ weight[:, :n_local].float()
@@ -285,7 +278,7 @@ class LinearEncoder(nn.Module):
 
 
 def mean_and_spread(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the mean of features (n, ...), and by what they are divided."""
+    """Return the mean of features (n, ...), and the spread by which they are divided."""
     spread = x.std(dim=0)
     # Constant features become 0, not rounding errors.
     largest = torch.maximum(x.amax(dim=0), -x.amin(dim=0))
@@ -293,13 +286,13 @@ def mean_and_spread(x: Tensor) -> tuple[Tensor, Tensor]:
     return x.mean(dim=0), torch.where(constant, LARGEST_SPREAD, spread + SMALLEST_SPREAD)
 
 
-def axes_of(parts: Sequence[Tensor], most: int, generator: Generator) -> Tensor:
-    """Return approximate leading principal axes of centred rows in parts, at most ``most``.
+def axes_of(parts: Sequence[Tensor], n_max: int, generator: Generator) -> Tensor:
+    """Return at most ``n_max`` approximate leading principal axes of centred rows in parts.
 
-    There are fewer axes than rows, and for more than FEW_AXES at least two rows for each.
+    There are fewer axes than rows, and at least two rows per axis if there are more than FEW_AXES.
     """
     n, width = sum(map(len, parts)), parts[0].shape[1]
-    n_axes = min(max(1, most), n - 1, max(FEW_AXES, n // 2), width)
+    n_axes = min(max(1, n_max), n - 1, max(FEW_AXES, n // 2), width)
     return principal_axes(parts, torch.randn(width, n_axes, generator=generator).to(parts[0]))
 
 

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 from torch.nn.utils.rnn import pad_sequence
 
-from skdim.encoders.layers import Features, check_vectors
+from skdim.encoders.layers import Features, Shape, check_vectors
 
 __all__ = ["MLPEncoder"]
 
@@ -34,7 +34,7 @@ class MLPEncoder(nn.Module):
 
     def __init__(
         self,
-        input_shape: tuple[int, ...],
+        input_shape: Shape,
         n_components: int,
         *,
         n_groups: int = 8,

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, pad
 
 from skdim.encoders.layers import (
+    Shape,
     Stages,
     check_images,
     convolution,
@@ -16,7 +17,9 @@ from skdim.encoders.layers import (
 
 __all__ = ["PatchNetworkEncoder"]
 
+# Cells of the grid in each direction.
 GRID = 4
+# Number of patches that filters are set from.
 DRAWN = 20_000
 # Images per part: seven times as fast as a whole batch.
 IN_CACHE = 32
@@ -60,7 +63,7 @@ class PatchNetworkEncoder(Stages):
 
     def __init__(
         self,
-        input_shape: tuple[int, ...],
+        input_shape: Shape,
         n_components: int,
         *,
         n_filters: int = 128,
@@ -69,7 +72,7 @@ class PatchNetworkEncoder(Stages):
         hidden_units: int = 1024,
     ) -> None:
         super().__init__()
-        check_images("patch_network", input_shape, 8)
+        check_images("patch_network", input_shape)
         channels, side = input_shape[0], min(input_shape[1:])
         self.stride = max(1, round(side / 16))
         self.side = max(4, 3 * self.stride)

@@ -4,12 +4,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, conv2d, normalize
 
-from skdim.encoders.layers import check_images, cut_patches, in_parts, pool, pool_both_signs
+from skdim.encoders.layers import Shape, check_images, cut_patches, in_parts, pool, pool_both_signs
 from skdim.encoders.linear import AbstractStem, LinearEncoder
 
 __all__ = ["PatchEncoder", "PatchLayer", "PatchStem"]
 
-# Patches that are drawn per image, and in total; and those of one round of k-means.
+# Numbers of patches that are drawn per image, in total, and per round of k-means.
 DRAWN_EACH = 10
 DRAWN = 30_000
 DRAWN_ROUND = 15_000
@@ -20,16 +20,16 @@ THRESHOLD = 0.5
 SMALLEST_VARIANCE = 0.0025
 # Added to the squared length of a whitened patch, relative to its mean.
 SMALLEST_LENGTH = 0.05
-# Images that the second layer is set from, and the channels of its input.
+# Number of images that the second layer is set from, and of channels of its input.
 MAPS = 1000
 CHANNELS = 64
-# Positions of the second layer's patches in each direction, from which on there are 3x3 cells.
+# Least number of positions of the second layer's patches in each direction for 3x3 cells.
 POSITIONS = 6
-# What the ridge of covariances grows by where images are few.
+# Factor of the ridge of covariances for few images; see LinearEncoder.
 UNCERTAINTY = 0.25
 # Images per part.
 IN_CACHE = 16
-# Responses of an image that are computed at once.
+# Maximal number of responses of an image that are computed at once.
 RESPONSES = 2**17
 
 
@@ -146,7 +146,7 @@ class PatchStem(AbstractStem):
 
     def __init__(
         self,
-        input_shape: tuple[int, ...],
+        input_shape: Shape,
         *,
         n_filters: int = 128,
         n_second: int | None = None,
@@ -177,7 +177,7 @@ class PatchStem(AbstractStem):
         """Set both layers from standardised images (n, C, H, W), after ``reduce``."""
         self.first.adapt(x, torch.ones(x.shape[1]).to(x))
         some = x[torch.arange(min(len(x), MAPS)) * len(x) // min(len(x), MAPS)]
-        # Maps are computed twice: they take much memory.
+        # Maps are computed twice, since keeping them would take much memory.
         pixels = in_parts(self.some_pixels, some, IN_CACHE)
         center, mirror = pixels.mean(dim=0), torch.eye(pixels.shape[1]).to(x)
         if self.first.mirrored:
@@ -261,7 +261,7 @@ class PatchEncoder(LinearEncoder):
 
     def __init__(
         self,
-        input_shape: tuple[int, ...],
+        input_shape: Shape,
         n_components: int,
         *,
         n_filters: int = 128,
@@ -272,7 +272,7 @@ class PatchEncoder(LinearEncoder):
         hidden_units: int = 1024,
         n_expanded: int = 256,
     ) -> None:
-        check_images("patches", input_shape, 8)
+        check_images("patches", input_shape)
         stem = PatchStem(
             input_shape, n_filters=n_filters, n_second=n_second, mirrored=mirrored, grid=grid
         )
@@ -317,13 +317,13 @@ def spherical_kmeans(x: Tensor, n_clusters: int, signs: Tensor) -> Tensor:
     """
     centroids = x[torch.randint(len(x), (n_clusters,)).to(x.device)].clone()
     for _ in range(ROUNDS):
-        seen = x[torch.randint(len(x), (min(DRAWN_ROUND, len(x)),)).to(x.device)]
+        drawn = x[torch.randint(len(x), (min(DRAWN_ROUND, len(x)),)).to(x.device)]
         if (signs < 0).any():
-            mirrored = seen * signs
-            nearer = (mirrored @ centroids.T).amax(dim=1) > (seen @ centroids.T).amax(dim=1)
-            seen = torch.where(nearer[:, None], mirrored, seen)
-        nearest = (seen @ centroids.T).argmax(dim=1)
-        total = torch.zeros_like(centroids).index_add_(0, nearest, seen)
+            mirrored = drawn * signs
+            nearer = (mirrored @ centroids.T).amax(dim=1) > (drawn @ centroids.T).amax(dim=1)
+            drawn = torch.where(nearer[:, None], mirrored, drawn)
+        nearest = (drawn @ centroids.T).argmax(dim=1)
+        total = torch.zeros_like(centroids).index_add_(0, nearest, drawn)
         empty = total.norm(dim=1, keepdim=True) < 1e-6
         centroids = torch.where(empty, centroids, normalize(total, dim=1))
     return centroids

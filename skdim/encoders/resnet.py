@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from skdim.encoders.layers import Stages, check_images, convolution, hidden_layer
+from skdim.encoders.layers import Shape, Stages, check_images, convolution, hidden_layer
 
 __all__ = ["RESNET19", "RESNET34", "ResNetEncoder", "residual_layers"]
 
@@ -53,14 +53,14 @@ class ResNetEncoder(Stages):
 
     def __init__(
         self,
-        input_shape: tuple[int, ...],
+        input_shape: Shape,
         n_components: int,
         *,
         blocks: Sequence[int] = RESNET19,
         hidden_units: int = 1024,
     ) -> None:
         super().__init__()
-        check_images("resnet34" if tuple(blocks) == RESNET34 else "resnet19", input_shape, 8)
+        check_images("resnet34" if tuple(blocks) == RESNET34 else "resnet19", input_shape)
         channels, *sides = input_shape
         layers = residual_layers(channels, blocks)
         # The first convolution, the blocks of the first width, and the first strided block.

@@ -2,11 +2,11 @@
 
 from torch import nn
 
-from skdim.encoders.layers import Stages, check_images, convolution
+from skdim.encoders.layers import Shape, Stages, check_images, convolution
 
 __all__ = ["Stride5CNNEncoder", "ValidCNNEncoder"]
 
-# Of the first convolution of Stride5CNNEncoder.
+# Size and stride of the first convolution of Stride5CNNEncoder.
 SIDE, STRIDE = 6, 5
 
 
@@ -29,9 +29,7 @@ class Stride5CNNEncoder(Stages):
         Size of the hidden layer.
     """
 
-    def __init__(
-        self, input_shape: tuple[int, ...], n_components: int, *, hidden_units: int = 256
-    ) -> None:
+    def __init__(self, input_shape: Shape, n_components: int, *, hidden_units: int = 256) -> None:
         super().__init__()
         check_images("stride5_cnn", input_shape, SIDE + STRIDE)
         channels, *sides = input_shape
@@ -63,9 +61,9 @@ class ValidCNNEncoder(Stages):
         Size of the code.
     """
 
-    def __init__(self, input_shape: tuple[int, ...], n_components: int) -> None:
+    def __init__(self, input_shape: Shape, n_components: int) -> None:
         super().__init__()
-        check_images("valid_cnn", input_shape, 13, "use 'dcgan' or 'patches', from 8x8 on")
+        check_images("valid_cnn", input_shape, 13)
         channels, height, width = input_shape
         self.to_local = nn.Sequential(
             nn.Conv2d(channels, 64, 4), nn.ReLU(inplace=True), convolution(64, 128, 4)
