@@ -38,8 +38,8 @@ __all__ = [
 
 # Least share of the mean variance that is added to all variances.
 RIDGE = 0.03
-# Larger correlations are clipped: a signal-to-noise ratio of 10,000.
-MOST = 0.9999
+# Correlations above are clipped: a signal-to-noise ratio of 10,000.
+LARGEST_CORRELATION = 0.9999
 
 
 @dataclass(frozen=True)
@@ -84,15 +84,15 @@ class Sums:
         pairs : sequence of (int, int)
             ``(look of the code, look of the layer)``.
         """
-        of_code, of_layer = zip(*pairs, strict=True)
-        used = sorted(set(of_code))
+        code_looks, layer_looks = zip(*pairs, strict=True)
+        used = sorted(set(code_looks))
         partners = torch.cat([sum_of([layer[j] for i, j in pairs if i == look]) for look in used])
         cross = torch.cat([code[look] for look in used]).T @ partners
-        code_sums = own_sums(code, of_code)
-        same = layer is code and sorted(of_code) == sorted(of_layer)
+        code_sums = own_sums(code, code_looks)
+        same = layer is code and sorted(code_looks) == sorted(layer_looks)
         samples = torch.tensor(float(len(code[0])), dtype=torch.float64)
-        layer_sums = code_sums if same else own_sums(layer, of_layer)
-        return cls(len(pairs) * samples, samples, *code_sums, *layer_sums, wide(cross))
+        layer_sums = code_sums if same else own_sums(layer, layer_looks)
+        return cls(len(pairs) * samples, samples, *code_sums, *layer_sums, to_float64(cross))
 
     def __add__(self, other: Self) -> Self:
         """Add the sums over other samples."""
@@ -143,12 +143,12 @@ class Estimate:
 
 
 def own_sums(looks: Sequence[Tensor], used: Sequence[int]) -> tuple[Tensor, Tensor]:
-    """Sum looks and their outer products, each as often as it is used."""
+    """Sum the looks and their outer products, weighted by how often ``used`` has each look."""
     numbers = sorted(set(used))
     rows = torch.cat([looks[i] for i in numbers])
     times = torch.cat([used.count(i) * torch.ones(len(looks[i]), 1) for i in numbers])
     weighted = times.to(rows) * rows
-    return wide(weighted.sum(dim=0)), wide(weighted.T @ rows)
+    return to_float64(weighted.sum(dim=0)), to_float64(weighted.T @ rows)
 
 
 def sum_of(parts: Sequence[Tensor]) -> Tensor:
@@ -156,7 +156,7 @@ def sum_of(parts: Sequence[Tensor]) -> Tensor:
     return torch.stack(list(parts)).sum(dim=0) if len(parts) > 1 else parts[0]
 
 
-def wide(x: Tensor) -> Tensor:
+def to_float64(x: Tensor) -> Tensor:
     """Return a tensor in float64 on the CPU, since some devices lack float64."""
     return x.cpu().double()
 
@@ -204,12 +204,12 @@ def solve(
         layers[name] = cell_roots, crosses, middle.reshape(n, 1, width)
     strengths, axes = torch.linalg.eigh(shared)
     weight = torch.linalg.solve_triangular(root.T, axes.flip(1)[:, :n_directions], upper=True)
-    correlations = strengths.flip(0)[:n_directions].clamp(0, MOST**2).sqrt()
+    correlations = strengths.flip(0)[:n_directions].clamp(0, LARGEST_CORRELATION**2).sqrt()
     estimates = {}
     for name, (cell_roots, crosses, middle) in layers.items():
         products = crosses @ weight
         estimate = torch.cholesky_solve(products, cell_roots)
-        share = (products * estimate).sum(dim=1).mean(dim=0).clamp(0, MOST**2).sqrt()
+        share = (products * estimate).sum(dim=1).mean(dim=0).clamp(0, LARGEST_CORRELATION**2).sqrt()
         estimates[name] = Estimate(estimate, -(middle @ estimate)[:, 0], share)
     return Directions(mean, weight, correlations, estimates)
 

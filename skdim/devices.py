@@ -17,7 +17,7 @@ __all__ = [
     "set_generator_state",
 ]
 
-# What backends raise for a device that cannot be used.
+# Errors that backends raise for a device that cannot be used.
 UNUSABLE = (AssertionError, ImportError, RuntimeError, TypeError)
 
 
@@ -46,7 +46,7 @@ def find_accelerator() -> torch.device:
 
 def check_device(device: torch.device) -> None:
     """Raise an error, whose type depends on the backend, if a device cannot draw and multiply."""
-    torch.zeros(1, device=device)  # In a forked process, its error says what to do.
+    torch.zeros(1, device=device)  # In a forked process, its error explains what to do.
     drawn = torch.rand(2, 2, generator=Generator(device=device), device=device)
     (drawn @ drawn).sum().item()
 
@@ -66,9 +66,9 @@ def device_or_cpu(name: str) -> torch.device:
 
 
 def free_memory(device: torch.device) -> int | None:
-    """Return the free memory of an accelerator in bytes, or None if its backend does not tell."""
-    ask = getattr(getattr(torch, device.type, None), "mem_get_info", None)
-    return None if ask is None else int(ask(device)[0])
+    """Return the free memory of an accelerator in bytes, or None if its backend has no figure."""
+    query = getattr(getattr(torch, device.type, None), "mem_get_info", None)
+    return None if query is None else int(query(device)[0])
 
 
 def generator_state(device: torch.device) -> Tensor:
@@ -83,5 +83,5 @@ def set_generator_state(device: torch.device, state: Tensor) -> None:
 
 
 def seed_generator(device: torch.device, seed: int) -> None:
-    """Seed the default generator of a device, and no other."""
+    """Seed only the default generator of a device."""
     set_generator_state(device, Generator(device=device).manual_seed(seed).get_state())

@@ -14,13 +14,13 @@ from skdim.inputs import Samples
 
 __all__ = ["chunk_size", "encode_rows", "features_of", "filled_up"]
 
+# Rows that are encoded at once on the CPU, and on accelerators, which need more to be busy.
 CHUNK = 64
-# On accelerators, which small chunks leave idle.
 LARGE_CHUNK = 256
 # Rows after which features are copied from an accelerator, which waits for it.
 COPIED_ROWS = 4096
 
-# Seed of what reading a data set draws.
+# Seed of draws while reading a data set.
 SEED = 0
 
 
@@ -28,20 +28,10 @@ SEED = 0
 def encode_rows(module: nn.Module, rows: Samples, *layers: str) -> Iterator[tuple[Tensor, ...]]:
     """Encode samples in chunks of one size, the last one padded with copies of the last row.
 
-    Rounding depends on the number of rows: so the features of a row do not depend on the others.
+    Since rounding depends on the number of rows, this makes features independent of other rows.
 
-    Parameters
-    ----------
-    module : Module
-        Maps samples to Features, in evaluation mode.
-    rows : Samples
-    *layers : str
-        Of :data:`~skdim.encoders.LAYERS`.
-
-    Yields
-    ------
-    tuple of Tensor of shape (at most ``chunk_size(rows.device)``, ...)
-        One for each layer.
+    Yield a tuple of the ``layers`` of each chunk, (at most ``chunk_size(rows.device)``, ...), as
+    the module, in evaluation mode, returns them in Features.
     """
     size = chunk_size(rows.device)
     generator = Generator(device=rows.device).manual_seed(SEED)
@@ -52,23 +42,16 @@ def encode_rows(module: nn.Module, rows: Samples, *layers: str) -> Iterator[tupl
 
 
 def features_of(module: nn.Module, rows: Samples, layer: str) -> NDArray[np.float32]:
-    """Encode samples to an array (n, d), maps flattened, which accelerators are waited for rarely.
+    """Encode samples to an array (n, d), maps flattened, with few waits for accelerators.
 
-    Parameters
-    ----------
-    module : Module
-        Maps samples to Features, in evaluation mode.
-    rows : Samples
-        At least one.
-    layer : str
-        One of :data:`~skdim.encoders.LAYERS`.
+    There must be at least one sample; ``module`` and ``layer`` are as in ``encode_rows``.
     """
     size = chunk_size(rows.device)
-    together = 1 if rows.device.type == "cpu" else COPIED_ROWS // size
+    n_chunks = 1 if rows.device.type == "cpu" else COPIED_ROWS // size
     chunks = (features for (features,) in encode_rows(module, rows, layer))
     features, start = None, 0
-    while waiting := list(islice(chunks, together)):
-        copied = torch.cat(waiting).flatten(1).cpu().numpy()
+    while encoded := list(islice(chunks, n_chunks)):
+        copied = torch.cat(encoded).flatten(1).cpu().numpy()
         if features is None:
             features = np.empty((len(rows), copied.shape[1]), np.float32)
         features[start : start + len(copied)] = copied
@@ -78,10 +61,10 @@ def features_of(module: nn.Module, rows: Samples, layer: str) -> NDArray[np.floa
 
 
 def filled_up(x: Tensor, size: int) -> Tensor:
-    """Return rows (n, ...) with copies of the last one up to a size, on which rounding depends."""
+    """Pad rows (n, ...) to a size with copies of the last one."""
     return x.index_select(0, torch.arange(size, device=x.device).clamp(max=len(x) - 1))
 
 
 def chunk_size(device: torch.device) -> int:
-    """Return the number of rows that are encoded at once."""
+    """Return the number of rows that are encoded at once on a device."""
     return CHUNK if device.type == "cpu" else LARGE_CHUNK

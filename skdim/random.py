@@ -67,29 +67,29 @@ class Lock:
 
 
 class Draws:
-    """A sequence of draws from the global generators, with their states while others draw."""
+    """A sequence of draws from the global generators; has their states while it is suspended."""
 
     states: Mapping[Any, Any]
 
 
 # One thread at a time seeds the global generators.
 SEEDING = Lock()
-# The user's sequence, outside of ``seeded``.
+# The sequence of the user's code, outside of ``seeded``.
 OUTSIDE = Draws()
 # The current sequence, and the accelerators whose generators belong to it.
 LIVE = [OUTSIDE]
 DEVICES: set[torch.device] = set()
 
 
-class Own(threading.local):
-    """The sequence that a thread draws from, and whether its fork holds the lock."""
+class ThreadState(threading.local):
+    """The sequence that a thread draws from, and whether it forks while holding the lock."""
 
     def __init__(self) -> None:
         self.draws = OUTSIDE
         self.forks = False
 
 
-OWN = Own()
+OWN = ThreadState()
 
 
 def before_fork() -> None:
@@ -179,7 +179,7 @@ def unlocked() -> Iterator[None]:
 
 @contextmanager
 def drawing(seed: int) -> Iterator[None]:
-    """Return a context as ``seeded``, for one thread, or one that holds ``SEEDING``, on the CPU."""
+    """Return a context as ``seeded``, on the CPU, for a thread that is alone or holds the lock."""
     states = take_states()
     set_seed(seed)
     try:

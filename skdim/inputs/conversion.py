@@ -64,16 +64,8 @@ def rounded(rows: NDArray[Any]) -> NDArray[np.float32]:
 def find_conversion(samples: Samples) -> NDArray[np.float64] | None:
     """Find the channels, or columns of a table, that rounding to float32 would change too much.
 
-    Parameters
-    ----------
-    samples : Samples
-        Read ``as_given``.
-
-    Returns
-    -------
-    ndarray of shape (2, channels) or None
-        Centre and scale of each channel: 0 and 1 for channels that are only rounded. None if all
-        are.
+    Return the centre and the scale of each channel, (2, channels), 0 and 1 for channels that are
+    only rounded; or None if all are. Samples are read ``as_given``.
     """
     mean, scale = channel_statistics(samples)
     size = abs(mean)
@@ -86,22 +78,13 @@ def find_conversion(samples: Samples) -> NDArray[np.float64] | None:
 def find_equal_values(samples: Samples, convert: Convert) -> list[tuple[int, int, int]]:
     """Find the columns of a table in which most distinct values become equal.
 
-    Parameters
-    ----------
-    samples : Samples
-        Read ``as_given``.
-    convert : callable
-        To float32.
-
-    Returns
-    -------
-    list of (int, int, int)
-        Column, and its numbers of distinct values, in at most 2,000 rows, before and after.
+    Return for each of them the column, and its numbers of distinct values, in at most 2,000 rows,
+    before and after ``convert``. Samples are read ``as_given``.
     """
     if len(samples.layout.shape) > 1:
         return []
-    most = min(COMPARED_ROWS, max(2, NUMBERS_AT_ONCE // samples.layout.n_features))
-    numbers = samples.evenly_spaced(most)
+    n_max = min(COMPARED_ROWS, max(2, NUMBERS_AT_ONCE // samples.layout.n_features))
+    numbers = samples.evenly_spaced(n_max)
     # Integers may have more digits than float64.
     if isinstance(samples, ArraySamples):
         given = samples.array[numbers.numpy()]

@@ -139,15 +139,10 @@ class ImageFolder(Images):
 
 
 def as_images(X: Any, size: tuple[int, int]) -> Any:
-    """Return paths and images of Pillow as a data set, and anything else as it is.
+    """Return paths and images of Pillow as a data set, scaled to (height, width).
 
-    Parameters
-    ----------
-    X : object
-        A path of an image or of a folder, an image of Pillow, or a list or array with one axis of
-        paths of images and images of Pillow.
-    size : (int, int)
-        Height and width to which images are scaled.
+    That is a path of an image or of a folder, an image of Pillow, or a list or array with one axis
+    of paths of images and images of Pillow. Anything else is returned as it is.
     """
     # An empty path would be the current folder.
     if isinstance(X, str | Path) and str(X) and Path(X).is_dir():

@@ -19,7 +19,7 @@ __all__ = ["SEED", "BatchReader", "Convert", "Failure", "ReadTask", "find_map"]
 # Kinds of dtypes that are real numbers: bool, integers, floats.
 NUMBERS = "buif"
 
-# Seed of what reading draws outside of training.
+# Seed of draws while reading outside of training.
 SEED = 0
 
 # Numbers of the samples of a batch, and the seed of reading them.
@@ -111,7 +111,7 @@ class BatchReader(Dataset["Tensor | Failure"]):
             return Failure(error)
 
     def read(self, numbers: NDArray[np.intp], seed: int = SEED) -> Tensor:
-        """Read samples in this process; what a data set draws is seeded."""
+        """Read samples in this process; draws of a data set are seeded."""
         if self.is_array:
             return self.take(numbers)
         with SEEDING, drawing(seed):
@@ -190,12 +190,12 @@ class BatchReader(Dataset["Tensor | Failure"]):
         sample = as_plain(first, self.title_of(number))
         if getattr(sample, "mode", None) == "P" and hasattr(sample, "convert"):
             sample = sample.convert("RGB")  # Pixels are indices of a palette.
-        # NumPy would convert other types to arrays of objects. Of an image of Pillow, these
-        # attributes would copy the pixels; of its type, they do not.
+        # NumPy would convert other types to arrays of objects. The type is tested, since these
+        # attributes of an image of Pillow copy its pixels.
         known = any(hasattr(type(sample), name) for name in ("__array__", "__array_interface__"))
         array = np.asarray(sample) if known else None
         if array is None or array.dtype.kind not in NUMBERS + "c":
-            hint = " Of a dict, let the data set return the sample alone."
+            hint = " If it is a dict, let the data set return only the sample."
             raise TypeError(
                 f"{self.title_of(number)} is of type {type(sample).__name__}. It must be a tensor, "
                 "an array of numbers, a PIL image, or a tuple that begins with one."
@@ -240,8 +240,8 @@ def find_map(array: object) -> "np.memmap[Any, Any] | None":
     return found
 
 
-def number_type(dtype: np.dtype[Any], what: str) -> np.dtype[Any]:
+def number_type(dtype: np.dtype[Any], name: str) -> np.dtype[Any]:
     """Return uint8 or float32; raise a TypeError if a dtype is not real."""
     if dtype.kind not in NUMBERS:
-        raise TypeError(f"{what} is of dtype {dtype}. Real numbers are needed.")
+        raise TypeError(f"{name} is of dtype {dtype}. Real numbers are needed.")
     return np.dtype(np.uint8 if dtype == np.uint8 else np.float32)

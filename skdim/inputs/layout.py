@@ -119,15 +119,15 @@ class Layout:
         return samples.movedim(1, -1).contiguous() if self.channels_last else samples
 
 
-def as_plain(value: Any, what: str) -> Any:
+def as_plain(value: Any, name: str) -> Any:
     """Convert a tensor of any device to an array; return anything else as it is.
 
-    Raise a TypeError, which calls the value ``what``, for masked arrays, and for tensors that are
+    Raise a TypeError, which gives the value's ``name``, for masked arrays, and for tensors that are
     not dense or have no memory.
     """
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(
-            f"{what} is a masked array, but masks are not supported. Remove the masked rows, or "
+            f"{name} is a masked array, but masks are not supported. Remove the masked rows, or "
             "fill the masked entries: array.filled(value)."
         )
     if not isinstance(value, Tensor):
@@ -142,7 +142,7 @@ def as_plain(value: Any, what: str) -> Any:
     wrong = [kind for kind, holds in kinds.items() if holds]
     if wrong:
         raise TypeError(
-            f"{what} is a tensor that is {wrong[0]}. It must be dense, with its numbers in memory."
+            f"{name} is a tensor that is {wrong[0]}. It must be dense, with its numbers in memory."
         )
     value = value.detach().cpu().resolve_conj().resolve_neg()
     if value.is_floating_point() and value.dtype not in FLOATS:

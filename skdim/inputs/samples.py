@@ -84,7 +84,7 @@ class Samples(ABC):
         batches : sequence of Tensor of shape (b,)
             Numbers of the samples of each batch.
         generator : Generator
-            Its state, which is not changed, seeds what reading draws.
+            Its state, which is not changed, seeds draws while reading.
 
         Yields
         ------
@@ -103,14 +103,14 @@ class Samples(ABC):
         """Split the numbers, in order, into parts of ``size``; the last one may be smaller."""
         return [part for part in torch.split(self.numbers, size) if len(part)]
 
-    def thinned(self, most: int) -> Self:
-        """Return at most ``most`` samples, evenly spaced; the data is shared."""
-        n = min(len(self), most)
+    def thinned(self, n_max: int) -> Self:
+        """Return at most ``n_max`` samples, evenly spaced; the data is shared."""
+        n = min(len(self), n_max)
         return self.part(np.arange(n) * len(self) // n)
 
-    def evenly_spaced(self, most: int) -> Tensor:
-        """Return the numbers of at most ``most`` samples, evenly spaced."""
-        return self.thinned(most).numbers
+    def evenly_spaced(self, n_max: int) -> Tensor:
+        """Return the numbers of at most ``n_max`` samples, evenly spaced."""
+        return self.thinned(n_max).numbers
 
     def part(self, positions: NDArray[np.intp]) -> Self:
         """Return the samples at some positions in ``numbers``; the data is shared."""

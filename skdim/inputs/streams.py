@@ -98,26 +98,11 @@ class Stream:
     def open(
         self, n_looks: int = 1
     ) -> tuple[Callable[..., "StreamSamples"], tuple[int, ...], np.dtype[Any]]:
-        """Read the first sample to find the shape of the data.
+        """Read the first sample; raise a ValueError or TypeError if it is not valid.
 
-        Parameters
-        ----------
-        n_looks : int, default=1
-            How many items are looks at one sample.
-
-        Returns
-        -------
-        make : callable
-            ``make(layout, device, labels=..., convert=...)`` returns a :class:`StreamSamples`.
-        shape : tuple of int
-            Shape of all samples together.
-        dtype : dtype
-            Of the first sample, as given.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If the first item is not a sample.
+        Return ``make``, the shape of all samples together, and the dtype of the first one.
+        ``make(layout, device, labels=..., convert=...)`` returns a :class:`StreamSamples`.
+        ``n_looks`` items are looks at one sample.
         """
         with SEEDING, drawing(SEED):
             reader = BatchReader(as_plain(self.data, "X"), n_looks)

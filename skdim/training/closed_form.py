@@ -20,13 +20,13 @@ from skdim.views.base import all_pairs
 
 __all__ = ["ClosedFormMixin", "LookSums"]
 
-# Samples from which the basis is computed.
+# Maximal number of samples from which the basis is computed.
 BASIS_ROWS = 3000
-# Samples whose looks the expanded features are set from.
+# Maximal number of samples from whose looks the expanded features are set.
 EXPANSION_ROWS = 1500
-# Coordinates that are solved in for this.
+# Number of coordinates of that solution.
 EXPANSION_COORDINATES = 256
-# Samples whose looks are encoded at once, and numbers in them: large images take much memory.
+# Maximal numbers of samples whose looks are encoded at once, and of their values, to limit memory.
 CHUNK = 128
 NUMBERS = 2**22
 
@@ -71,19 +71,9 @@ class ClosedFormMixin:
     _set_training: Any
 
     def solve(self, rows: Samples, generator: Generator) -> tuple[dict[str, float], float]:
-        """Set the encoder and its Gaussian critics by the closed form.
+        """Solve with the sums over these samples and those of earlier calls; see ``solve_for``.
 
-        Parameters
-        ----------
-        rows : Samples
-            Samples whose sums are added to those of earlier calls.
-        generator : Generator
-            Generator of the view.
-
-        Returns
-        -------
-        terms, spread
-            See ``solve_for``.
+        ``generator`` is that of the view.
         """
         self._set_training(False)
         with computing_in(self.precision, rows.device):
@@ -114,7 +104,7 @@ class ClosedFormMixin:
         self.notify("on_epoch_end", dataset_train=rows, dataset_valid=self.held_out)
 
     def sums_of_all(self, rows: Samples, generator: Generator, basis: Basis) -> dict[str, Sums]:
-        """Return the sums over the looks of all samples, here on one process."""
+        """Return the sums over the looks of all samples, on one process."""
         names, advance = weights_of(self.criterion_), self.progress.advance
         return sum_looks(self.module_, self.view, rows, generator, basis, names, advance)
 
@@ -155,11 +145,11 @@ def solve_for(
 
 
 def all_looks(view: View, x: Tensor, generator: Generator) -> tuple[list[Tensor], Pairs]:
-    """Draw looks and their pairs; where all are compared, the sample itself is one more look."""
+    """Draw looks and their pairs; if all are compared, the sample itself is another look."""
     looks = list(view(x, generator))
     pairs = find_pairs(view, len(looks))
     n = len(looks)
-    # Of several given looks, there is no sample itself.
+    # With several given looks, there is no such sample.
     is_look = x.shape == looks[0].shape
     if is_look and n > 1 and set(pairs) == set(all_pairs(n)):
         return [*looks, x], all_pairs(n + 1)
@@ -204,7 +194,7 @@ def find_basis(module: nn.Sequential, view: View, rows: Samples, generator: Gene
     standardise, encoder = parts_of(module)
     single = rows.single().thinned(BASIS_ROWS)
     chunks = single.chunks(chunk_of(rows))
-    # No variable holds the features, so that they are freed once they are standardised.
+    # No variable refers to the features, so that they are freed after standardisation.
     conv = encoder.set_statistics(
         torch.cat([encoder.stem(standardise(single[chunk])).float() for chunk in chunks])
     )
@@ -225,7 +215,7 @@ def chunk_of(rows: Samples) -> int:
 
 
 def weights_of(criterion: AbstractCriterion) -> dict[str, float]:
-    """Return the weights of the terms of information; of the global one alone if there are none."""
+    """Return the weights of the terms of information; without any, that of a global term."""
     weights = {
         part.name: part.weight for part in criterion.members() if isinstance(part, Information)
     }

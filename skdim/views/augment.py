@@ -22,7 +22,7 @@ __all__ = ["Augment"]
 
 @dataclass(frozen=True)
 class Augment:
-    """Draw several looks at each image, each shifted, lit and coloured differently.
+    """Draw several looks at each image, with different shifts, brightness and colours.
 
     By default, the code of each look is compared with the local features of the other (AMDIM).
     Changes are applied in the order: mirror, crop, shift, contrast, brightness, saturation, hue,
@@ -92,7 +92,7 @@ class Augment:
         strengths = ("shift", "brightness", "contrast", "saturation", "grey", "crop")
         for name in (*strengths, "shift_chance", "jitter_chance"):
             check_share(self, name)
-        check_share(self, "hue", most=0.5)
+        check_share(self, "hue", limit=0.5)
         if self.n_looks < 1:
             raise ValueError(f"Augment(n_looks={self.n_looks}): n_looks must be at least 1.")
 

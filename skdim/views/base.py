@@ -1,4 +1,4 @@
-"""What views have in common: their type, pairs of looks, changes of pixels, two simple views."""
+"""Types, pairs of looks and transformations that views share, and two simple views."""
 
 import math
 from collections.abc import Callable
@@ -53,7 +53,7 @@ def sometimes(chance: float, changed: Tensor, x: Tensor, generator: Generator) -
 
 
 def segments(share: Tensor, side: int, generator: Generator) -> Tensor:
-    """Draw segments of a side, of shares (n, 1) of it, as a mask (n, side)."""
+    """Draw random segments of shares (n, 1) of a side, as a mask (n, side)."""
     length = (share * side).round().clamp(min=1)
     uniform = torch.rand(share.shape, generator=generator, device=share.device)
     start = (uniform * (side - length + 1)).floor()
@@ -62,7 +62,7 @@ def segments(share: Tensor, side: int, generator: Generator) -> Tensor:
 
 
 def shifted(x: Tensor, share: float, generator: Generator) -> Tensor:
-    """Shift each image by whole pixels, reflecting borders."""
+    """Shift each image by a random number of pixels, reflecting borders."""
     n, channels, height, width = x.shape
     rows = shifted_indices(n, height, share, x.device, generator)
     columns = shifted_indices(n, width, share, x.device, generator)
@@ -93,8 +93,8 @@ def shifted_indices(
     n: int, side: int, share: float, device: torch.device, generator: Generator
 ) -> Tensor:
     """Return the positions (n, side) that n shifted images read along one side."""
-    most = min(side - 1, max(1, round(side * share)))
-    offset = torch.randint(-most, most + 1, (n, 1), generator=generator, device=device)
+    limit = min(side - 1, max(1, round(side * share)))
+    offset = torch.randint(-limit, limit + 1, (n, 1), generator=generator, device=device)
     position = (torch.arange(side, device=device) + offset).abs()  # reflects at the near border
     return torch.where(position >= side, 2 * (side - 1) - position, position)
 
@@ -112,10 +112,10 @@ def turned(x: Tensor, turn: Tensor) -> Tensor:
     The sum of the colours of each pixel does not change.
     """
     angle = 2 * math.pi * turn
-    apart = (1 - angle.cos()) / 3
-    across = angle.sin() / math.sqrt(3)
-    itself = 1 - 2 * apart
-    return itself * x + (apart + across) * x.roll(1, dims=1) + (apart - across) * x.roll(-1, dims=1)
+    even = (1 - angle.cos()) / 3
+    odd = angle.sin() / math.sqrt(3)
+    diagonal = 1 - 2 * even
+    return diagonal * x + (even + odd) * x.roll(1, dims=1) + (even - odd) * x.roll(-1, dims=1)
 
 
 def find_pairs(view: object, n_looks: int) -> Pairs:
@@ -171,7 +171,7 @@ class GivenLooks:
 
 
 def view_of_one(view: View) -> View:
-    """Return the view of single samples: what is applied to each look, if looks are given."""
+    """Return the view of single samples: the one applied to each look if looks are given."""
     return view.view if isinstance(view, GivenLooks) else view
 
 
@@ -187,12 +187,12 @@ class Mirror:
         return (sometimes(0.5, x.flip(3), x, generator),)
 
 
-def check_share(view: object, name: str, most: float = 1.0) -> None:
-    """Raise a ValueError if a parameter is not a number from 0 to ``most``."""
+def check_share(view: object, name: str, limit: float = 1.0) -> None:
+    """Raise a ValueError if a parameter is not a number from 0 to ``limit``."""
     value = getattr(view, name)
-    if not is_number(value, Real) or not 0 <= float(value) <= most:
+    if not is_number(value, Real) or not 0 <= float(value) <= limit:
         raise ValueError(
-            f"{type(view).__name__}({name}={value!r}): {name} must be a number from 0 to {most:g}."
+            f"{type(view).__name__}({name}={value!r}): {name} must be a number from 0 to {limit:g}."
         )
 
 
