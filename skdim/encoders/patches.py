@@ -171,7 +171,7 @@ class PatchStem(AbstractStem):
 
     def reduce(self, x: Tensor, n: int) -> Tensor:
         """Average large images down."""
-        return self.shrunk(x)
+        return avg_pool2d(x, self.shrink) if self.shrink > 1 else x
 
     def adapt(self, x: Tensor) -> None:
         """Set both layers from standardised images (n, C, H, W), after ``reduce``."""
@@ -197,10 +197,6 @@ class PatchStem(AbstractStem):
         pixels: Tensor = self.first(x, self.map).permute(0, 2, 3, 1).flatten(0, 2)
         return pixels[::3].contiguous()
 
-    def shrunk(self, x: Tensor) -> Tensor:
-        """Average large images down."""
-        return avg_pool2d(x, self.shrink) if self.shrink > 1 else x
-
     def reduced(self, maps: Tensor) -> Tensor:
         """Return the leading principal channels of a map."""
         return ((maps.permute(0, 2, 3, 1) - self.center) @ self.channels).permute(0, 3, 1, 2)
@@ -208,7 +204,7 @@ class PatchStem(AbstractStem):
     def respond(self, x: Tensor) -> Tensor:
         """Return the features of some images."""
         grid = (self.out_shape[1], self.out_shape[2])
-        maps = self.first(self.shrunk(x), self.map)
+        maps = self.first(self.reduce(x, len(x)), self.map)
         pooled = self.first.averaged(pool(maps, grid))
         second = self.second.averaged(self.second(self.reduced(maps), grid))
         return torch.cat([pooled, second], dim=1).clamp(min=0).sqrt()

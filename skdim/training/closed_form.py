@@ -4,16 +4,17 @@ import time
 from collections.abc import Callable, Collection
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Self
 
 import torch
+from skorch import NeuralNet
 from torch import Generator, Tensor, nn
 
 from skdim.closed_form import Sums, rotation, scale_of, solve
 from skdim.encoders import Basis, LinearEncoder
 from skdim.inputs import Samples
 from skdim.objectives import AbstractCriterion, GaussianInformation, Information
-from skdim.training.progress import Progress, summary_of
+from skdim.training.progress import summary_of
 from skdim.training.steps import computing_in
 from skdim.views import Pairs, View, find_pairs
 from skdim.views.base import all_pairs
@@ -51,24 +52,10 @@ class LookSums:
         return replace(self, sums=sums)
 
 
-class ClosedFormMixin:
+class ClosedFormMixin(NeuralNet):
     """Set the encoder and the Gaussian critics of a net by the closed form."""
 
-    module_: Any
-    criterion_: Any
-    view: View
-    precision: str
     look_sums: LookSums | None
-    held_out: Samples | None
-    progress: Progress
-    # Methods of the net.
-    notify: Any
-    record: Any
-    check_finite: Any
-    get_iterator: Any
-    run_single_epoch: Any
-    validation_step: Any
-    _set_training: Any
 
     def solve(self, rows: Samples, generator: Generator) -> tuple[dict[str, float], float]:
         """Solve with the sums over these samples and those of earlier calls; see ``solve_for``.
