@@ -8,7 +8,7 @@ from torch import Generator, Tensor
 from skdim.views.base import (
     Pairs,
     check_image_batch,
-    check_share,
+    check_shares,
     cropped,
     factors,
     grey_of,
@@ -90,9 +90,8 @@ class Augment:
     def __post_init__(self) -> None:
         """Validate the parameters."""
         strengths = ("shift", "brightness", "contrast", "saturation", "grey", "crop")
-        for name in (*strengths, "shift_chance", "jitter_chance"):
-            check_share(self, name)
-        check_share(self, "hue", limit=0.5)
+        check_shares(self, *strengths, "shift_chance", "jitter_chance")
+        check_shares(self, "hue", limit=0.5)
         if self.n_looks < 1:
             raise ValueError(f"Augment(n_looks={self.n_looks}): n_looks must be at least 1.")
 

@@ -19,7 +19,7 @@ __all__ = [
     "View",
     "all_pairs",
     "check_image_batch",
-    "check_share",
+    "check_shares",
     "cropped",
     "factors",
     "find_pairs",
@@ -187,13 +187,15 @@ class Mirror:
         return (sometimes(0.5, x.flip(3), x, generator),)
 
 
-def check_share(view: object, name: str, limit: float = 1.0) -> None:
+def check_shares(view: object, *names: str, limit: float = 1.0) -> None:
     """Raise a ValueError if a parameter is not a number from 0 to ``limit``."""
-    value = getattr(view, name)
-    if not is_number(value, Real) or not 0 <= float(value) <= limit:
-        raise ValueError(
-            f"{type(view).__name__}({name}={value!r}): {name} must be a number from 0 to {limit:g}."
-        )
+    for name in names:
+        value = getattr(view, name)
+        if not is_number(value, Real) or not 0 <= float(value) <= limit:
+            raise ValueError(
+                f"{type(view).__name__}({name}={value!r}): {name} must be a number from 0 to "
+                f"{limit:g}."
+            )
 
 
 def check_image_batch(view: object, x: Tensor) -> None:

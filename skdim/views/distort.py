@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
-from skdim.views.base import check_share, segments
+from skdim.views.base import check_shares, segments
 from skdim.views.stretch import Stretch
 
 __all__ = ["Distort"]
@@ -47,8 +47,7 @@ class Distort(Stretch):
     def __post_init__(self) -> None:
         """Validate the parameters."""
         super().__post_init__()
-        for name in ("mask", "jitter"):
-            check_share(self, name)
+        check_shares(self, "mask", "jitter")
 
     def look(self, x: Tensor, generator: Generator) -> Tensor:
         """Draw one look."""

@@ -8,7 +8,7 @@ import torch
 from torch import Generator, Tensor
 
 from skdim.parameters import is_number
-from skdim.views.base import Pairs, View, check_image_batch, check_share, segments
+from skdim.views.base import Pairs, View, check_image_batch, check_shares, segments
 
 __all__ = ["Occlude"]
 
@@ -56,8 +56,7 @@ class Occlude:
 
     def __post_init__(self) -> None:
         """Validate the parameters."""
-        check_share(self, "smallest")
-        check_share(self, "largest")
+        check_shares(self, "smallest", "largest")
         if self.smallest > self.largest:
             raise ValueError(
                 f"Occlude(smallest={self.smallest!r}, largest={self.largest!r}): smallest must not "

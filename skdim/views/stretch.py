@@ -6,7 +6,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn.functional import grid_sample
 
-from skdim.views.base import Pairs, check_share
+from skdim.views.base import Pairs, check_shares
 
 __all__ = ["Stretch"]
 
@@ -34,8 +34,7 @@ class Stretch:
 
     def __post_init__(self) -> None:
         """Validate the parameters."""
-        for name in ("crop", "shift", "scale"):
-            check_share(self, name)
+        check_shares(self, "crop", "shift", "scale")
 
     def __call__(self, x: Tensor, generator: Generator) -> tuple[Tensor, ...]:
         """Draw two looks at signals (n, C, L); raise a ValueError for other samples."""
