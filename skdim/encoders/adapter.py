@@ -83,9 +83,8 @@ def describe_output(given: object) -> str:
     if isinstance(given, Tensor):
         return f"a tensor of shape {tuple(given.shape)}"
     if isinstance(given, tuple | list):
-        return f"a {type(given).__name__} of {len(given)}: " + ", ".join(
-            map(describe_output, given)
-        )
+        parts = ", ".join(map(describe_output, given))
+        return f"a {type(given).__name__} of {len(given)}: {parts}"
     return f"an object of type {type(given).__name__}"
 
 

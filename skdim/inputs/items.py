@@ -3,6 +3,7 @@
 import pickle
 import traceback
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -77,25 +78,19 @@ class BatchReader(Dataset["Tensor | Failure"]):
         return shared
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the state for pickling: of a memory map, its path and not its content."""
+        """Return the state for pickling: a memory map is opened again, and not copied."""
         state = self.__dict__.copy()
-        origin = find_map(self.data)
-        if origin is not None and self.data.flags.c_contiguous:
-            ahead = self.data.ctypes.data - origin.ctypes.data
-            state["mapped"] = {
-                "filename": origin.filename,
-                "dtype": self.data.dtype,
-                "offset": origin.offset + ahead,
-                "shape": state.pop("data").shape,
-            }
+        data, origin = self.data, find_map(self.data)
+        if origin is not None and data.flags.c_contiguous:
+            offset = origin.offset + data.ctypes.data - origin.ctypes.data
+            state["data"] = partial(np.memmap, origin.filename, data.dtype, "r", offset, data.shape)
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore the state, and open a memory map."""
-        mapped = state.pop("mapped", None)
         self.__dict__ |= state
-        if mapped is not None:
-            self.data = np.memmap(mode="r", **mapped)
+        if isinstance(self.data, partial):
+            self.data = self.data()
 
     def __len__(self) -> int:
         """Count the samples."""

@@ -93,11 +93,10 @@ class Samples(ABC):
 
     def place(self, batch: Tensor) -> Tensor:
         """Copy a batch of flat samples to the device, and arrange it."""
-        if self.device.type == "cuda":
-            # A copy from unpinned memory would wait for the device.
-            batch = batch if batch.is_pinned() else batch.pin_memory()
-            return self.layout.arrange(batch.to(self.device, non_blocking=True))
-        return self.layout.arrange(batch.to(self.device))
+        is_cuda = self.device.type == "cuda"
+        if is_cuda and not batch.is_pinned():
+            batch = batch.pin_memory()  # A copy from unpinned memory would wait for the device.
+        return self.layout.arrange(batch.to(self.device, non_blocking=is_cuda))
 
     def chunks(self, size: int) -> list[Tensor]:
         """Split the numbers, in order, into parts of ``size``; the last one may be smaller."""
