@@ -73,7 +73,7 @@ COLOURS = np.random.default_rng(0).integers(0, 255, (30, 8, 9, 3)).astype(np.uin
 @pytest.mark.parametrize("images", [IMAGES, COLOURS], ids=["grey", "colour"])
 def test_a_single_image_is_to_be_given_as_an_array_of_one(images, container):
     fitted = DeepInfoMaxTransformer(4, random_state=0).fit(images)
-    with pytest.raises(ValueError, match=r"single sample, X\[None\] or \[X\]"):
+    with pytest.raises(ValueError, match=r"single sample, pass X\[None\] or \[X\]"):
         fitted.transform(container(images[0]))
     assert fitted.transform([images[0]]).shape == (1, 4)
 
