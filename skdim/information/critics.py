@@ -13,8 +13,7 @@ from skdim.critics import AbstractCritic, ConcatCritic
 from skdim.information.columns import Columns, normal_scores, rank_cosines
 from skdim.information.copulas import CopulaCritic, denoise_correlations, whitening_matrix
 from skdim.information.fitting import Fitted, Fold, Training, fit_network
-from skdim.pairs import bound_of_pairs, pair_blocks
-from skdim.pairs.bounding import Join
+from skdim.pairs import Join, bound_of_pairs, pair_blocks
 from skdim.random import seeded
 
 __all__ = [

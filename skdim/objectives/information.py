@@ -9,7 +9,7 @@ from skdim.bounds import Bound
 from skdim.critics import AbstractCritic
 from skdim.encoders import Features
 from skdim.objectives.base import AbstractCriterion, Batch
-from skdim.pairs import bound_of_pairs, draw_negatives
+from skdim.pairs import bound_of_pairs
 
 __all__ = ["Information"]
 
@@ -154,18 +154,12 @@ class Information(AbstractCriterion):
 
     def compare(self, codes: Tensor, layer: Tensor, batch: Batch) -> Tensor:
         """Bound the information between projected codes (n, g, u) and a layer (n, c, *grid)."""
-        local = self.critic.project_local(layer)
-        negatives: str | Tensor
-        if isinstance(self.negatives, str):
-            negatives = self.negatives
-        else:
-            shape = local.shape[:2]
-            negatives = draw_negatives(shape, self.negatives, local.device, batch.generator)
         return bound_of_pairs(
             self.bound,
             self.critic.join,
             codes,
-            local,
-            negatives,
+            self.critic.project_local(layer),
+            self.negatives,
+            generator=batch.generator,
             pair_floats=self.critic.pair_floats,
         )

@@ -10,7 +10,7 @@ from torch.nn.functional import softplus
 from skdim.critics import Discriminator
 from skdim.encoders import Features
 from skdim.objectives.base import AbstractCriterion, Batch, frozen
-from skdim.pairs.bounding import in_full, uncompiled
+from skdim.pairs import in_full, uncompiled
 from skdim.parameters import any_of, choice, instance
 from skdim.priors import PRIORS, Prior
 

@@ -9,7 +9,7 @@ from torch.nn.functional import normalize
 
 from skdim.encoders import Features, layer_of
 from skdim.objectives.base import AbstractCriterion, AbstractObjective, Batch, Setting
-from skdim.pairs.bounding import in_full, uncompiled
+from skdim.pairs import in_full, uncompiled
 
 __all__ = ["NAT", "NoiseAsTargets"]
 

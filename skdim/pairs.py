@@ -1,7 +1,23 @@
-"""Scores of the pairs of a batch, bounds on them and their gradients, at once or in blocks."""
+"""Scores of positive and negative pairs, in blocks that fit into memory.
+
+A batch holds projections of g globals (the code) and of l locations (the local features) for each
+of n samples. An anchor is one global of one sample; there are n * g, in that order. Its positives
+are the l locations of its own sample. Its negatives are one of:
+
+``"all"``
+    All locations of all other samples, (n - 1) * l, in order of samples and locations.
+``"shift"``
+    The l locations of the next sample; for the last sample those of the first.
+an int k
+    At each location k draws from the other samples with replacement, k * l in total, the same for
+    all globals of a sample.
+
+A sample is never its own negative: these scores are left out, not masked.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -9,17 +25,8 @@ from torch import Generator, Tensor
 from torch.autograd.function import once_differentiable
 
 from skdim.bounds import Bound
-from skdim.pairs.choice import AbstractChoice, check_samples, choose_negatives, consecutive
 
-__all__ = [
-    "Join",
-    "bound_of_pairs",
-    "in_full",
-    "pair_blocks",
-    "score_block",
-    "split_pairs",
-    "uncompiled",
-]
+__all__ = ["bound_of_pairs", "draw_negatives", "in_full", "pair_blocks", "split_pairs"]
 
 Join = Callable[[Tensor, Tensor], Tensor]
 
@@ -34,10 +41,8 @@ def split_pairs(scores: Tensor) -> tuple[Tensor, Tensor]:
 
     Returns
     -------
-    positive : Tensor of shape (n * g, l)
-        Scores with the locations of the same sample.
-    negative : Tensor of shape (n * g, (n - 1) * l)
-        Scores with the locations of all other samples.
+    positive, negative : Tensor of shape (n * g, l), (n * g, (n - 1) * l)
+        Scores with the locations of the same sample and of all other samples.
 
     Raises
     ------
@@ -73,7 +78,7 @@ def pair_blocks(
     Parameters
     ----------
     join, code, local, negatives, generator
-        As in :func:`bound_of_pairs`.
+        As in :func:`bound_of_pairs`, which raises the same errors.
     block_samples : int or None, default=None
         Samples per block; the last may have fewer. None is one block.
 
@@ -82,34 +87,42 @@ def pair_blocks(
     iterator of (Tensor, Tensor)
         Positive scores (n_anchors, l) and negative scores (n_anchors, n_negatives) of consecutive
         anchors. The draws do not depend on the block size.
-
-    Raises
-    ------
-    ValueError
-        If the projections do not match, there is one sample only, or a parameter is not valid.
     """
     if block_samples is not None and block_samples < 1:
         raise ValueError(f"block_samples={block_samples}; a block holds at least one sample.")
-    choice = choose_negatives(code, local, negatives, generator)
+    rows = rows_of_negatives(code, local, negatives, generator)
     return (
-        score_block(join, code[block], choice.take(local, block), block)
-        for block in consecutive(len(code), block_samples or len(code))
+        score_block(join, taken, block)
+        for block, taken in take_blocks(code, local, rows, block_samples or len(code))
     )
 
 
-def score_block(
-    join: Join, code: Tensor, taken: Sequence[Tensor], block: slice
-) -> tuple[Tensor, Tensor]:
-    """Score a block of samples; return positive scores (b * g, l) and negative ones (b * g, m).
+def take_blocks(
+    code: Tensor, local: Tensor, rows: Tensor | None, size: int
+) -> Iterator[tuple[slice, list[Tensor]]]:
+    """Yield blocks of ``size`` samples (the last may be smaller), with their projections.
 
-    ``code`` are those of the block, and ``taken`` the locations from ``AbstractChoice.take``.
+    These are the codes of the block (b, g, u); and all locations (n, l, u) if ``rows`` is None,
+    else its own locations (b, l, u) and the negative ones (b, m, u).
     """
-    own, *false = taken
-    if not false:
+    for start in range(0, len(code), size):
+        block = slice(start, min(start + size, len(code)))
+        if rows is None:
+            yield block, [code[block], local]
+            continue
+        # Not by indexing, whose backward is slow.
+        negative = local.flatten(0, 1).index_select(0, rows[block].flatten())
+        yield block, [code[block], local[block], negative.reshape(*rows[block].shape, -1)]
+
+
+def score_block(join: Join, taken: Sequence[Tensor], block: slice) -> tuple[Tensor, Tensor]:
+    """Score a block from ``take_blocks``; return scores (b * g, l) and (b * g, m)."""
+    code, own, *others = taken
+    if not others:
         # All pairs, own ones included: one matrix product for a dot critic.
         scores = in_full(join(code.flatten(0, 1), own.flatten(0, 1)))
         return split_own(scores.reshape(*code.shape[:2], *own.shape[:2]), block.start)
-    positive, negative = in_full(join(code, own)), in_full(join(code, false[0]))
+    positive, negative = in_full(join(code, own)), in_full(join(code, others[0]))
     return positive.flatten(0, 1), negative.flatten(0, 1)
 
 
@@ -119,10 +132,8 @@ def in_full(scores: Tensor) -> Tensor:
 
 
 def split_own(scores: Tensor, first: int) -> tuple[Tensor, Tensor]:
-    """Split scores (b, g, n, l) of samples ``first`` to ``first + b - 1`` against all n.
-
-    By index, since the size of a masked tensor is only known after waiting for the device.
-    """
+    """Split scores (b, g, n, l) of samples ``first`` to ``first + b - 1`` against all n."""
+    # By index, since the size of a masked tensor is only known after waiting for the device.
     b, g, n, n_locations = scores.shape
     own = torch.arange(first, first + b, device=scores.device)[:, None]
     others = torch.arange(n - 1, device=scores.device)
@@ -135,19 +146,82 @@ def split_own(scores: Tensor, first: int) -> tuple[Tensor, Tensor]:
     return positive, negative.reshape(b * g, (n - 1) * n_locations)
 
 
+def rows_of_negatives(
+    code: Tensor, local: Tensor, negatives: str | int | Tensor, generator: Generator | None
+) -> Tensor | None:
+    """Return the negatives of each sample, (n, m), as rows of all locations (n * l, u).
+
+    None stands for all locations of all other samples. Raise a ValueError if the batch or
+    ``negatives`` is not valid.
+    """
+    if code.ndim != 3 or local.ndim != 3 or len(code) != len(local):
+        raise ValueError(
+            f"code has shape {tuple(code.shape)} and local {tuple(local.shape)}; projections "
+            "(n, g, u) and (n, l, u) of the same n samples are needed."
+        )
+    n, n_locations = local.shape[:2]
+    check_samples(n)
+    if isinstance(negatives, Tensor):
+        return negatives
+    if negatives == "all":
+        return None
+    if negatives == "shift":
+        return torch.arange(n * n_locations, device=local.device).reshape(n, -1).roll(-1, 0)
+    if isinstance(negatives, Integral) and not isinstance(negatives, bool) and negatives >= 1:
+        return draw_negatives((n, n_locations), int(negatives), local.device, generator)
+    raise ValueError(
+        f"negatives={negatives!r} is not known. Allowed are 'all' (every location of every "
+        "other sample), 'shift' (the locations of the next sample) and an int of at least 1 "
+        "(that many draws a location)."
+    )
+
+
+def draw_negatives(
+    shape: Sequence[int], count: int, device: torch.device, generator: Generator | None
+) -> Tensor:
+    """Draw a location of another sample ``count`` times for each location.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        Numbers of samples n, at least 2, and of locations l of each.
+    count : int
+    device : torch.device
+    generator : Generator or None
+
+    Returns
+    -------
+    Tensor of shape (n, l * count)
+        Rows of all locations (n * l, u).
+    """
+    n, n_locations = shape
+    check_samples(n)
+    # Steps of 1 to n - 1 around the batch exclude the sample itself.
+    drawn_on = device if generator is None else generator.device
+    step = torch.randint(1, n, (n, n_locations, count), generator=generator, device=drawn_on)
+    sample = torch.arange(n, device=device)[:, None, None]
+    other = (sample + step.to(device, non_blocking=True)) % n
+    location = torch.arange(n_locations, device=device)[:, None]
+    return (other * n_locations + location).flatten(1)
+
+
+def check_samples(n: int) -> None:
+    """Raise a ValueError if there are fewer than two samples."""
+    if n < 2:
+        raise ValueError(
+            f"the batch has {n} sample(s); negatives need another sample, so at least 2. "
+            "Use larger batches, or drop the last one if it is too small."
+        )
+
+
 @dataclass(frozen=True)
 class BlockTask:
-    """A bound to be computed in blocks of ``block_samples`` samples."""
+    """A bound to be computed in blocks of ``size`` samples."""
 
     bound: Bound
     join: Join
-    choice: AbstractChoice
-    block_samples: int
-
-    def statistics(self, taken: Sequence[Tensor], block: slice) -> tuple[Tensor, Tensor]:
-        """Return gain and cost of the anchors of a block, from its codes and locations."""
-        code, *met = taken
-        return self.bound.anchors(*score_block(self.join, code, met, block))
+    rows: Tensor | None
+    size: int
 
 
 def bound_of_pairs(
@@ -172,16 +246,12 @@ def bound_of_pairs(
     bound : Bound
         Its ``anchors`` and ``total`` are called.
     join : callable
-        Maps projections (*b, g, u) and (*b, m, u) to scores (*b, g, m), independently for each
-        pair. Of its own tensors, only leaves, such as the weights of a module, may require a
-        gradient.
-    code : Tensor of shape (n, g, u)
-        Projected globals.
-    local : Tensor of shape (n, l, u)
-        Projected locations.
+        Maps projections (*b, g, u) and (*b, m, u) to scores (*b, g, m), each pair alone. If its
+        own tensors require a gradient, they must be leaves, such as the weights of a module.
+    code, local : Tensor of shape (n, g, u), (n, l, u)
+        Projected globals and locations.
     negatives : {"all", "shift"}, int or Tensor, default="all"
-        Which pairs are negative; see :mod:`skdim.pairs`. A tensor is a result of
-        ``draw_negatives``.
+        Which pairs are negative; see :mod:`skdim.pairs`. A tensor is one of ``draw_negatives``.
     generator : Generator or None, default=None
         For an int. None is torch's global generator.
     pair_floats : int, default=1
@@ -194,8 +264,8 @@ def bound_of_pairs(
     Returns
     -------
     Tensor of shape ()
-        The bound, to be maximised. InfoNCE of several locations (l > 1) is a score, which may
-        exceed the information: the negatives of one sample depend on each other.
+        The bound, to be maximised. InfoNCE of several locations (l > 1) may exceed the
+        information, since the negatives of one sample depend on each other.
 
     Raises
     ------
@@ -209,18 +279,18 @@ def bound_of_pairs(
     >>> bound_of_pairs(BOUNDS["infonce"], lambda code, local: code @ local.mT, code, local).exp()
     tensor(5.)
     """
-    choice = choose_negatives(code, local, negatives, generator)
-    n = len(code)
-    n_false = choice.count(local)
-    # All globals of a sample share what is copied.
-    per_sample = code.shape[1] * (local.shape[1] + n_false) * pair_floats
-    per_sample += choice.copies * n_false * local.shape[2]
-    block_samples = max(1, max_floats // max(1, per_sample))
-    if block_samples >= n:
-        whole = slice(0, n)
-        scores = score_block(join, code, choice.take(local, whole), whole)
-        return bound.total(*bound.anchors(*scores))
-    task = BlockTask(bound, join, choice, block_samples)
+    rows = rows_of_negatives(code, local, negatives, generator)
+    n, n_locations, units = local.shape
+    n_negatives = (n - 1) * n_locations if rows is None else rows.shape[1]
+    per_sample = code.shape[1] * (n_locations + n_negatives) * pair_floats
+    if not isinstance(negatives, str):
+        # Drawn locations are copied. The copies of "shift" are no larger than ``local``.
+        per_sample += n_negatives * units
+    size = max(1, max_floats // max(1, per_sample))
+    if size >= n:
+        ((block, taken),) = take_blocks(code, local, rows, n)
+        return bound.total(*bound.anchors(*score_block(join, taken, block)))
+    task = BlockTask(bound, join, rows, size)
     if torch.is_grad_enabled():
         return uncompiled(with_gradient)(task, code, local)
     return bound.total(*statistics_of(task, code, local))
@@ -235,36 +305,36 @@ def uncompiled(run: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 
 def statistics_of(task: BlockTask, code: Tensor, local: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the statistics of all anchors, in blocks, without a gradient."""
-    statistics = []
+    """Return gain and cost of all anchors, without a gradient."""
     with torch.no_grad():
-        for block in consecutive(len(code), task.block_samples):
-            taken = [code[block], *task.choice.take(local, block)]
-            statistics.append(task.statistics(taken, block))
+        statistics = [
+            task.bound.anchors(*score_block(task.join, taken, block))
+            for block, taken in take_blocks(code, local, task.rows, task.size)
+        ]
     gains, costs = zip(*statistics, strict=True)
     return torch.cat(gains), torch.cat(costs)
 
 
 def with_gradient(task: BlockTask, code: Tensor, local: Tensor) -> Tensor:
     """Return the bound in blocks, with a gradient."""
-    weights = leaves_behind(task.join, code, local)
+    weights = weights_of_join(task.join, code, local)
     bound: Tensor = InBlocks.apply(task, code, local, *weights)  # type: ignore[no-untyped-call]
     return bound
 
 
-def leaves_behind(join: Join, code: Tensor, local: Tensor) -> list[Tensor]:
+def weights_of_join(join: Join, code: Tensor, local: Tensor) -> list[Tensor]:
     """Return the weights of a join: the leaves of the graph of one score."""
     with torch.enable_grad():
         score = join(code[:1, :1].detach(), local[:1, :1].detach())
-    found, seen, to_see = [], set(), [score.grad_fn]
-    while to_see:
-        node = to_see.pop()
+    found, seen, queue = [], set(), [score.grad_fn]
+    while queue:
+        node = queue.pop()
         if node is None or node in seen:
             continue
         seen.add(node)
         if hasattr(node, "variable"):
             found.append(node.variable)
-        to_see.extend(before for before, _ in node.next_functions)
+        queue.extend(before for before, _ in node.next_functions)
     return found
 
 
@@ -278,7 +348,7 @@ class InBlocks(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, task: BlockTask, code: Tensor, local: Tensor, *weights: Tensor) -> Tensor:
         """Return the bound, and keep its gradient in code, local and weights."""
-        shares = shares_of(task, code, local)
+        shares = gradient_of_total(task, code, local)
         # Sums over blocks need at least single precision.
         given = [code, local, *weights]
         gradients = [
@@ -286,18 +356,23 @@ class InBlocks(torch.autograd.Function):
         ]
         of_code, of_local, *of_weights = gradients
         statistics = []
-        for block in consecutive(len(code), task.block_samples):
-            taken = [code[block], *task.choice.take(local, block)]
+        for block, taken in take_blocks(code, local, task.rows, task.size):
             anchors = slice(block.start * code.shape[1], block.stop * code.shape[1])
             with torch.enable_grad():
                 taken = [part.detach().requires_grad_() for part in taken]
-                gain, cost = task.statistics(taken, block)
+                gain, cost = task.bound.anchors(*score_block(task.join, taken, block))
                 part = gain @ shares[0][anchors] + cost @ shares[1][anchors]
             # In the precision of forward.
             with torch.autocast(part.device.type, enabled=False):
                 added = torch.autograd.grad(part, [*taken, *weights])
             of_code[block] += added[0]
-            task.choice.give_back(of_local, added[1 : len(taken)], block)
+            if task.rows is None:
+                of_local += added[1]
+            else:
+                of_local[block] += added[1]
+                # Added up, since a location may be drawn repeatedly.
+                rows, negative = task.rows[block].flatten(), added[2].flatten(0, 1)
+                of_local.view(-1, of_local.shape[2]).index_add_(0, rows, negative.to(of_local))
             for total, more in zip(of_weights, added[len(taken) :], strict=True):
                 total += more
             statistics.append((gain.detach(), cost.detach()))
@@ -309,10 +384,10 @@ class InBlocks(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, upstream: Tensor) -> Any:
         """Scale the gradients."""
-        return (None, *(upstream * kept for kept in ctx.saved_tensors))
+        return (None, *(upstream * gradient for gradient in ctx.saved_tensors))
 
 
-def shares_of(task: BlockTask, code: Tensor, local: Tensor) -> tuple[Tensor, ...]:
+def gradient_of_total(task: BlockTask, code: Tensor, local: Tensor) -> tuple[Tensor, ...]:
     """Return the total's gradient in both statistics of every anchor."""
     if task.bound.additive:
         dtype = torch.promote_types(code.dtype, torch.float32)
