@@ -41,10 +41,7 @@ class MLPDecoder(nn.Module):
                 nn.BatchNorm1d(hidden_units),
                 nn.ReLU(),
             ]
-        self.network = nn.Sequential(
-            *layers,
-            nn.Linear(hidden_units, math.prod(output_shape)),
-        )
+        self.network = nn.Sequential(*layers, nn.Linear(hidden_units, math.prod(output_shape)))
         self.output_shape = tuple(output_shape)
 
     def forward(self, code: Tensor) -> Tensor:

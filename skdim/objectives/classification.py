@@ -40,13 +40,7 @@ class Classification(AbstractCriterion):
     """
 
     def __init__(
-        self,
-        layer: str,
-        sizes: Features,
-        n_classes: int,
-        *,
-        weight: float = 1.0,
-        units: int = 200,
+        self, layer: str, sizes: Features, n_classes: int, *, weight: float = 1.0, units: int = 200
     ) -> None:
         super().__init__()
         self.layer = layer

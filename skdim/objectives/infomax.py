@@ -9,12 +9,7 @@ from skdim.bounds import BOUNDS, Bound
 from skdim.critics import CRITICS, AbstractCritic, GaussianCritic, takes_map
 from skdim.encoders import LAYERS, Features, LinearEncoder
 from skdim.inputs import Layout
-from skdim.objectives.base import (
-    AbstractCriterion,
-    AbstractObjective,
-    Defaults,
-    Setting,
-)
+from skdim.objectives.base import AbstractCriterion, AbstractObjective, Defaults, Setting
 from skdim.objectives.classification import Classification
 from skdim.objectives.coordinates import AbsoluteCoordinates, RelativeCoordinates
 from skdim.objectives.gaussian import GaussianInformation
@@ -255,10 +250,7 @@ default=0.0
         if not self.takes_labels:
             return terms
         classifier = Classification(
-            self.classifier_layer,
-            setting.sizes,
-            setting.n_classes,
-            weight=self.classifier_weight,
+            self.classifier_layer, setting.sizes, setting.n_classes, weight=self.classifier_weight
         )
         return Together([*terms, classifier])
 

@@ -11,13 +11,7 @@ from torch.nn.functional import mse_loss
 from skdim.decoders import make_decoder
 from skdim.encoders import Features, layer_of
 from skdim.inputs import Layout
-from skdim.objectives.base import (
-    AbstractCriterion,
-    AbstractObjective,
-    Batch,
-    Defaults,
-    Setting,
-)
+from skdim.objectives.base import AbstractCriterion, AbstractObjective, Batch, Defaults, Setting
 from skdim.objectives.matching import PRIOR_RULE, PriorMatching, find_prior, make_discriminator
 from skdim.objectives.together import Together
 from skdim.pairs import in_full

@@ -16,14 +16,7 @@ try:
 except ImportError:  # It is older.
     callback = None
 
-__all__ = [
-    "CallbackSupport",
-    "EarlyStopping",
-    "StopTraining",
-    "TaskEvents",
-    "reported",
-    "reports",
-]
+__all__ = ["CallbackSupport", "EarlyStopping", "StopTraining", "TaskEvents", "reported", "reports"]
 
 # Not object itself, which cannot stand before other bases.
 CallbackSupport: type = (
