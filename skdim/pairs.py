@@ -106,7 +106,7 @@ def take_blocks(
     else its own locations (b, l, u) and the negative ones (b, m, u).
     """
     for start in range(0, len(code), size):
-        block = slice(start, min(start + size, len(code)))
+        block = slice(start, start + size)
         if rows is None:
             yield block, [code[block], local]
             continue

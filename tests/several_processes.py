@@ -29,8 +29,7 @@ from skdim.inputs import ArraySamples, Layout, Standardise, Stream, channel_stat
 from skdim.objectives import infomax
 from skdim.priors import PRIORS
 from skdim.training import agree_on_seed
-from skdim.training.distributed import AcceleratedNet
-from skdim.training.processes import tell_all
+from skdim.training.distributed import AcceleratedNet, broadcast_value
 from skdim.views import Identity
 
 ROOT = Path(__file__).parents[1]
@@ -234,7 +233,7 @@ def run_cases():
     result = {case: train_net(AcceleratedNet, case) for case in CASES}
     result["noise"] = train_net(AcceleratedNet, "unequal shares", noise) | {"drawn": noise.drawn}
     result["seed"] = agree_on_seed("accelerate", rank + 7)
-    result["told"] = tell_all({"loss": rank + 0.5})
+    result["told"] = broadcast_value({"loss": rank + 0.5})
     return result
 
 

@@ -15,9 +15,8 @@ from torch import nn
 
 from skdim import DeepInfoMaxTransformer
 from skdim.inputs import ArraySamples, Layout
-from skdim.training.distributed import AcceleratedNet, Shares
+from skdim.training.distributed import AcceleratedNet, Shares, check_launch, sizes_of_parts
 from skdim.training.net import EncoderNet
-from skdim.training.processes import check_launch, sizes_of_parts
 from skdim.training.steps import Batches
 from tests.several_processes import (
     CASES,
@@ -65,7 +64,6 @@ def shares_of(n, batch_size, n_processes):
                 batch_size,
                 seeded(0),
                 seeded(rank),
-                shuffle=True,
                 rank=rank,
                 n_processes=n_processes,
             )
@@ -106,7 +104,7 @@ def test_what_reading_draws_differs_between_processes_and_epochs():
     rows = WatchedSamples(np.zeros((8, 1), np.float32), Layout((1,)))
     rows.states = []
     for rank in range(2):
-        shares = Shares(rows, 8, seeded(0), seeded(rank), shuffle=False, rank=rank, n_processes=2)
+        shares = Shares(rows, 8, seeded(0), seeded(rank), rank=rank, n_processes=2)
         for _ in range(2):
             assert len(list(shares)) == 1
 

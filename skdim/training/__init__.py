@@ -2,9 +2,8 @@
 
 from skdim.training.callbacks import EarlyStopping, StopTraining, TaskEvents
 from skdim.training.checkpoints import Checkpoints, find_checkpoint
-from skdim.training.distributed import choose_net
+from skdim.training.distributed import agree_on_seed, choose_net, find_own_device
 from skdim.training.net import SETTINGS, EncoderNet
-from skdim.training.processes import agree_on_seed, find_own_device
 from skdim.training.steps import (
     PRECISIONS,
     SCHEDULES,

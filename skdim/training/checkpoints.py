@@ -30,7 +30,7 @@ from skdim.saving import (
     write_atomically,
 )
 from skdim.training.callbacks import EarlyStopping
-from skdim.training.processes import is_shared
+from skdim.training.distributed import is_shared
 
 __all__ = ["Checkpoints", "find_checkpoint", "pack_checkpoint", "read_checkpoint"]
 

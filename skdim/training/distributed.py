@@ -1,15 +1,17 @@
 """One model on several processes: each encodes its share of a batch."""
 
+import os
 import warnings
-from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Generator as Reading
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from skorch import NeuralNet
 from torch import Generator, Tensor, nn
+from torch.nn.functional import pad
 from torch.nn.parallel import DistributedDataParallel
 
 from skdim.closed_form import Sums
@@ -17,22 +19,14 @@ from skdim.encoders import LAYERS, Basis, Features
 from skdim.inputs import ArraySamples, Samples
 from skdim.objectives import Batch
 from skdim.training.net import EncoderNet
-from skdim.training.processes import (
-    GatherFeatures,
-    add_up,
-    ask_all,
-    gather_rows,
-    is_shared,
-    sizes_of_parts,
-    start_accelerate,
-    tell_all,
-)
-from skdim.training.steps import Batches, Looks, Terms, computing_in
+from skdim.training.steps import Batches, Looks, Terms
 
-__all__ = ["AcceleratedNet", "Shares", "choose_net"]
+__all__ = ["AcceleratedNet", "agree_on_seed", "choose_net", "find_own_device", "is_shared"]
 
 # Samples that are compared over processes.
 COMPARED_ROWS = 64
+
+Value = TypeVar("Value")
 
 
 class Shares(Batches):
@@ -53,11 +47,10 @@ class Shares(Batches):
         generator: Generator,
         own_generator: Generator,
         *,
-        shuffle: bool,
         rank: int,
         n_processes: int,
     ) -> None:
-        super().__init__(rows, batch_size, generator, shuffle=shuffle)
+        super().__init__(rows, batch_size, generator, shuffle=True)
         self.own_generator = own_generator
         self.rank = rank
         self.n_processes = n_processes
@@ -101,7 +94,7 @@ class AcceleratedNet(EncoderNet):
         *,
         epochs: int,
         generator: Generator,
-        solving: bool = False,
+        **kwargs: Any,
     ) -> None:
         """Train together with the other processes; see :meth:`EncoderNet.train`.
 
@@ -123,7 +116,7 @@ class AcceleratedNet(EncoderNet):
             with warnings.catch_warnings():
                 # 1x1 kernels are equal in memory for both strides.
                 warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
-                super().train(rows, held_out, epochs=epochs, generator=generator, solving=solving)
+                super().train(rows, held_out, epochs=epochs, generator=generator, **kwargs)
         finally:
             # They must not be pickled.
             del self.accelerator, self.own_generator, self.averaged
@@ -137,7 +130,6 @@ class AcceleratedNet(EncoderNet):
             self.batch_size,
             self.generator,
             self.own_generator,
-            shuffle=True,
             rank=self.accelerator.process_index,
             n_processes=self.accelerator.num_processes,
         )
@@ -150,19 +142,15 @@ class AcceleratedNet(EncoderNet):
         if self.alone:
             return own
         return {
-            name: part.map(lambda tensor: add_up(tensor, rows.device)) for name, part in own.items()
+            name: part.map(lambda tensor: sum_over_processes(tensor, rows.device))
+            for name, part in own.items()
         }
 
     def run_single_epoch(
-        self,
-        iterator: Iterable[Batch] | None,
-        training: bool,
-        prefix: str,
-        step_fn: Callable[..., dict[str, Tensor]],
-        **fit_params: Any,
+        self, iterator: Iterable[Batch] | None, training: bool, *args: Any, **kwargs: Any
     ) -> None:
         """Run an epoch; then copy the running statistics of the first process."""
-        super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
+        super().run_single_epoch(iterator, training, *args, **kwargs)
         if training and not self.alone:
             for buffer in [*self.module_.buffers(), *self.criterion_.buffers()]:
                 torch.distributed.broadcast(buffer, src=0)
@@ -174,7 +162,7 @@ class AcceleratedNet(EncoderNet):
 
     def agree(self, means: dict[str, float]) -> dict[str, float]:
         """Return the means of the first process, which may be rounded differently on others."""
-        return tell_all(means)
+        return broadcast_value(means)
 
     def look(self, batch: Batch) -> tuple[Tensor, ...]:
         """Draw looks of the share of this process, from its own generator."""
@@ -184,16 +172,13 @@ class AcceleratedNet(EncoderNet):
         """Encode looks at the own share; return the terms and the codes of the whole batch."""
         return self.compare(*self.averaged, looks or self.look(batch), batch)
 
-    def compare(self, module: nn.Module, criterion: nn.Module, looks: Looks, batch: Batch) -> Terms:
-        """Compute ``terms`` by a module and a criterion."""
+    def gather(self, looks: Sequence[Features], batch: Batch) -> tuple[Sequence[Features], Batch]:
+        """Return the features and the samples of the whole batch."""
         sizes = sizes_of_parts(len(batch.index), self.accelerator.num_processes)
-        with computing_in(self.precision, batch.x.device):
-            features: Features = module(torch.cat(looks))
-            layers = [getattr(f, layer) for f in features.split(len(looks)) for layer in LAYERS]
-            gathered = iter(GatherFeatures.apply(sizes, self.accelerator.process_index, *layers))
-            encoded = [Features(*[next(gathered) for _ in LAYERS]) for _ in looks]
-            whole = replace(batch, x=gather_rows(batch.x, sizes))
-            return criterion(encoded, whole), encoded[0].code
+        layers = [getattr(look, layer) for look in looks for layer in LAYERS]
+        gathered = iter(GatherFeatures.apply(sizes, self.accelerator.process_index, *layers))
+        whole = [Features(*[next(gathered) for _ in LAYERS]) for _ in looks]
+        return whole, replace(batch, x=gather_rows(batch.x, sizes))
 
     def on_grad_computed(
         self, net: NeuralNet, named_parameters: Iterable[tuple[str, Tensor]], **kwargs: Any
@@ -230,10 +215,12 @@ def check_same_rows(rows: Samples) -> None:
 
     Of streams, whose samples may be random, only the number is compared.
     """
+    from accelerate.utils import gather_object  # noqa: PLC0415 - an optional package
+
     size, n, rows = 0.0, len(rows), rows.single()
     if isinstance(rows, ArraySamples):
         size = rows[rows.evenly_spaced(COMPARED_ROWS)].cpu().double().abs().mean().item()
-    given = ask_all((n, size))
+    given = gather_object([(n, size)])
     counts, sizes = zip(*given, strict=True)
     # Earlier computations may be rounded differently on each process.
     if len(set(counts)) > 1 or not np.allclose(sizes, sizes[0], rtol=1e-4):
@@ -242,3 +229,111 @@ def check_same_rows(rows: Samples) -> None:
             f"X differs between processes: {listed}. Pass all of X to fit on each process, which "
             "divides it itself."
         )
+
+
+def start_accelerate() -> Any:
+    """Join the other processes, and return an ``accelerate.Accelerator``.
+
+    Raise a ValueError if accelerate is not set up for whole models on all processes.
+    """
+    try:
+        from accelerate import Accelerator  # noqa: PLC0415 - an optional package
+    except ImportError as error:
+        raise ImportError(
+            "device='accelerate' needs the package accelerate. Install it with "
+            "pip install 'scikit-deepinfomax[distributed]', or use device='auto'."
+        ) from error
+    # By default, it does not connect launched processes where there is no accelerator.
+    accelerator = Accelerator(cpu=not torch.accelerator.is_available(), mixed_precision="no")
+    check_launch(accelerator)
+    return accelerator
+
+
+def check_launch(accelerator: Any) -> None:
+    """Raise a ValueError for launches that split a model, or train one model per process."""
+    kind = accelerator.distributed_type.value
+    if kind != "NO" and not kind.startswith("MULTI_"):
+        raise ValueError(
+            f"accelerate is set up for {kind}. device='accelerate' trains whole models on several "
+            "processes. Launch with --multi_gpu, without FSDP, DeepSpeed or Megatron-LM."
+        )
+    launched = int(os.environ.get("WORLD_SIZE", "1"))
+    if accelerator.num_processes != launched:
+        raise ValueError(
+            f"{launched} processes were launched, but accelerate sees {accelerator.num_processes}. "
+            "Set the environment variable ACCELERATE_USE_CPU=true to run on the CPU, and create no "
+            "Accelerator with other settings before fit."
+        )
+
+
+def find_own_device() -> torch.device:
+    """Return the device that accelerate has chosen for this process."""
+    device: torch.device = start_accelerate().device
+    return torch.device("cpu") if device.type == "cpu" else device  # without an index
+
+
+def is_shared(device: str | torch.device) -> bool:
+    """Whether several processes train one model, and ``device`` asks for it."""
+    return bool(device == "accelerate" and start_accelerate().num_processes > 1)
+
+
+def agree_on_seed(device: str | torch.device, seed: int) -> int:
+    """Return the seed of the first process if several train one model."""
+    return broadcast_value(seed) if is_shared(device) else seed
+
+
+def broadcast_value(value: Value) -> Value:
+    """Return the value that the first process has."""
+    from accelerate.utils import broadcast_object_list  # noqa: PLC0415
+
+    values: list[Value] = broadcast_object_list([value])
+    return values[0]
+
+
+def sum_over_processes(part: Tensor, device: torch.device) -> Tensor:
+    """Return the sum of a tensor over all processes, computed on ``device``."""
+    total = part.to(device, copy=True)  # Several sums may share the tensor.
+    torch.distributed.all_reduce(total)
+    return total.cpu()
+
+
+def sizes_of_parts(n: int, n_parts: int) -> list[int]:
+    """Return the sizes of the parts that ``Tensor.tensor_split`` returns."""
+    return [n // n_parts + (part < n % n_parts) for part in range(n_parts)]
+
+
+def gather_rows(rows: Tensor, sizes: Sequence[int]) -> Tensor:
+    """Concatenate rows (own size, ...) of all processes to (sum of sizes, ...)."""
+    from accelerate.utils import gather  # noqa: PLC0415
+
+    # Only tensors of one size can be gathered.
+    most = max(sizes)
+    missing = most - len(rows)
+    padded = pad(rows, (0, 0) * (rows.ndim - 1) + (0, missing)) if missing else rows
+    gathered: Tensor = gather(padded)
+    if min(sizes) == most:
+        return gathered
+    parts = zip(gathered.split(most), sizes, strict=True)
+    return torch.cat([part[:size] for part, size in parts])
+
+
+class GatherFeatures(torch.autograd.Function):
+    """Gather rows of all processes, with gradients for those of this process.
+
+    Every process computes the same loss from all rows, and so the gradient of all rows. The
+    gradient of the encoder's weights is the sum, over processes, of what flows through their own
+    rows. Since gradients are then averaged over processes, each is multiplied by their number.
+    Layers that the loss does not use have gradients of 0, so that all weights are averaged.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, sizes: list[int], rank: int, *layers: Tensor) -> tuple[Tensor, ...]:
+        """Gather each layer."""
+        ctx.n_processes = len(sizes)
+        ctx.own = slice(sum(sizes[:rank]), sum(sizes[: rank + 1]))
+        return tuple(gather_rows(layer, sizes) for layer in layers)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        """Return the gradients of the rows of this process."""
+        return (None, None, *(ctx.n_processes * gradient[ctx.own] for gradient in gradients))

@@ -3,7 +3,7 @@
 import copy
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -353,8 +353,12 @@ class EncoderNet(ClosedFormMixin, NeuralNet):
         """Compute ``terms`` by a module and a criterion."""
         with computing_in(self.precision, batch.x.device):
             features: Features = module(torch.cat(looks))
-            encoded = features.split(len(looks))
+            encoded, batch = self.gather(features.split(len(looks)), batch)
             return criterion(encoded, batch), encoded[0].code
+
+    def gather(self, looks: Sequence[Features], batch: Batch) -> tuple[Sequence[Features], Batch]:
+        """Return the features and the samples of the whole batch: here the given ones."""
+        return looks, batch
 
     def compiled_terms(self, device: torch.device) -> Callable[[Batch], Terms]:
         """Return ``terms``, compiled; the looks of a user's own view are drawn before."""
