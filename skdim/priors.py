@@ -3,29 +3,12 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Generator, Tensor, nn
 from torch.nn.functional import normalize
 
 __all__ = ["PRIORS", "Prior"]
-
-
-class Sample(Protocol):
-    """The sampler of a prior."""
-
-    def __call__(
-        self,
-        size: Sequence[int],
-        generator: Generator | None = None,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
-    ) -> Tensor:
-        """Draw a tensor of shape ``size = (n, d)``.
-
-        The defaults are torch's global generator, the generator's device and torch's dtype.
-        """
 
 
 @dataclass(frozen=True)
@@ -37,7 +20,8 @@ class Prior:
     squash : callable
         Maps codes (n, d) into the range of the prior, before they are compared with draws.
     sample : callable
-        ``(size, generator, device, dtype) -> draws (n, d)``.
+        ``(size, generator=None, device=None, dtype=None) -> draws`` of shape ``size = (n, d)``. The
+        defaults are torch's global generator, the generator's device and torch's dtype.
     gradient_penalty : float, default=0.0
         Weight of a penalty in the discriminator's loss: half the sum of the mean squared norms of
         its gradients at draws and at codes. It stabilises training at high weights of the prior, at
@@ -69,7 +53,7 @@ class Prior:
     """
 
     squash: Callable[[Tensor], Tensor]
-    sample: Sample
+    sample: Callable[..., Tensor]
     gradient_penalty: float = 0.0
     discriminator: nn.Module | Callable[[int], nn.Module] | None = None
     unsquash: Callable[[Tensor], Tensor] | None = None
@@ -106,7 +90,7 @@ def sample_uniform(
     device: torch.device | str | None = None,
     dtype: torch.dtype | None = None,
 ) -> Tensor:
-    """Draw independent coordinates, uniform on [0, 1]; see :class:`Sample`."""
+    """Draw independent coordinates, uniform on [0, 1]."""
     drawn_on = device if generator is None else generator.device
     drawn = torch.rand(tuple(size), generator=generator, device=drawn_on, dtype=dtype)
     return drawn if device is None else drawn.to(device, non_blocking=True)
@@ -118,7 +102,7 @@ def sample_normal(
     device: torch.device | str | None = None,
     dtype: torch.dtype | None = None,
 ) -> Tensor:
-    """Draw independent coordinates, standard normal; see :class:`Sample`."""
+    """Draw independent coordinates, standard normal."""
     drawn_on = device if generator is None else generator.device
     drawn = torch.randn(tuple(size), generator=generator, device=drawn_on, dtype=dtype)
     return drawn if device is None else drawn.to(device, non_blocking=True)
@@ -130,7 +114,7 @@ def sample_sphere(
     device: torch.device | str | None = None,
     dtype: torch.dtype | None = None,
 ) -> Tensor:
-    """Draw uniformly from the sphere of radius 1; see :class:`Sample`."""
+    """Draw uniformly from the sphere of radius 1."""
     return squash_to_sphere(sample_normal(size, generator, device, dtype))
 
 

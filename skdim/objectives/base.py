@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
 import torch
@@ -116,16 +117,8 @@ class AbstractCriterion(nn.Module, ABC):
 
     n_summed: int = 1
     scores_looks: bool = False
-
-    @property
-    def compares_samples(self) -> bool:
-        """Whether the score of a sample depends on the number of others in its batch."""
-        return False
-
-    @property
-    def weights_of_bounds(self) -> Mapping[str, float]:
-        """Weights of the terms that are minus a weighted bound."""
-        return {}
+    compares_samples: bool = False
+    weights_of_bounds: Mapping[str, float] = MappingProxyType({})
 
     @abstractmethod
     def forward(self, looks: Sequence[Features], batch: Batch) -> dict[str, Tensor]:

@@ -180,9 +180,7 @@ class BiGAN(AbstractObjective):
 
     def build(self, setting: Setting) -> BidirectionalGAN:
         """Build a generator and a discriminator; see ``AbstractObjective.build``."""
-        prior = find_prior(self.prior)
-        if isinstance(self.prior, str):
-            prior = replace(prior, gradient_penalty=0.0)
+        prior = find_prior(self.prior, gradient_penalty=0.0)
         if prior.discriminator is not None or prior.gradient_penalty:
             raise ValueError(
                 "The prior of BiGAN has a discriminator or a gradient_penalty, which would apply "

@@ -46,7 +46,7 @@ class Classification(AbstractCriterion):
         self.layer = layer
         self.weight = weight
         self.classifier = nn.Sequential(
-            nn.Linear(flat_layer(sizes, layer).shape[1], units),
+            nn.Linear(layer_of(sizes, layer).flatten(1).shape[1], units),
             nn.BatchNorm1d(units),
             nn.ReLU(),
             nn.Linear(units, n_classes),
@@ -54,7 +54,8 @@ class Classification(AbstractCriterion):
 
     def forward(self, looks: Sequence[Features], batch: Batch) -> dict[str, Tensor]:
         """Return the term, and record the accuracy on labelled samples."""
-        logits = self.classifier(torch.cat([flat_layer(look, self.layer) for look in looks]))
+        layers = [layer_of(look, self.layer).flatten(1) for look in looks]
+        logits = self.classifier(torch.cat(layers))
         classes = batch.y.repeat(len(looks))
         # A selection would wait for the device, which alone knows how many are labelled.
         count = (classes != UNKNOWN).sum()
@@ -66,8 +67,3 @@ class Classification(AbstractCriterion):
 
     def score(self, features: Features, batch: Batch) -> None:
         """Return None: a score must not need labels."""
-
-
-def flat_layer(features: Features, layer: str) -> Tensor:
-    """Return one layer as (n, d)."""
-    return layer_of(features, layer).flatten(1)

@@ -76,8 +76,12 @@ class AbstractCoordinates(AbstractCriterion):
 
     def forward(self, looks: Sequence[Features], batch: Batch) -> dict[str, Tensor]:
         """Return the term, and record the accuracy as NAME_accuracy."""
-        tasks = [self.task(looks[code], looks[at].local, batch) for code, at in self.looks]
-        losses, hits = zip(*(loss_and_accuracy(*task) for task in tasks), strict=True)
+        results = []
+        for code, at in self.looks:
+            locations, classes = self.task(looks[at].local.flatten(2).mT, batch)
+            logits = self.classifier(layer_of(looks[code], "code")[:, None], *locations)
+            results.append(loss_and_accuracy(logits, classes))
+        losses, hits = zip(*results, strict=True)
         batch.notes[f"{self.name}_accuracy"] = torch.stack(hits).mean()
         return {self.name: self.weight * torch.stack(losses).mean()}
 
@@ -87,10 +91,8 @@ class AbstractCoordinates(AbstractCriterion):
         """Return the probabilities of the classes of an axis of ``side`` places."""
 
     @abstractmethod
-    def task(
-        self, of_code: Features, local: Tensor, batch: Batch
-    ) -> tuple[Sequence[Tensor], Tensor]:
-        """Return logits (n, l, classes) of each axis, and the true classes (n, l, axes)."""
+    def task(self, here: Tensor, batch: Batch) -> tuple[Sequence[Tensor], Tensor]:
+        """Return the inputs, of locations (n, l, c), and their true classes (n, l, axes)."""
 
     def score(self, features: Features, batch: Batch) -> None:
         """Return None: the accuracy does not measure the quality of a code."""
@@ -132,13 +134,9 @@ class AbsoluteCoordinates(AbstractCoordinates):
         """Return the distribution of a uniform place."""
         return torch.full((side,), 1 / side)
 
-    def task(
-        self, of_code: Features, local: Tensor, batch: Batch
-    ) -> tuple[Sequence[Tensor], Tensor]:
+    def task(self, here: Tensor, batch: Batch) -> tuple[Sequence[Tensor], Tensor]:
         """Predict the place of every location."""
-        here = local.flatten(2).mT
-        places = self.places.expand(len(here), -1, -1)
-        return self.classifier(layer_of(of_code, "code")[:, None], here), places
+        return [here], self.places.expand(len(here), -1, -1)
 
 
 class RelativeCoordinates(AbstractCoordinates):
@@ -166,18 +164,14 @@ class RelativeCoordinates(AbstractCoordinates):
         """Return the distribution of the difference of two uniform places."""
         return (side - torch.arange(1 - side, side).abs()) / side**2
 
-    def task(
-        self, of_code: Features, local: Tensor, batch: Batch
-    ) -> tuple[Sequence[Tensor], Tensor]:
+    def task(self, here: Tensor, batch: Batch) -> tuple[Sequence[Tensor], Tensor]:
         """Predict the offset of every location from another one."""
-        here = local.flatten(2).mT
         n, n_locations, channels = here.shape
         size = (n, n_locations)
         other = torch.randint(n_locations, size, generator=batch.generator, device=here.device)
         there = here.gather(1, other[:, :, None].expand(-1, -1, channels))
         # Shifted by the largest difference: classes begin at 0.
-        offsets = self.places - self.places[other] + self.places[-1]
-        return self.classifier(layer_of(of_code, "code")[:, None], here, there), offsets
+        return [here, there], self.places - self.places[other] + self.places[-1]
 
 
 def check_grid(grid: tuple[int, ...]) -> tuple[int, ...]:

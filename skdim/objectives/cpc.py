@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import ClassVar
 
 import torch
@@ -50,6 +51,9 @@ class ContextPrediction(AbstractCriterion):
     coding. arXiv:1807.03748.
     """
 
+    compares_samples = True
+    weights_of_bounds = MappingProxyType({"prediction": 1.0})
+
     def __init__(
         self,
         rows: Sequence[tuple[int, int]],
@@ -69,26 +73,12 @@ class ContextPrediction(AbstractCriterion):
             of_distance = torch.tensor([r for r, t in rows if t - r == d], device="cpu")
             self.register_buffer(f"rows_{d}", of_distance, persistent=False)
 
-    @property
-    def compares_samples(self) -> bool:
-        """Whether the score depends on the number of samples, as that of negatives does."""
-        return True
-
-    @property
-    def weights_of_bounds(self) -> Mapping[str, float]:
-        """The weight of the term."""
-        return {"prediction": 1.0}
-
     def forward(self, looks: Sequence[Features], batch: Batch) -> dict[str, Tensor]:
         """Return minus the score; see ``AbstractCriterion.forward``."""
-        return {"prediction": -torch.stack([self.bound(look) for look in looks]).mean()}
+        return {"prediction": -torch.stack([self.score(look, batch) for look in looks]).mean()}
 
     def score(self, features: Features, batch: Batch) -> Tensor:
-        """Return InfoNCE; see ``AbstractCriterion.score``."""
-        return self.bound(features)
-
-    def bound(self, features: Features) -> Tensor:
-        """Compute InfoNCE of context and predicted rows, averaged over pairs."""
+        """Return InfoNCE, averaged over pairs of rows; see ``AbstractCriterion.score``."""
         bounds = []
         for distance, critic in self.critics.items():
             assert isinstance(critic, DotCritic)

@@ -42,7 +42,7 @@ class GaussianInformation(Information):
         self.register_buffer("solved", torch.zeros((), dtype=torch.bool))
 
     @property
-    def compares_samples(self) -> bool:
+    def compares_samples(self) -> bool:  # type: ignore[override]
         """Whether the score is InfoNCE, and not that of the closed form."""
         return not bool(self.solved)
 

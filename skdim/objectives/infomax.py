@@ -60,7 +60,7 @@ def infomax(
     local_weight: float,
     prior_weight: float,
     bound: Bound | None,
-    critics: Mapping[str, CriticFactory],
+    critics: Mapping[str, AbstractCritic | CriticFactory],
     negatives: str | int,
     prior: Prior,
     coordinate_weight: float = 0.0,
@@ -78,10 +78,10 @@ def infomax(
     bound : Bound or None
         Maps scores to a number to maximise. None, with Gaussian critics only, is their exact
         information; see :class:`~skdim.objectives.GaussianInformation`.
-    critics : mapping of {"local", "global"} to callable
-        ``(code_features, local_features) -> AbstractCritic``. The global one is called with the
-        size of the last map or, if its ``whole_map`` is True, with the shape ``(c, *grid)`` of the
-        local map.
+    critics : mapping of {"local", "global"} to AbstractCritic or callable
+        A critic is copied. A callable ``(code_features, local_features) -> AbstractCritic`` of the
+        global term is called with the size of the last map or, if its ``whole_map`` is True, with
+        the shape ``(c, *grid)`` of the local map.
     negatives : {"all", "shift"} or int
         Which pairs are negatives.
     prior : Prior
@@ -107,35 +107,31 @@ def infomax(
     """
     code_features = sizes.code.shape[1]
     local_shape = tuple(sizes.local.shape[1:])
-    whole = local_shape if takes_map(critics.get("global")) else sizes.conv[0].numel()
-    layers: dict[str, Any] = {"local": local_shape[0], "global": whole}
-    weights = {"local": local_weight, "global": global_weight}
+    whole: Any = local_shape if takes_map(critics.get("global")) else sizes.conv[0].numel()
     terms: list[AbstractCriterion] = []
-    for name in [name for name, weight in weights.items() if weight > 0]:
-        shared: dict[str, Any] = {
-            "weight": weights[name],
-            "looks": looks,
-            "whole": name == "global",
-        }
-        if bound is None:
-            gaussian = GaussianCritic(code_features, layers[name])
-            terms.append(GaussianInformation(name, gaussian, **shared))
-        else:
-            critic = critics[name](code_features, layers[name])
-            terms.append(Information(name, critic, bound, negatives=negatives, **shared))
+    for name, weight, layer in (
+        ("local", local_weight, local_shape[0]),
+        ("global", global_weight, whole),
+    ):
+        if weight > 0:
+            shared: dict[str, Any] = {"weight": weight, "looks": looks, "whole": name == "global"}
+            if bound is None:
+                gaussian = GaussianCritic(code_features, layer)
+                terms.append(GaussianInformation(name, gaussian, **shared))
+            else:
+                critic = build_critic(critics[name], code_features, layer)
+                terms.append(Information(name, critic, bound, negatives=negatives, **shared))
     if prior_weight > 0:
         discriminator = make_discriminator(prior, code_features)
         terms.append(PriorMatching(prior, discriminator, weight=prior_weight))
     channels, *grid = local_shape
-    tasks = [
-        task(code_features, channels, tuple(grid), weight=weight, looks=looks)
-        for task, weight in (
-            (AbsoluteCoordinates, coordinate_weight),
-            (RelativeCoordinates, relative_coordinate_weight),
-        )
-        if weight > 0
-    ]
-    return Together([*terms, *tasks])
+    for task, weight in (
+        (AbsoluteCoordinates, coordinate_weight),
+        (RelativeCoordinates, relative_coordinate_weight),
+    ):
+        if weight > 0:
+            terms.append(task(code_features, channels, tuple(grid), weight=weight, looks=looks))
+    return Together(terms)
 
 
 class InfoMax(AbstractObjective):
@@ -302,8 +298,8 @@ default=0.0
 
 def find_critics(
     critic: CriticSpec | Mapping[str, CriticSpec], units: Units | Mapping[str, Units]
-) -> Mapping[str, CriticFactory]:
-    """Return the factories of the critics of the local and of the global term."""
+) -> Mapping[str, AbstractCritic | CriticFactory]:
+    """Return the critics of the local and the global term, or the callables that build them."""
     if isinstance(critic, str) and critic == "auto":
         critic = "dot"
     critics = critic if isinstance(critic, Mapping) else {"local": critic, "global": critic}
@@ -314,10 +310,10 @@ def find_critics(
     }
 
 
-def critic_factory(critic: CriticSpec, units: Units) -> CriticFactory:
-    """Return the factory of a critic."""
+def critic_factory(critic: CriticSpec, units: Units) -> AbstractCritic | CriticFactory:
+    """Return a critic or callable as it is, or the callable that builds the critic of a key."""
     if not isinstance(critic, str):
-        return UserCritic(critic)
+        return critic
     if isinstance(units, tuple) and critic not in ("concat", "map"):
         raise ValueError(
             f"critic_units={units} has sizes of several hidden layers, but critic={critic!r} has "
@@ -327,22 +323,16 @@ def critic_factory(critic: CriticSpec, units: Units) -> CriticFactory:
     return factory if units == "auto" else partial(factory, units=units)
 
 
-class UserCritic:
-    """Build a user's own critic: a copy of the one given, or the result of a callable."""
-
-    def __init__(self, given: AbstractCritic | CriticFactory) -> None:
-        self.given = given
-        self.whole_map = takes_map(given)
-
-    def __call__(self, code_features: int, local_features: int) -> AbstractCritic:
-        """Return the critic, or raise a TypeError if the callable returns another object."""
-        if isinstance(self.given, AbstractCritic):
-            return copy.deepcopy(self.given)
-        made = self.given(code_features, local_features)
-        if not isinstance(made, AbstractCritic):
-            raise TypeError(
-                f"critic={self.given!r} returned an object of type {type(made).__name__}. It must "
-                "return a skdim.critics.AbstractCritic when called with (code_features, "
-                "local_features)."
-            )
-        return made
+def build_critic(
+    critic: AbstractCritic | CriticFactory, code_features: int, local_features: Any
+) -> AbstractCritic:
+    """Copy a critic, or build one; raise a TypeError if the callable returns another object."""
+    if isinstance(critic, AbstractCritic):
+        return copy.deepcopy(critic)
+    made = critic(code_features, local_features)
+    if not isinstance(made, AbstractCritic):
+        raise TypeError(
+            f"critic={critic!r} returned an object of type {type(made).__name__}. It must return a "
+            "skdim.critics.AbstractCritic when called with (code_features, local_features)."
+        )
+    return made

@@ -1,6 +1,6 @@
 """The local and the global term: information between the code and a map of a sample."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -51,6 +51,8 @@ class Information(AbstractCriterion):
     Hjelm et al. (2019), equations 4 and 5 (bounds) and 6 (local). arXiv:1808.06670.
     """
 
+    compares_samples = True
+
     def __init__(
         self,
         name: str,
@@ -73,19 +75,10 @@ class Information(AbstractCriterion):
         self.critic = critic
         self.bound = bound
         self.weight = weight
+        self.weights_of_bounds = {name: weight}
         self.negatives = negatives
         self.looks = tuple(looks)
         self.whole = whole
-
-    @property
-    def compares_samples(self) -> bool:
-        """Whether the score depends on the number of samples, as that of negatives does."""
-        return True
-
-    @property
-    def weights_of_bounds(self) -> Mapping[str, float]:
-        """The weight of the term."""
-        return {self.name: self.weight}
 
     @torch.no_grad()
     def check(self, sizes: Features) -> None:

@@ -2,6 +2,8 @@
 
 import copy
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
@@ -27,9 +29,9 @@ __all__ = [
 PRIOR_RULE = any_of(choice(PRIORS), instance("a skdim.priors.Prior", Prior))
 
 
-def find_prior(prior: str | Prior) -> Prior:
-    """Return a prior by its key, or as it is."""
-    return PRIORS[prior] if isinstance(prior, str) else prior
+def find_prior(prior: str | Prior, **changes: Any) -> Prior:
+    """Return a prior as it is, or the one of a key with some fields changed."""
+    return replace(PRIORS[prior], **changes) if isinstance(prior, str) else prior
 
 
 class PriorMatching(AbstractCriterion):
@@ -128,10 +130,9 @@ def penalised_loss(
 ) -> Tensor:
     """Compute the loss of a discriminator with its gradient penalty."""
     of_real, slopes = differentiate(discriminator, real)
-    slopes = list(slopes)
     if penalise_fake:
         of_fake, more = differentiate(discriminator, fake)
-        slopes += more
+        slopes = [*slopes, *more]
     else:
         of_fake = discriminator(*fake)
     squares = [part.flatten(1).square().sum(dim=1).mean() for part in slopes]

@@ -164,9 +164,7 @@ class AAE(Autoencoder):
         reconstruction = super().build(setting)
         if self.prior_weight == 0:
             return reconstruction
-        prior = find_prior(self.prior)
-        if isinstance(self.prior, str):
-            prior = replace(prior, gradient_penalty=PENALTY)
+        prior = find_prior(self.prior, gradient_penalty=PENALTY)
         discriminator = make_discriminator(prior, setting.sizes.code.shape[1])
         matching = PriorMatching(prior, discriminator, weight=self.prior_weight)
         return Together([reconstruction, matching])

@@ -9,9 +9,9 @@ from torch import Generator, Tensor, nn
 
 from skdim.decoders import make_decoder
 from skdim.encoders import Features, layer_of
-from skdim.objectives.base import AbstractCriterion, Batch, Setting
+from skdim.objectives.base import Batch, Setting
 from skdim.objectives.matching import draw_codes, draw_like
-from skdim.objectives.reconstruction import Autoencoder
+from skdim.objectives.reconstruction import Autoencoder, Reconstruction
 from skdim.pairs import in_full
 from skdim.parameters import Rule, real
 from skdim.priors import PRIORS
@@ -24,7 +24,7 @@ WIDEST = 10.0
 DECODER_VARIANCE = 0.1
 
 
-class Variational(AbstractCriterion):
+class Variational(Reconstruction):
     r"""Bound the log density of samples by a decoder of noisy codes.
 
     The code is the mean of a Gaussian of independent coordinates. Its log variances are computed
@@ -73,10 +73,8 @@ class Variational(AbstractCriterion):
         variance: float = DECODER_VARIANCE,
         n_numbers: int = 1,
     ) -> None:
-        super().__init__()
+        super().__init__(decoder, standardise)
         self.n_summed = n_numbers
-        self.decoder = decoder
-        self.standardise = standardise
         self.to_log_variance = nn.Linear(sizes.hidden.flatten(1).shape[1], sizes.code.shape[1])
         self.beta = beta
         self.variance = variance
@@ -90,11 +88,6 @@ class Variational(AbstractCriterion):
         """Return the bound in nats a sample, without ``beta``; see ``AbstractCriterion.score``."""
         log_density, divergence = self.parts([features], batch)
         return (log_density - divergence).mean()
-
-    def decode_codes(self, codes: Tensor) -> Tensor:
-        """Return the means of the decoder; see ``AbstractCriterion.decode_codes``."""
-        decoded: Tensor = self.decoder(codes)
-        return decoded
 
     def draw_codes(self, size: tuple[int, int], generator: Generator) -> Tensor | None:
         """Return standard normal codes; see ``AbstractCriterion.draw_codes``."""

@@ -83,7 +83,7 @@ class AcceleratedNet(EncoderNet):
     averaged: tuple[nn.Module, nn.Module]
 
     def plan(self, callbacks: list[Any], settings: dict[str, Any]) -> None:
-        """Set what may differ between trainings; only the first process prints."""
+        """Set callbacks and settings of the next training; only the first process prints."""
         quiet = {} if start_accelerate().is_main_process else {"verbose": 0}
         super().plan(callbacks, settings | quiet)
 

@@ -23,6 +23,7 @@ from skdim.training.callbacks import StopTraining
 from skdim.training.closed_form import ClosedFormMixin, LookSums
 from skdim.training.progress import Progress, summary_of
 from skdim.training.steps import (
+    SCHEDULES,
     Batches,
     Looks,
     Schedule,
@@ -31,7 +32,6 @@ from skdim.training.steps import (
     compiled,
     computing_in,
     drawing_before,
-    find_schedule,
     mean_of,
 )
 from skdim.views import View, view_of_one
@@ -45,7 +45,7 @@ DIVERGED = 1e6
 SCORED_AT_ONCE = 64
 GIVEN = ("module", "criterion")
 
-# What may differ between trainings: its names in the net, and as parameters of estimators.
+# Settings of a training: names in the net, and as parameters of estimators.
 SETTINGS = {
     "batch_size": "batch_size",
     "lr": "learning_rate",
@@ -57,10 +57,10 @@ SETTINGS = {
 
 
 class EncoderNet(ClosedFormMixin, NeuralNet):
-    """Train an encoder with a criterion, whose weights are trained together with it.
+    """Train an encoder together with a criterion.
 
     The parts of skorch's loop that read numbers from the device in every batch are replaced: terms
-    are kept as detached tensors and read once per epoch.
+    are stored as detached tensors and read once per epoch.
 
     Parameters
     ----------
@@ -74,10 +74,9 @@ class EncoderNet(ClosedFormMixin, NeuralNet):
 
     Notes
     -----
-    Callbacks receive ``on_train_begin``, ``on_train_end``, ``on_epoch_begin``, ``on_epoch_end``,
-    ``on_batch_begin``, ``on_batch_end`` and ``on_grad_computed`` as in skorch. Batches are
-    :class:`~skdim.objectives.Batch`; ``loss`` in ``on_batch_end`` is a tensor on the device; the
-    history has no entries per batch. Optimizers with closures (LBFGS) cannot be used.
+    Callbacks receive all events of skorch. Batches are :class:`~skdim.objectives.Batch`; ``loss``
+    in ``on_batch_end`` is a tensor on the device; the history has no entries per batch. Optimizers
+    with closures (LBFGS) cannot be used.
     """
 
     # Whether this process computes whole batches.
@@ -99,10 +98,8 @@ class EncoderNet(ClosedFormMixin, NeuralNet):
         super().__init__(module, criterion, train_split=None, **kwargs)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the state for pickling: each weight once, on the CPU.
-
-        skorch would pickle modules twice, and cannot pickle classes that cloudpickle can.
-        """
+        """Return the state for pickling: each weight once, on the CPU."""
+        # skorch would pickle modules twice, and cannot pickle classes that cloudpickle can.
         state = {name: value for name, value in vars(self).items() if name not in GIVEN}
         if torch.device(self.device).type != "cpu":
             # Together, since the criterion may share modules with the encoder.
@@ -130,11 +127,11 @@ class EncoderNet(ClosedFormMixin, NeuralNet):
             self.optimizer_.load_state_dict(optimizer)
 
     def get_default_callbacks(self) -> list[tuple[str, Callback]]:
-        """Return one that prints a line an epoch if asked; the net records the history itself."""
+        """Return a callback that prints epochs if ``verbose`` is above 1."""
         return [("print_log", PrintLog())] if self.verbose > 1 else []
 
     def plan(self, callbacks: list[Any], settings: dict[str, Any]) -> None:
-        """Set what may differ between trainings: callbacks of skorch, and values of SETTINGS."""
+        """Set the callbacks and the settings (names of SETTINGS) of the next training."""
         for name, value in settings.items():
             setattr(self, name, value)
         self.limit = DIVERGED * self.criterion_.n_summed
@@ -156,7 +153,7 @@ class EncoderNet(ClosedFormMixin, NeuralNet):
     def make_optimizer(self) -> None:
         """Build the optimizer if there is none."""
         if self.optimizer_ is None:
-            verbose, self.verbose = self.verbose, 0  # skorch would print that it does so again.
+            verbose, self.verbose = self.verbose, 0  # skorch would print a message.
             super()._initialize_optimizer()
             self.verbose = verbose
 
@@ -167,7 +164,7 @@ class EncoderNet(ClosedFormMixin, NeuralNet):
         self.optimizer_ = None
 
     def state(self) -> dict[str, Any]:
-        """Return weights and buffers of encoder and criterion."""
+        """Return the weights and buffers of encoder and criterion."""
         return {"module": self.module_.state_dict(), "criterion": self.criterion_.state_dict()}
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -196,14 +193,14 @@ class EncoderNet(ClosedFormMixin, NeuralNet):
         generator : Generator
             Source of the draws of shuffling, views, negatives and priors.
         solving : bool, default=False
-            Whether to begin with the closed form, which is an epoch of its own if ``epochs`` is 0.
+            Whether to start with the closed form, which counts as an epoch if ``epochs`` is 0.
 
         Raises
         ------
         FloatingPointError
             If a term of the loss or a code is not finite or too large.
         """
-        # Deleted afterwards: data and generators must not be pickled.
+        # Deleted afterwards, since data and generators must not be pickled.
         self.held_out, self.generator = held_out, generator
         n_epochs = max(epochs, 1)
         self.progress = Progress(n_epochs * len(rows), n_epochs, shown=self.verbose == 1)
@@ -275,14 +272,13 @@ class EncoderNet(ClosedFormMixin, NeuralNet):
             if training:
                 self.progress.advance(len(batch.index))
         means = self.agree(mean_of(steps, sizes))
-        ratios = {name for name, value in steps[0].items() if value.ndim}
         self.record(means)
         if training:
             self.history.record("learning_rate", self.optimizer_.param_groups[0]["lr"])
             self.history.record("seconds", time.perf_counter() - started)
             self.progress.describe(summary_of(self.criterion_, means))
         # Ratios may be NaN: the count may be 0.
-        terms = {name: mean for name, mean in means.items() if name not in ratios}
+        terms = {name: means[name] for name, value in steps[0].items() if value.ndim == 0}
         self.check_finite(terms, self.limit)
 
     def agree(self, means: dict[str, float]) -> dict[str, float]:
@@ -319,7 +315,8 @@ class EncoderNet(ClosedFormMixin, NeuralNet):
             Terms, notes of the batch, ``loss`` (sum of the terms) and ``spread`` (of the codes),
             all detached.
         """
-        factor = find_schedule(self.schedule)(self.step / self.n_steps)
+        schedule = SCHEDULES[self.schedule] if isinstance(self.schedule, str) else self.schedule
+        factor = schedule(self.step / self.n_steps)
         self.step += 1
         for group in self.optimizer_.param_groups:
             group["lr"] = self.lr * factor
@@ -341,12 +338,12 @@ class EncoderNet(ClosedFormMixin, NeuralNet):
         }
 
     def look(self, batch: Batch) -> tuple[Tensor, ...]:
-        """Draw looks of the samples of a batch."""
-        given = batch.x if batch.looks is None else batch.looks
-        return self.view(given.float(), batch.generator)
+        """Draw looks at the samples of a batch."""
+        samples = batch.x if batch.looks is None else batch.looks
+        return self.view(samples.float(), batch.generator)
 
     def terms(self, batch: Batch, looks: Looks | None = None) -> Terms:
-        """Encode looks, drawn if None, at once; return the terms, and the codes of the first."""
+        """Return the terms, and the codes of the first look; looks are drawn if None."""
         return self.compare(self.module_, self.criterion_, looks or self.look(batch), batch)
 
     def compare(self, module: nn.Module, criterion: nn.Module, looks: Looks, batch: Batch) -> Terms:
@@ -361,7 +358,7 @@ class EncoderNet(ClosedFormMixin, NeuralNet):
         return looks, batch
 
     def compiled_terms(self, device: torch.device) -> Callable[[Batch], Terms]:
-        """Return ``terms``, compiled; the looks of a user's own view are drawn before."""
+        """Compile ``terms``; the looks of a user's own view are drawn outside of it."""
 
         def trial(batch: Batch, looks: Looks | None) -> Terms:
             parts = copy.deepcopy((self.module_, self.criterion_))
@@ -378,7 +375,7 @@ class EncoderNet(ClosedFormMixin, NeuralNet):
 
     @torch.no_grad()
     def validation_step(self, batch: Batch, **fit_params: Any) -> dict[str, Tensor]:
-        """Score held-out samples as they are, or looks that are given or the criterion scores."""
+        """Score held-out samples, or looks if these are given or the criterion scores them."""
         criterion = self.criterion_
         if batch.looks is None and not criterion.scores_looks:
             return {"validation_score": criterion.score(self.module_(batch.x), batch)}
@@ -387,13 +384,11 @@ class EncoderNet(ClosedFormMixin, NeuralNet):
         return {"validation_score": criterion.score_looks(features, batch)}
 
     def score_rows(self, rows: Samples, seed: int) -> float | None:
-        """Score samples batch by batch, all draws seeded; None if the criterion has no score.
-
-        If samples are compared, all are with the same number of others: batches overlap.
-        """
+        """Return the score of samples, with all draws seeded; None if the criterion has none."""
         generator = Generator(device=rows.device).manual_seed(seed)
         # Drawn looks do not depend on the batch size of the training.
         size = SCORED_AT_ONCE if self.criterion_.scores_looks else self.batch_size
+        # All samples are compared with equally many.
         overlap = self.criterion_.compares_samples
         batches = Batches(rows, size, generator, shuffle=False, overlap=overlap)
         sizes = [len(numbers) for numbers in batches.indices()]

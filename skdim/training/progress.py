@@ -1,4 +1,4 @@
-"""How much of a training is done: a bar in terminals and notebooks, lines in logs."""
+"""Progress of a training: a bar in terminals and notebooks, lines in logs."""
 
 import logging
 import sys
@@ -17,7 +17,7 @@ LOGGER = logging.getLogger("skdim")
 
 # Seconds between two lines in a log.
 BETWEEN_LINES = 10.0
-# A training that takes longer says so, once this many seconds have shown how fast it is.
+# The expected time of a training of more than LONG seconds is logged, after MEASURED seconds.
 LONG, MEASURED = 10.0, 1.0
 
 # Bounds on mutual information, in nats.
@@ -25,12 +25,11 @@ IN_NATS = (BOUNDS["dv"], BOUNDS["infonce"], BOUNDS["kl"])
 
 
 class Progress:
-    """Show how much of a training is done, and how long the rest will take.
+    """Show the progress of a training, and the time left.
 
-    Where the standard output is a terminal or a notebook, a bar of tqdm. Elsewhere lines, at most
-    one each ten seconds, without control characters. A training of more than ten seconds logs its
-    expected time on the logger "skdim", also where nothing is shown. ``total`` samples are encoded
-    over all epochs.
+    In terminals and notebooks, this is a bar of tqdm; elsewhere lines without control characters,
+    at most one every ten seconds. A training of more than ten seconds logs its expected time on
+    the logger "skdim", also if ``shown`` is False. ``total`` samples are encoded over all epochs.
     """
 
     def __init__(self, total: int, n_epochs: int, *, shown: bool) -> None:
@@ -53,24 +52,22 @@ class Progress:
         now = time.perf_counter()
         if not self.announced and now - self.started > MEASURED:
             self.announced = True
-            self.announce(now - self.started)
+            self.announce((now - self.started) * self.total / max(self.done, 1))
         if self.bar is not None:
             self.bar.update(n)
         elif self.shown and now - self.last_line > BETWEEN_LINES:
             self.write(now)
 
-    def announce(self, elapsed: float) -> None:
-        """Log how long the training will take, if that is long."""
-        seconds = elapsed * self.total / max(self.done, 1)
-        if seconds <= LONG:
-            return
-        text = f"fit will take about {duration(seconds)}"
-        LOGGER.info(text)
-        if self.shown:
-            self.print(text)
+    def announce(self, seconds: float) -> None:
+        """Log the expected time of a long training."""
+        if seconds > LONG:
+            text = f"fit will take about {duration(seconds)}"
+            LOGGER.info(text)
+            if self.shown:
+                self.print(text)
 
     def describe(self, text: str) -> None:
-        """Set what stands beside the bar: the epoch that has ended, and its terms."""
+        """Set the text beside the bar: the number and the terms of the epoch that has ended."""
         self.epoch += 1
         self.text = f"epoch {self.epoch}/{self.n_epochs}, {text}"
         if self.bar is not None:
@@ -92,7 +89,7 @@ class Progress:
             self.bar.write(text, file=sys.stdout)
 
     def close(self) -> None:
-        """Remove the bar, and print what was reached."""
+        """Remove the bar, and print the last epoch and the total time."""
         if self.bar is not None:
             self.bar.close()
             self.bar = None
@@ -107,17 +104,18 @@ def draws_bars() -> bool:
 
 
 def duration(seconds: float) -> str:
-    """Return seconds in words: "45 s", "3 min 20 s" or "2 h 5 min"."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s" if whole else f"{seconds:.1f} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
+    """Format seconds as "0.4 s", "45 s", "3 min 20 s" or "2 h 5 min"."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    if minutes:
+        return f"{minutes} min {rest} s"
+    return f"{rest} s" if rest else f"{seconds:.1f} s"
 
 
 def summary_of(criterion: AbstractCriterion, terms: Mapping[str, float]) -> str:
-    """Return the information in the terms of an epoch, or their sum if they measure none."""
+    """Describe an epoch by its terms of information, or else by the loss."""
     found = [
         f"{part.name} {-terms[part.name] / part.weight:.3f}" + " nats" * (part.bound in IN_NATS)
         for part in criterion.members()

@@ -27,7 +27,6 @@ __all__ = [
     "compiled",
     "computing_in",
     "drawing_before",
-    "find_schedule",
     "has_bfloat16",
     "mean_of",
 ]
@@ -145,11 +144,6 @@ SCHEDULES: dict[str, Schedule] = {
     "cosine": cosine,
     "one_cycle": one_cycle,
 }
-
-
-def find_schedule(schedule: str | Schedule) -> Schedule:
-    """Return a schedule by its key, or as it is."""
-    return SCHEDULES[schedule] if isinstance(schedule, str) else schedule
 
 
 def computing_in(precision: str, device: torch.device) -> AbstractContextManager[None]:
