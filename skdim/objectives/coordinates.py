@@ -31,10 +31,9 @@ class AxisClassifier(nn.Module):
         self.bias = nn.Parameter(whole.bias.detach().clone())
         self.choose = nn.Linear(units, sum(self.sizes))
         with torch.no_grad():
-            start = 0
-            for part in parts:
-                part.weight.copy_(whole.weight[:, start : start + part.in_features])
-                start += part.in_features
+            weights = torch.split(whole.weight, list(inputs), dim=1)
+            for part, weight in zip(parts, weights, strict=True):
+                part.weight.copy_(weight)
             self.choose.weight.zero_()
             self.choose.bias.copy_(torch.cat(list(laws)).log())
 
@@ -63,9 +62,14 @@ class AbstractCoordinates(AbstractCriterion):
         units: int = 256,
     ) -> None:
         super().__init__()
+        if all(side == 1 for side in grid):
+            raise ValueError(
+                "coordinate_weight and relative_coordinate_weight need local features at several "
+                f"places, but the encoder's map has the grid {grid}, as for vectors of 1 "
+                "feature(s). Set them to 0, or use an encoder with a larger map."
+            )
         inputs = (code_features, *[local_features] * self.n_locations)
-        laws = [self.law(side) for side in check_grid(grid)]
-        self.classifier = AxisClassifier(inputs, laws, units)
+        self.classifier = AxisClassifier(inputs, [self.law(side) for side in grid], units)
         self.grid = grid
         self.weight = weight
         self.looks = tuple(looks)
@@ -172,17 +176,6 @@ class RelativeCoordinates(AbstractCoordinates):
         there = here.gather(1, other[:, :, None].expand(-1, -1, channels))
         # Shifted by the largest difference: classes begin at 0.
         return [here, there], self.places - self.places[other] + self.places[-1]
-
-
-def check_grid(grid: tuple[int, ...]) -> tuple[int, ...]:
-    """Raise a ValueError for a map of a single location."""
-    if all(side == 1 for side in grid):
-        raise ValueError(
-            "coordinate_weight and relative_coordinate_weight need local features at several "
-            f"places, but the encoder's map has the grid {grid}, as for vectors of 1 feature(s). "
-            "Set them to 0, or use an encoder with a larger map."
-        )
-    return grid
 
 
 def loss_and_accuracy(logits: Sequence[Tensor], classes: Tensor) -> tuple[Tensor, Tensor]:

@@ -300,8 +300,6 @@ def find_critics(
     critic: CriticSpec | Mapping[str, CriticSpec], units: Units | Mapping[str, Units]
 ) -> Mapping[str, AbstractCritic | CriticFactory]:
     """Return the critics of the local and the global term, or the callables that build them."""
-    if isinstance(critic, str) and critic == "auto":
-        critic = "dot"
     critics = critic if isinstance(critic, Mapping) else {"local": critic, "global": critic}
     sizes = units if isinstance(units, Mapping) else {"local": units, "global": units}
     return {
@@ -319,7 +317,7 @@ def critic_factory(critic: CriticSpec, units: Units) -> AbstractCritic | CriticF
             f"critic_units={units} has sizes of several hidden layers, but critic={critic!r} has "
             "one. Give an int, or use 'concat' or 'map'."
         )
-    factory = CRITICS[critic]
+    factory = CRITICS["dot" if critic == "auto" else critic]
     return factory if units == "auto" else partial(factory, units=units)
 
 

@@ -1,8 +1,6 @@
 """Trainings of widely read tutorials."""
 
-from collections.abc import Mapping
 from dataclasses import replace
-from types import MappingProxyType
 from typing import Any
 
 from skdim.critics import keras_discriminator
@@ -10,15 +8,23 @@ from skdim.priors import PRIORS
 
 __all__ = ["KERAS_WEIGHTS", "keras_tutorial", "pytorch_tutorial"]
 
-#: The weightings that the Keras tutorial trains: global, local, prior.
-KERAS_WEIGHTS: Mapping[str, tuple[float, float, float]] = MappingProxyType(
-    {
-        "global": (1.0, 0.0, 1.0),
-        "local": (0.0, 1.0, 0.1),
-        "mixed": (0.6, 0.4, 0.0),
-        "mixed with prior": (0.6, 0.4, 0.2),
-    }
-)
+# Shared by both tutorials.
+TUTORIAL: dict[str, Any] = {
+    "bound": "jsd",
+    "negatives": "shift",
+    "view": None,
+    "learning_rate": 1e-4,
+    "optimizer": "adam",
+    "schedule": "constant",
+}
+
+#: The weights that the Keras tutorial trains with: global, local, prior.
+KERAS_WEIGHTS: dict[str, tuple[float, float, float]] = {
+    "global": (1.0, 0.0, 1.0),
+    "local": (0.0, 1.0, 0.1),
+    "mixed": (0.6, 0.4, 0.0),
+    "mixed with prior": (0.6, 0.4, 0.2),
+}
 
 
 def pytorch_tutorial() -> dict[str, Any]:
@@ -57,21 +63,15 @@ def pytorch_tutorial() -> dict[str, Any]:
     >>> DeepInfoMaxTransformer(**settings, max_epochs=1, random_state=0).encoder
     'valid_cnn'
     """
-    return {
+    return TUTORIAL | {
         "n_components": 64,
         "encoder": "valid_cnn",
         "global_weight": 0.5,
         "local_weight": 1.0,
         "prior_weight": 0.1,
-        "bound": "jsd",
         "critic": {"local": "concat", "global": "map"},
-        "negatives": "shift",
         "prior": "uniform",
-        "view": None,
         "batch_size": 64,
-        "learning_rate": 1e-4,
-        "optimizer": "adam",
-        "schedule": "constant",
     }
 
 
@@ -121,21 +121,15 @@ def keras_tutorial(weights: str = "local") -> dict[str, Any]:
         listed = ", ".join(map(repr, KERAS_WEIGHTS))
         raise ValueError(f"weights={weights!r} is not valid. Allowed are {listed}.")
     global_weight, local_weight, prior_weight = KERAS_WEIGHTS[weights]
-    return {
+    return TUTORIAL | {
         "n_components": 32,
         "encoder": "stride5_cnn",
         "global_weight": global_weight,
         "local_weight": local_weight,
         "prior_weight": prior_weight,
-        "bound": "jsd",
         "critic": "concat",
         "critic_units": {"local": (128, 64, 32, 16), "global": (128, 16)},
-        "negatives": "shift",
         "prior": replace(PRIORS["uniform"], discriminator=keras_discriminator),
-        "view": None,
         "max_epochs": 5,
         "batch_size": 128,
-        "learning_rate": 1e-4,
-        "optimizer": "adam",
-        "schedule": "constant",
     }

@@ -12,6 +12,7 @@ from skdim.bounds import BOUNDS
 from skdim.critics import AbstractCritic, ConcatCritic, DotCritic, MapCritic
 from skdim.encoders import Features
 from skdim.objectives import AbstractCriterion, Information, Together
+from skdim.objectives.infomax import find_critics
 from skdim.priors import PRIORS
 from tests.objectives.helpers import made
 from tests.objectives.small import (
@@ -373,6 +374,10 @@ def test_together_has_the_score_of_the_first_that_has_one(scores, expected):
     objective = Together([Constant(str(i), score) for i, score in enumerate(scores)])
 
     assert objective.score(leaves()[0], make_batch()) == expected
+
+
+def test_each_of_both_critics_may_be_automatic():
+    assert find_critics({"local": "auto"}, "auto") == {"local": DotCritic, "global": DotCritic}
 
 
 def test_score_of_infomax_is_the_local_bound_without_weight():
