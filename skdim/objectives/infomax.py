@@ -217,21 +217,24 @@ default=0.0
 
     def build(self, setting: Setting) -> Together:
         """Build the terms whose weight is not 0; see ``AbstractObjective.build``."""
-        linear = isinstance(setting.encoder, LinearEncoder)
-        closed = linear and not setting.gradients and not self.without_closed_form()
-        weights = self.weights(closed_form=closed)
+        solvable = isinstance(setting.encoder, LinearEncoder) and not self.without_closed_form()
+        solved = solvable and not setting.gradients
+        weights = self.weights(closed_form=solved)
         if not any(getattr(self, name) for name in OTHER_WEIGHTS) and not any(weights.values()):
             *first, last = (*INFORMATION_WEIGHTS, *OTHER_WEIGHTS)
             raise ValueError(
                 f"{', '.join(first)} and {last} are all 0. Set at least one of them to a value "
                 "above 0."
             )
+        bound = self.bound
+        if isinstance(bound, str):
+            bound = BOUNDS["infonce" if bound == "auto" else bound]
         terms = infomax(
             setting.sizes,
             global_weight=weights["global"],
             local_weight=weights["local"],
             prior_weight=self.prior_weight,
-            bound=self.find_bound(linear=linear, gradients=setting.gradients),
+            bound=None if solved or (solvable and self.critic == "gaussian") else bound,
             critics=find_critics(self.critic, self.critic_units),
             negatives=self.negatives,
             prior=find_prior(self.prior),
@@ -260,15 +263,6 @@ default=0.0
             name: automatic[name] if isinstance(weight, str) else float(weight)
             for name, weight in given.items()
         }
-
-    def find_bound(self, *, linear: bool, gradients: bool) -> Bound | None:
-        """Return the bound, or None for the exact information of Gaussian critics."""
-        gaussian = isinstance(self.critic, str) and self.critic == "gaussian"
-        if linear and (gaussian or not gradients) and not self.without_closed_form():
-            return None
-        if isinstance(self.bound, Bound):
-            return self.bound
-        return BOUNDS["infonce" if self.bound == "auto" else self.bound]
 
     @property
     def takes_labels(self) -> bool:

@@ -1,7 +1,7 @@
 """The prior term: codes are matched to a prior by a discriminator."""
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -113,15 +113,17 @@ def adversarial_loss(
     """
     if not penalty:
         return loss_of(discriminator(*real), discriminator(*fake))
-    if next(discriminator.buffers(), None) is None:
-        return penalised_loss(logits_and_slopes, discriminator, real, fake, penalty, penalise_fake)
-    # Running statistics cannot change in torch.func.grad, nor autograd.grad be compiled.
-    run = uncompiled(penalised_loss)
-    return run(logits_and_slopes_of_module, discriminator, real, fake, penalty, penalise_fake)
+    # The gradient of a module with buffers cannot be compiled.
+    run = uncompiled(penalised_loss) if has_buffers(discriminator) else penalised_loss
+    return run(discriminator, real, fake, penalty, penalise_fake)
+
+
+def has_buffers(module: nn.Module) -> bool:
+    """Whether a module has buffers, such as running statistics."""
+    return next(module.buffers(), None) is not None
 
 
 def penalised_loss(
-    differentiate: Callable[[nn.Module, Sequence[Tensor]], tuple[Tensor, Sequence[Tensor]]],
     discriminator: nn.Module,
     real: Sequence[Tensor],
     fake: Sequence[Tensor],
@@ -129,37 +131,34 @@ def penalised_loss(
     penalise_fake: bool,
 ) -> Tensor:
     """Compute the loss of a discriminator with its gradient penalty."""
-    of_real, slopes = differentiate(discriminator, real)
+    of_real, gradients = logits_and_gradients(discriminator, real)
     if penalise_fake:
-        of_fake, more = differentiate(discriminator, fake)
-        slopes = [*slopes, *more]
+        of_fake, more = logits_and_gradients(discriminator, fake)
+        gradients = [*gradients, *more]
     else:
         of_fake = discriminator(*fake)
-    squares = [part.flatten(1).square().sum(dim=1).mean() for part in slopes]
+    squares = [part.flatten(1).square().sum(dim=1).mean() for part in gradients]
     return loss_of(of_real, of_fake) + penalty * 0.5 * torch.stack(squares).sum()
 
 
-def logits_and_slopes(
-    discriminator: nn.Module, given: Sequence[Tensor]
+def logits_and_gradients(
+    discriminator: nn.Module, inputs: Sequence[Tensor]
 ) -> tuple[Tensor, Sequence[Tensor]]:
-    """Return the logits of a discriminator, and their gradients in its arguments."""
+    """Return the logits of a discriminator, and their gradients in its inputs."""
+    points = [part.detach() for part in inputs]
+    if has_buffers(discriminator):
+        # Not by torch.func.grad, in which running statistics cannot change.
+        points = [point.requires_grad_() for point in points]
+        logits = discriminator(*points)
+        return logits, torch.autograd.grad(in_full(logits).sum(), points, create_graph=True)
 
     def total(*points: Tensor) -> tuple[Tensor, Tensor]:
         logits = discriminator(*points)
         return in_full(logits).sum(), logits
 
-    slope = torch.func.grad(total, argnums=tuple(range(len(given))), has_aux=True)
-    slopes, logits = slope(*[part.detach() for part in given])
-    return logits, slopes
-
-
-def logits_and_slopes_of_module(
-    discriminator: nn.Module, given: Sequence[Tensor]
-) -> tuple[Tensor, Sequence[Tensor]]:
-    """Return the same of a discriminator that changes its buffers."""
-    points = [part.detach().requires_grad_() for part in given]
-    logits = discriminator(*points)
-    return logits, torch.autograd.grad(in_full(logits).sum(), points, create_graph=True)
+    gradient = torch.func.grad(total, argnums=tuple(range(len(points))), has_aux=True)
+    gradients, logits = gradient(*points)
+    return logits, gradients
 
 
 def loss_of(real: Tensor, fake: Tensor) -> Tensor:
