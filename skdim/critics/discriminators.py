@@ -9,13 +9,13 @@ from torch import Tensor, nn
 
 __all__ = ["Discriminator", "JointDiscriminator", "keras_discriminator"]
 
-# Of JointDiscriminator.
+# Negative slope of the ReLUs of JointDiscriminator.
 SLOPE = 0.2
 
 # Maps are halved until their shorter side is less.
 SMALL = 8
 
-LEAST_CHANNELS, MOST_CHANNELS = 32, 256
+MIN_CHANNELS, MAX_CHANNELS = 32, 256
 
 CONVOLUTIONS: dict[int, type[nn.Module]] = {2: nn.Conv1d, 3: nn.Conv2d}
 
@@ -110,9 +110,9 @@ def halving_layers(shape: tuple[int, ...]) -> tuple[list[nn.Module], int]:
         return [], channels
     convolution = CONVOLUTIONS[len(shape)]
     layers: list[nn.Module] = []
-    wider = LEAST_CHANNELS
+    wider = MIN_CHANNELS
     while min(sides) >= SMALL:
         layers += [convolution(channels, wider, 4, stride=2, padding=1), nn.LeakyReLU(SLOPE)]
-        channels, wider = wider, min(2 * wider, MOST_CHANNELS)
+        channels, wider = wider, min(2 * wider, MAX_CHANNELS)
         sides = [side // 2 for side in sides]
     return layers, channels * math.prod(sides)

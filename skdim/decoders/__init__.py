@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from skdim.decoders.convolutional import LEAST_SIDE, Conv1dDecoder, DCGANDecoder
+from skdim.decoders.convolutional import MIN_SIDE, Conv1dDecoder, DCGANDecoder
 from skdim.decoders.mlp import MLPDecoder
 
 __all__ = ["Conv1dDecoder", "DCGANDecoder", "MLPDecoder", "make_decoder"]
@@ -31,7 +31,7 @@ def make_decoder(output_shape: tuple[int, ...], n_components: int) -> nn.Module:
     torch.Size([2, 3, 28, 31])
     """
     _, *sides = output_shape
-    if not sides or min(sides) < LEAST_SIDE:
+    if not sides or min(sides) < MIN_SIDE:
         return MLPDecoder(output_shape, n_components)
     return {1: Conv1dDecoder, 2: DCGANDecoder}.get(len(sides), MLPDecoder)(
         output_shape, n_components

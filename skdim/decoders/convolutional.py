@@ -6,12 +6,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-__all__ = ["LEAST_SIDE", "Conv1dDecoder", "DCGANDecoder"]
+__all__ = ["MIN_SIDE", "Conv1dDecoder", "DCGANDecoder"]
 
-LEAST_SIDE = 8
-MOST_CHANNELS = 512
+MIN_SIDE = 8
+MAX_CHANNELS = 512
 # Of the largest map of long signals.
-FEWEST_CHANNELS = 16
+MIN_CHANNELS = 16
 
 # Transposed convolution and normalisation, by number of sides.
 LAYERS: dict[int, tuple[Callable[..., nn.Module], Callable[..., nn.Module]]] = {
@@ -46,9 +46,9 @@ class Conv1dDecoder(nn.Module):
 
     def __init__(self, output_shape: tuple[int, ...], n_components: int) -> None:
         super().__init__()
-        if len(output_shape) != 2 or output_shape[1] < LEAST_SIDE:
+        if len(output_shape) != 2 or output_shape[1] < MIN_SIDE:
             raise ValueError(
-                f"Conv1dDecoder decodes to signals (C, L) of at least {LEAST_SIDE} values a "
+                f"Conv1dDecoder decodes to signals (C, L) of at least {MIN_SIDE} values a "
                 f"channel, not to samples of shape {output_shape}. Use make_decoder, or MLPDecoder "
                 "for any shape."
             )
@@ -89,9 +89,9 @@ class DCGANDecoder(nn.Module):
 
     def __init__(self, output_shape: tuple[int, ...], n_components: int) -> None:
         super().__init__()
-        if len(output_shape) != 3 or min(output_shape[1:]) < LEAST_SIDE:
+        if len(output_shape) != 3 or min(output_shape[1:]) < MIN_SIDE:
             raise ValueError(
-                f"DCGANDecoder decodes to images (C, H, W) of at least {LEAST_SIDE}x{LEAST_SIDE} "
+                f"DCGANDecoder decodes to images (C, H, W) of at least {MIN_SIDE}x{MIN_SIDE} "
                 f"pixels, not to samples of shape {output_shape}. Use make_decoder, or MLPDecoder "
                 "for any shape."
             )
@@ -127,9 +127,9 @@ def mirrored_layers(
     """Build the layers up to the first map, with sides of about ``smallest``, and from there."""
     channels, *sides = output_shape
     n_stages = max(3, round(math.log2(min(sides) / smallest)))
-    widths = [channels, *(min(64 * 2**i, MOST_CHANNELS) for i in range(n_stages))]
+    widths = [channels, *(min(64 * 2**i, MAX_CHANNELS) for i in range(n_stages))]
     if len(sides) == 1:
-        widths[1:] = [max(widths[-1] // 2**i, FEWEST_CHANNELS) for i in reversed(range(n_stages))]
+        widths[1:] = [max(widths[-1] // 2**i, MIN_CHANNELS) for i in reversed(range(n_stages))]
     # Of all maps, that of the sample first.
     grids = [[side // 2**i for side in sides] for i in range(n_stages + 1)]
     convolution, normalisation = LAYERS[len(sides)]

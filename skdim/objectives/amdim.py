@@ -134,9 +134,9 @@ class AMDIM(AbstractObjective):
         terms = []
         for name, (first, second) in layers.items():
             weight = getattr(self, f"{name}_weight")
-            # A map tells everything about itself.
-            itself = first == second and all(i == j for i, j in setting.looks)
-            if weight == 0 or itself:
+            # A map determines itself.
+            same = first == second and all(i == j for i, j in setting.looks)
+            if weight == 0 or same:
                 continue
             sizes = [getattr(setting.sizes, layer).shape[1] for layer in (first, second)]
             terms.append(

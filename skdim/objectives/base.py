@@ -35,7 +35,7 @@ class Setting:
     shape : tuple of int
         Shape of one sample: ``(C, H, W)``, ``(C, L)`` or ``(d,)``.
     n_samples : int
-        Samples in the training set; every ``Batch.index`` is below it.
+        Number of training samples; every ``Batch.index`` is below it.
     n_classes : int, default=0
         Classes of the labels, where the objective takes labels.
     gradients : bool, default=True
@@ -54,7 +54,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Defaults:
-    """What "auto" stands for in the parameters of a transformer.
+    """Values of parameters of a transformer that are "auto".
 
     Parameters
     ----------
@@ -105,8 +105,8 @@ class AbstractCriterion(nn.Module, ABC):
     Attributes
     ----------
     n_summed : int, default=1
-        How many numbers of a sample the terms sum over. The limit above which the training counts
-        as diverged is multiplied by it.
+        Number of values of a sample that the terms sum over. The limit of a term, above which the
+        training has diverged, is multiplied by it.
     scores_looks : bool, default=False
         Whether the score is computed from looks, and not from samples as they are.
     compares_samples : bool, default=False
@@ -188,7 +188,7 @@ class AbstractObjective(BaseEstimator):  # type: ignore[misc]
         Whether the criterion has a state for each sample of the training set. Then there is no
         ``partial_fit``, and a warm start needs the same samples.
     score_hint : str
-        What the error for a missing score advises.
+        Advice in the error for a missing score.
     has_decoder, has_sampler : bool, default=False
         Whether the criterion has a decoder, and a prior of what it decodes: transformers then have
         ``inverse_transform``, and ``sample``.
@@ -234,7 +234,7 @@ class AbstractObjective(BaseEstimator):  # type: ignore[misc]
         return None
 
     def copied(self) -> Self:
-        """Return an objective of the same parameters, which later ``set_params`` do not change."""
+        """Return an independent objective with the same parameters."""
         return type(self)(**self.get_params(deep=False))
 
     def check(self) -> None:
@@ -251,7 +251,7 @@ class AbstractObjective(BaseEstimator):  # type: ignore[misc]
         return None
 
     def defaults(self, layout: Layout, *, closed_form: bool) -> Defaults:
-        """Return what "auto" stands for.
+        """Return the values of parameters that are "auto".
 
         Parameters
         ----------
@@ -271,7 +271,7 @@ class AbstractObjective(BaseEstimator):  # type: ignore[misc]
         return Defaults("mlp", Identity())
 
     def wrap(self, encoder: nn.Module, sizes: Features, n_components: int) -> nn.Module | None:
-        """Return an encoder to train in place of the given one; None, the default, keeps it.
+        """Return an encoder to train in place of the given one; None keeps it, as by default.
 
         Parameters
         ----------

@@ -57,7 +57,7 @@ class Classification(AbstractCriterion):
         layers = [layer_of(look, self.layer).flatten(1) for look in looks]
         logits = self.classifier(torch.cat(layers))
         classes = batch.y.repeat(len(looks))
-        # A selection would wait for the device, which alone knows how many are labelled.
+        # Selecting the labelled samples would wait for the device.
         count = (classes != UNKNOWN).sum()
         logits = in_full(logits)
         total = cross_entropy(logits, classes, ignore_index=UNKNOWN, reduction="sum")

@@ -18,13 +18,13 @@ __all__ = ["AbsoluteCoordinates", "RelativeCoordinates"]
 class AxisClassifier(nn.Module):
     """Predict a class on each axis of a grid from several inputs, by one hidden layer.
 
-    Inputs are projected one by one and added, so that a code is not copied over a map. At first,
-    the prediction is ``laws``, the probabilities (classes,) of each axis.
+    Inputs are projected one by one and added, so that a code is not copied over a map. The initial
+    prediction is ``probabilities``, the probabilities (classes,) of each axis.
     """
 
-    def __init__(self, inputs: Sequence[int], laws: Sequence[Tensor], units: int) -> None:
+    def __init__(self, inputs: Sequence[int], probabilities: Sequence[Tensor], units: int) -> None:
         super().__init__()
-        self.sizes = [len(law) for law in laws]
+        self.sizes = [len(part) for part in probabilities]
         whole = nn.Linear(sum(inputs), units)
         parts = [nn.Linear(size, units, bias=False) for size in inputs]
         self.project = nn.ModuleList(parts)
@@ -35,7 +35,7 @@ class AxisClassifier(nn.Module):
             for part, weight in zip(parts, weights, strict=True):
                 part.weight.copy_(weight)
             self.choose.weight.zero_()
-            self.choose.bias.copy_(torch.cat(list(laws)).log())
+            self.choose.bias.copy_(torch.cat(list(probabilities)).log())
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """Map inputs (n, locations or 1, channels) to logits (n, locations, classes) per axis."""
@@ -69,7 +69,7 @@ class AbstractCoordinates(AbstractCriterion):
                 "feature(s). Set them to 0, or use an encoder with a larger map."
             )
         inputs = (code_features, *[local_features] * self.n_locations)
-        self.classifier = AxisClassifier(inputs, [self.law(side) for side in grid], units)
+        self.classifier = AxisClassifier(inputs, [self.probabilities(side) for side in grid], units)
         self.grid = grid
         self.weight = weight
         self.looks = tuple(looks)
@@ -91,7 +91,7 @@ class AbstractCoordinates(AbstractCriterion):
 
     @staticmethod
     @abstractmethod
-    def law(side: int) -> Tensor:
+    def probabilities(side: int) -> Tensor:
         """Return the probabilities of the classes of an axis of ``side`` places."""
 
     @abstractmethod
@@ -134,7 +134,7 @@ class AbsoluteCoordinates(AbstractCoordinates):
     n_locations = 1
 
     @staticmethod
-    def law(side: int) -> Tensor:
+    def probabilities(side: int) -> Tensor:
         """Return the distribution of a uniform place."""
         return torch.full((side,), 1 / side)
 
@@ -164,7 +164,7 @@ class RelativeCoordinates(AbstractCoordinates):
     n_locations = 2
 
     @staticmethod
-    def law(side: int) -> Tensor:
+    def probabilities(side: int) -> Tensor:
         """Return the distribution of the difference of two uniform places."""
         return (side - torch.arange(1 - side, side).abs()) / side**2
 

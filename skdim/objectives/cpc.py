@@ -21,7 +21,7 @@ __all__ = ["CPC", "ContextPrediction", "unseen_rows"]
 NOISES = 8
 
 # Most scores that are computed at once: 64 MiB in single precision.
-MOST_FLOATS = 2**24
+MAX_FLOATS = 2**24
 
 
 class ContextPrediction(AbstractCriterion):
@@ -101,7 +101,7 @@ def info_nce_of(codes: Tensor, locations: Tensor) -> Tensor:
     All rows are computed at once, or in blocks where their scores would take too much memory.
     """
     n_rows, m, _ = codes.shape
-    if n_rows * m * m <= MOST_FLOATS:
+    if n_rows * m * m <= MAX_FLOATS:
         scores = in_full(codes @ locations.mT)
         return scores.log_softmax(dim=2).diagonal(dim1=1, dim2=2).mean(dim=1) + math.log(m)
     bounds = [

@@ -20,8 +20,9 @@ class Information(AbstractCriterion):
     With several locations, InfoNCE is a score that may exceed the information; see
     :mod:`skdim.bounds`.
 
-    If the critic says so, each training step draws the locations that codes are compared with, and
-    a term NAME_activation penalises the squared length of the projected codes.
+    With ``samples`` of the critic, each training step draws the locations that codes are compared
+    with. With its ``activation_penalty``, a term NAME_activation penalises the squared length of
+    the projected codes.
 
     Parameters
     ----------
@@ -101,9 +102,9 @@ class Information(AbstractCriterion):
     def forward(self, looks: Sequence[Features], batch: Batch) -> dict[str, Tensor]:
         """Return minus the weighted bound, and the penalty; see ``AbstractCriterion.forward``."""
         bounds, lengths = [], []
-        for code, at in self.looks:
-            projected = self.critic.project_code(self.code_of(looks[code]))
-            layer = self.sampled(self.layer_of(looks[at]), batch)
+        for i, j in self.looks:
+            projected = self.critic.project_code(self.code_of(looks[i]))
+            layer = self.draw_locations(self.layer_of(looks[j]), batch)
             bounds.append(self.compare(projected, layer, batch))
             lengths.append(projected.square().sum(dim=2).mean())
         terms = {self.name: -self.weight * torch.stack(bounds).mean()}
@@ -117,7 +118,7 @@ class Information(AbstractCriterion):
 
     def score_looks(self, looks: Sequence[Features], batch: Batch) -> Tensor:
         """Return the mean bound over the pairs of looks that are compared."""
-        pairs = [self.estimate(looks[code], looks[at], batch) for code, at in self.looks]
+        pairs = [self.estimate(looks[i], looks[j], batch) for i, j in self.looks]
         return torch.stack(pairs).mean()
 
     def estimate(self, of_code: Features, of_layer: Features, batch: Batch) -> Tensor:
@@ -135,14 +136,16 @@ class Information(AbstractCriterion):
             return features.conv.flatten(1)
         return features.local
 
-    def sampled(self, layer: Tensor, batch: Batch) -> Tensor:
-        """Draw locations of each sample if the critic says so, as (n, c, samples)."""
+    def draw_locations(self, layer: Tensor, batch: Batch) -> Tensor:
+        """Draw locations (n, c, samples) of a layer if the critic has ``samples``."""
         if self.critic.samples is None or self.whole:
             return layer
         n, channels = layer.shape[:2]
         locations = layer.reshape(n, channels, -1)
-        most, size, device = locations.shape[2], (n, 1, self.critic.samples), layer.device
-        drawn = torch.randint(most, size, generator=batch.generator, device=device)
+        size = (n, 1, self.critic.samples)
+        drawn = torch.randint(
+            locations.shape[2], size, generator=batch.generator, device=layer.device
+        )
         return locations.gather(2, drawn.expand(-1, channels, -1))
 
     def compare(self, codes: Tensor, layer: Tensor, batch: Batch) -> Tensor:

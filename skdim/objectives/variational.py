@@ -19,7 +19,7 @@ from skdim.priors import PRIORS
 __all__ = ["VAE", "Variational", "gaussian_divergence", "gaussian_log_density"]
 
 # Largest absolute log variance: standard deviations lie between exp(-5) and exp(5).
-WIDEST = 10.0
+MAX_LOG_VARIANCE = 10.0
 
 DECODER_VARIANCE = 0.1
 
@@ -118,7 +118,7 @@ class Variational(Reconstruction):
         means = torch.cat([layer_of(look, "code") for look in looks])
         log_variances = self.to_log_variance(torch.cat([look.hidden.flatten(1) for look in looks]))
         # Bounded by tanh, whose gradient does not vanish as that of clamp.
-        return in_full(means), WIDEST * (in_full(log_variances) / WIDEST).tanh()
+        return in_full(means), MAX_LOG_VARIANCE * (in_full(log_variances) / MAX_LOG_VARIANCE).tanh()
 
 
 def gaussian_log_density(x: Tensor, mean: Tensor, variance: float) -> Tensor:

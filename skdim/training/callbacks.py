@@ -13,12 +13,12 @@ from skorch.callbacks import Callback
 
 try:
     from sklearn import callback
-except ImportError:  # It is older.
+except ImportError:  # scikit-learn < 1.9
     callback = None
 
 __all__ = ["CallbackSupport", "EarlyStopping", "StopTraining", "TaskEvents", "reported", "reports"]
 
-# Not object itself, which cannot stand before other bases.
+# Not object itself, which cannot precede other base classes.
 CallbackSupport: type = (
     type("CallbackSupport", (), {}) if callback is None else callback.CallbackSupportMixin
 )
@@ -27,7 +27,7 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 class StopTraining(Exception):  # noqa: N818 - an event of the loop, not an error
-    """Raised by callbacks to end a training early, and caught by the net."""
+    """Exception that callbacks raise to end a training early, and the net catches."""
 
 
 class EarlyStopping(Callback):
@@ -124,7 +124,7 @@ class TaskEvents(Callback):
 
 
 def reports(method: Method) -> Method:
-    """Decorate a method that reports to callbacks, as scikit-learn asks for where it has them."""
+    """Decorate a method that reports to callbacks, where scikit-learn has them."""
     return method if callback is None else callback.with_callbacks(method)
 
 
@@ -132,7 +132,7 @@ def reports(method: Method) -> Method:
 def reported(
     estimator: BaseEstimator, X: ArrayLike, y: ArrayLike | None, n_epochs: int
 ) -> Iterator[list[TaskEvents]]:
-    """Report a fit to the callbacks of ``set_callbacks``; yield those of the net, if any."""
+    """Report a fit to the callbacks of ``set_callbacks``; yield the net's callbacks for them."""
     if not getattr(estimator, "_skl_callbacks", None):
         yield []
         return

@@ -111,7 +111,7 @@ class AcceleratedNet(EncoderNet):
         self.averaged = self.module_, self.criterion_
         try:
             check_same_rows(rows)
-            if epochs and not self.alone:
+            if epochs and not self.is_single:
                 self.averaged = averaging(self.module_), averaging(self.criterion_)
             with warnings.catch_warnings():
                 # 1x1 kernels are equal in memory for both strides.
@@ -139,7 +139,7 @@ class AcceleratedNet(EncoderNet):
         n, rank = self.accelerator.num_processes, self.accelerator.process_index
         share = rows.part(np.arange(rank, len(rows), n))
         own = super().sums_of_all(share, self.own_generator, basis)
-        if self.alone:
+        if self.is_single:
             return own
         return {
             name: part.map(lambda tensor: sum_over_processes(tensor, rows.device))
@@ -151,13 +151,13 @@ class AcceleratedNet(EncoderNet):
     ) -> None:
         """Run an epoch; then copy the running statistics of the first process."""
         super().run_single_epoch(iterator, training, *args, **kwargs)
-        if training and not self.alone:
+        if training and not self.is_single:
             for buffer in [*self.module_.buffers(), *self.criterion_.buffers()]:
                 torch.distributed.broadcast(buffer, src=0)
 
     @property
-    def alone(self) -> bool:  # type: ignore[override]
-        """Whether this process computes whole batches."""
+    def is_single(self) -> bool:  # type: ignore[override]
+        """Whether there is only this process."""
         return bool(self.accelerator.num_processes == 1)
 
     def agree(self, means: dict[str, float]) -> dict[str, float]:
@@ -184,7 +184,7 @@ class AcceleratedNet(EncoderNet):
         self, net: NeuralNet, named_parameters: Iterable[tuple[str, Tensor]], **kwargs: Any
     ) -> None:
         """Raise a ValueError, in the first step, for weights without a gradient."""
-        if self.step > 1 or self.alone:
+        if self.step > 1 or self.is_single:
             return
         idle = [
             name

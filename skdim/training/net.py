@@ -79,8 +79,8 @@ class EncoderNet(ClosedFormMixin, NeuralNet):
     with closures (LBFGS) cannot be used.
     """
 
-    # Whether this process computes whole batches.
-    alone = True
+    # Whether there is only this process.
+    is_single = True
     callbacks: Any
     callbacks_: list[Any]
     device: str
@@ -210,7 +210,7 @@ class EncoderNet(ClosedFormMixin, NeuralNet):
             self.make_optimizer()
         n_before = len(self.history)
         compiling = self.compiling and epochs
-        self.weigh = self.compiled_terms(rows.device) if compiling else self.terms
+        self.compute_terms = self.compiled_terms(rows.device) if compiling else self.terms
         self.notify("on_train_begin", X=rows, y=None)
         try:
             # The history is longer, and the steps are fewer, if a callback resumed a training.
@@ -221,7 +221,7 @@ class EncoderNet(ClosedFormMixin, NeuralNet):
             pass
         finally:
             self.progress.close()
-            del self.held_out, self.generator, self.weigh, self.progress
+            del self.held_out, self.generator, self.compute_terms, self.progress
             self._set_training(False)
             # An interrupted epoch has no loss.
             if len(self.history) and "loss" not in self.history[-1]:
@@ -321,7 +321,7 @@ class EncoderNet(ClosedFormMixin, NeuralNet):
         for group in self.optimizer_.param_groups:
             group["lr"] = self.lr * factor
         self.optimizer_.zero_grad(set_to_none=True)
-        terms, code = self.weigh(batch)
+        terms, code = self.compute_terms(batch)
         loss = torch.stack(list(terms.values())).sum()
         loss.backward()
         named = TeeGenerator(self.get_all_learnable_params())  # For several callbacks.
@@ -366,11 +366,11 @@ class EncoderNet(ClosedFormMixin, NeuralNet):
             with seeded(0, device):
                 return self.compare(*parts, looks, batch)
 
-        if self.alone:
+        if self.is_single:
             run: Step = drawing_before(self.terms, self.compiling, device, trial)
         else:  # Several processes have several generators.
             run = compiled(self.terms, self.compiling, device)
-        inside = self.alone and type(view_of_one(self.view)).__module__.startswith("skdim.")
+        inside = self.is_single and type(view_of_one(self.view)).__module__.startswith("skdim.")
         return lambda batch: run(batch, None if inside else self.look(batch))
 
     @torch.no_grad()

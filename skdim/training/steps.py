@@ -1,4 +1,4 @@
-"""An epoch as batches, and how a step on one computes: rate, precision, compiled or not, draws."""
+"""Batches of an epoch; learning rate, precision and compilation of a step, and its draws."""
 
 import math
 import platform
@@ -188,11 +188,11 @@ def has_bfloat16(device: torch.device) -> bool:
 
 
 def has_bfloat16_multiplication(device: torch.device) -> bool:
-    """Whether an accelerator says that it multiplies in bfloat16, or else whether it does."""
+    """Whether an accelerator multiplies in bfloat16, by its own report or by a test."""
     try:
-        ask = getattr(torch.get_device_module(device), "is_bf16_supported", None)
-        if ask is not None:
-            return bool(ask(including_emulation=False))
+        supported = getattr(torch.get_device_module(device), "is_bf16_supported", None)
+        if supported is not None:
+            return bool(supported(including_emulation=False))
         one = torch.ones(1, 1, dtype=torch.bfloat16, device=device)
         return (one @ one).item() == 1
     except (RuntimeError, TypeError):  # depends on the backend
@@ -224,7 +224,7 @@ class Recording(TorchFunctionMode):
 
 
 class Replaying(TorchFunctionMode):
-    """Return what was drawn before, in the same order, in place of draws from generators."""
+    """Return given tensors, in the same order, in place of draws from generators."""
 
     def __init__(self, drawn: Sequence[Tensor]) -> None:
         super().__init__()
@@ -249,8 +249,8 @@ def is_draw(args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
 def drawing_before(run: Step, mode: bool | str, device: torch.device, trial: Step) -> Step:
     """Return a step, compiled, of which all draws are made before it, in the same order.
 
-    torch.compile cannot trace generators. What is drawn is recorded in ``trial``, which computes as
-    ``run`` does and changes nothing, once for each number of samples.
+    torch.compile cannot trace generators. The draws are recorded in ``trial``, which computes the
+    same as ``run`` and changes nothing, once for each number of samples.
     """
 
     def replay(drawn: Sequence[Tensor], batch: Batch, looks: Looks | None) -> Terms:

@@ -122,7 +122,7 @@ def test_blocks_give_the_same_value_and_gradient(monkeypatch):
     term = made(ContextPrediction, [(0, 2), (1, 3)], CODE, LOCAL, units=6)
     values, gradients = [], []
     for most in (2**24, 1):
-        monkeypatch.setattr("skdim.objectives.cpc.MOST_FLOATS", most)
+        monkeypatch.setattr("skdim.objectives.cpc.MAX_FLOATS", most)
         term.zero_grad()
         value = term([features_of()], make_batch(N))["prediction"]
         value.backward()
