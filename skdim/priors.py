@@ -63,6 +63,16 @@ class Prior:
         if not 0 <= self.gradient_penalty < math.inf:
             raise ValueError(f"gradient_penalty={self.gradient_penalty}; it must be 0 or more.")
 
+    def draw_like(self, codes: Tensor, generator: Generator) -> Tensor:
+        """Draw as many points as there are codes, on their device."""
+        return self.sample(codes.shape, generator, device=codes.device, dtype=codes.dtype)
+
+    def draw_codes(self, size: Sequence[int], generator: Generator) -> Tensor | None:
+        """Draw codes whose squashed values follow the prior; None if ``squash`` has no inverse."""
+        if self.unsquash is None:
+            return None
+        return self.unsquash(self.sample(size, generator))
+
 
 def squash_to_cube(code: Tensor) -> Tensor:
     """Map each coordinate into (0, 1) by the logistic function."""

@@ -192,6 +192,9 @@ class AbstractObjective(BaseEstimator):  # type: ignore[misc]
     has_decoder, has_sampler : bool, default=False
         Whether the criterion has a decoder, and a prior of what it decodes: transformers then have
         ``inverse_transform``, and ``sample``.
+    augments_images : bool, default=True
+        Whether there are random views of images by default.
+    default_optimizer : str, default="adam"
     """
 
     rules: ClassVar[Mapping[str, Rule]] = {}
@@ -199,6 +202,8 @@ class AbstractObjective(BaseEstimator):  # type: ignore[misc]
     keeps_samples: ClassVar[bool] = False
     score_hint: ClassVar[str] = "Compare probes of its codes instead"
     has_decoder: ClassVar[bool] = False
+    augments_images: ClassVar[bool] = True
+    default_optimizer: ClassVar[str] = "adam"
 
     @property
     def has_sampler(self) -> bool:
@@ -263,12 +268,12 @@ class AbstractObjective(BaseEstimator):  # type: ignore[misc]
         Returns
         -------
         Defaults
-            By default a convolutional network and two random views for images, else an MLP
-            without views.
+            By default a convolutional network and, if ``augments_images``, two random views for
+            images; else an MLP without views.
         """
-        if layout.is_image:
-            return Defaults("patch_network", VIEWS["augment"])
-        return Defaults("mlp", Identity())
+        view = VIEWS["augment"] if layout.is_image and self.augments_images else Identity()
+        encoder = "patch_network" if layout.is_image else "mlp"
+        return Defaults(encoder, view, self.default_optimizer)
 
     def wrap(self, encoder: nn.Module, sizes: Features, n_components: int) -> nn.Module | None:
         """Return an encoder to train in place of the given one; None keeps it, as by default.

@@ -1,7 +1,6 @@
 """Bidirectional GAN: an encoder and a generator against a discriminator of pairs."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import ClassVar
 
 import torch
@@ -11,26 +10,11 @@ from torch.nn.functional import mse_loss, softplus
 from skdim.critics import JointDiscriminator
 from skdim.decoders import make_decoder
 from skdim.encoders import Features, layer_of
-from skdim.inputs import Layout
-from skdim.objectives.base import (
-    AbstractCriterion,
-    AbstractObjective,
-    Batch,
-    Defaults,
-    Setting,
-    frozen,
-)
-from skdim.objectives.matching import (
-    PRIOR_RULE,
-    adversarial_loss,
-    draw_codes,
-    draw_like,
-    find_prior,
-)
+from skdim.objectives.base import AbstractCriterion, AbstractObjective, Batch, Setting, frozen
+from skdim.objectives.matching import PRIOR_RULE, adversarial_loss, find_prior
 from skdim.pairs import in_full
 from skdim.parameters import Rule, real
 from skdim.priors import Prior
-from skdim.views import Identity
 
 __all__ = ["BiGAN", "BidirectionalGAN"]
 
@@ -89,7 +73,7 @@ class BidirectionalGAN(AbstractCriterion):
         x = self.standardise(batch.x.float())
         x = x.repeat(len(looks), *[1] * (x.ndim - 1))
         codes = torch.cat([self.squashed(look) for look in looks])
-        drawn = draw_like(self.prior, codes, batch.generator)
+        drawn = self.prior.draw_like(codes, batch.generator)
         made = self.generator(drawn)
         real = frozen(self.discriminator, x, codes)
         fake = frozen(self.discriminator, made, drawn)
@@ -115,7 +99,7 @@ class BidirectionalGAN(AbstractCriterion):
 
     def draw_codes(self, size: tuple[int, int], generator: Generator) -> Tensor | None:
         """Return codes from the prior; see ``AbstractCriterion.draw_codes``."""
-        return draw_codes(self.prior, size, generator)
+        return self.prior.draw_codes(size, generator)
 
     def score(self, features: Features, batch: Batch) -> Tensor:
         """Return minus the mean squared error of samples generated from their codes.
@@ -168,6 +152,8 @@ class BiGAN(AbstractObjective):
     rules: ClassVar[Mapping[str, Rule]] = {"prior": PRIOR_RULE, "gradient_penalty": real(0)}
 
     has_decoder = True
+    augments_images = False
+    default_optimizer = "adam_gan"
 
     def __init__(self, prior: str | Prior = "normal", gradient_penalty: float = 1.0) -> None:
         self.prior = prior
@@ -195,8 +181,3 @@ class BiGAN(AbstractObjective):
             setting.standardise,
             gradient_penalty=self.gradient_penalty,
         )
-
-    def defaults(self, layout: Layout, *, closed_form: bool) -> Defaults:
-        """Return the defaults, without random views and with the optimizer of GANs."""
-        found = super().defaults(layout, closed_form=closed_form)
-        return replace(found, view=Identity(), optimizer="adam_gan")

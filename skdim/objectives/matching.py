@@ -16,15 +16,7 @@ from skdim.pairs import in_full, uncompiled
 from skdim.parameters import any_of, choice, instance
 from skdim.priors import PRIORS, Prior
 
-__all__ = [
-    "PRIOR_RULE",
-    "PriorMatching",
-    "adversarial_loss",
-    "draw_codes",
-    "draw_like",
-    "find_prior",
-    "make_discriminator",
-]
+__all__ = ["PRIOR_RULE", "PriorMatching", "adversarial_loss", "find_prior", "make_discriminator"]
 
 PRIOR_RULE = any_of(choice(PRIORS), instance("a skdim.priors.Prior", Prior))
 
@@ -67,7 +59,7 @@ class PriorMatching(AbstractCriterion):
         """Return the terms of the two players; see ``AbstractCriterion.forward``."""
         codes = torch.cat([all_globals(look.code) for look in looks])
         codes = self.prior.squash(codes)
-        drawn = draw_like(self.prior, codes, batch.generator)
+        drawn = self.prior.draw_like(codes, batch.generator)
         loss = adversarial_loss(
             self.discriminator,
             [drawn],
@@ -80,22 +72,10 @@ class PriorMatching(AbstractCriterion):
 
     def draw_codes(self, size: tuple[int, int], generator: Generator) -> Tensor | None:
         """Return codes from the prior; see ``AbstractCriterion.draw_codes``."""
-        return draw_codes(self.prior, size, generator)
+        return self.prior.draw_codes(size, generator)
 
     def score(self, features: Features, batch: Batch) -> None:
         """Return None: the losses of adversaries do not measure the quality of a code."""
-
-
-def draw_codes(prior: Prior, size: tuple[int, int], generator: Generator) -> Tensor | None:
-    """Return codes whose squashed values follow a prior; None if it cannot be inverted."""
-    if prior.unsquash is None:
-        return None
-    return prior.unsquash(prior.sample(size, generator))
-
-
-def draw_like(prior: Prior, codes: Tensor, generator: Generator) -> Tensor:
-    """Draw as many codes as given from a prior."""
-    return prior.sample(codes.shape, generator, device=codes.device, dtype=codes.dtype)
 
 
 def adversarial_loss(

@@ -1,7 +1,6 @@
 """Autoencoders: the sample is decoded from its code."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import ClassVar
 
 import torch
@@ -10,14 +9,12 @@ from torch.nn.functional import mse_loss
 
 from skdim.decoders import make_decoder
 from skdim.encoders import Features, layer_of
-from skdim.inputs import Layout
-from skdim.objectives.base import AbstractCriterion, AbstractObjective, Batch, Defaults, Setting
+from skdim.objectives.base import AbstractCriterion, AbstractObjective, Batch, Setting
 from skdim.objectives.matching import PRIOR_RULE, PriorMatching, find_prior, make_discriminator
 from skdim.objectives.together import Together
 from skdim.pairs import in_full
 from skdim.parameters import Rule, real
 from skdim.priors import Prior
-from skdim.views import Identity
 
 __all__ = ["AAE", "Autoencoder", "Reconstruction"]
 
@@ -105,15 +102,12 @@ class Autoencoder(AbstractObjective):
     """
 
     has_decoder = True
+    augments_images = False
 
     def build(self, setting: Setting) -> AbstractCriterion:
         """Build a decoder; see ``AbstractObjective.build``."""
         decoder = make_decoder(setting.shape, setting.sizes.code.shape[1])
         return Reconstruction(decoder, setting.standardise)
-
-    def defaults(self, layout: Layout, *, closed_form: bool) -> Defaults:
-        """Return the defaults, without random views."""
-        return replace(super().defaults(layout, closed_form=closed_form), view=Identity())
 
 
 class AAE(Autoencoder):

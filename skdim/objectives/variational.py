@@ -10,7 +10,6 @@ from torch import Generator, Tensor, nn
 from skdim.decoders import make_decoder
 from skdim.encoders import Features, layer_of
 from skdim.objectives.base import Batch, Setting
-from skdim.objectives.matching import draw_codes, draw_like
 from skdim.objectives.reconstruction import Autoencoder, Reconstruction
 from skdim.pairs import in_full
 from skdim.parameters import Rule, real
@@ -91,7 +90,7 @@ class Variational(Reconstruction):
 
     def draw_codes(self, size: tuple[int, int], generator: Generator) -> Tensor | None:
         """Return standard normal codes; see ``AbstractCriterion.draw_codes``."""
-        return draw_codes(PRIORS["normal"], size, generator)
+        return PRIORS["normal"].draw_codes(size, generator)
 
     def parts(self, looks: Sequence[Features], batch: Batch) -> tuple[Tensor, Tensor]:
         """Return the two parts of the bound.
@@ -104,7 +103,7 @@ class Variational(Reconstruction):
             Of the codes of each look from the prior.
         """
         means, log_variances = self.posterior(looks)
-        noise = draw_like(PRIORS["normal"], means, batch.generator)
+        noise = PRIORS["normal"].draw_like(means, batch.generator)
         decoded = in_full(self.decoder(means + noise * (log_variances / 2).exp()))
         target = self.standardise(batch.x).to(decoded.dtype)
         log_density = gaussian_log_density(
