@@ -56,11 +56,11 @@ def test_term_compares_with_the_locations_drawn_and_no_other(kind, negatives):
 
 def test_draws_are_with_replacement_and_new_each_time():
     term, features = make(samples=40), look()
-    taken = term.sampled(features.local, make_batch(N, seed=0))
+    taken = term.draw_locations(features.local, make_batch(N, seed=0))
 
     assert taken.shape == (N, LOCAL, 40)
-    assert not torch.equal(taken, term.sampled(features.local, make_batch(N, seed=1)))
-    torch.testing.assert_close(taken, term.sampled(features.local, make_batch(N, seed=0)))
+    assert not torch.equal(taken, term.draw_locations(features.local, make_batch(N, seed=1)))
+    torch.testing.assert_close(taken, term.draw_locations(features.local, make_batch(N, seed=0)))
 
 
 def test_scores_compare_with_all_locations():
