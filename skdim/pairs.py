@@ -391,10 +391,10 @@ def gradient_of_total(task: BlockTask, code: Tensor, local: Tensor) -> tuple[Ten
     """Return the total's gradient in both statistics of every anchor."""
     if task.bound.additive:
         dtype = torch.promote_types(code.dtype, torch.float32)
-        at = [torch.zeros(code.shape[:2].numel(), dtype=dtype, device=code.device)] * 2
+        statistics = [torch.zeros(code.shape[:2].numel(), dtype=dtype, device=code.device)] * 2
     else:
-        at = list(statistics_of(task, code, local))
+        statistics = list(statistics_of(task, code, local))
     with torch.enable_grad():
-        at = [statistic.detach().requires_grad_() for statistic in at]
-        total = task.bound.total(*at)
-    return torch.autograd.grad(total, at)
+        statistics = [part.detach().requires_grad_() for part in statistics]
+        total = task.bound.total(*statistics)
+    return torch.autograd.grad(total, statistics)

@@ -81,9 +81,9 @@ class AbstractCoordinates(AbstractCriterion):
     def forward(self, looks: Sequence[Features], batch: Batch) -> dict[str, Tensor]:
         """Return the term, and record the accuracy as NAME_accuracy."""
         results = []
-        for code, at in self.looks:
-            locations, classes = self.task(looks[at].local.flatten(2).mT, batch)
-            logits = self.classifier(layer_of(looks[code], "code")[:, None], *locations)
+        for i, j in self.looks:
+            locations, classes = self.task(looks[j].local.flatten(2).mT, batch)
+            logits = self.classifier(layer_of(looks[i], "code")[:, None], *locations)
             results.append(loss_and_accuracy(logits, classes))
         losses, hits = zip(*results, strict=True)
         batch.notes[f"{self.name}_accuracy"] = torch.stack(hits).mean()
