@@ -1,9 +1,7 @@
-"""Constraints and comparison of the parameters of estimators and objectives."""
+"""Constraints and comparison of parameters of estimators and objectives."""
 
 import inspect
 import math
-import os
-import types
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, is_dataclass
 from functools import partial
@@ -29,22 +27,18 @@ __all__ = [
     "is_integer",
     "is_number",
     "is_same",
-    "list_of_callbacks",
     "none",
-    "one_of_numbers",
-    "path",
     "real",
-    "sequence_of_sides",
     "shown",
     "stacklevel_of_user",
     "tuple_of_integers",
 ]
 
 
-# Characters of an error that the message of another one quotes.
+# Maximum length of an error message that is quoted in another one.
 LONGEST_ERROR = 1000
 
-# The integers of parameters are sizes and counts: torch and its libraries hold them in 32 bits.
+# Integer parameters are sizes and counts, which torch and its libraries hold in 32 bits.
 LARGEST = 2**31 - 1
 
 INTERNAL = ("contextlib", "skdim", "sklearn")
@@ -59,7 +53,7 @@ class Rule:
     text : str
         Description, to follow "must be".
     holds : callable
-        Whether a value is valid.
+        Returns whether a value is valid.
     """
 
     text: str
@@ -67,20 +61,20 @@ class Rule:
 
 
 def cut(text: str, most: int = 200) -> str:
-    """Shorten a text that a message quotes."""
+    """Shorten a text to quote it in a message."""
     return text if len(text) <= most else text[: most - 3] + "..."
 
 
-def shown(value: object, most: int = 200) -> str:
-    """Return the ``repr`` of a value for a message, shortened; of a failing one, the type."""
+def shown(value: object) -> str:
+    """Return the shortened ``repr`` of a value, or its type if ``repr`` fails."""
     try:
-        return cut(repr(value), most)
-    except Exception:  # int, of more than 4300 digits, and classes of the user
+        return cut(repr(value))
+    except Exception:  # User classes, and ints of more than 4300 digits.
         return f"an object of type {type(value).__name__}"
 
 
 def is_number(value: object, *kinds: type) -> bool:
-    """Whether a value is a number of some types of Python or NumPy, and neither bool nor a time."""
+    """Whether a value is a number of the given types, but not a bool or a timedelta."""
     return isinstance(value, kinds) and not isinstance(value, bool | np.timedelta64)
 
 
@@ -90,15 +84,10 @@ def is_integer(value: Any, low: int, high: int = LARGEST) -> bool:
 
 
 def check_positive(**counts: object) -> None:
-    """Raise a ValueError for parameters, given by name, that are not integers of at least 1."""
+    """Raise a ValueError if a parameter, passed by name, is not an integer of at least 1."""
     for name, value in counts.items():
         if not is_integer(value, 1):
             raise ValueError(f"{name}={shown(value)}. It must be an integer of at least 1.")
-
-
-def are_positive(values: Collection[object]) -> bool:
-    """Whether all values are integers above 0."""
-    return all(is_integer(value, 1) for value in values)
 
 
 def integer(low: int, high: int = LARGEST) -> Rule:
@@ -112,7 +101,7 @@ def real(low: float, high: float = math.inf, *, low_open: bool = False) -> Rule:
     bracket = "(" if low_open else "["
 
     def holds(value: Any) -> bool:
-        # torch multiplies by ints of 64 bits.
+        # torch multiplies by 64-bit integers.
         if isinstance(value, int) and abs(value) >= 2**63:
             return False
         if not is_number(value, int, float, np.integer, np.floating) or not math.isfinite(value):
@@ -123,7 +112,7 @@ def real(low: float, high: float = math.inf, *, low_open: bool = False) -> Rule:
 
 
 def choice(names: Collection[str]) -> Rule:
-    """Allow some strings."""
+    """Allow the given strings."""
     listed = ", ".join(repr(name) for name in names)
     text = f"one of {listed}" if len(names) > 1 else listed
     return Rule(text, lambda v: isinstance(v, str) and v in names)
@@ -145,32 +134,12 @@ def is_callable(text: str) -> Rule:
 
 
 def instance(text: str, *kinds: type) -> Rule:
-    """Allow instances of some classes."""
+    """Allow instances of the given classes."""
     return Rule(text, lambda v: isinstance(v, kinds))
 
 
-def one_of_numbers(*numbers: int) -> Rule:
-    """Allow some integers."""
-    text = "one of " + ", ".join(map(str, numbers))
-    return Rule(text, lambda v: is_number(v, int, np.integer) and v in numbers)
-
-
-def path() -> Rule:
-    """Allow paths that the system can have."""
-
-    def holds(value: Any) -> bool:
-        if not isinstance(value, str | os.PathLike):
-            return False
-        try:
-            return b"\0" not in os.fsencode(value)
-        except UnicodeEncodeError:
-            return False
-
-    return Rule("a path without the null character", holds)
-
-
 def dict_of(*names: str, rule: Rule) -> Rule:
-    """Allow mappings with some keys and values that follow a rule."""
+    """Allow mappings with the given keys and values that follow a rule."""
 
     def holds(value: object) -> bool:
         return isinstance(value, Mapping) and all(
@@ -180,58 +149,21 @@ def dict_of(*names: str, rule: Rule) -> Rule:
     return Rule("a dict of these for " + " and ".join(map(repr, names)), holds)
 
 
-# Callbacks of skorch that would do nothing here, or fail, and the parameters that replace them.
-WITHOUT_EFFECT = {
-    "EarlyStopping": "early_stopping",
-    "LRScheduler": "schedule",
-    "ScoringBase": "validation_fraction",
-    "PassthroughScoring": "validation_fraction",
-    "InputShapeSetter": "encoder",
-    "ProgressBar": "verbose",
-}
-
-
-def list_of_callbacks() -> Rule:
-    """Allow skorch's callbacks, also as classes or in pairs with a name, if they have an effect."""
-
-    def has_effect(callback: object) -> bool:
-        if isinstance(callback, tuple):
-            named = len(callback) == 2 and isinstance(callback[0], str)
-            return named and has_effect(callback[1])
-        kind = callback if isinstance(callback, type) else type(callback)
-        known = any(base.__name__ in WITHOUT_EFFECT for base in kind.__mro__)
-        return hasattr(kind, "on_train_begin") and not known
-
-    replaced = ", ".join(f"{name} (see {other})" for name, other in WITHOUT_EFFECT.items())
-    return Rule(
-        f"a list of skorch callbacks, without those that have no effect here: {replaced}",
-        lambda v: isinstance(v, list | tuple) and all(map(has_effect, v)),
-    )
-
-
-def sequence_of_sides() -> Rule:
-    """Allow sequences of two or three positive integers."""
-    return Rule(
-        "a tuple of two or three positive ints < 2**31",
-        lambda v: isinstance(v, tuple | list) and len(v) in (2, 3) and are_positive(v),
-    )
-
-
 def tuple_of_integers() -> Rule:
     """Allow tuples of positive integers."""
     return Rule(
         "a tuple of positive ints < 2**31",
-        lambda v: isinstance(v, tuple) and len(v) > 0 and are_positive(v),
+        lambda v: isinstance(v, tuple) and len(v) > 0 and all(is_integer(n, 1) for n in v),
     )
 
 
 def any_of(*rules: Rule) -> Rule:
-    """Allow values that any of the rules allows."""
+    """Allow values that follow any of the rules."""
     return Rule(" or ".join(rule.text for rule in rules), lambda v: any(r.holds(v) for r in rules))
 
 
 def check_parameters(estimator: object, rules: Mapping[str, Rule]) -> None:
-    """Raise a ValueError for parameters that their rules do not allow."""
+    """Raise a ValueError if a parameter does not follow its rule."""
     for name, rule in rules.items():
         value = getattr(estimator, name)
         if not rule.holds(value):
@@ -242,23 +174,18 @@ def check_parameters(estimator: object, rules: Mapping[str, Rule]) -> None:
 
 
 def is_same(now: object, before: object) -> bool:
-    """Return whether a parameter is as it was: of equal parts, or else the same object."""
+    """Whether two values of a parameter are the same object, or consist of equal parts."""
     plain = (bool, int, float, str, np.generic)
     if isinstance(now, plain) and isinstance(before, plain):
         return bool(now == before)
-    if now is before or type(now) is not type(before):
-        return now is before
     parts, others = named_parts(now), named_parts(before)
-    return (
-        parts is not None
-        and others is not None
-        and parts.keys() == others.keys()
-        and all(is_same(part, others[name]) for name, part in parts.items())
-    )
+    if now is before or type(now) is not type(before) or parts is None or others is None:
+        return now is before
+    return parts.keys() == others.keys() and all(is_same(parts[k], others[k]) for k in parts)
 
 
 def named_parts(value: Any) -> Mapping[Any, Any] | None:
-    """Return what a container, a dataclass, an objective or a partial call is made of, by name."""
+    """Return the named parts of a container, a dataclass, an objective or a partial call."""
     match value:
         case BaseEstimator():
             return dict(value.get_params(deep=False))
@@ -274,14 +201,9 @@ def named_parts(value: Any) -> Mapping[Any, Any] | None:
 def stacklevel_of_user() -> int:
     """Return the ``stacklevel`` with which ``warnings.warn`` names the user's line.
 
-    That is the innermost caller outside of skdim, scikit-learn and the standard library's contexts.
+    That is the innermost caller outside of skdim, scikit-learn and contextlib.
     """
     level, frame = 0, inspect.currentframe()
-    while frame is not None and is_internal(frame):
+    while frame is not None and frame.f_globals.get("__name__", "").split(".")[0] in INTERNAL:
         level, frame = level + 1, frame.f_back
     return level
-
-
-def is_internal(frame: types.FrameType) -> bool:
-    """Whether a frame belongs to skdim, scikit-learn or contextlib."""
-    return frame.f_globals.get("__name__", "").partition(".")[0] in INTERNAL

@@ -1,4 +1,4 @@
-"""What transformers share: parameters, attributes, reading X, building and training a net."""
+"""Parameters and attributes of transformers, and the steps of fit."""
 
 import math
 from collections.abc import Callable
@@ -10,7 +10,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
-from torch import nn
+from torch import Generator, nn
 from torch.utils.data import Subset
 
 from skdim.closed_form import rotation
@@ -26,16 +26,14 @@ from skdim.estimators.build import (
     parse_device,
 )
 from skdim.estimators.fitting import (
-    Plan,
     auto_epochs,
-    check_plan,
+    check_net,
     choose_solver,
+    explained_errors,
     forget,
     is_linear,
-    run,
+    split,
     warn_of_failure,
-    warn_of_idle,
-    why_not_closed,
 )
 from skdim.estimators.labels import read_labels
 from skdim.estimators.validation import (
@@ -57,8 +55,15 @@ from skdim.inputs import (
 )
 from skdim.objectives import AbstractObjective, InfoMax
 from skdim.parameters import Rule, any_of, check_parameters, instance, none
-from skdim.random import draw_seed
-from skdim.training import SETTINGS, Checkpoints, EarlyStopping, Schedule, agree_on_seed
+from skdim.random import draw_seed, seeded
+from skdim.training import (
+    SETTINGS,
+    Checkpoints,
+    EarlyStopping,
+    Schedule,
+    agree_on_seed,
+    check_precision,
+)
 from skdim.views import GivenLooks, Identity, View
 
 __all__ = ["AbstractLearner"]
@@ -71,10 +76,14 @@ NEED = "classifier_weight > 0 needs labels (without them, set it to 0)"
 
 
 class AbstractLearner(BaseEstimator):
-    """Parameters and attributes of a transformer, and what its public methods have in common."""
+    """Parameters and attributes of a transformer, and the steps of its ``fit``."""
 
     classes_: NDArray[Any]
     _layout: Layout
+    # Attributes that fit sets only where they differ from these.
+    _conversion: NDArray[np.float64] | None = None
+    _n_looks = 1
+    _reads_files = False
 
     def __init__(
         self,
@@ -150,7 +159,7 @@ class AbstractLearner(BaseEstimator):
 
     @property
     def device_(self) -> torch.device:
-        """Where the encoder is."""
+        """Device of the encoder."""
         return torch.device(self.net_.device)
 
     @property
@@ -160,7 +169,7 @@ class AbstractLearner(BaseEstimator):
 
     @property
     def sample_shape_(self) -> tuple[int, ...]:
-        """Shape of a sample as the encoder takes it: (C, H, W), (C, L) or (d,)."""
+        """Shape of a sample in the layout of the encoder: (C, H, W), (C, L) or (d,)."""
         return self._layout.shape
 
     @property
@@ -170,12 +179,12 @@ class AbstractLearner(BaseEstimator):
 
     @property
     def _n_features_out(self) -> int:
-        """How many columns ``transform`` returns, as scikit-learn asks for it."""
+        """Number of columns that ``transform`` returns."""
         return self._built.n_features_out(self._layer)
 
     @property
     def history_(self) -> dict[str, list[float]]:
-        """What is known of the last epoch, as a list an epoch; nan where it was not known."""
+        """Values of every epoch, by name; nan where an epoch has no value."""
         epochs: list[dict[str, Any]] = self.net_.history
         names = [k for epoch in epochs[-1:] for k, v in epoch.items() if isinstance(v, float)]
         return {name: [epoch.get(name, math.nan) for epoch in epochs] for name in names}
@@ -187,7 +196,7 @@ class AbstractLearner(BaseEstimator):
 
     @property
     def canonical_correlations_(self) -> NDArray[np.float64]:
-        """Correlations of the directions of the closed form, the largest first."""
+        """Correlations of the directions of the closed form, in decreasing order."""
         return self._solution().correlations.cpu().double().numpy()
 
     @property
@@ -196,33 +205,30 @@ class AbstractLearner(BaseEstimator):
         return rotation(len(self._solution().correlations)).T.numpy()
 
     def _solution(self) -> LinearEncoder:
-        """Return the encoder, if it is still that of the closed form."""
+        """Return the encoder; raise an AttributeError if it is not that of the closed form."""
         check_is_fitted(self)
         encoder = self.net_.module_[1]
         if not isinstance(encoder, LinearEncoder) or self.solver_ != "closed form":
             raise AttributeError(
-                "Only what was fitted in closed form alone has canonical correlations and "
-                "directions: see max_epochs."
+                "Canonical correlations and directions exist only after a fit in closed form "
+                "alone: see max_epochs."
             )
         return encoder
 
     def __sklearn_is_fitted__(self) -> bool:
-        """Whether there is a trained encoder."""
+        """Whether a net has been built."""
         return hasattr(self, "net_")
 
-    def _begin(
-        self, X: ArrayLike, y: ArrayLike | None, written: Checkpoints | None = None
-    ) -> Samples:
-        """Read ``X``, look for checkpoints, and build a net with first weights."""
+    def _start(self, X: ArrayLike, y: ArrayLike | None, checkpoints: Checkpoints | None) -> Samples:
+        """Validate ``X``, find a checkpoint, and build a net with initial weights."""
         self._entropy = agree_on_seed(self.device, draw_seed(self.random_state))
-        rows = self._read(X, y, at_least=2, fit=True, reset=True)
+        rows = self._read(X, y, fit=True, reset=True)
         with rows:
-            if written is not None:
+            if checkpoints is not None:
                 epochs = self._count_epochs(len(rows))
-                self._entropy = written.start(self, rows, epochs, self._entropy)
-            spec = self._spec(rows.layout, len(rows))
+                self._entropy = checkpoints.start(self, rows, epochs, self._entropy)
             self.net_, spec, sizes = build_net(
-                spec,
+                self._spec(rows.layout, len(rows)),
                 rows,
                 self._entropy,
                 self.device,
@@ -233,12 +239,12 @@ class AbstractLearner(BaseEstimator):
         self._layer = self.output
         return rows
 
-    def _go_on(self, X: ArrayLike, y: ArrayLike | None) -> Samples:
-        """Read ``X`` for more training of what there is."""
+    def _continue(self, X: ArrayLike, y: ArrayLike | None) -> Samples:
+        """Validate ``X`` for further training of the fitted net."""
         self._built.check_unchanged(self)
-        if not is_auto(self.device):
+        if self.device != "auto":
             parse_device(self.device)  # Validated only: the net is not moved.
-        rows = self._read(X, y, at_least=2, fit=True)
+        rows = self._read(X, y, fit=True)
         n_before = self._built.n_samples
         if self._get_objective().keeps_samples and len(rows) != n_before:
             raise ValueError(
@@ -249,16 +255,16 @@ class AbstractLearner(BaseEstimator):
         return rows
 
     def _spec(self, layout: Layout, n_samples: int) -> Spec:
-        """Resolve what a net is built from."""
+        """Resolve the parameters from which a net is built."""
         objective = self._get_objective()
         automatic = objective.defaults(layout, closed_form=self._has_closed_form())
-        optimizer = automatic.optimizer if is_auto(self.optimizer) else self.optimizer
-        view = find_view(self.view, layout, Identity() if self._n_given > 1 else automatic.view)
+        optimizer = automatic.optimizer if self.optimizer == "auto" else self.optimizer
+        view = find_view(self.view, layout, Identity() if self._n_looks > 1 else automatic.view)
         return Spec(
-            encoder=automatic.encoder if is_auto(self.encoder) else self.encoder,
+            encoder=automatic.encoder if self.encoder == "auto" else self.encoder,
             n_components=self.n_components,
             objective=objective,
-            view=GivenLooks(view, self._n_given) if self._n_given > 1 else view,
+            view=GivenLooks(view, self._n_looks) if self._n_looks > 1 else view,
             optimizer=OPTIMIZERS[optimizer] if isinstance(optimizer, str) else optimizer,
             layout=layout,
             n_samples=n_samples,
@@ -266,70 +272,67 @@ class AbstractLearner(BaseEstimator):
             gradients=self.max_epochs not in ("auto", 0),
         )
 
-    @property
-    def _n_given(self) -> int:
-        """How many looks at each sample were given."""
-        return getattr(self, "_n_looks", 1)
-
     def _has_closed_form(self) -> bool:
-        """Whether all that is to be trained has a closed form."""
+        """Whether encoder and objective have a closed form."""
         without = self._get_objective().without_closed_form()
         return without == [] and is_linear(self.encoder, automatic=self.max_epochs in ("auto", 0))
 
     def _count_epochs(self, n_samples: int) -> int:
-        """Return how many epochs by gradients ``max_epochs`` asks for."""
+        """Return the number of epochs of training by gradients."""
         if isinstance(self.max_epochs, str):
             return 0 if self._has_closed_form() else auto_epochs(n_samples)
         return int(self.max_epochs)
 
-    def _plan(
+    def _train(
         self,
         rows: Samples,
+        callbacks: list[Any],
+        checkpoints: Checkpoints | None,
         *,
-        going_on: bool,
-        one_pass: bool = False,
-        written: Checkpoints | None = None,
-    ) -> Plan:
-        """Decide how to train; ``one_pass`` holds nothing out."""
+        continues: bool,
+        one_pass: bool,
+    ) -> None:
+        """Train the net, and record what was done; the net is changed only if all is valid."""
+        net, objective = self.net_, self._get_objective()
         epochs = self._count_epochs(len(rows))
-        linear = isinstance(self.net_.module_[1], LinearEncoder)
-        if epochs == 0 and not (linear and self._has_closed_form()):
-            raise ValueError(why_not_closed(self, self._get_objective()))
-        before = getattr(self, "solver_", "") if going_on else None
-        solving, self.solver_ = choose_solver(self.net_, epochs, before)
-        if epochs == 0:
-            warn_of_idle(self)
-        settings = {name: getattr(self, given) for name, given in SETTINGS.items()}
-        # skorch's history, like ours, keeps plain floats.
-        settings["lr"] = float(self.learning_rate)
-        if one_pass:
-            settings["schedule"] = "constant"
-        stopping = None
-        if self.early_stopping and not one_pass:
-            stopping = EarlyStopping(self.n_iter_no_change, self.tol)
-        share = self.validation_fraction or (0.1 if stopping else 0.0)
-        return Plan(
-            epochs=min(epochs, 1) if one_pass else epochs,
-            solving=solving,
-            held_out=0.0 if one_pass else share,
-            stopping=stopping,
-            callbacks=list(self.callbacks or []),
-            settings=settings,
-            checkpoints=written,
+        closed_form = self._has_closed_form()
+        solving, solver = choose_solver(
+            self, objective, epochs, closed_form=closed_form, continues=continues
         )
-
-    def _train(self, rows: Samples, plan: Plan, *, going_on: bool) -> None:
-        """Train, and write down how it went."""
-        check_plan(self.net_, rows, plan, self._get_objective().score_hint)
+        settings = {name: getattr(self, given) for name, given in SETTINGS.items()}
+        # The history of skorch, and thus history_, contains floats of Python.
+        settings["lr"] = float(self.learning_rate)
+        stopping, fraction = None, 0.0
+        if one_pass:
+            epochs, settings["schedule"] = min(epochs, 1), "constant"
+        else:
+            if self.early_stopping:
+                stopping = EarlyStopping(self.n_iter_no_change, self.tol)
+            fraction = self.validation_fraction or (0.1 if stopping else 0.0)
+        n_done = len(net.history)
+        draws = np.random.default_rng([self._entropy, n_done])
+        part, held_out = split(rows, fraction, draws)
+        check_precision(self.precision, rows.device)
+        check_net(net, epochs, held_out, objective.score_hint)
+        generator = Generator(device=rows.device).manual_seed(int(draws.integers(2**63)))
+        own = [callback for callback in (stopping, checkpoints) if callback is not None]
+        if checkpoints is not None:
+            checkpoints.stopping = stopping
+        self.solver_ = solver
         try:
-            self.n_iter_ = run(self.net_, rows, plan, self._entropy)
+            net.plan([*callbacks, *own], settings)
+            with explained_errors(net, rows.device), seeded(self._entropy + n_done, rows.device):
+                net.train(part, held_out, epochs=epochs, generator=generator, solving=solving)
+            self.n_iter_ = stopping.best_epoch_ if stopping else len(net.history)
         except KeyboardInterrupt:
-            if going_on:
-                self.n_iter_ = len(self.net_.history)
+            if continues:
+                self.n_iter_ = len(net.history)
             raise
         except BaseException:
             forget(self)
             raise
+        finally:
+            net.clear_callbacks()
         warn_of_failure(self)
 
     def _read(
@@ -337,26 +340,29 @@ class AbstractLearner(BaseEstimator):
         X: ArrayLike,
         y: ArrayLike | None = None,
         *,
-        at_least: int = 1,
         fit: bool = False,
         reset: bool = False,
         compare: bool = False,
     ) -> Samples:
-        """Check ``X``, and ``y`` where it is used, and return them as samples with labels.
+        """Validate ``X``, and ``y`` where it is used, and return them as samples with labels.
 
-        ``compare`` is whether looks are compared, and not samples encoded.
+        ``fit`` and ``compare`` need two samples, and allow several looks at each.
         """
         device = find_device(self.device) if reset else self.device_
-        fitted = None if reset else self._layout
         if reset and is_folder(X):
             self._reads_files = True
-        elif getattr(self, "_reads_files", False):
+        elif self._reads_files:
             _, height, width = self._layout.shape
             X = as_images(X, (height, width))
-        expected = None if reset else self._n_given if fit or compare else 1
+        expected = None if reset else self._n_looks if fit or compare else 1
         X, n_looks = open_looks(self, X, expected)
         make, shape, dtype = open_samples(
-            self, X, at_least=at_least, n_looks=n_looks, fitted=fitted, hold=fit
+            self,
+            X,
+            at_least=2 if fit or compare else 1,
+            n_looks=n_looks,
+            fitted=None if reset else self._layout,
+            hold=fit,
         )
         if reset:
             if n_looks > 1:
@@ -366,31 +372,29 @@ class AbstractLearner(BaseEstimator):
                 shape, self.image_shape, self.channel_axis, signals=takes_signals(encoder)
             )
             self._given_shape = tuple(map(int, shape[1:]))
-            found = choose_conversion(make, self._layout, dtype)
-            if found is not None:
-                self._conversion = found
+            conversion = choose_conversion(make, self._layout, dtype)
+            if conversion is not None:
+                self._conversion = conversion
         elif len(shape) > 2:
             self._layout.check_same(shape[1:])
-        labels, known = None, None if reset else getattr(self, "classes_", None)
+        labels, known = None, getattr(self, "classes_", None)
         if fit and (self._get_objective().takes_labels if reset else known is not None):
             labels, self.classes_ = read_labels(
                 y, shape[0] // n_looks, device, type(self).__name__, NEED, known
             )
-        kept = getattr(self, "_conversion", None)
-        convert = None if kept is None else Conversion.of(kept, self._layout)
-        each = make(self._layout, device, labels=labels if n_looks == 1 else None, convert=convert)
+        convert = None
+        if self._conversion is not None:
+            convert = Conversion.of(self._conversion, self._layout)
+        samples = make(
+            self._layout, device, labels=labels if n_looks == 1 else None, convert=convert
+        )
         if not reset:
-            warn_of_units(self.net_.module_[0], each, type(self).__name__)
-        return each if n_looks == 1 else PairedSamples(each, n_looks, labels)
+            warn_of_units(self.net_.module_[0], samples, type(self).__name__)
+        return samples if n_looks == 1 else PairedSamples(samples, n_looks, labels)
 
 
 def is_folder(X: object) -> bool:
-    """Whether samples are the image files of a folder, or some of them."""
+    """Whether samples are all or some image files of a folder."""
     if isinstance(X, Stream):
         return is_folder(X.data)
     return is_folder(X.dataset) if isinstance(X, Subset) else isinstance(X, ImageFolder)
-
-
-def is_auto(value: object) -> bool:
-    """Whether a parameter, which may be a module, is "auto"."""
-    return isinstance(value, str) and value == "auto"

@@ -97,8 +97,8 @@ loss_curve_, device_, classes_, canonical_correlations_, directions_
             are an array of images of shape (n, n_looks, C, H, W) or (n, n_looks, H, W, C), or a
             :class:`~skdim.inputs.PairedDataset`.
         y : array-like of shape (n,), default=None
-            Not looked at, unless there is a term for labels and its weight is above 0: then classes
-            of any type, and -1 for rows without one.
+            Ignored, unless there is a term for labels and its weight is above 0: then classes of
+            any type, and -1 for rows without one.
 
         Returns
         -------
@@ -111,21 +111,11 @@ loss_curve_, device_, classes_, canonical_correlations_, directions_
             If a parameter, ``X`` or ``y`` is not allowed; the text says what is.
         FloatingPointError
             If the training diverges. The transformer is then unfitted, as it is after Ctrl-C
-            unless ``warm_start`` had something to go on from.
+            unless ``warm_start`` continued an earlier training.
         RuntimeError
             If another training uses the ``checkpoint_dir``.
         """
-        self._check()
-        going_on = self.warm_start and self.__sklearn_is_fitted__()
-        with (
-            nullcontext() if self.checkpoint_dir is None else Checkpoints.of(self) as written,
-            nullcontext() if going_on else forgetting(self),
-        ):
-            rows = self._go_on(X, y) if going_on else self._begin(X, y, written)
-            plan = self._plan(rows, going_on=going_on, written=written)
-            with rows, reported(self, X, y, max(plan.epochs, 1)) as events:
-                plan.callbacks.extend(events)
-                self._train(rows, plan, going_on=going_on)
+        self._fit(X, y)
         if not self.warm_start:
             self.net_.drop_state()
         return self
@@ -135,33 +125,53 @@ loss_curve_, device_, classes_, canonical_correlations_, directions_
         """Add ``X`` to the sums of the closed form; or train for one pass, at a constant rate.
 
         The first call sets the standardisation, the classes and the sizes of all layers; later ones
-        keep them, the weights and the state of the optimizer. Nothing is held out.
+        keep them, the weights and the state of the optimizer. No samples are held out.
 
         Parameters
         ----------
         X : array-like, Dataset or Stream
             As in ``fit``: as many samples as there are at a time, at least two.
         y : array-like of shape (n,), default=None
-            As in ``fit``. Where it is looked at, the first call must hold all classes that there
-            will be; a later one may be without any label, all -1.
+            As in ``fit``. Where it is used, the first call must have all classes; in later ones,
+            all labels may be -1.
 
         Returns
         -------
         self : object
         """
-        self._check()
-        going_on = self.__sklearn_is_fitted__()
-        with nullcontext() if going_on else forgetting(self):
-            rows = self._go_on(X, y) if going_on else self._begin(X, y)
-            with rows:
-                plan = self._plan(rows, going_on=going_on, one_pass=True)
-                self._train(rows, plan, going_on=going_on)
+        self._fit(X, y, one_pass=True)
         return self
+
+    def _fit(self, X: ArrayLike, y: ArrayLike | None, *, one_pass: bool = False) -> None:
+        """Build a net, or continue with the fitted one, and train it; see ``fit``.
+
+        With ``one_pass``, train as ``partial_fit`` does.
+        """
+        self._check()
+        continues = self.__sklearn_is_fitted__() and (one_pass or self.warm_start)
+        saves = self.checkpoint_dir is not None and not one_pass
+        with (
+            Checkpoints.of(self) if saves else nullcontext() as checkpoints,
+            nullcontext() if continues else forgetting(self),
+        ):
+            rows = self._continue(X, y) if continues else self._start(X, y, checkpoints)
+            n_epochs = max(self._count_epochs(len(rows)), 1)
+            # partial_fit does not report to callbacks of scikit-learn.
+            reporting: AbstractContextManager[list[Any]]
+            reporting = nullcontext([]) if one_pass else reported(self, X, y, n_epochs)
+            with rows, reporting as events:
+                self._train(
+                    rows,
+                    [*(self.callbacks or []), *events],
+                    checkpoints,
+                    continues=continues,
+                    one_pass=one_pass,
+                )
 
     def fit_transform(
         self, X: ArrayLike, y: ArrayLike | None = None, **fit_params: Any
     ) -> NDArray[np.float32]:
-        """Fit, and encode ``X``; raise an error for several looks at each sample before the fit."""
+        """Fit, and encode ``X``; raise an error before the fit for several looks at each sample."""
         open_looks(self, X, 1)
         features: NDArray[np.float32] = super().fit_transform(X, y, **fit_params)
         return features
@@ -193,7 +203,7 @@ loss_curve_, device_, classes_, canonical_correlations_, directions_
         X : array-like, Dataset or Stream
             As in ``transform``.
         output : {"code", "hidden", "conv", "local"}, default=None
-            Layer to give; None is the one that ``transform`` gives.
+            Layer to return; None is the layer that ``transform`` returns.
 
         Returns
         -------
@@ -221,9 +231,9 @@ loss_curve_, device_, classes_, canonical_correlations_, directions_
             return [torch.cat(part) for part in parts]
 
     def read_samples(self, X: ArrayLike, rows: ArrayLike | None = None) -> Tensor:
-        """Return samples as the encoder is shown them: in its layout, before standardisation.
+        """Return samples as the input of the encoder: in its layout, before standardisation.
 
-        Columns and channels that float32 alone would blur, such as times in seconds since 1970, are
+        Columns and channels that float32 would blur, such as times in seconds since 1970, are
         standardised here, in float64.
 
         Parameters
@@ -236,7 +246,7 @@ loss_curve_, device_, classes_, canonical_correlations_, directions_
         Returns
         -------
         Tensor of shape (m, C, H, W), (m, C, L) or (m, d), uint8 or float32
-            On ``device_``; ``encoder_`` takes it as it is.
+            On ``device_``; an input of ``encoder_``.
 
         Raises
         ------
@@ -258,13 +268,12 @@ loss_curve_, device_, classes_, canonical_correlations_, directions_
         With gradients: the value of ``bound`` for the code and the local (else the whole last) map.
         It is a score: a bound on their information, in nats, for "dv" and "kl", and for "infonce"
         where the map has one location; with several, InfoNCE may exceed the information. Others are
-        in the units of their divergence. What other objectives measure stands in their
-        documentation.
+        in the units of their divergence. For other objectives, see their documentation.
 
-        Weights are left out, so that scores can be compared over weights. They depend on the bound,
-        the negatives and ``batch_size``, and can only be compared where these are equal. Samples
-        are compared in batches of ``batch_size``, of which some overlap, so that each has equally
-        many negatives. Where there are fewer samples, there are fewer negatives.
+        Weights are not applied, so that scores can be compared over weights. They depend on the
+        bound, the negatives and ``batch_size``, and can only be compared where these are equal.
+        Samples are compared in batches of ``batch_size``, of which some overlap, so that each has
+        the same number of negatives. With fewer samples than that, there are fewer negatives.
 
         Parameters
         ----------
@@ -276,7 +285,7 @@ loss_curve_, device_, classes_, canonical_correlations_, directions_
         Returns
         -------
         float
-            Of samples as they are; in closed form, or where ``fit`` was given several looks, of
+            Of samples without a view; in closed form, or where ``fit`` was given several looks, of
             looks at them.
 
         Raises
@@ -286,7 +295,7 @@ loss_curve_, device_, classes_, canonical_correlations_, directions_
             term.
         """
         check_is_fitted(self)
-        with self._read(X, at_least=2, compare=True) as rows:
+        with self._read(X, compare=True) as rows:
             score = self.net_.score_rows(rows, SCORING_SEED)
         if score is None:
             raise ValueError(
@@ -347,7 +356,7 @@ loss_curve_, device_, classes_, canonical_correlations_, directions_
         Returns
         -------
         ndarray of shape (n_samples, d), (n_samples, H, W), ...
-            As of ``inverse_transform``.
+            As from ``inverse_transform``.
 
         Raises
         ------
@@ -360,39 +369,35 @@ loss_curve_, device_, classes_, canonical_correlations_, directions_
         with torch.no_grad():
             size = (int(n_samples), self._built.n_features_out("code"))
             codes = self.net_.criterion_.draw_codes(size, generator)
-        return self._decode(self._present(codes))
+        return self._decode(codes)
 
-    def _present(self, made: Tensor | None) -> Tensor:
-        """Return what was decoded or drawn; raise a ValueError if the criterion makes none."""
-        if made is None:
+    @torch.no_grad()
+    def _decode(self, codes: Tensor | None) -> NDArray[Any]:
+        """Decode codes (n, d) chunk by chunk, and undo the standardisation."""
+        standardise, decode = self.net_.module_[0], self.net_.criterion_.decode_codes
+        size, parts = chunk_size(self.device_), []
+        for chunk in () if codes is None else codes.split(size):
+            whole = decode(filled_up(chunk, size))
+            if whole is not None:
+                decoded = whole[: len(chunk)].float()
+                parts.append((decoded * standardise.scale + standardise.mean).cpu())
+        if not parts:
             raise ValueError(
                 f"{type(self).__name__} was fitted with an objective that has no decoder, or draws "
                 "no codes. Fit it again with the present one."
             )
-        return made
-
-    @torch.no_grad()
-    def _decode(self, codes: Tensor) -> NDArray[Any]:
-        """Decode codes (n, d) chunk by chunk, and undo the standardisation."""
-        standardise = self.net_.module_[0]
-        size, parts = chunk_size(self.device_), []
-        for chunk in codes.split(size):
-            whole = self._present(self.net_.criterion_.decode_codes(filled_up(chunk, size)))
-            decoded = whole[: len(chunk)].float()
-            parts.append((decoded * standardise.scale + standardise.mean).cpu())
         rows: NDArray[Any] = self._layout.restore(torch.cat(parts)).flatten(1).numpy()
-        kept = getattr(self, "_conversion", None)
-        if kept is not None:
-            rows = Conversion.of(kept, self._layout).undo(rows)
+        if self._conversion is not None:
+            rows = Conversion.of(self._conversion, self._layout).undo(rows)
         return rows.reshape(len(rows), *self._given_shape)
 
     def _guarded(self) -> AbstractContextManager[None]:
-        """Keep the global generators from what a user's own encoder draws."""
+        """Return a context that seeds and restores global generators if the encoder may draw."""
         own = any(isinstance(part, UserEncoder) for part in self.encoder_.modules())
         return seeded(SCORING_SEED, self.device_) if own else nullcontext()
 
     def __sklearn_tags__(self) -> Tags:
-        """Return tags: features are float32, and images are accepted."""
+        """Return the tags: features are float32, and images are accepted."""
         tags = super().__sklearn_tags__()
         tags.target_tags.required = self._get_objective().takes_labels
         tags.transformer_tags.preserves_dtype = ["float32"]

@@ -1,6 +1,7 @@
-"""What a user gives: parameters, X and y, checked as scikit-learn does."""
+"""Validation of parameters and of X, as scikit-learn does it."""
 
 import math
+import os
 import warnings
 from collections.abc import Callable
 from functools import partial
@@ -35,18 +36,16 @@ from skdim.inputs import (
     separate_looks,
 )
 from skdim.parameters import (
+    Rule,
     any_of,
     boolean,
     choice,
     instance,
     integer,
     is_callable,
-    list_of_callbacks,
+    is_integer,
     none,
-    one_of_numbers,
-    path,
     real,
-    sequence_of_sides,
     shown,
     stacklevel_of_user,
 )
@@ -63,15 +62,54 @@ __all__ = [
     "warn_of_units",
 ]
 
-# Quotient of root mean squares beyond which units differ: between bytes and shares, it is 255. Most
-# samples to compute it of.
+# Images whose root mean square is larger or smaller by this factor than that of the fitted ones are
+# in other units: bytes and floats from 0 to 1 differ by 255.
 OTHER_UNITS = 100
+# Maximum number of samples to compute it from.
 COMPARED = 64
+
+# Callbacks of skorch that would have no effect or fail, and the parameters that replace them.
+WITHOUT_EFFECT = {
+    "EarlyStopping": "early_stopping",
+    "LRScheduler": "schedule",
+    "ScoringBase": "validation_fraction",
+    "PassthroughScoring": "validation_fraction",
+    "InputShapeSetter": "encoder",
+    "ProgressBar": "verbose",
+}
+
+
+def has_effect(callback: object) -> bool:
+    """Whether a callback of skorch, a class of one, or a pair of a name and these has an effect."""
+    if isinstance(callback, tuple):
+        return len(callback) == 2 and isinstance(callback[0], str) and has_effect(callback[1])
+    kind = callback if isinstance(callback, type) else type(callback)
+    replaced = any(base.__name__ in WITHOUT_EFFECT for base in kind.__mro__)
+    return hasattr(kind, "on_train_begin") and not replaced
+
+
+def is_path(value: object) -> bool:
+    """Whether a value is a path that the operating system can have."""
+    try:
+        return isinstance(value, str | os.PathLike) and b"\0" not in os.fsencode(value)
+    except UnicodeEncodeError:
+        return False
+
 
 COMMON_RULES = {
     "n_components": integer(1),
-    "image_shape": any_of(sequence_of_sides(), none()),
-    "channel_axis": any_of(one_of_numbers(1, -1), none()),
+    "image_shape": any_of(
+        Rule(
+            "a tuple of two or three positive ints < 2**31",
+            lambda v: (
+                isinstance(v, tuple | list)
+                and len(v) in (2, 3)
+                and all(is_integer(side, 1) for side in v)
+            ),
+        ),
+        none(),
+    ),
+    "channel_axis": any_of(Rule("1 or -1", lambda v: is_integer(v, -1, 1) and v != 0), none()),
     "encoder": any_of(
         choice(["auto", *ENCODERS]),
         instance("a torch.nn.Module", nn.Module),
@@ -101,14 +139,20 @@ COMMON_RULES = {
     "device": any_of(instance("a device name", str), instance("a torch.device", torch.device)),
     "precision": choice(PRECISIONS),
     "compile": any_of(boolean(), choice(["default", "reduce-overhead", "max-autotune"])),
-    "callbacks": any_of(list_of_callbacks(), none()),
+    "callbacks": any_of(
+        Rule(
+            "a list of skorch callbacks, without those that have no effect here: "
+            + ", ".join(f"{name} (see {other})" for name, other in WITHOUT_EFFECT.items()),
+            lambda v: isinstance(v, list | tuple) and all(map(has_effect, v)),
+        ),
+        none(),
+    ),
     "verbose": any_of(integer(0), boolean()),
-    "checkpoint_dir": any_of(path(), none()),
+    "checkpoint_dir": any_of(Rule("a path without the null character", is_path), none()),
     "checkpoint_every": integer(1),
 }
 
-
-# What None stands for in parameters whose own parameters can be set.
+# What None stands for, in parameters that have parameters.
 STANDS_FOR = {
     "objective": "InfoMax()",
     "transformer": 'DeepInfoMaxTransformer(output="hidden")',
@@ -116,15 +160,15 @@ STANDS_FOR = {
 
 
 class NestedParametersMixin(BaseEstimator):
-    """Raise an error that names the way where parameters of None are set."""
+    """Explain in the error how to set nested parameters of a parameter that is None."""
 
     def set_params(self, **params: Any) -> Self:
-        """Set parameters, and those of parameters as ``NAME__OF_IT``.
+        """Set parameters, also nested ones as ``NAME__PARAMETER``.
 
         Raises
         ------
         ValueError
-            If there is no such parameter, or it is one of None.
+            If there is no such parameter, or it is a nested one of None.
         """
         for name in params:
             owner, nested, _ = name.partition("__")
@@ -139,9 +183,9 @@ class NestedParametersMixin(BaseEstimator):
 
 
 def open_looks(estimator: BaseEstimator, X: Any, expected: int | None) -> tuple[Any, int]:
-    """Return all looks in X as samples, and how many there are at each sample.
+    """Return all looks in X as samples, and the number of looks at each sample.
 
-    ``expected`` is how many there must be, else a ValueError is raised; None allows any number.
+    A ValueError is raised if this number is not the expected one; None allows any number.
     """
     X, n_looks = separate_looks(X, estimator.channel_axis)
     name = type(estimator).__name__
@@ -160,39 +204,41 @@ def open_looks(estimator: BaseEstimator, X: Any, expected: int | None) -> tuple[
 
 def open_samples(
     estimator: BaseEstimator,
-    X: ArrayLike,
+    X: Any,
     *,
     at_least: int,
     n_looks: int,
     fitted: Layout | None,
     hold: bool,
 ) -> tuple[Callable[..., Samples], tuple[int, ...], np.dtype[Any]]:
-    """Check X, all looks as samples, and return ``make``, and its shape and dtype as given.
+    """Validate X, with all looks as samples, and return ``make``, and its shape and dtype.
 
     ``make(layout, device, labels=..., convert=...)`` returns the samples, float32 or uint8. The
     number and the names of features are compared with those of the estimator, and shapes with the
-    ``fitted`` layout; if that is None, the estimator gets them. ``hold`` is whether to move an
-    array in memory to the device at once.
+    ``fitted`` layout; if that is None, they are stored in the estimator. ``hold`` is whether to
+    copy an array in memory to the device.
     """
     if isinstance(X, Dataset):
         X = Stream(X)
+    # Only arrays of images have several looks.
+    if (n_looks > 1 or isinstance(X, Stream)) and len(X) < at_least * n_looks:
+        raise ValueError(
+            f"X has {len(X) // n_looks} sample(s){f' of {n_looks} looks each' * (n_looks > 1)} "
+            f"while a minimum of {at_least} is required by {type(estimator).__name__}."
+        )
     if isinstance(X, Stream):
-        check_count_of_samples(estimator, len(X), at_least, n_looks)
-        return open_stream(estimator, X, n_looks, fitted=fitted)
+        return open_stream(estimator, X, n_looks, fitted)
     flat, shape = flatten_rows(X)
-    if n_looks > 1:
-        check_count_of_samples(estimator, len(flat), at_least, n_looks)
     if fitted is not None and len(fitted.shape) > 1:
         fitted.check_several(np.shape(flat) if shape is None else shape)
         if shape is not None:
             fitted.check_same(shape[1:])
     reset = fitted is None
-    known = isinstance(flat, np.ndarray) and flat.dtype.kind in "iuf" and is_wide(flat.dtype)
-    if known and find_map(flat) is not None:
+    if find_map(flat) is not None and flat.dtype.kind in "iuf" and is_wide(flat.dtype):
         check_blocks(estimator, flat, at_least=at_least, reset=reset)
         return partial(ArraySamples, flat, hold=hold), shape or flat.shape, flat.dtype
     try:
-        # Numbers too large for float32 become infinite, and are refused as such.
+        # Numbers beyond float32 become infinite, which is an error.
         with np.errstate(over="ignore", invalid="ignore"):
             array = validate_data(
                 estimator,
@@ -202,18 +248,35 @@ def open_samples(
                 ensure_min_samples=at_least,
             )
     except (TypeError, ValueError) as error:
-        if "Complex data" in str(error):  # scikit-learn adds the whole array.
+        if "Complex data" in str(error):  # scikit-learn's message has the whole array.
             raise ValueError("Complex data not supported: X must contain real numbers.") from error
         if "float" in str(error) and (hint := hint_for_text(flat)):
             raise ValueError(f"{error}. {hint}") from error
         raise
-    exact = array.dtype == np.float32 and (reset or hasattr(estimator, "_conversion"))
+    exact = array.dtype == np.float32 and (reset or "_conversion" in vars(estimator))
     given = array_as_given(flat) if exact else array
     return partial(ArraySamples, array, given=given, hold=hold), shape or array.shape, given.dtype
 
 
+def open_stream(
+    estimator: BaseEstimator, stream: Stream, n_looks: int, fitted: Layout | None
+) -> tuple[Callable[..., Samples], tuple[int, ...], np.dtype[Any]]:
+    """Validate a stream by its first sample; the others are checked when they are read."""
+    make, shape, dtype = stream.open(n_looks)
+    n_features = math.prod(shape[1:])
+    if n_features == 0:
+        name = type(estimator).__name__
+        raise ValueError(f"X has 0 feature(s) while a minimum of 1 is required by {name}.")
+    if fitted is not None and min(len(shape) - 1, len(fitted.shape)) > 1:
+        fitted.check_same(shape[1:])
+    # A table without memory, for the number and the names of features.
+    table = np.broadcast_to(np.float32(0), (shape[0], n_features))
+    validate_data(estimator, table, reset=fitted is None, skip_check_array=True)
+    return make, shape, dtype
+
+
 def hint_for_text(flat: Any) -> str:
-    """Return what to do with columns of text, or with paths; empty if there are none."""
+    """Return what to do with text columns or paths in X, or an empty string if X has none."""
     columns = [repr(name) for name in getattr(flat, "columns", []) if is_text(flat[name])]
     if columns:
         return (
@@ -229,7 +292,7 @@ def hint_for_text(flat: Any) -> str:
 
 
 def is_text(values: Any) -> bool:
-    """Return whether some values are paths, or strings that are no numbers."""
+    """Whether values include paths or strings that are not numbers."""
     objects = np.asarray(values, dtype=object).ravel()
     texts = [value for value in objects if isinstance(value, str | bytes | Path)]
     try:
@@ -240,64 +303,36 @@ def is_text(values: Any) -> bool:
 
 
 def is_wide(dtype: np.dtype[Any]) -> bool:
-    """Return whether a dtype has numbers that float32 rounds."""
+    """Whether float32 cannot represent all numbers of a dtype."""
     return not np.can_cast(dtype, np.float32)
 
 
 def check_blocks(
     estimator: BaseEstimator, table: NDArray[Any], *, at_least: int, reset: bool
 ) -> None:
-    """Check a table as ``validate_data`` does, but without a copy of all of it."""
-    checked = partial(check_array, dtype=np.float32, estimator=estimator, input_name="X")
+    """Validate a table as ``validate_data`` does, block by block, without a copy of the whole."""
+    check = partial(check_array, dtype=np.float32, estimator=estimator, input_name="X")
     with np.errstate(over="ignore", invalid="ignore"):
-        checked(table[:at_least], ensure_min_samples=at_least)
+        check(table[:at_least], ensure_min_samples=at_least)
         step = max(1, NUMBERS_AT_ONCE // table.shape[1])
         for start in range(0, len(table), step):
-            checked(table[start : start + step])
+            check(table[start : start + step])
     validate_data(estimator, table, reset=reset, skip_check_array=True)
 
 
 def array_as_given(flat: Any) -> NDArray[Any]:
-    """Return a table, which has been validated, as an array before its rounding to float32."""
+    """Return a validated table as an array that is not rounded to float32."""
     if isinstance(flat, np.ndarray) and flat.dtype.kind in "biuf":
         return flat
     with np.errstate(over="ignore", invalid="ignore"):
         return check_array(flat, dtype=[np.float64, np.float32])
 
 
-def check_count_of_samples(
-    estimator: BaseEstimator, n_items: int, at_least: int, n_looks: int
-) -> None:
-    """Raise a ValueError if items, of which some are looks at one sample, are too few."""
-    if n_items < at_least * n_looks:
-        raise ValueError(
-            f"X has {n_items // n_looks} sample(s){f' of {n_looks} looks each' * (n_looks > 1)} "
-            f"while a minimum of {at_least} is required by {type(estimator).__name__}."
-        )
-
-
-def open_stream(
-    estimator: BaseEstimator, stream: Stream, n_looks: int, *, fitted: Layout | None
-) -> tuple[Callable[..., Samples], tuple[int, ...], np.dtype[Any]]:
-    """Check a stream by its first sample; the others are checked when read."""
-    name = type(estimator).__name__
-    make, shape, dtype = stream.open(n_looks)
-    n_features = math.prod(shape[1:])
-    if n_features == 0:
-        raise ValueError(f"X has 0 feature(s) while a minimum of 1 is required by {name}.")
-    if fitted is not None and min(len(shape) - 1, len(fitted.shape)) > 1:
-        fitted.check_same(shape[1:])
-    # One number, seen as a table: scikit-learn checks the number and the names of columns.
-    table = np.broadcast_to(np.float32(0), (shape[0], n_features))
-    validate_data(estimator, table, reset=fitted is None, skip_check_array=True)
-    return make, shape, dtype
-
-
 def sample_numbers(rows: ArrayLike, n: int) -> NDArray[np.intp]:
-    """Return numbers of samples, of which there are n, as an array."""
+    """Validate numbers of samples, from -n to n - 1, and return them as an array."""
     try:
         given = np.asarray(rows)
-    except Exception as error:  # of classes of the user
+    except Exception as error:  # User classes may raise any error.
         raise TypeError(f"rows must be a list of integers. Got {shown(rows)}.") from error
     if given.ndim != 1 or (given.dtype.kind not in "iu" and given.size):
         raise TypeError(f"rows must be a list of integers. Got {shown(rows)}.")
@@ -311,10 +346,10 @@ def sample_numbers(rows: ArrayLike, n: int) -> NDArray[np.intp]:
 def choose_conversion(
     make: Callable[..., Samples], layout: Layout, dtype: np.dtype[Any]
 ) -> NDArray[np.float64] | None:
-    """Find the channels that need more than a rounding to float32; see ``find_conversion``.
+    """Find the channels that rounding to float32 would blur; see ``find_conversion``.
 
-    ``make`` and ``dtype`` are as ``open_samples`` returns them. A warning names columns most of
-    whose different values become equal all the same.
+    ``make`` and ``dtype`` are results of ``open_samples``. A warning names columns most of whose
+    distinct values are equal even after conversion.
     """
     if not is_wide(dtype):
         return None
@@ -337,7 +372,7 @@ def choose_conversion(
 
 
 def warn_of_units(standardise: Standardise, samples: Samples, name: str) -> None:
-    """Warn of images in memory in other units than those that an encoder was fitted on."""
+    """Warn if images in memory have other units than those that an encoder was fitted on."""
     if not isinstance(samples, ArraySamples) or samples.convert or not samples.layout.is_image:
         return
     some = samples.array[:: -(-len(samples) // COMPARED)].astype(np.float64)
