@@ -1,4 +1,4 @@
-"""From parameters to the modules of a net: build, adapt, measure; none does what another does."""
+"""Building of a net: build modules from parameters, adapt them to data, measure their output."""
 
 import copy
 import warnings
@@ -53,23 +53,23 @@ __all__ = [
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adam": partial(torch.optim.Adam, fused=True),
     "adamw": partial(torch.optim.AdamW, fused=True),
-    # For adversaries: gradients turn as the others move, so that long memories mislead.
+    # For adversaries, whose gradients change direction: momentum must be small.
     "adam_gan": partial(torch.optim.Adam, betas=(0.5, 0.999), fused=True),
     "sgd": partial(torch.optim.SGD, momentum=0.9),
 }
 
+# Maximum number of samples that an encoder adapts to, and of values that are standardised at once.
 ADAPTING_ROWS = 5000
-# Numbers of samples that are standardised at once for it.
-ADAPTING_NUMBERS = 2**22
+ADAPTING_VALUES = 2**22
 
-# Parameters of a training, and not of what is trained.
-READ_EACH_TIME = (
+# Parameters of the training, which may change between trainings of one net.
+OF_TRAINING = (
     *SETTINGS.values(),
     *("max_epochs", "validation_fraction", "early_stopping", "n_iter_no_change", "tol"),
     *("warm_start", "checkpoint_every"),
 )
 
-# Parameters without a part in building a net.
+# Parameters from which no net is built.
 NOT_BUILT_FROM = ("callbacks", "checkpoint_dir", "device", "random_state")
 
 EncoderSpec = str | nn.Module | Callable[..., nn.Module]
@@ -77,7 +77,7 @@ EncoderSpec = str | nn.Module | Callable[..., nn.Module]
 
 @dataclass(frozen=True)
 class Spec:
-    """What a net is built from, "auto" resolved."""
+    """Parameters and sizes from which a net is built, "auto" resolved."""
 
     encoder: EncoderSpec
     n_components: int
@@ -87,29 +87,28 @@ class Spec:
     layout: Layout
     n_samples: int
     n_classes: int
-    # Whether ``max_epochs`` asks for training by gradients.
+    # Whether the net is trained by gradients.
     gradients: bool
-    # Which looks are compared; see :func:`skdim.views.find_pairs`.
+    # Pairs of looks that are compared; see :func:`skdim.views.find_pairs`.
     pairs: Pairs = ()
 
 
 @dataclass(frozen=True)
 class Built:
-    """What a net was built from: the one description for pickles, files and further training."""
+    """Description of a fitted net, for pickles, files and further training."""
 
-    # Of the estimator when it was fitted: ``set_params`` may have changed them since.
+    # Those of the estimator in ``fit``, unlike the present ones after ``set_params``.
     parameters: dict[str, Any]
-    # Which looks are compared.
     pairs: Pairs
     n_samples: int
-    # Shapes of the features of a sample, layer by layer.
+    # Shape of the features of a sample in each layer.
     sizes: dict[str, tuple[int, ...]]
 
     @classmethod
     def of(cls, estimator: BaseEstimator, spec: Spec, features: Features) -> Self:
-        """Describe what the net of an estimator is built from."""
+        """Return the description of an estimator's net, with features of some samples."""
         parameters = {
-            # ``set_params`` of the estimator changes objectives in place.
+            # A copy, since ``set_params`` of the estimator changes objectives in place.
             name: value.copied() if isinstance(value, AbstractObjective) else value
             for name, value in estimator.get_params(deep=False).items()
             if name not in NOT_BUILT_FROM
@@ -118,7 +117,7 @@ class Built:
         return cls(parameters, spec.pairs, spec.n_samples, sizes)
 
     def features(self) -> Features:
-        """Return features of two samples that have shapes, but take no memory."""
+        """Return features of two samples on device "meta", which take no memory."""
         return Features(*(torch.empty(2, *self.sizes[name], device="meta") for name in LAYERS))
 
     def n_features_out(self, layer: str) -> int:
@@ -126,21 +125,21 @@ class Built:
         return layer_of(self.features(), layer)[0].numel()
 
     def check_unchanged(self, estimator: BaseEstimator) -> None:
-        """Raise a ValueError if what was trained was built from other parameters."""
+        """Raise a ValueError if the estimator has other parameters than the fitted net."""
         changed = [
             f"{name}={shown(getattr(estimator, name))} (was {shown(before)})"
             for name, before in self.parameters.items()
-            if name not in READ_EACH_TIME and not is_same(getattr(estimator, name), before)
+            if name not in OF_TRAINING and not is_same(getattr(estimator, name), before)
         ]
         if changed:
             raise ValueError(
-                f"{', '.join(changed)}: training cannot go on with what was built from other "
-                "parameters. Set them back, or begin anew: fit with warm_start=False."
+                f"{', '.join(changed)}: training cannot continue with other parameters. Restore "
+                "them, or fit with warm_start=False to start again."
             )
 
 
 def find_device(name: str | torch.device) -> torch.device:
-    """Resolve a device; raise a ValueError if it is not here: there is no silent fallback."""
+    """Return the device of a parameter; raise a ValueError if it cannot be used."""
     if name == "auto":
         return find_accelerator()
     device = parse_device(name)
@@ -156,7 +155,7 @@ def find_device(name: str | torch.device) -> torch.device:
 
 
 def parse_device(name: str | torch.device) -> torch.device:
-    """Return the device of a name, but "auto"; raise a ValueError for other names."""
+    """Return the device of a name other than "auto"; raise a ValueError if it is invalid."""
     if name == "accelerate":
         name = find_own_device()
     try:
@@ -169,7 +168,7 @@ def parse_device(name: str | torch.device) -> torch.device:
 
 
 def find_device_here(name: str, wanted: str | torch.device) -> torch.device:
-    """Find the device where a net was, or else the CPU; warn if the next ``fit`` will fail."""
+    """Return the device of a saved net, or else the CPU; warn if ``fit`` would fail there."""
     try:
         return find_device(name)
     except ValueError as error:
@@ -183,7 +182,7 @@ def find_device_here(name: str, wanted: str | torch.device) -> torch.device:
 
 
 def find_view(view: str | View | None, layout: Layout, automatic: View) -> View:
-    """Resolve a view; raise a ValueError for a view of images where samples are none."""
+    """Return the view of a parameter; raise a ValueError for a view of images without images."""
     if view is None:
         return Identity()
     if not isinstance(view, str):
@@ -191,21 +190,20 @@ def find_view(view: str | View | None, layout: Layout, automatic: View) -> View:
     if view == "auto":
         return automatic
     if not layout.is_image and not isinstance(VIEWS[view], Stretch):
-        kind, hint = "vectors", ", or give image_shape"
-        if len(layout.shape) == 2:
-            kind, hint = "signals", ""
+        signals = len(layout.shape) == 2
         raise ValueError(
-            f"view={shown(view)} is a view of images, but the samples are {kind} of "
-            f"{layout.n_features} features. Use view=None{hint}."
+            f"view={shown(view)} is a view of images, but the samples are "
+            f"{'signals' if signals else 'vectors'} of {layout.n_features} features. "
+            f"Use view=None{'' if signals else ', or give image_shape'}."
         )
     return VIEWS[view]
 
 
 def build_encoder(encoder: EncoderSpec, n_components: int, layout: Layout) -> nn.Sequential:
-    """Build a standardisation that changes nothing yet, and an encoder; no data is read.
+    """Build an encoder after a standardisation that is the identity; no data is read.
 
-    The encoder is as the transformer's parameter, but not "auto"; a module is copied. A TypeError
-    is raised if a callable returns anything but a module.
+    ``encoder`` is the transformer's parameter, "auto" resolved; a module is copied. A TypeError is
+    raised if a callable does not return a module.
     """
     if isinstance(encoder, nn.Module):
         made = copy.deepcopy(encoder)
@@ -217,15 +215,15 @@ def build_encoder(encoder: EncoderSpec, n_components: int, layout: Layout) -> nn
             f"encoder={shown(encoder)} gave an object of type {type(made).__name__}. It must give "
             "a torch.nn.Module when called with (input_shape, n_components)."
         )
-    is_ours = type(made) in ENCODERS.values() or isinstance(made, LinearEncoder)
-    standardise = Standardise.identity(layout.shape)
-    return nn.Sequential(standardise, made if is_ours else UserEncoder(made))
+    if type(made) not in ENCODERS.values() and not isinstance(made, LinearEncoder):
+        made = UserEncoder(made)
+    return nn.Sequential(Standardise.identity(layout.shape), made)
 
 
 def adapt_encoder(module: nn.Sequential, rows: Samples) -> None:
-    """Set the standardisation from the samples, and the encoder where it asks for samples.
+    """Set the standardisation from samples, and adapt the encoder to them if it is adaptable.
 
-    Module and samples are on the CPU: so the result does not depend on the device.
+    Module and samples are on the CPU, so that the result does not depend on the device.
     """
     standardise, encoder = module
     assert isinstance(standardise, Standardise)
@@ -243,16 +241,16 @@ def adapt_encoder(module: nn.Sequential, rows: Samples) -> None:
     if not isinstance(adapted, Adaptable):
         standardised(standardise, rows[rows.evenly_spaced(2)])
         return
-    # Whatever weights were drawn before: of one seed, all sizes of codes have the same filters.
+    # For one seed, filters must not depend on draws of weights, whose number varies with the code.
     torch.default_generator.manual_seed(torch.initial_seed())
     numbers = rows.evenly_spaced(ADAPTING_ROWS)
     reduce, parts = getattr(adapted, "reduce", None), []
-    for some in torch.split(numbers, max(2, ADAPTING_NUMBERS // rows.layout.n_features)):
+    for some in torch.split(numbers, max(2, ADAPTING_VALUES // rows.layout.n_features)):
         x = standardised(standardise, rows[some])
         parts.append(x if reduce is None else reduce(x, len(numbers)))
-    whole = torch.cat(parts)
+    reduced = torch.cat(parts)
     parts.clear()
-    adapted.adapt(whole)
+    adapted.adapt(reduced)
 
 
 def standardised(standardise: nn.Module, samples: Tensor) -> Tensor:
@@ -268,7 +266,7 @@ def standardised(standardise: nn.Module, samples: Tensor) -> Tensor:
 
 @torch.no_grad()
 def measure(module: nn.Sequential, samples: Tensor) -> Features:
-    """Encode some samples to find the sizes of all layers; raise a ValueError if that fails."""
+    """Encode some samples to find the sizes of layers; raise a ValueError for invalid features."""
     module.eval()
     encoder = module[1].module if isinstance(module[1], UserEncoder) else module[1]
     name = type(encoder).__name__
@@ -283,7 +281,7 @@ def measure(module: nn.Sequential, samples: Tensor) -> Features:
 
 
 def wrap_encoder(module: nn.Sequential, spec: Spec, sizes: Features) -> bool:
-    """Put the objective's own encoder in place of the given one; return whether it has one."""
+    """Replace the encoder by one of the objective; return whether the objective has one."""
     wrapped = spec.objective.wrap(module[1], sizes, spec.n_components)
     if wrapped is not None:
         module[1] = wrapped
@@ -291,7 +289,7 @@ def wrap_encoder(module: nn.Sequential, spec: Spec, sizes: Features) -> bool:
 
 
 def build_criterion(spec: Spec, module: nn.Sequential, sizes: Features) -> AbstractCriterion:
-    """Build what the encoder is trained with; no data is read."""
+    """Build the criterion of the objective; no data is read."""
     criterion = spec.objective.build(
         Setting(
             sizes,
@@ -320,17 +318,9 @@ def assemble(
     kind: type[EncoderNet],
     **settings: Any,
 ) -> EncoderNet:
-    """Put encoder and criterion into a net, initialised, on a device."""
-    net = kind(
-        module,
-        criterion,
-        view=spec.view,
-        optimizer=spec.optimizer,
-        device=str(device),
-        callbacks=None,
-        verbose=0,
-        **settings,
-    )
+    """Build an initialised net of an encoder and a criterion on a device."""
+    settings |= {"device": str(device), "callbacks": None, "verbose": 0}
+    net = kind(module, criterion, view=spec.view, optimizer=spec.optimizer, **settings)
     net.initialize()
     return net
 
@@ -342,10 +332,11 @@ def build_net(
     device: str | torch.device,
     **settings: Any,
 ) -> tuple[EncoderNet, Spec, Features]:
-    """Build a net for training: draw first weights, and adapt the encoder to the samples.
+    """Build a net for training: draw initial weights, and adapt the encoder to the samples.
 
-    ``device`` is the transformer's parameter, which says which loop trains; ``settings`` are ``lr``
-    and ``batch_size``. Return the net, the spec with ``pairs``, and features of two samples.
+    ``device`` is the transformer's parameter, which determines the class of the net; ``settings``
+    are ``lr`` and ``batch_size``. Return the net, the spec with ``pairs``, and features of two
+    samples.
     """
     with seeded(entropy, rows.device):
         module = build_encoder(spec.encoder, spec.n_components, spec.layout).cpu()
@@ -363,17 +354,14 @@ def build_net(
 
 
 def compared_looks(view: View, rows: Samples) -> Pairs:
-    """Return which looks are compared; raise a ValueError if a view fails on two samples."""
-    tried, single = view_of_one(view), rows.single()
+    """Return which looks are compared; raise a ValueError if the view has an invalid output."""
+    view_of_each, single = view_of_one(view), rows.single()
     x = single[single.numbers[:2]].float()
-    looks: Any = tried(x, Generator(device=rows.device).manual_seed(0))
-    shapes = [
-        look.shape if isinstance(look, Tensor) else None
-        for look in (looks if isinstance(looks, tuple | list) else ())
-    ]
-    if not shapes or any(shape != x.shape for shape in shapes):
+    looks: Any = view_of_each(x, Generator(device=rows.device).manual_seed(0))
+    valid = isinstance(looks, tuple | list) and len(looks) > 0
+    if not valid or any(not isinstance(v, Tensor) or v.shape != x.shape for v in looks):
         raise ValueError(
-            f"view={shown(tried)} gave {describe_output(looks)} for samples of shape "
-            f"{tuple(x.shape)}. It must give a tuple of tensors of that shape, one a look."
+            f"view={shown(view_of_each)} gave {describe_output(looks)} for samples of shape "
+            f"{tuple(x.shape)}. It must give a tuple of tensors of that shape, one for each look."
         )
-    return find_pairs(view, len(shapes) * rows.n_looks)
+    return find_pairs(view, len(looks) * rows.n_looks)

@@ -1,4 +1,4 @@
-"""A classifier of few labels, on the representation of all samples."""
+"""A classifier for few labels, on the representation of all samples."""
 
 import copy
 import os
@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from skdim.estimators.deep_infomax import DeepInfoMaxTransformer
-from skdim.estimators.finetuning import FineTuner, Labelled, best_epoch
+from skdim.estimators.finetuning import FineTuner, best_epoch
 from skdim.estimators.fitting import forgetting
 from skdim.estimators.heads import (
     HEAD,
@@ -41,7 +41,7 @@ from skdim.views import view_of_one
 
 __all__ = ["TUNED", "DeepInfoMaxClassifier"]
 
-TUNED = " then labels"  # What the solver of a transformer ends with after fine-tuning.
+TUNED = " then labels"  # Suffix of ``solver_`` of a fine-tuned transformer.
 NEED = "Without labels, fit a DeepInfoMaxTransformer"
 
 
@@ -49,8 +49,8 @@ class DeepInfoMaxClassifier(ClassifierMixin, NestedParametersMixin, BaseEstimato
     """Classify samples of which few have labels.
 
     The representation is learnt from all rows. A logistic regression of its standardised features
-    is fitted on the labelled rows, and by self-training on the others, with what labels of their
-    neighbours say. If asked, the encoder is then trained on the labels as well.
+    is fitted on the labelled rows, and by self-training on the others, which also uses the labels
+    of their neighbours. With ``fine_tune``, the encoder is then trained on the labels as well.
 
     Parameters
     ----------
@@ -60,27 +60,28 @@ class DeepInfoMaxClassifier(ClassifierMixin, NestedParametersMixin, BaseEstimato
         is not fitted again; see :meth:`from_transformer`.
     C : float or "auto", default="auto"
         Inverse strength of the penalty of the logistic regression. "auto" is chosen by five-fold
-        cross-validation of the labelled rows; at least 0.03 where self-training outweighs them.
+        cross-validation of the labelled rows; at least 0.03 where the rows of self-training have
+        the larger weight.
     self_training : bool or "auto", default="auto"
-        Whether rows without a label take part, with their estimated probabilities. "auto" is True
+        Whether rows without a label are used, with their estimated probabilities. "auto" is True
         unless the accuracy in cross-validation is lower, by more than one standard error.
     fine_tune : bool, default=False
-        Whether to train the encoder on the labels. It is kept as it was if the accuracy on
-        held-out labels does not grow by more than its standard error.
+        Whether to train the encoder on the labels. It does not change if the accuracy on held-out
+        labels does not increase by more than its standard error.
     max_epochs : int, default=30
-        Most passes of fine-tuning over the labelled rows.
+        Maximum number of epochs of fine-tuning.
     learning_rate : float, default=1e-3
-        Of fine-tuning, for the head; see ``layer_decay``.
+        Learning rate of the head in fine-tuning; see ``layer_decay``.
     layer_decay : float, default=0.5
         Factor of the learning rate from one layer of the encoder to the one below it.
     batch_size : int, default=64
-        Most samples in a batch of fine-tuning.
+        Maximum number of samples in a batch of fine-tuning.
     validation_fraction : float, default=0.2
-        Share of the labelled rows that is held out to choose the number of epochs, not after that.
+        Fraction of the labelled rows that is held out while the number of epochs is chosen.
     n_iter_no_change : int, default=5
         Epochs without a higher accuracy after which fine-tuning stops.
     random_state : int, RandomState or None, default=None
-        Seed of all draws, those of the transformer included if it is None.
+        Seed of all random draws, including those of the transformer if that is None.
 
     Attributes
     ----------
@@ -92,13 +93,13 @@ class DeepInfoMaxClassifier(ClassifierMixin, NestedParametersMixin, BaseEstimato
     intercept_ : ndarray of shape (n_classes,), float32
     C_ : float
     self_training_ : bool
-        What was chosen.
+        The values that were chosen.
     validation_scores_ : list of float
         Accuracy on the held-out labels: without fine-tuning, and after each epoch.
     n_iter_ : int
-        Epochs of fine-tuning; 0 leaves the encoder as it was.
+        Epochs of fine-tuning; 0 if the encoder did not change.
     n_features_in_, feature_names_in_
-        As of ``transformer_``.
+        Those of ``transformer_``.
 
     See Also
     --------
@@ -147,19 +148,19 @@ class DeepInfoMaxClassifier(ClassifierMixin, NestedParametersMixin, BaseEstimato
 
     @classmethod
     def from_transformer(cls, transformer: EncoderTransformer, **parameters: Any) -> Self:
-        """Make a classifier that uses a fitted transformer, which ``fit`` does not fit again.
+        """Return a classifier with a fitted transformer, which ``fit`` does not fit again.
 
         Parameters
         ----------
         transformer : EncoderTransformer
-            Fitted. It is not copied, and not changed.
+            A fitted transformer. It is not copied, and not changed.
         **parameters : Any
             Other parameters of the classifier.
 
         Returns
         -------
         DeepInfoMaxClassifier
-            Not fitted; ``clone`` keeps the fitted transformer.
+            A classifier that is not fitted; ``clone`` keeps the fitted transformer.
         """
         check_is_fitted(transformer)
         return cls(FrozenEstimator(transformer), **parameters)
@@ -170,7 +171,7 @@ class DeepInfoMaxClassifier(ClassifierMixin, NestedParametersMixin, BaseEstimato
         Parameters
         ----------
         X : array-like, Dataset or Stream
-            As of the transformer's ``fit``.
+            As in ``fit`` of the transformer.
         y : array-like of shape (n,)
             Classes of any type; -1 for rows without a label.
 
@@ -189,7 +190,7 @@ class DeepInfoMaxClassifier(ClassifierMixin, NestedParametersMixin, BaseEstimato
         return self
 
     def _fit(self, X: ArrayLike, y: ArrayLike, seed: int) -> None:
-        """Fit the representation, the head, and both together."""
+        """Fit the transformer and the head, and fine-tune both."""
         cpu, name = torch.device("cpu"), type(self).__name__
         classes, self.classes_ = read_labels(y, count_rows(X), cpu, name, NEED)
         self.transformer_ = self._fit_transformer(X, y, seed)
@@ -218,14 +219,14 @@ class DeepInfoMaxClassifier(ClassifierMixin, NestedParametersMixin, BaseEstimato
         self.validation_scores_: list[float] = []
         self.n_iter_ = 0
         if self.fine_tune:
-            samples = Labelled(self.transformer_.read_samples(take_rows(X, known)), y)
-            head = self._tune(head, samples, fit, (mean, scale), seed)
+            samples = self.transformer_.read_samples(take_rows(X, known))
+            head = self._fine_tune(head, samples, y, fit, (mean, scale), seed)
         weight = head.weight / scale
         self.coef_ = weight.cpu().numpy()
         self.intercept_ = (head.bias - weight @ mean).cpu().numpy()
 
     def _fit_transformer(self, X: ArrayLike, y: ArrayLike, seed: int) -> EncoderTransformer:
-        """Return the fitted representation."""
+        """Return the fitted transformer."""
         if isinstance(self.transformer, FrozenEstimator):
             fitted: EncoderTransformer = self.transformer.estimator
             check_is_fitted(fitted)
@@ -234,15 +235,16 @@ class DeepInfoMaxClassifier(ClassifierMixin, NestedParametersMixin, BaseEstimato
             return DeepInfoMaxTransformer(output="hidden", random_state=seed).fit(X, y)
         return clone(self.transformer).fit(X, y)
 
-    def _tune(
+    def _fine_tune(
         self,
         head: Head,
-        samples: Labelled,
+        x: Tensor,
+        y: Tensor,
         fit: Callable[[Tensor], Head],
         statistics: tuple[Tensor, Tensor],
         seed: int,
     ) -> Head:
-        """Train the encoder where that helps on held-out labels, and return the head."""
+        """Train the encoder if that helps on held-out labels, and return the head."""
         tuner = FineTuner(
             self.transformer_.encoder_,
             self.transformer_.output_,
@@ -253,17 +255,17 @@ class DeepInfoMaxClassifier(ClassifierMixin, NestedParametersMixin, BaseEstimato
             batch_size=self.batch_size,
             seed=seed,
         )
-        train, held_out = stratified_split(samples.y, self.validation_fraction, seed)
+        train, held_out = stratified_split(y, self.validation_fraction, seed)
         scores = self.validation_scores_ = tuner.search(
-            fit(samples.y.index_fill(0, held_out, -1)),
-            samples.part(train),
-            samples.part(held_out),
+            fit(y.index_fill(0, held_out, -1)),
+            (x[train], y[train]),
+            (x[held_out], y[held_out]),
             self.max_epochs,
             self.n_iter_no_change,
         )
         self.n_iter_ = best_epoch(scores, len(held_out))
         if self.n_iter_:
-            encoder, head = tuner.train(head, samples, self.n_iter_)
+            encoder, head = tuner.train(head, x, y, self.n_iter_)
             self.transformer_ = copy.deepcopy(self.transformer_)
             self.transformer_.encoder_.load_state_dict(encoder.state_dict())
             self.transformer_.solver_ += TUNED
@@ -279,7 +281,7 @@ class DeepInfoMaxClassifier(ClassifierMixin, NestedParametersMixin, BaseEstimato
         Returns
         -------
         ndarray of shape (n, n_classes), or (n,) for two classes
-            For two classes, the logit of the second one relative to the first.
+            For two classes, the logit of the second one minus that of the first.
         """
         logits = self._logits(X)
         return logits[:, 1] - logits[:, 0] if len(self.classes_) == 2 else logits
@@ -313,22 +315,6 @@ class DeepInfoMaxClassifier(ClassifierMixin, NestedParametersMixin, BaseEstimato
         logits = self._logits(X)
         return np.asarray(self.classes_[logits.argmax(axis=1)])
 
-    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Return the accuracy.
-
-        Parameters
-        ----------
-        X : array-like, Dataset or Stream
-        y : array-like of shape (n,)
-            True classes; -1 is never predicted.
-        sample_weight : array-like of shape (n,), default=None
-
-        Returns
-        -------
-        float
-        """
-        return float(super().score(X, y, sample_weight))
-
     def _logits(self, X: ArrayLike) -> NDArray[np.float32]:
         """Return the logits (n, n_classes)."""
         check_is_fitted(self)
@@ -336,7 +322,7 @@ class DeepInfoMaxClassifier(ClassifierMixin, NestedParametersMixin, BaseEstimato
 
     @property
     def n_features_in_(self) -> int:
-        """Numbers in a sample."""
+        """Number of values in a sample."""
         return int(self.transformer_.n_features_in_)
 
     @property
@@ -353,12 +339,12 @@ class DeepInfoMaxClassifier(ClassifierMixin, NestedParametersMixin, BaseEstimato
         Parameters
         ----------
         path : path
-            By custom ``NAME.skdim``.
+            Conventionally ``NAME.skdim``.
 
         Raises
         ------
         ValueError, OSError
-            As ``save`` of the transformer.
+            As in ``save`` of the transformer.
         """
         check_is_fitted(self)
         header, weights = file_contents(self.transformer_)
@@ -366,20 +352,20 @@ class DeepInfoMaxClassifier(ClassifierMixin, NestedParametersMixin, BaseEstimato
         write_atomically(path, to_bytes({**header, HEAD: head}, weights | arrays))
 
     def to_onnx(self, path: str | os.PathLike[str]) -> None:
-        """Write what ``predict_proba`` computes as a model of ONNX, for other runtimes.
+        """Write ``predict_proba`` as an ONNX model, for other runtimes.
 
-        Its output ``probabilities`` has the shape (n, n_classes); all else is as of ``to_onnx`` of
-        the transformer.
+        Its output ``probabilities`` has the shape (n, n_classes); otherwise it is as in ``to_onnx``
+        of the transformer.
 
         Parameters
         ----------
         path : path
-            By custom ``NAME.onnx``.
+            Conventionally ``NAME.onnx``.
 
         Raises
         ------
         ImportError, ValueError, OSError
-            As ``to_onnx`` of the transformer.
+            As in ``to_onnx`` of the transformer.
         """
         check_is_fitted(self)
         head = nn.Linear(self.coef_.shape[1], len(self.classes_))
@@ -390,11 +376,11 @@ class DeepInfoMaxClassifier(ClassifierMixin, NestedParametersMixin, BaseEstimato
         export(model, self.transformer_.sample_shape_, path, output="probabilities")
 
     def __sklearn_is_fitted__(self) -> bool:
-        """Whether there is a classifier."""
+        """Whether the head is fitted."""
         return hasattr(self, "coef_")
 
     def __sklearn_tags__(self) -> Tags:
-        """Return tags: those of the transformer's input."""
+        """Return the tags: images are accepted."""
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
         return tags

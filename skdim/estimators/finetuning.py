@@ -1,4 +1,4 @@
-"""Training of an encoder on labels, from a fitted representation and a fitted head."""
+"""Training of a fitted encoder and a fitted head on labels."""
 
 import copy
 import math
@@ -15,37 +15,25 @@ from skdim.estimators.heads import Head
 from skdim.random import seeded
 from skdim.views import View
 
-__all__ = ["FineTuner", "Labelled", "best_epoch"]
+__all__ = ["FineTuner", "best_epoch"]
 
-# Samples that are classified at once.
+# Number of samples that are classified at once.
 CHUNK = 256
-
-
-@dataclass(frozen=True)
-class Labelled:
-    """Samples (n, *shape) as the encoder takes them, and the numbers (n,) of their classes."""
-
-    x: Tensor
-    y: Tensor
-
-    def part(self, rows: Tensor) -> "Labelled":
-        """Return some of the samples."""
-        return Labelled(self.x[rows], self.y[rows])
 
 
 @dataclass(frozen=True)
 class FineTuner:
     """Train an encoder and a head on labelled samples, by Adam.
 
-    Rates decrease from the last child module of the encoder to the first by ``decay``. Running
-    statistics stay as they are. Samples are seen through the view of the representation.
+    Learning rates decrease from the last child module of the encoder to the first by ``decay``.
+    Running statistics do not change. The view of the representation is applied to samples.
 
     Parameters
     ----------
     encoder : Module
         Standardisation and encoder; copied for each training.
     layer : str
-        Layer of the features.
+        Layer of the encoder that the head classifies.
     view : View
     mean, scale : Tensor of shape (d,)
         Standardisation of the features.
@@ -65,58 +53,65 @@ class FineTuner:
     seed: int
 
     def search(
-        self, head: Head, train: Labelled, held_out: Labelled, most: int, patience: int
+        self,
+        head: Head,
+        train: tuple[Tensor, Tensor],
+        held_out: tuple[Tensor, Tensor],
+        max_epochs: int,
+        patience: int,
     ) -> list[float]:
-        """Return the accuracy on held-out samples: as it was, and after each epoch.
+        """Return the accuracy on held-out samples without training, and after each epoch.
 
-        It ends after ``most`` epochs, or ``patience`` epochs without a higher accuracy.
+        Samples are (n, *shape), beside numbers (n,) of classes. The search ends after
+        ``max_epochs``, or after ``patience`` epochs without a higher accuracy.
         """
+        x, y = held_out
         accuracies: list[float] = []
 
+        @torch.no_grad()
         def stops(encoder: nn.Module, head: Head) -> bool:
-            accuracies.append(self.accuracy(encoder, head, held_out))
+            found = [self.logits(encoder, head, part).argmax(dim=1) for part in x.split(CHUNK)]
+            accuracies.append((torch.cat(found) == y).float().mean().item())
             return len(accuracies) > accuracies.index(max(accuracies)) + patience
 
-        self.train(head, train, most, stops)
+        self.train(head, *train, max_epochs, stops)
         return accuracies
 
     def train(
         self,
         head: Head,
-        train: Labelled,
+        x: Tensor,
+        y: Tensor,
         n_epochs: int,
         stops: Callable[[nn.Module, Head], bool] = lambda encoder, head: False,
     ) -> tuple[nn.Module, Head]:
-        """Train copies of encoder and head; ``stops`` is asked before and after each epoch."""
+        """Train copies of encoder and head; call ``stops`` before and after each epoch."""
         encoder = copy.deepcopy(self.encoder).eval()
-        head = Head(head.weight.clone(), head.bias.clone())
-        own = [head.weight.requires_grad_(), head.bias.requires_grad_()]
-        groups = [{"params": own, "lr": self.learning_rate}, *self.groups(encoder)]
-        generator = Generator(device=train.x.device).manual_seed(self.seed)
-        with seeded(self.seed, train.x.device):
-            solver = torch.optim.Adam(groups)
+        head = Head(head.weight.clone().requires_grad_(), head.bias.clone().requires_grad_())
+        own = {"params": [head.weight, head.bias], "lr": self.learning_rate}
+        generator = Generator(device=x.device).manual_seed(self.seed)
+        with seeded(self.seed, x.device):
+            optimizer = torch.optim.Adam([own, *self.groups(encoder)])
             while not stops(encoder, head) and n_epochs > 0:
                 n_epochs -= 1
-                order = torch.randperm(len(train.x), generator=generator, device=train.x.device)
+                order = torch.randperm(len(x), generator=generator, device=x.device)
                 for batch in order.split(self.batch_size):
-                    looks = self.view(train.x[batch].float(), generator)
+                    looks = self.view(x[batch].float(), generator)
                     logits = self.logits(encoder, head, torch.cat(looks))
-                    solver.zero_grad()
-                    loss = cross_entropy(logits, train.y[batch].repeat(len(looks)))
-                    loss.backward()
-                    solver.step()
+                    optimizer.zero_grad()
+                    cross_entropy(logits, y[batch].repeat(len(looks))).backward()
+                    optimizer.step()
         return encoder, Head(head.weight.detach(), head.bias.detach())
 
     def groups(self, encoder: nn.Module) -> list[dict[str, Any]]:
-        """Return the weights of the child modules, the last one first, with their rates."""
+        """Return the weights of the child modules, the last one first, with learning rates."""
         _, inner = encoder.children()
         inner = inner.module if isinstance(inner, UserEncoder) else inner
         layers = [[*child.parameters()] for child in inner.children()]
-        layers = [layer for layer in layers if layer]
-        known = {id(weight) for layer in layers for weight in layer}
-        own = [weight for weight in encoder.parameters() if id(weight) not in known]
+        in_layers = {id(weight) for layer in layers for weight in layer}
+        others = [weight for weight in encoder.parameters() if id(weight) not in in_layers]
         rate, groups = self.learning_rate, []
-        for weights in [*reversed(layers), own]:
+        for weights in [*filter(None, reversed(layers)), others]:
             rate *= self.decay
             groups.append({"params": weights, "lr": rate})
         return groups
@@ -126,15 +121,9 @@ class FineTuner:
         features = layer_of(encoder(x), self.layer).flatten(1)
         return head.logits((features - self.mean) / self.scale)
 
-    @torch.no_grad()
-    def accuracy(self, encoder: nn.Module, head: Head, held_out: Labelled) -> float:
-        """Return the share of held-out samples whose class is the most probable one."""
-        guessed = [self.logits(encoder, head, x).argmax(dim=1) for x in held_out.x.split(CHUNK)]
-        return (torch.cat(guessed) == held_out.y).float().mean().item()
-
 
 def best_epoch(accuracies: list[float], n: int) -> int:
-    """Return the epoch of the highest of the accuracies on ``n`` samples, from epoch 0 on.
+    """Return the epoch, counted from 0, with the highest accuracy on ``n`` samples.
 
     It is 0 if the gain is at most the standard error of a difference of two accuracies.
     """

@@ -1,4 +1,4 @@
-"""Labels of which some are missing, and the rows that have them."""
+"""Validation of labels, some of which are missing."""
 
 import copy
 from typing import Any
@@ -18,8 +18,8 @@ __all__ = ["count_rows", "read_labels", "take_rows"]
 
 UNLABELLED = -1
 MISSING = (
-    "-1 marks rows without a label, and classes are whole numbers or names. Replace missing labels "
-    "by -1."
+    "-1 marks rows without a label, and classes are integers or strings. Replace missing labels by "
+    "-1."
 )
 
 
@@ -41,16 +41,16 @@ def read_labels(
         Number of samples.
     device : torch.device
     name, need : str
-        For messages: the estimator, and what to do without labels.
+        For messages: the class of the estimator, and what to do without labels.
     classes : ndarray or None, default=None
-        Known classes; None takes those of ``y``, of which there must be two.
+        Known classes; None takes those of ``y``, which must be at least two.
 
     Returns
     -------
     labels : Tensor of shape (n,)
         Positions in the classes, -1 where there is no label; on the device.
     classes : ndarray of shape (n_classes,)
-        In order.
+        Sorted.
     """
     if y is None:
         raise ValueError(
@@ -77,10 +77,10 @@ def read_labels(
                 f"y has {len(classes)} class(es) in {known.sum()} labelled rows of {len(given)}; "
                 f"-1 marks a row without a label. At least two classes are needed. {need}."
             )
-    strange = [value for value in np.unique(values).tolist() if value not in classes.tolist()]
-    if strange:
+    unseen = sorted(set(values.tolist()) - set(classes.tolist()))
+    if unseen:
         raise ValueError(
-            f"y has classes that the first fit did not see: {shown(strange[:5])}. It saw "
+            f"y has classes that the first fit did not see: {shown(unseen[:5])}. It saw "
             f"{shown(classes.tolist()[:20])}; the classifier has one output for each of these."
         )
     numbers = np.full(len(given), UNLABELLED)
@@ -90,9 +90,9 @@ def read_labels(
 
 
 def find_labelled(given: NDArray[Any]) -> NDArray[np.bool_]:
-    """Return which rows have a label; raise a ValueError for missing and ambiguous ones.
+    """Return which rows have a label; raise a ValueError for missing and ambiguous labels.
 
-    The latter are "-1" among strings, and what -1 becomes as an unsigned number.
+    Ambiguous are "-1" in an array of strings, and -1 converted to an unsigned integer.
     """
     if given.dtype == object and any(missing := list(map(is_missing, given))):
         raise ValueError(f"y holds {shown(given[missing][0])}. {MISSING}")
@@ -102,18 +102,16 @@ def find_labelled(given: NDArray[Any]) -> NDArray[np.bool_]:
             "when it is converted to that type. Convert y to dtype int64, with -1 where there is "
             "no label."
         )
-    if given.dtype.kind not in "US":
-        return np.fromiter((value != UNLABELLED for value in given.tolist()), bool, len(given))
-    if "-1" in given.astype(str):
+    if given.dtype.kind in "US" and "-1" in given.astype(str):
         raise ValueError(
             "y has strings, '-1' among them. To mark rows without a label beside labels that are "
             "strings, give y dtype object, and -1 as a number in it."
         )
-    return np.ones(len(given), bool)
+    return np.fromiter((value != UNLABELLED for value in given.tolist()), bool, len(given))
 
 
 def is_missing(label: object) -> bool:
-    """Return whether a label is None, NaN or NA of pandas."""
+    """Whether a label is None, NaN or NA of pandas."""
     try:
         return label is None or bool(label != label)
     except TypeError:  # NA has no truth value.
@@ -121,7 +119,7 @@ def is_missing(label: object) -> bool:
 
 
 def read_values(labels: NDArray[Any]) -> NDArray[Any]:
-    """Convert labels to one type; raise a ValueError for several kinds and for no classes."""
+    """Convert labels to one type; raise a ValueError for mixed types and for continuous values."""
     if labels.dtype == object and len(labels):
         kinds = {isinstance(label, str): label for label in labels}
         if len(kinds) > 1:
@@ -152,7 +150,7 @@ def count_rows(X: Any) -> int:
 
 
 def take_rows(X: Any, rows: NDArray[np.intp]) -> Any:
-    """Return some samples, in the kind of ``X``."""
+    """Return some samples, as an object of the type of ``X``."""
     if isinstance(X, Stream):
         part = copy.copy(X)
         part.data = Subset(X.data, rows.tolist())

@@ -515,7 +515,7 @@ def test_adapting_reads_few_samples_at_once_whatever_their_size(monkeypatch, nam
         return reduce(x, n)
 
     monkeypatch.setattr(module[1], "reduce", watched)
-    monkeypatch.setattr("skdim.estimators.build.ADAPTING_NUMBERS", 8 * layout.n_features)
+    monkeypatch.setattr("skdim.estimators.build.ADAPTING_VALUES", 8 * layout.n_features)
     with_seed(0, lambda: adapt_encoder(module, rows))
     assert sizes == [8, 8, 4]
     if name == "patches":

@@ -345,7 +345,7 @@ def test_going_on_with_other_parameters_than_the_first_is_refused_and_costs_noth
     before = model.transform(VECTORS)
 
     model.set_params(**{name: CHANGES[name]})
-    with pytest.raises(ValueError, match=f"{name}=.* training cannot go on"):
+    with pytest.raises(ValueError, match=f"{name}=.* training cannot continue"):
         getattr(model, method)(VECTORS)
 
     np.testing.assert_array_equal(model.transform(VECTORS), before)
