@@ -2,8 +2,10 @@
 
 import math
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import KW_ONLY, dataclass
 from os import PathLike
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -31,6 +33,7 @@ from skdim.estimators.fitting import (
     choose_solver,
     explained_errors,
     forget,
+    forgetting,
     is_linear,
     split,
     warn_of_failure,
@@ -53,8 +56,8 @@ from skdim.inputs import (
     as_images,
     find_layout,
 )
-from skdim.objectives import AbstractObjective, InfoMax
-from skdim.parameters import Rule, any_of, check_parameters, instance, none
+from skdim.objectives import AbstractObjective
+from skdim.parameters import check_parameters
 from skdim.random import draw_seed, seeded
 from skdim.training import (
     SETTINGS,
@@ -64,91 +67,57 @@ from skdim.training import (
     agree_on_seed,
     check_precision,
 )
+from skdim.training.callbacks import reported
 from skdim.views import GivenLooks, Identity, View
 
 __all__ = ["AbstractLearner"]
 
-RULES = COMMON_RULES | {
-    "objective": any_of(instance("a skdim.objectives.AbstractObjective", AbstractObjective), none())
-}
-
 NEED = "classifier_weight > 0 needs labels (without them, set it to 0)"
 
 
+@dataclass(eq=False, repr=False)
 class AbstractLearner(BaseEstimator):
     """Parameters and attributes of a transformer, and the steps of its ``fit``."""
 
-    classes_: NDArray[Any]
-    _layout: Layout
+    n_components: int = 64
+    _: KW_ONLY
+    image_shape: tuple[int, ...] | None = None
+    channel_axis: int | None = None
+    encoder: EncoderSpec = "auto"
+    output: str = "code"
+    view: str | View | None = "auto"
+    max_epochs: int | str = "auto"
+    batch_size: int = 64
+    learning_rate: float = 1e-3
+    optimizer: str | Callable[..., torch.optim.Optimizer] = "auto"
+    schedule: str | Schedule = "one_cycle"
+    validation_fraction: float | None = None
+    early_stopping: bool = False
+    n_iter_no_change: int = 10
+    tol: float = 1e-4
+    warm_start: bool = False
+    random_state: int | np.random.RandomState | None = None
+    device: str | torch.device = "auto"
+    precision: str = "float32"
+    compile: bool | str = False
+    callbacks: list[Any] | None = None
+    verbose: int = 0
+    checkpoint_dir: str | PathLike[str] | None = None
+    checkpoint_every: int = 1
+
     # Attributes that fit sets only where they differ from these.
-    _conversion: NDArray[np.float64] | None = None
     _n_looks = 1
     _reads_files = False
+    _conversion = cast("NDArray[np.float64] | None", None)
 
-    def __init__(
-        self,
-        n_components: int = 64,
-        *,
-        objective: AbstractObjective | None = None,
-        image_shape: tuple[int, ...] | None = None,
-        channel_axis: int | None = None,
-        encoder: EncoderSpec = "auto",
-        output: str = "code",
-        view: str | View | None = "auto",
-        max_epochs: int | str = "auto",
-        batch_size: int = 64,
-        learning_rate: float = 1e-3,
-        optimizer: str | Callable[..., torch.optim.Optimizer] = "auto",
-        schedule: str | Schedule = "one_cycle",
-        validation_fraction: float | None = None,
-        early_stopping: bool = False,
-        n_iter_no_change: int = 10,
-        tol: float = 1e-4,
-        warm_start: bool = False,
-        random_state: int | np.random.RandomState | None = None,
-        device: str | torch.device = "auto",
-        precision: str = "float32",
-        compile: bool | str = False,
-        callbacks: list[Any] | None = None,
-        verbose: int = 0,
-        checkpoint_dir: str | PathLike[str] | None = None,
-        checkpoint_every: int = 1,
-    ) -> None:
-        self.n_components = n_components
-        self.objective = objective
-        self.image_shape = image_shape
-        self.channel_axis = channel_axis
-        self.encoder = encoder
-        self.output = output
-        self.view = view
-        self.max_epochs = max_epochs
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.optimizer = optimizer
-        self.schedule = schedule
-        self.validation_fraction = validation_fraction
-        self.early_stopping = early_stopping
-        self.n_iter_no_change = n_iter_no_change
-        self.tol = tol
-        self.warm_start = warm_start
-        self.random_state = random_state
-        self.device = device
-        self.precision = precision
-        self.compile = compile
-        self.callbacks = callbacks
-        self.verbose = verbose
-        self.checkpoint_dir = checkpoint_dir
-        self.checkpoint_every = checkpoint_every
-
-    def _rules(self) -> dict[str, Rule]:
-        return RULES
+    _rules = COMMON_RULES
 
     def _get_objective(self) -> AbstractObjective:
-        return InfoMax() if self.objective is None else self.objective
+        raise NotImplementedError
 
     def _check(self) -> None:
-        """Check all parameters."""
-        check_parameters(self, self._rules())
+        """Validate all parameters."""
+        check_parameters(self, self._rules)
         self._get_objective().check()
 
     @property
@@ -218,6 +187,32 @@ class AbstractLearner(BaseEstimator):
     def __sklearn_is_fitted__(self) -> bool:
         """Whether a net has been built."""
         return hasattr(self, "net_")
+
+    def _fit(self, X: ArrayLike, y: ArrayLike | None, *, one_pass: bool = False) -> None:
+        """Build a net, or continue with the fitted one, and train it; see ``fit``.
+
+        With ``one_pass``, train as ``partial_fit`` does.
+        """
+        self._check()
+        continues = self.__sklearn_is_fitted__() and (one_pass or self.warm_start)
+        saves = self.checkpoint_dir is not None and not one_pass
+        with (
+            Checkpoints.of(self) if saves else nullcontext() as checkpoints,
+            nullcontext() if continues else forgetting(self),
+        ):
+            rows = self._continue(X, y) if continues else self._start(X, y, checkpoints)
+            n_epochs = max(self._count_epochs(len(rows)), 1)
+            # partial_fit does not report to callbacks of scikit-learn.
+            reporting: AbstractContextManager[list[Any]]
+            reporting = nullcontext([]) if one_pass else reported(self, X, y, n_epochs)
+            with rows, reporting as events:
+                self._train(
+                    rows,
+                    [*(self.callbacks or []), *events],
+                    checkpoints,
+                    continues=continues,
+                    one_pass=one_pass,
+                )
 
     def _start(self, X: ArrayLike, y: ArrayLike | None, checkpoints: Checkpoints | None) -> Samples:
         """Validate ``X``, find a checkpoint, and build a net with initial weights."""
@@ -368,7 +363,7 @@ class AbstractLearner(BaseEstimator):
             if n_looks > 1:
                 self._n_looks = n_looks
             encoder = ENCODERS.get(self.encoder) if isinstance(self.encoder, str) else self.encoder
-            self._layout = find_layout(
+            self._layout: Layout = find_layout(
                 shape, self.image_shape, self.channel_axis, signals=takes_signals(encoder)
             )
             self._given_shape = tuple(map(int, shape[1:]))

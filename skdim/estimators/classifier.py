@@ -3,6 +3,7 @@
 import copy
 import os
 from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from typing import Any, Self
 
@@ -45,6 +46,7 @@ TUNED = " then labels"  # Suffix of ``solver_`` of a fine-tuned transformer.
 NEED = "Without labels, fit a DeepInfoMaxTransformer"
 
 
+@dataclass(eq=False, repr=False)
 class DeepInfoMaxClassifier(ClassifierMixin, NestedParametersMixin, BaseEstimator):
     """Classify samples of which few have labels.
 
@@ -119,32 +121,18 @@ class DeepInfoMaxClassifier(ClassifierMixin, NestedParametersMixin, BaseEstimato
     True
     """
 
-    def __init__(
-        self,
-        transformer: EncoderTransformer | FrozenEstimator | None = None,
-        *,
-        C: float | str = "auto",
-        self_training: bool | str = "auto",
-        fine_tune: bool = False,
-        max_epochs: int = 30,
-        learning_rate: float = 1e-3,
-        layer_decay: float = 0.5,
-        batch_size: int = 64,
-        validation_fraction: float = 0.2,
-        n_iter_no_change: int = 5,
-        random_state: int | np.random.RandomState | None = None,
-    ) -> None:
-        self.transformer = transformer
-        self.C = C
-        self.self_training = self_training
-        self.fine_tune = fine_tune
-        self.max_epochs = max_epochs
-        self.learning_rate = learning_rate
-        self.layer_decay = layer_decay
-        self.batch_size = batch_size
-        self.validation_fraction = validation_fraction
-        self.n_iter_no_change = n_iter_no_change
-        self.random_state = random_state
+    transformer: EncoderTransformer | FrozenEstimator | None = None
+    _: KW_ONLY
+    C: float | str = "auto"
+    self_training: bool | str = "auto"
+    fine_tune: bool = False
+    max_epochs: int = 30
+    learning_rate: float = 1e-3
+    layer_decay: float = 0.5
+    batch_size: int = 64
+    validation_fraction: float = 0.2
+    n_iter_no_change: int = 5
+    random_state: int | np.random.RandomState | None = None
 
     @classmethod
     def from_transformer(cls, transformer: EncoderTransformer, **parameters: Any) -> Self:

@@ -1,26 +1,22 @@
 """Deep InfoMax as a scikit-learn transformer."""
 
 from collections.abc import Callable, Mapping
-from os import PathLike
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
-import numpy as np
 import torch
 
 from skdim.bounds import Bound
 from skdim.critics import AbstractCritic
-from skdim.estimators.build import EncoderSpec
 from skdim.estimators.transformer import EncoderTransformer
 from skdim.estimators.validation import COMMON_RULES
 from skdim.objectives import InfoMax
-from skdim.parameters import Rule
 from skdim.priors import Prior
-from skdim.training import Schedule
-from skdim.views import View
 
 __all__ = ["DeepInfoMaxTransformer"]
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class DeepInfoMaxTransformer(EncoderTransformer):
     r"""Learn representations of unlabelled data by Deep InfoMax.
 
@@ -228,89 +224,23 @@ class DeepInfoMaxTransformer(EncoderTransformer):
     (100,)
     """
 
-    def __init__(
-        self,
-        n_components: int = 64,
-        *,
-        image_shape: tuple[int, ...] | None = None,
-        channel_axis: int | None = None,
-        encoder: EncoderSpec = "auto",
-        output: str = "code",
-        global_weight: float | str = "auto",
-        local_weight: float | str = "auto",
-        prior_weight: float = 0.0,
-        coordinate_weight: float = 0.0,
-        relative_coordinate_weight: float = 0.0,
-        classifier_weight: float = 0.0,
-        classifier_layer: str = "code",
-        bound: str | Bound = "auto",
-        critic: str | AbstractCritic | Callable[..., AbstractCritic] | Mapping[str, Any] = "auto",
-        critic_units: int | tuple[int, ...] | str | Mapping[str, Any] = "auto",
-        negatives: int | str = "all",
-        prior: str | Prior = "uniform",
-        view: str | View | None = "auto",
-        max_epochs: int | str = "auto",
-        batch_size: int = 64,
-        learning_rate: float = 1e-3,
-        optimizer: str | Callable[..., torch.optim.Optimizer] = "adam",
-        schedule: str | Schedule = "one_cycle",
-        validation_fraction: float | None = None,
-        early_stopping: bool = False,
-        n_iter_no_change: int = 10,
-        tol: float = 1e-4,
-        warm_start: bool = False,
-        random_state: int | np.random.RandomState | None = None,
-        device: str | torch.device = "auto",
-        precision: str = "float32",
-        compile: bool | str = False,
-        callbacks: list[Any] | None = None,
-        verbose: int = 0,
-        checkpoint_dir: str | PathLike[str] | None = None,
-        checkpoint_every: int = 1,
-    ) -> None:
-        super().__init__(
-            n_components,
-            image_shape=image_shape,
-            channel_axis=channel_axis,
-            encoder=encoder,
-            output=output,
-            view=view,
-            max_epochs=max_epochs,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            optimizer=optimizer,
-            schedule=schedule,
-            validation_fraction=validation_fraction,
-            early_stopping=early_stopping,
-            n_iter_no_change=n_iter_no_change,
-            tol=tol,
-            warm_start=warm_start,
-            random_state=random_state,
-            device=device,
-            precision=precision,
-            compile=compile,
-            callbacks=callbacks,
-            verbose=verbose,
-            checkpoint_dir=checkpoint_dir,
-            checkpoint_every=checkpoint_every,
-        )
-        # Its parameters are among those of this class.
-        del self.objective
-        self.global_weight = global_weight
-        self.local_weight = local_weight
-        self.prior_weight = prior_weight
-        self.coordinate_weight = coordinate_weight
-        self.relative_coordinate_weight = relative_coordinate_weight
-        self.classifier_weight = classifier_weight
-        self.classifier_layer = classifier_layer
-        self.bound = bound
-        self.critic = critic
-        self.critic_units = critic_units
-        self.negatives = negatives
-        self.prior = prior
+    global_weight: float | str = "auto"
+    local_weight: float | str = "auto"
+    prior_weight: float = 0.0
+    coordinate_weight: float = 0.0
+    relative_coordinate_weight: float = 0.0
+    classifier_weight: float = 0.0
+    classifier_layer: str = "code"
+    bound: str | Bound = "auto"
+    critic: str | AbstractCritic | Callable[..., AbstractCritic] | Mapping[str, Any] = "auto"
+    critic_units: int | tuple[int, ...] | str | Mapping[str, Any] = "auto"
+    negatives: int | str = "all"
+    prior: str | Prior = "uniform"
+    optimizer: str | Callable[..., torch.optim.Optimizer] = "adam"
+    # Not a parameter of this class, which has those of InfoMax.
+    objective: ClassVar[None] = None  # type: ignore[misc]
 
-    def _rules(self) -> dict[str, Rule]:
-        return COMMON_RULES | dict(InfoMax.rules)
+    _rules = COMMON_RULES | dict(InfoMax.rules)
 
     def _get_objective(self) -> InfoMax:
         return InfoMax(**{name: getattr(self, name) for name in InfoMax.rules})

@@ -98,7 +98,7 @@ def check_optimizer(optimizer: object) -> None:
 
 @contextmanager
 def explained_errors(net: EncoderNet, device: torch.device) -> Iterator[None]:
-    """Say in errors of memory and of the compiler which parameters to change."""
+    """Add the parameters to change to errors of memory and of the compiler."""
     try:
         yield
     except torch.OutOfMemoryError as error:

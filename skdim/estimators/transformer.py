@@ -1,6 +1,7 @@
 """An encoder trained by an objective, as a scikit-learn transformer."""
 
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -13,7 +14,6 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Generator, Tensor
 
 from skdim.encoders import LAYERS, UserEncoder
-from skdim.estimators.fitting import forgetting
 from skdim.estimators.state import PersistentLearner
 from skdim.estimators.validation import (
     COMMON_RULES,
@@ -23,16 +23,17 @@ from skdim.estimators.validation import (
 )
 from skdim.inference import chunk_size, encode_rows, features_of, filled_up
 from skdim.inputs import Conversion
-from skdim.parameters import check_positive, shown
+from skdim.objectives import AbstractObjective, InfoMax
+from skdim.parameters import any_of, check_positive, instance, none, shown
 from skdim.random import draw_seed, seeded
-from skdim.training import Checkpoints
-from skdim.training.callbacks import CallbackSupport, reported, reports
+from skdim.training.callbacks import CallbackSupport, reports
 
 __all__ = ["EncoderTransformer"]
 
 SCORING_SEED = 0
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class EncoderTransformer(
     CallbackSupport,
     ClassNamePrefixFeaturesOutMixin,
@@ -80,6 +81,17 @@ loss_curve_, device_, classes_, canonical_correlations_, directions_
     >>> vae.fit_transform(images).shape
     (300, 16)
     """
+
+    objective: AbstractObjective | None = None
+
+    _rules = COMMON_RULES | {
+        "objective": any_of(
+            instance("a skdim.objectives.AbstractObjective", AbstractObjective), none()
+        )
+    }
+
+    def _get_objective(self) -> AbstractObjective:
+        return InfoMax() if self.objective is None else self.objective
 
     @reports
     def fit(self, X: ArrayLike, y: ArrayLike | None = None) -> Self:
@@ -141,32 +153,6 @@ loss_curve_, device_, classes_, canonical_correlations_, directions_
         """
         self._fit(X, y, one_pass=True)
         return self
-
-    def _fit(self, X: ArrayLike, y: ArrayLike | None, *, one_pass: bool = False) -> None:
-        """Build a net, or continue with the fitted one, and train it; see ``fit``.
-
-        With ``one_pass``, train as ``partial_fit`` does.
-        """
-        self._check()
-        continues = self.__sklearn_is_fitted__() and (one_pass or self.warm_start)
-        saves = self.checkpoint_dir is not None and not one_pass
-        with (
-            Checkpoints.of(self) if saves else nullcontext() as checkpoints,
-            nullcontext() if continues else forgetting(self),
-        ):
-            rows = self._continue(X, y) if continues else self._start(X, y, checkpoints)
-            n_epochs = max(self._count_epochs(len(rows)), 1)
-            # partial_fit does not report to callbacks of scikit-learn.
-            reporting: AbstractContextManager[list[Any]]
-            reporting = nullcontext([]) if one_pass else reported(self, X, y, n_epochs)
-            with rows, reporting as events:
-                self._train(
-                    rows,
-                    [*(self.callbacks or []), *events],
-                    checkpoints,
-                    continues=continues,
-                    one_pass=one_pass,
-                )
 
     def fit_transform(
         self, X: ArrayLike, y: ArrayLike | None = None, **fit_params: Any

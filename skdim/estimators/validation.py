@@ -170,10 +170,10 @@ class NestedParametersMixin(BaseEstimator):
         ValueError
             If there is no such parameter, or it is a nested one of None.
         """
+        values = self.get_params(deep=False) | params
         for name in params:
             owner, nested, _ = name.partition("__")
-            value = params.get(owner, getattr(self, owner, self))
-            if nested and owner in STANDS_FOR and value is None:
+            if nested and owner in STANDS_FOR and values.get(owner, self) is None:
                 raise ValueError(
                     f"{name} cannot be set: {owner}=None of {type(self).__name__} has no "
                     f"parameters. Set what it stands for first, {owner}={STANDS_FOR[owner]}."

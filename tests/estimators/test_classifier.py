@@ -19,7 +19,7 @@ from torch.utils.data import TensorDataset
 
 import skdim
 from skdim import DeepInfoMaxClassifier, DeepInfoMaxTransformer, EncoderTransformer
-from skdim.estimators.finetuning import FineTuner, Labelled, best_epoch
+from skdim.estimators.finetuning import FineTuner, best_epoch
 from skdim.estimators.heads import Head, choose_head, fit_head, minimise, stratified_split
 from skdim.estimators.unlabelled import Unlabelled, shrunken_frequencies
 from skdim.inputs import Stream
@@ -309,9 +309,8 @@ def test_lower_layers_are_trained_at_lower_rates():
         batch_size=200,
         seed=0,
     )
-    samples = Labelled(network.read_samples(X), torch.as_tensor(y))
     head = Head(torch.eye(2), torch.zeros(2))
-    trained, _ = tuner.train(head, samples, 1)
+    trained, _ = tuner.train(head, network.read_samples(X), torch.as_tensor(y), 1)
     # One step of Adam moves each weight by the rate.
     changes = [
         (after - before).abs().max().item()
