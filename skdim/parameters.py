@@ -2,6 +2,7 @@
 
 import inspect
 import math
+import warnings
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, is_dataclass
 from functools import partial
@@ -32,6 +33,7 @@ __all__ = [
     "shown",
     "stacklevel_of_user",
     "tuple_of_integers",
+    "warn_user",
 ]
 
 
@@ -196,6 +198,11 @@ def named_parts(value: Any) -> Mapping[Any, Any] | None:
         case list() | tuple():
             return dict(enumerate(value))
     return vars(value) if is_dataclass(value) else None
+
+
+def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn with the line of the user's code."""
+    warnings.warn(message, category, stacklevel=stacklevel_of_user())
 
 
 def stacklevel_of_user() -> int:

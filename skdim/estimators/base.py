@@ -1,8 +1,7 @@
 """Parameters and attributes of transformers, and the steps of fit."""
 
 import math
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
 from os import PathLike
 from typing import Any, cast
@@ -33,7 +32,6 @@ from skdim.estimators.fitting import (
     choose_solver,
     explained_errors,
     forget,
-    forgetting,
     is_linear,
     split,
     warn_of_failure,
@@ -56,7 +54,7 @@ from skdim.inputs import (
     as_images,
     find_layout,
 )
-from skdim.objectives import AbstractObjective
+from skdim.objectives import AbstractObjective, InfoMax
 from skdim.parameters import check_parameters
 from skdim.random import draw_seed, seeded
 from skdim.training import (
@@ -67,7 +65,6 @@ from skdim.training import (
     agree_on_seed,
     check_precision,
 )
-from skdim.training.callbacks import reported
 from skdim.views import GivenLooks, Identity, View
 
 __all__ = ["AbstractLearner"]
@@ -77,10 +74,14 @@ NEED = "classifier_weight > 0 needs labels (without them, set it to 0)"
 
 @dataclass(eq=False, repr=False)
 class AbstractLearner(BaseEstimator):
-    """Parameters and attributes of a transformer, and the steps of its ``fit``."""
+    """Parameters and attributes of a transformer, and the steps of its ``fit``.
+
+    Fields of the dataclass are parameters, as scikit-learn's contract for ``__init__`` asks for.
+    """
 
     n_components: int = 64
     _: KW_ONLY
+    objective: AbstractObjective | None = None
     image_shape: tuple[int, ...] | None = None
     channel_axis: int | None = None
     encoder: EncoderSpec = "auto"
@@ -113,7 +114,7 @@ class AbstractLearner(BaseEstimator):
     _rules = COMMON_RULES
 
     def _get_objective(self) -> AbstractObjective:
-        raise NotImplementedError
+        return InfoMax() if self.objective is None else self.objective
 
     def _check(self) -> None:
         """Validate all parameters."""
@@ -188,33 +189,9 @@ class AbstractLearner(BaseEstimator):
         """Whether a net has been built."""
         return hasattr(self, "net_")
 
-    def _fit(self, X: ArrayLike, y: ArrayLike | None, *, one_pass: bool = False) -> None:
-        """Build a net, or continue with the fitted one, and train it; see ``fit``.
-
-        With ``one_pass``, train as ``partial_fit`` does.
-        """
-        self._check()
-        continues = self.__sklearn_is_fitted__() and (one_pass or self.warm_start)
-        saves = self.checkpoint_dir is not None and not one_pass
-        with (
-            Checkpoints.of(self) if saves else nullcontext() as checkpoints,
-            nullcontext() if continues else forgetting(self),
-        ):
-            rows = self._continue(X, y) if continues else self._start(X, y, checkpoints)
-            n_epochs = max(self._count_epochs(len(rows)), 1)
-            # partial_fit does not report to callbacks of scikit-learn.
-            reporting: AbstractContextManager[list[Any]]
-            reporting = nullcontext([]) if one_pass else reported(self, X, y, n_epochs)
-            with rows, reporting as events:
-                self._train(
-                    rows,
-                    [*(self.callbacks or []), *events],
-                    checkpoints,
-                    continues=continues,
-                    one_pass=one_pass,
-                )
-
-    def _start(self, X: ArrayLike, y: ArrayLike | None, checkpoints: Checkpoints | None) -> Samples:
+    def _start(
+        self, X: ArrayLike, y: ArrayLike | None, checkpoints: Checkpoints | None = None
+    ) -> Samples:
         """Validate ``X``, find a checkpoint, and build a net with initial weights."""
         self._entropy = agree_on_seed(self.device, draw_seed(self.random_state))
         rows = self._read(X, y, fit=True, reset=True)
@@ -281,18 +258,17 @@ class AbstractLearner(BaseEstimator):
     def _train(
         self,
         rows: Samples,
-        callbacks: list[Any],
-        checkpoints: Checkpoints | None,
+        events: Sequence[Any] = (),
+        checkpoints: Checkpoints | None = None,
         *,
         continues: bool,
-        one_pass: bool,
+        one_pass: bool = False,
     ) -> None:
         """Train the net, and record what was done; the net is changed only if all is valid."""
         net, objective = self.net_, self._get_objective()
         epochs = self._count_epochs(len(rows))
-        closed_form = self._has_closed_form()
         solving, solver = choose_solver(
-            self, objective, epochs, closed_form=closed_form, continues=continues
+            self, objective, epochs, closed_form=self._has_closed_form(), continues=continues
         )
         settings = {name: getattr(self, given) for name, given in SETTINGS.items()}
         # The history of skorch, and thus history_, contains floats of Python.
@@ -310,12 +286,13 @@ class AbstractLearner(BaseEstimator):
         check_precision(self.precision, rows.device)
         check_net(net, epochs, held_out, objective.score_hint)
         generator = Generator(device=rows.device).manual_seed(int(draws.integers(2**63)))
-        own = [callback for callback in (stopping, checkpoints) if callback is not None]
+        callbacks = [*(self.callbacks or []), *events, *([stopping] if stopping else [])]
         if checkpoints is not None:
             checkpoints.stopping = stopping
+            callbacks.append(checkpoints)
         self.solver_ = solver
         try:
-            net.plan([*callbacks, *own], settings)
+            net.plan(callbacks, settings)
             with explained_errors(net, rows.device), seeded(self._entropy + n_done, rows.device):
                 net.train(part, held_out, epochs=epochs, generator=generator, solving=solving)
             self.n_iter_ = stopping.best_epoch_ if stopping else len(net.history)

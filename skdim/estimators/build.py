@@ -1,7 +1,6 @@
 """Building of a net: build modules from parameters, adapt them to data, measure their output."""
 
 import copy
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -26,7 +25,7 @@ from skdim.encoders import (
 from skdim.encoders.adapter import describe_output
 from skdim.inputs import Layout, Samples, Standardise, channel_statistics
 from skdim.objectives import AbstractCriterion, AbstractObjective, Setting
-from skdim.parameters import is_same, shown, stacklevel_of_user
+from skdim.parameters import is_same, shown, warn_user
 from skdim.random import seeded
 from skdim.training import SETTINGS, EncoderNet, choose_net, find_own_device
 from skdim.views import VIEWS, Identity, Pairs, Stretch, View, find_pairs, view_of_one
@@ -173,10 +172,9 @@ def find_device_here(name: str, wanted: str | torch.device) -> torch.device:
         return find_device(name)
     except ValueError as error:
         if wanted != "auto":
-            warnings.warn(
+            warn_user(
                 f"The transformer was fitted on device={wanted!r} and is now on the CPU: {error} "
-                "To fit it again here, call set_params(device='auto') first.",
-                stacklevel=stacklevel_of_user(),
+                "To fit it again here, call set_params(device='auto') first."
             )
         return torch.device("cpu")
 
@@ -230,11 +228,8 @@ def adapt_encoder(module: nn.Sequential, rows: Samples) -> None:
     mean, scale = channel_statistics(rows)
     constant = scale <= 1e-7 * abs(mean)
     if constant.all():
-        warnings.warn(
-            "All samples of X are equal: zero variance. Nothing can be learnt from them.",
-            ConvergenceWarning,
-            stacklevel=stacklevel_of_user(),
-        )
+        text = "All samples of X are equal: zero variance. Nothing can be learnt from them."
+        warn_user(text, ConvergenceWarning)
     scale[constant] = 1.0
     standardise.set_statistics(mean, scale)
     adapted = encoder.module if isinstance(encoder, UserEncoder) else encoder

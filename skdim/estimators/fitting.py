@@ -2,10 +2,10 @@
 
 import inspect
 import math
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from skdim.encoders import ENCODERS, LinearEncoder
 from skdim.estimators.build import EncoderSpec
 from skdim.inputs import Samples
 from skdim.objectives import AbstractObjective
-from skdim.parameters import is_same, shown, stacklevel_of_user
+from skdim.parameters import is_same, shown, warn_user
 from skdim.training import EncoderNet
 
 __all__ = [
@@ -156,7 +156,7 @@ def warn_of_failure(estimator: BaseEstimator) -> None:
         )
     else:
         return
-    warnings.warn(text, ConvergenceWarning, stacklevel=stacklevel_of_user())
+    warn_user(text, ConvergenceWarning)
 
 
 def forget(estimator: BaseEstimator) -> None:
@@ -212,14 +212,12 @@ def choose_solver(
 
 def is_linear(encoder: EncoderSpec, *, automatic: bool) -> bool:
     """Whether an encoder is linear in fixed features; ``automatic`` is the answer for "auto"."""
-    while isinstance(encoder, partial):
-        encoder = encoder.func
-    if isinstance(encoder, str):
-        if encoder == "auto":
-            return automatic
-        encoder = ENCODERS[encoder]
-    kind: type = encoder if isinstance(encoder, type) else type(encoder)
-    return issubclass(kind, LinearEncoder)
+    if encoder == "auto":
+        return automatic
+    kind: Any = ENCODERS[encoder] if isinstance(encoder, str) else encoder
+    while isinstance(kind, partial):
+        kind = kind.func
+    return issubclass(kind if isinstance(kind, type) else type(kind), LinearEncoder)
 
 
 def why_not_closed(estimator: BaseEstimator, objective: AbstractObjective) -> str:
@@ -247,9 +245,7 @@ def warn_of_unused(estimator: BaseEstimator) -> None:
         if name in defaults and not is_same(getattr(estimator, name), defaults[name].default)
     ]
     if unused:
-        warnings.warn(
+        warn_user(
             f"{', '.join(unused)} had no effect: the closed form was computed, without gradients. "
-            "To train by gradients from there, set max_epochs to 1 or more.",
-            UserWarning,
-            stacklevel=stacklevel_of_user(),
+            "To train by gradients from there, set max_epochs to 1 or more."
         )

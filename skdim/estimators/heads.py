@@ -35,24 +35,24 @@ __all__ = [
     "stratified_split",
 ]
 
-# Candidates for C, and the value with too few labels for cross-validation. It is also the minimum
-# of self-training while rows without a label have the larger total weight.
+# Candidates for C, and its value if there are too few labels for cross-validation, which is also
+# the minimum in self-training if rows without a label have the larger total weight.
 STRENGTHS = (0.001, 0.003, 0.01, 0.03, 0.1)
 STRENGTH = 0.03
 FOLDS = 5
-# Labelled rows that choices are made on.
+# Maximum number of labelled rows in cross-validation.
 MOST_CHOSEN_ON = 2000
-# Rounds of self-training, and the exponent of probabilities before they become targets. All rows
-# without a label together have the weight of so many labelled rows a class, and at most so many
-# times the weight of the labelled rows.
+# Rounds of self-training, and the exponent of probabilities before they become targets.
 ROUNDS = 5
 SHARPNESS = 1.5
+# Total weight of the rows without a label, in labelled rows per class, and its maximum relative to
+# the weight of the labelled rows.
 ROWS_A_CLASS = 30
 MOST_SHARE = 10
-# Steps of L-BFGS: of a fit, and of a round that starts from the round before.
+# Maximum number of steps of L-BFGS: in a fit, and in a round, which starts from the round before.
 STEPS, STEPS_OF_ROUND = 50, 10
 
-# What a fitted classifier has beside its transformer: in the header, and as tensors.
+# Fitted attributes of a classifier in addition to its transformer: in the header, and as tensors.
 FITTED = ("classes_", "C_", "self_training_", "validation_scores_", "n_iter_")
 ARRAYS = ("coef_", "intercept_")
 HEAD = "head"
@@ -92,13 +92,9 @@ class Head:
         """Return the unnormalised log-probabilities (n, k) of features (n, d)."""
         return x @ self.weight.T + self.bias
 
-    def accuracy(self, x: Tensor, y: Tensor) -> float:
-        """Return the share of rows whose class is the most probable one."""
-        return (self.logits(x).argmax(dim=1) == y).float().mean().item()
-
 
 def feature_statistics(features: Tensor) -> tuple[Tensor, Tensor]:
-    """Return mean and scale (d,) of features (n, d); constant ones, standardised, are 0."""
+    """Return mean and scale (d,) of features (n, d), with infinite scale for constant ones."""
     scale, mean = torch.std_mean(features, dim=0)
     return mean, torch.where(scale > 1e-6 * mean.abs().clamp(min=1e-6), scale, torch.inf)
 
@@ -113,13 +109,13 @@ def fit_head(
     x : Tensor of shape (n, d)
         Standardised features of labelled rows.
     y : Tensor of shape (n,)
-        Numbers of their classes; -1 leaves a row out.
+        Numbers of their classes; rows of -1 are ignored.
     n_classes : int
     strength : float
         Inverse strength of the penalty, as of scikit-learn's ``LogisticRegression``.
     unlabelled : Unlabelled, default=None
-        Rows for self-training: in each round they take part with the probabilities of the round
-        before, sharpened, times those of their neighbours, and scaled to the frequencies of the
+        Rows for self-training. Their targets in each round are the probabilities of the round
+        before, sharpened, times those from their neighbours, scaled to the frequencies of the
         classes.
 
     Returns
@@ -141,17 +137,17 @@ def fit_head(
     frequencies = shrunken_frequencies(targets.sum(dim=0))
     neighbours = unlabelled.spread(y, n_classes)
     both = torch.cat([given, unlabelled.x])
-    each = weight_of_others(len(given), n_classes) / len(unlabelled.x)
+    weight = weight_of_unlabelled(len(given), n_classes) / len(unlabelled.x)
     for _ in range(ROUNDS):
         guessed = (SHARPNESS * head.logits(unlabelled.x) + neighbours).softmax(dim=1)
         guessed = guessed * (frequencies / guessed.mean(dim=0).clamp(min=1e-6))
-        guessed = guessed * (each / guessed.sum(dim=1, keepdim=True))
+        guessed = guessed * (weight / guessed.sum(dim=1, keepdim=True))
         head = minimise(both, torch.cat([targets, guessed]), strength, head, STEPS_OF_ROUND)
     return head
 
 
-def weight_of_others(n: int, n_classes: int) -> int:
-    """Return the weight of all rows without a label, in rows, beside ``n`` labelled ones."""
+def weight_of_unlabelled(n: int, n_classes: int) -> int:
+    """Return the total weight of rows without a label, beside ``n`` labelled rows of weight 1."""
     return min(ROWS_A_CLASS * n_classes, MOST_SHARE * n)
 
 
@@ -160,10 +156,10 @@ def weight_of_others(n: int, n_classes: int) -> int:
 def minimise(x: Tensor, targets: Tensor, strength: float, start: Head, steps: int = STEPS) -> Head:
     """Minimise the cross-entropy with weighted targets (n, k) plus the penalty.
 
-    By SciPy: making an optimizer of torch imports its compiler, which takes seconds.
+    SciPy is used, since an optimizer of torch imports its compiler, which takes seconds.
     """
     n_classes, d = start.weight.shape
-    total, each = targets.sum(), targets.sum(dim=1, keepdim=True)
+    total, weights = targets.sum(), targets.sum(dim=1, keepdim=True)
 
     def unpacked(flat: NDArray[np.float64]) -> Head:
         both = torch.from_numpy(flat).to(x).view(n_classes, d + 1)
@@ -172,7 +168,7 @@ def minimise(x: Tensor, targets: Tensor, strength: float, start: Head, steps: in
     def loss(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         head = unpacked(flat)
         logs = head.logits(x).log_softmax(dim=1)
-        slope = (logs.exp() * each - targets).T
+        slope = (logs.exp() * weights - targets).T
         value = head.weight.square().sum() / (2 * strength) - (targets * logs).sum()
         by_weight = slope @ x + head.weight / strength
         slopes = torch.cat([by_weight, slope.sum(dim=1, keepdim=True)], dim=1) / total
@@ -195,24 +191,24 @@ def choose_head(
 ) -> tuple[float, bool]:
     """Choose settings that are None, by cross-validation of the labelled rows.
 
-    Self-training is chosen unless its accuracy is lower by more than one standard error; where
-    there are too few labels to judge, it is chosen as well. The strength is then at least
-    STRENGTH, unless the labelled rows weigh more than the others.
+    Self-training is chosen unless its accuracy is lower by more than one standard error, or if
+    there are too few labels for cross-validation. The strength is then at least STRENGTH, unless
+    the labelled rows have the larger total weight.
     """
     if strength is not None and self_training is not None:
         return strength, self_training
     folds = list(find_folds(y, seed))
-    # The weights are combinations of the rows: few rows need few coordinates.
+    # Weights are linear combinations of the rows, which have at most len(x) coordinates.
     small = x @ torch.linalg.qr(x.T.cpu())[0].to(x.device) if len(x) < x.shape[1] else x
 
     def hits(rows: Tensor, value: float, unlabelled: Unlabelled | None = None) -> Tensor:
         """Return whether each row is classified correctly by the head of the other folds."""
         found = []
-        for fitted, judged in folds:
+        for train, test in folds:
             labels = torch.full_like(y, -1)
-            labels[fitted] = y[fitted]
+            labels[train] = y[train]
             head = fit_head(rows, labels, n_classes, value, unlabelled)
-            found.append(head.logits(rows[judged]).argmax(dim=1) == y[judged])
+            found.append(head.logits(rows[test]).argmax(dim=1) == y[test])
         return torch.cat(found).float()
 
     def accuracy(value: float) -> float:
@@ -222,7 +218,7 @@ def choose_head(
     if alone is None:
         alone = max(STRENGTHS, key=accuracy) if folds else STRENGTH
     together = alone
-    if strength is None and weight_of_others(len(x), n_classes) > len(x):
+    if strength is None and weight_of_unlabelled(len(x), n_classes) > len(x):
         together = max(alone, STRENGTH)
     if self_training is None:
         self_training = unlabelled is not None
@@ -234,7 +230,7 @@ def choose_head(
 
 
 def find_folds(y: Tensor, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield numbers of rows to fit and to judge; nothing if classes are too small."""
+    """Yield numbers of training and test rows; nothing if classes are too small."""
     classes: NDArray[np.int64] = y.cpu().numpy()
     rows = np.random.default_rng(seed).permutation(len(classes))[:MOST_CHOSEN_ON]
     counts = np.bincount(classes[rows])
@@ -242,17 +238,14 @@ def find_folds(y: Tensor, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
         return
     splits = StratifiedKFold(min(FOLDS, int(counts.max())), shuffle=True, random_state=seed)
     with warnings.catch_warnings():
-        # Of classes with fewer members than folds.
+        # Some classes may have fewer members than there are folds.
         warnings.filterwarnings("ignore", "The least populated class", UserWarning)
-        for a, b in splits.split(rows, classes[rows]):
-            yield (
-                torch.as_tensor(rows[a], device=y.device),
-                torch.as_tensor(rows[b], device=y.device),
-            )
+        for train, test in splits.split(rows, classes[rows]):
+            yield torch.as_tensor(rows[train]).to(y), torch.as_tensor(rows[test]).to(y)
 
 
 def stratified_split(y: Tensor, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
-    """Return numbers of rows to train on and to judge, stratified if the classes allow it."""
+    """Return numbers of training and held-out rows, stratified if the classes allow it."""
     classes = y.cpu().numpy()
     counts = np.unique(classes, return_counts=True)[1]
     stratified = counts.min() >= 2 and len(counts) <= fraction * len(y) <= len(y) - len(counts)
@@ -262,11 +255,11 @@ def stratified_split(y: Tensor, fraction: float, seed: int) -> tuple[Tensor, Ten
         random_state=seed,
         stratify=classes if stratified else None,
     )
-    return torch.as_tensor(train, device=y.device), torch.as_tensor(held_out, device=y.device)
+    return torch.as_tensor(train).to(y), torch.as_tensor(held_out).to(y)
 
 
 def unfrozen(value: object) -> object:
-    """Return what a FrozenEstimator holds, and everything else as it is."""
+    """Return the estimator in a FrozenEstimator, and other values unchanged."""
     return value.estimator if isinstance(value, FrozenEstimator) else value
 
 

@@ -1,7 +1,6 @@
 """An encoder trained by an objective, as a scikit-learn transformer."""
 
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -14,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Generator, Tensor
 
 from skdim.encoders import LAYERS, UserEncoder
+from skdim.estimators.fitting import forgetting
 from skdim.estimators.state import PersistentLearner
 from skdim.estimators.validation import (
     COMMON_RULES,
@@ -23,17 +23,16 @@ from skdim.estimators.validation import (
 )
 from skdim.inference import chunk_size, encode_rows, features_of, filled_up
 from skdim.inputs import Conversion
-from skdim.objectives import AbstractObjective, InfoMax
-from skdim.parameters import any_of, check_positive, instance, none, shown
+from skdim.parameters import check_positive, shown
 from skdim.random import draw_seed, seeded
-from skdim.training.callbacks import CallbackSupport, reports
+from skdim.training import Checkpoints
+from skdim.training.callbacks import CallbackSupport, reported, reports
 
 __all__ = ["EncoderTransformer"]
 
 SCORING_SEED = 0
 
 
-@dataclass(eq=False, repr=False, kw_only=True)
 class EncoderTransformer(
     CallbackSupport,
     ClassNamePrefixFeaturesOutMixin,
@@ -82,17 +81,6 @@ loss_curve_, device_, classes_, canonical_correlations_, directions_
     (300, 16)
     """
 
-    objective: AbstractObjective | None = None
-
-    _rules = COMMON_RULES | {
-        "objective": any_of(
-            instance("a skdim.objectives.AbstractObjective", AbstractObjective), none()
-        )
-    }
-
-    def _get_objective(self) -> AbstractObjective:
-        return InfoMax() if self.objective is None else self.objective
-
     @reports
     def fit(self, X: ArrayLike, y: ArrayLike | None = None) -> Self:
         """Train an encoder on ``X``.
@@ -127,7 +115,16 @@ loss_curve_, device_, classes_, canonical_correlations_, directions_
         RuntimeError
             If another training uses the ``checkpoint_dir``.
         """
-        self._fit(X, y)
+        self._check()
+        continues = self.warm_start and self.__sklearn_is_fitted__()
+        with (
+            nullcontext() if self.checkpoint_dir is None else Checkpoints.of(self) as checkpoints,
+            nullcontext() if continues else forgetting(self),
+        ):
+            rows = self._continue(X, y) if continues else self._start(X, y, checkpoints)
+            n_epochs = max(self._count_epochs(len(rows)), 1)
+            with rows, reported(self, X, y, n_epochs) as events:
+                self._train(rows, events, checkpoints, continues=continues)
         if not self.warm_start:
             self.net_.drop_state()
         return self
@@ -151,7 +148,12 @@ loss_curve_, device_, classes_, canonical_correlations_, directions_
         -------
         self : object
         """
-        self._fit(X, y, one_pass=True)
+        self._check()
+        continues = self.__sklearn_is_fitted__()
+        with nullcontext() if continues else forgetting(self):
+            rows = self._continue(X, y) if continues else self._start(X, y)
+            with rows:
+                self._train(rows, continues=continues, one_pass=True)
         return self
 
     def fit_transform(

@@ -1,4 +1,4 @@
-"""Rows without a label: what labelled neighbours say of them, and the frequencies of classes."""
+"""Rows without a label: spreading of labels to neighbours, and the frequencies of classes."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -12,28 +12,28 @@ from torch import Tensor
 
 __all__ = ["Unlabelled", "shrunken_frequencies", "thin_out"]
 
-# Neighbours of a row, and the steps and the share in which labels spread to them. These and the
-# constants of self-training were chosen on CIFAR-10, Fashion-MNIST (rows to choose on) and digits.
+# Number of neighbours, and the steps and the share in which labels spread to them. These and the
+# constants of self-training were chosen on CIFAR-10, Fashion-MNIST (validation rows) and digits.
 NEIGHBOURS = 5
 STEPS, SHARE = 100, 0.9
-# The least probability that spreading gives a class.
+# Minimum probability of a class after spreading.
 LEAST = 1e-6
-# Rows without a label that take part, and labelled rows that labels spread from.
+# Maximum number of rows without a label that are used, and of labelled rows in the graph.
 MOST_ROWS = 5000
 
 
 @dataclass(frozen=True)
 class Unlabelled:
-    """Rows without a label, and the neighbours that they and labelled rows have.
+    """Rows without a label, and the graph of neighbours of these and labelled rows.
 
     Parameters
     ----------
     x : Tensor of shape (m, d)
         Standardised features.
     graph : sparse array of shape (p + m, p + m)
-        Symmetric weights of neighbours, normalised; of p labelled rows and of these.
+        Symmetric, normalised weights of neighbours; p labelled rows come first.
     sources : ndarray of shape (p,)
-        Numbers of these labelled rows, among all labelled ones.
+        Numbers of these rows among all labelled rows.
     """
 
     x: Tensor
@@ -48,7 +48,7 @@ class Unlabelled:
         ----------
         x : Tensor of shape (m, d)
         codes : Tensor of shape (n + m, e)
-            In which distances are measured; of n labelled rows and of these.
+            Codes of n labelled rows, then of these, in which distances are measured.
         """
         n = len(codes) - len(x)
         sources = thin_out(np.arange(n))
@@ -59,7 +59,7 @@ class Unlabelled:
         return cls(x, csr_array(scale @ weights @ scale), sources)
 
     def spread(self, y: Tensor, n_classes: int) -> Tensor:
-        """Return log-probabilities (m, k) that labels (n,), -1 where there is none, spread to.
+        """Return log-probabilities (m, k) after spreading of labels (n,), -1 where unknown.
 
         References
         ----------
@@ -78,9 +78,9 @@ class Unlabelled:
 
 
 def shrunken_frequencies(counts: Tensor) -> Tensor:
-    """Estimate the frequencies of classes from counts (k,), shrunk towards equal ones.
+    """Estimate the frequencies of classes from counts (k,), shrunk towards equal frequencies.
 
-    By as much as chance alone would make the counts differ: few labels say little of frequencies.
+    The shrinkage is larger for fewer labels, whose counts differ more by chance.
 
     References
     ----------

@@ -2,7 +2,6 @@
 
 import math
 import os
-import warnings
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -35,6 +34,7 @@ from skdim.inputs import (
     rounded,
     separate_looks,
 )
+from skdim.objectives import AbstractObjective
 from skdim.parameters import (
     Rule,
     any_of,
@@ -47,7 +47,7 @@ from skdim.parameters import (
     none,
     real,
     shown,
-    stacklevel_of_user,
+    warn_user,
 )
 from skdim.training import PRECISIONS, SCHEDULES
 from skdim.views import VIEWS
@@ -80,7 +80,7 @@ WITHOUT_EFFECT = {
 
 
 def has_effect(callback: object) -> bool:
-    """Whether a callback of skorch, a class of one, or a pair of a name and these has an effect."""
+    """Whether a value is a callback, or a class of one, or (name, callback), and has an effect."""
     if isinstance(callback, tuple):
         return len(callback) == 2 and isinstance(callback[0], str) and has_effect(callback[1])
     kind = callback if isinstance(callback, type) else type(callback)
@@ -96,18 +96,20 @@ def is_path(value: object) -> bool:
         return False
 
 
+def are_sides(value: object) -> bool:
+    """Whether a value is the shape of an image or a signal."""
+    return (
+        isinstance(value, tuple | list)
+        and len(value) in (2, 3)
+        and all(is_integer(side, 1) for side in value)
+    )
+
+
 COMMON_RULES = {
     "n_components": integer(1),
-    "image_shape": any_of(
-        Rule(
-            "a tuple of two or three positive ints < 2**31",
-            lambda v: (
-                isinstance(v, tuple | list)
-                and len(v) in (2, 3)
-                and all(is_integer(side, 1) for side in v)
-            ),
-        ),
-        none(),
+    "image_shape": any_of(Rule("a tuple of two or three positive ints < 2**31", are_sides), none()),
+    "objective": any_of(
+        instance("a skdim.objectives.AbstractObjective", AbstractObjective), none()
     ),
     "channel_axis": any_of(Rule("1 or -1", lambda v: is_integer(v, -1, 1) and v != 0), none()),
     "encoder": any_of(
@@ -332,8 +334,8 @@ def sample_numbers(rows: ArrayLike, n: int) -> NDArray[np.intp]:
     """Validate numbers of samples, from -n to n - 1, and return them as an array."""
     try:
         given = np.asarray(rows)
-    except Exception as error:  # User classes may raise any error.
-        raise TypeError(f"rows must be a list of integers. Got {shown(rows)}.") from error
+    except Exception:  # User classes may raise any error.
+        given = np.asarray(None)
     if given.ndim != 1 or (given.dtype.kind not in "iu" and given.size):
         raise TypeError(f"rows must be a list of integers. Got {shown(rows)}.")
     if given.size and not -n <= given.min() <= given.max() < n:
@@ -361,12 +363,10 @@ def choose_conversion(
         listed = ", ".join(
             f"column {i} ({before} become {after})" for i, before, after in equal[:5]
         )
-        warnings.warn(
+        warn_user(
             f"Different values of X become equal when they are read as float32: {listed}"
             f"{f' and {len(equal) - 5} more columns' * (len(equal) > 5)}. Subtract an offset from "
-            "such columns first, or transform them, for instance by their ranks.",
-            UserWarning,
-            stacklevel=stacklevel_of_user(),
+            "such columns first, or transform them, for instance by their ranks."
         )
     return found
 
@@ -380,10 +380,8 @@ def warn_of_units(standardise: Standardise, samples: Samples, name: str) -> None
     mean, scale = standardise.mean.cpu().double(), standardise.scale.cpu().double()
     fitted = math.sqrt((mean.square() + scale.square()).mean())
     if given and not 1 / OTHER_UNITS < given / fitted < OTHER_UNITS:
-        warnings.warn(
+        warn_user(
             f"The values of X are on average {given / fitted:.3g} times those that {name} was "
             "fitted on. Give images in the same units, such as bytes from 0 to 255, or floats from "
-            "0 to 1.",
-            UserWarning,
-            stacklevel=stacklevel_of_user(),
+            "0 to 1."
         )
