@@ -181,10 +181,8 @@ def find_device_here(name: str, wanted: str | torch.device) -> torch.device:
 
 def find_view(view: str | View | None, layout: Layout, automatic: View) -> View:
     """Return the view of a parameter; raise a ValueError for a view of images without images."""
-    if view is None:
-        return Identity()
     if not isinstance(view, str):
-        return view
+        return Identity() if view is None else view
     if view == "auto":
         return automatic
     if not layout.is_image and not isinstance(VIEWS[view], Stretch):

@@ -38,7 +38,6 @@ from skdim.estimators.validation import NestedParametersMixin
 from skdim.parameters import check_parameters
 from skdim.random import draw_seed
 from skdim.saving import Transforming, export, to_bytes, write_atomically
-from skdim.views import view_of_one
 
 __all__ = ["TUNED", "DeepInfoMaxClassifier"]
 
@@ -234,9 +233,7 @@ class DeepInfoMaxClassifier(ClassifierMixin, NestedParametersMixin, BaseEstimato
     ) -> Head:
         """Train the encoder if that helps on held-out labels, and return the head."""
         tuner = FineTuner(
-            self.transformer_.encoder_,
-            self.transformer_.output_,
-            view_of_one(self.transformer_.net_.view),
+            self.transformer_,
             *statistics,
             learning_rate=float(self.learning_rate),
             decay=float(self.layer_decay),
@@ -362,10 +359,6 @@ class DeepInfoMaxClassifier(ClassifierMixin, NestedParametersMixin, BaseEstimato
         features = Transforming(self.transformer_.encoder_, self.transformer_.output_)
         model = nn.Sequential(features, head, nn.Softmax(dim=1))
         export(model, self.transformer_.sample_shape_, path, output="probabilities")
-
-    def __sklearn_is_fitted__(self) -> bool:
-        """Whether the head is fitted."""
-        return hasattr(self, "coef_")
 
     def __sklearn_tags__(self) -> Tags:
         """Return the tags: images are accepted."""

@@ -12,8 +12,9 @@ from torch.nn.functional import cross_entropy
 
 from skdim.encoders import UserEncoder, layer_of
 from skdim.estimators.heads import Head
+from skdim.estimators.transformer import EncoderTransformer
 from skdim.random import seeded
-from skdim.views import View
+from skdim.views import view_of_one
 
 __all__ = ["FineTuner", "best_epoch"]
 
@@ -30,11 +31,8 @@ class FineTuner:
 
     Parameters
     ----------
-    encoder : Module
-        Standardisation and encoder; copied for each training.
-    layer : str
-        Layer of the encoder that the head classifies.
-    view : View
+    transformer : EncoderTransformer
+        Its encoder is copied for each training. The head classifies its output.
     mean, scale : Tensor of shape (d,)
         Standardisation of the features.
     learning_rate, decay : float
@@ -42,9 +40,7 @@ class FineTuner:
     seed : int
     """
 
-    encoder: nn.Module
-    layer: str
-    view: View
+    transformer: EncoderTransformer
     mean: Tensor
     scale: Tensor
     learning_rate: float
@@ -86,7 +82,8 @@ class FineTuner:
         stops: Callable[[nn.Module, Head], bool] = lambda encoder, head: False,
     ) -> tuple[nn.Module, Head]:
         """Train copies of encoder and head; call ``stops`` before and after each epoch."""
-        encoder = copy.deepcopy(self.encoder).eval()
+        encoder = copy.deepcopy(self.transformer.encoder_).eval()
+        view = view_of_one(self.transformer.net_.view)
         head = Head(head.weight.clone().requires_grad_(), head.bias.clone().requires_grad_())
         own = {"params": [head.weight, head.bias], "lr": self.learning_rate}
         generator = Generator(device=x.device).manual_seed(self.seed)
@@ -96,7 +93,7 @@ class FineTuner:
                 n_epochs -= 1
                 order = torch.randperm(len(x), generator=generator, device=x.device)
                 for batch in order.split(self.batch_size):
-                    looks = self.view(x[batch].float(), generator)
+                    looks = view(x[batch].float(), generator)
                     logits = self.logits(encoder, head, torch.cat(looks))
                     optimizer.zero_grad()
                     cross_entropy(logits, y[batch].repeat(len(looks))).backward()
@@ -118,7 +115,7 @@ class FineTuner:
 
     def logits(self, encoder: nn.Module, head: Head, x: Tensor) -> Tensor:
         """Return the logits (n, k) of samples (n, *shape)."""
-        features = layer_of(encoder(x), self.layer).flatten(1)
+        features = layer_of(encoder(x), self.transformer.output_).flatten(1)
         return head.logits((features - self.mean) / self.scale)
 
 

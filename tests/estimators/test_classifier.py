@@ -24,7 +24,6 @@ from skdim.estimators.heads import Head, choose_head, fit_head, minimise, strati
 from skdim.estimators.unlabelled import Unlabelled, shrunken_frequencies
 from skdim.inputs import Stream
 from skdim.objectives import VAE
-from skdim.views import Identity
 
 DIGITS = load_digits()
 ORDER = np.random.default_rng(0).permutation(1797)
@@ -306,9 +305,7 @@ def test_lower_layers_are_trained_at_lower_rates():
     X, y = hidden_class(200)
     network = DeepInfoMaxTransformer(2, encoder="mlp", max_epochs=1, random_state=0).fit(X)
     tuner = FineTuner(
-        network.encoder_,
-        "code",
-        Identity(),
+        network,
         *(torch.zeros(2), torch.ones(2)),
         learning_rate=1e-3,
         decay=0.1,
