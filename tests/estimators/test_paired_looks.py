@@ -257,7 +257,7 @@ def test_a_view_changes_each_given_look_and_only_different_ones_are_compared():
 
 
 def test_a_view_that_returns_other_shapes_is_named():
-    with pytest.raises(ValueError, match=r"view=.*one a look"):
+    with pytest.raises(ValueError, match=r"view=.*one for each look"):
         make(view=lambda x, generator: (x[:, :, 1:],)).fit(X)
 
 
