@@ -177,8 +177,8 @@ def check_parameters(estimator: object, rules: Mapping[str, Rule]) -> None:
 
 def is_same(now: object, before: object) -> bool:
     """Whether two values of a parameter are the same object, or consist of equal parts."""
-    plain = (bool, int, float, str, np.generic)
-    if isinstance(now, plain) and isinstance(before, plain):
+    scalars = (bool, int, float, str, np.generic)
+    if isinstance(now, scalars) and isinstance(before, scalars):
         return bool(now == before)
     parts, others = named_parts(now), named_parts(before)
     if now is before or type(now) is not type(before) or parts is None or others is None:

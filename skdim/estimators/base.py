@@ -123,7 +123,7 @@ class AbstractLearner(BaseEstimator):
 
     @property
     def encoder_(self) -> nn.Module:
-        """The trained encoder in evaluation mode: samples as given, arranged, to Features."""
+        """The encoder with its standardisation, in evaluation mode: samples to Features."""
         encoder: nn.Module = self.net_.module_
         return encoder
 
@@ -270,8 +270,8 @@ class AbstractLearner(BaseEstimator):
         solving, solver = choose_solver(
             self, objective, epochs, closed_form=self._has_closed_form(), continues=continues
         )
-        settings = {name: getattr(self, given) for name, given in SETTINGS.items()}
-        # The history of skorch, and thus history_, contains floats of Python.
+        settings = {name: getattr(self, parameter) for name, parameter in SETTINGS.items()}
+        # skorch's history, and so history_, has floats of Python.
         settings["lr"] = float(self.learning_rate)
         stopping, fraction = None, 0.0
         if one_pass:

@@ -208,8 +208,8 @@ def build_encoder(encoder: EncoderSpec, n_components: int, layout: Layout) -> nn
         made = factory(layout.shape, n_components)
     if not isinstance(made, nn.Module):
         raise TypeError(
-            f"encoder={shown(encoder)} gave an object of type {type(made).__name__}. It must give "
-            "a torch.nn.Module when called with (input_shape, n_components)."
+            f"encoder={shown(encoder)} returned an object of type {type(made).__name__}. It must "
+            "return a torch.nn.Module when called with (input_shape, n_components)."
         )
     if type(made) not in ENCODERS.values() and not isinstance(made, LinearEncoder):
         made = UserEncoder(made)
@@ -354,7 +354,7 @@ def compared_looks(view: View, rows: Samples) -> Pairs:
     valid = isinstance(looks, tuple | list) and len(looks) > 0
     if not valid or any(not isinstance(v, Tensor) or v.shape != x.shape for v in looks):
         raise ValueError(
-            f"view={shown(view_of_each)} gave {describe_output(looks)} for samples of shape "
-            f"{tuple(x.shape)}. It must give a tuple of tensors of that shape, one for each look."
+            f"view={shown(view_of_each)} returned {describe_output(looks)} for samples of shape "
+            f"{tuple(x.shape)}. It must return a tuple of tensors of that shape, one for each look."
         )
     return find_pairs(view, len(looks) * rows.n_looks)

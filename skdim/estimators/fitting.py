@@ -84,7 +84,7 @@ def check_optimizer(optimizer: object) -> None:
     """Raise a TypeError if this is not an optimizer, a ValueError if its step needs a closure."""
     if not isinstance(optimizer, torch.optim.Optimizer):
         raise TypeError(
-            f"optimizer gave an object of type {type(optimizer).__name__}. It must give a "
+            f"optimizer returned an object of type {type(optimizer).__name__}. It must return a "
             "torch.optim.Optimizer when called with the weights and lr."
         )
     closure = inspect.signature(optimizer.step).parameters.get("closure")
@@ -143,20 +143,19 @@ def warn_of_failure(estimator: BaseEstimator) -> None:
     late = slice(n_epochs // 2, n_epochs)
     bounds = [abs(term / weights[key]) for key in weights for term in history[key][late]]
     if spread < COLLAPSED:
-        text = (
+        warn_user(
             f"The codes of {name} have collapsed: their standard deviation over samples is "
             f"{spread:.1e}. See history_['spread']. A lower learning_rate, another bound or more "
-            "varied data may help."
+            "varied data may help.",
+            ConvergenceWarning,
         )
     elif n_epochs >= 3 and bounds and max(bounds) < UNINFORMATIVE:
-        text = (
+        warn_user(
             f"{name} learnt nothing: the bound on the information stayed at 0, as for codes "
             f"without information. See history_[{next(iter(weights))!r}]. Another learning_rate, "
-            "bound or view, or more epochs may help, if X has structure."
+            "bound or view, or more epochs may help, if X has structure.",
+            ConvergenceWarning,
         )
-    else:
-        return
-    warn_user(text, ConvergenceWarning)
 
 
 def forget(estimator: BaseEstimator) -> None:
@@ -226,12 +225,12 @@ def why_not_closed(estimator: BaseEstimator, objective: AbstractObjective) -> st
     text = "max_epochs=0 computes the closed form of Deep InfoMax, which"
     if names is None:
         return f"{text} {type(objective).__name__} does not have. Give at least one epoch."
-    given = ", ".join(
+    listed = ", ".join(
         f"{name}={shown(getattr(estimator if hasattr(estimator, name) else objective, name))}"
         for name in names or ["encoder"]
     )
     return (
-        f"{text} cannot honour {given}. Give at least one epoch to train by gradients, or leave "
+        f"{text} cannot honour {listed}. Give at least one epoch to train by gradients, or leave "
         "these at their defaults."
     )
 
@@ -246,6 +245,6 @@ def warn_of_unused(estimator: BaseEstimator) -> None:
     ]
     if unused:
         warn_user(
-            f"{', '.join(unused)} had no effect: the closed form was computed, without gradients. "
+            f"{', '.join(unused)} had no effect: the closed form is computed, without gradients. "
             "To train by gradients from there, set max_epochs to 1 or more."
         )

@@ -62,19 +62,19 @@ def read_labels(
         y = [as_plain(label, f"Label {number} of y") for number, label in enumerate(y)]
         if len({isinstance(label, str) for label in y}) > 1:
             y = np.array(y, dtype=object)  # NumPy would convert numbers to strings.
-    given = column_or_1d(y, warn=True)
-    if len(given) != n:
+    labels = column_or_1d(y, warn=True)
+    if len(labels) != n:
         raise ValueError(
-            f"y has {len(given)} labels, but X has {n} samples. Each row needs one, "
+            f"y has {len(labels)} labels, but X has {n} samples. Each row needs one, "
             "-1 where there is none."
         )
-    known = find_labelled(given)
-    values = read_values(given[known])
+    known = find_labelled(labels)
+    values = read_values(labels[known])
     if classes is None:
         classes = np.unique(values)
         if len(classes) < 2:
             raise ValueError(
-                f"y has {len(classes)} class(es) in {known.sum()} labelled rows of {len(given)}; "
+                f"y has {len(classes)} class(es) in {known.sum()} labelled rows of {len(labels)}; "
                 f"-1 marks a row without a label. At least two classes are needed. {need}."
             )
     unseen = sorted(set(values.tolist()) - set(classes.tolist()))
@@ -83,31 +83,30 @@ def read_labels(
             f"y has classes that the first fit did not see: {shown(unseen[:5])}. It saw "
             f"{shown(classes.tolist()[:20])}; the classifier has one output for each of these."
         )
-    numbers = np.full(len(given), UNLABELLED)
+    numbers = np.full(len(labels), UNLABELLED)
     if known.any():
         numbers[known] = np.searchsorted(classes, values)
     return torch.as_tensor(numbers, device=device), classes
 
 
-def find_labelled(given: NDArray[Any]) -> NDArray[np.bool_]:
+def find_labelled(labels: NDArray[Any]) -> NDArray[np.bool_]:
     """Return which rows have a label; raise a ValueError for missing and ambiguous labels.
 
     Ambiguous are "-1" in an array of strings, and -1 converted to an unsigned integer.
     """
-    if given.dtype == object and any(missing := list(map(is_missing, given))):
-        raise ValueError(f"y holds {shown(given[missing][0])}. {MISSING}")
-    if given.dtype.kind == "u" and np.iinfo(given.dtype).max in given:
+    if labels.dtype == object and any(missing := list(map(is_missing, labels))):
+        raise ValueError(f"y holds {shown(labels[missing][0])}. {MISSING}")
+    if labels.dtype.kind == "u" and np.iinfo(labels.dtype).max in labels:
         raise ValueError(
-            f"y is of dtype {given.dtype} and holds {np.iinfo(given.dtype).max}, which -1 becomes "
-            "when it is converted to that type. Convert y to dtype int64, with -1 where there is "
-            "no label."
+            f"y is of dtype {labels.dtype} and holds {np.iinfo(labels.dtype).max}, which is -1 "
+            "converted to that type. Convert y to dtype int64, with -1 where there is no label."
         )
-    if given.dtype.kind in "US" and "-1" in given.astype(str):
+    if labels.dtype.kind in "US" and "-1" in labels.astype(str):
         raise ValueError(
             "y has strings, '-1' among them. To mark rows without a label beside labels that are "
             "strings, give y dtype object, and -1 as a number in it."
         )
-    return np.fromiter((value != UNLABELLED for value in given.tolist()), bool, len(given))
+    return np.fromiter((value != UNLABELLED for value in labels.tolist()), bool, len(labels))
 
 
 def is_missing(label: object) -> bool:

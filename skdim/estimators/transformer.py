@@ -108,7 +108,7 @@ loss_curve_, device_, classes_, canonical_correlations_, directions_
         Raises
         ------
         ValueError
-            If a parameter, ``X`` or ``y`` is not allowed; the text says what is.
+            If a parameter, ``X`` or ``y`` is invalid.
         FloatingPointError
             If the training diverges. The transformer is then unfitted, as it is after Ctrl-C
             unless ``warm_start`` continued an earlier training.

@@ -333,16 +333,16 @@ def array_as_given(flat: Any) -> NDArray[Any]:
 def sample_numbers(rows: ArrayLike, n: int) -> NDArray[np.intp]:
     """Validate numbers of samples, from -n to n - 1, and return them as an array."""
     try:
-        given = np.asarray(rows)
+        numbers = np.asarray(rows)
     except Exception:  # User classes may raise any error.
-        given = np.asarray(None)
-    if given.ndim != 1 or (given.dtype.kind not in "iu" and given.size):
+        numbers = np.asarray(None)
+    if numbers.ndim != 1 or (numbers.dtype.kind not in "iu" and numbers.size):
         raise TypeError(f"rows must be a list of integers. Got {shown(rows)}.")
-    if given.size and not -n <= given.min() <= given.max() < n:
+    if numbers.size and not -n <= numbers.min() <= numbers.max() < n:
         raise IndexError(
-            f"rows has numbers from {given.min()} to {given.max()}, but X has {n} samples."
+            f"rows has numbers from {numbers.min()} to {numbers.max()}, but X has {n} samples."
         )
-    return given.astype(np.intp)
+    return numbers.astype(np.intp)
 
 
 def choose_conversion(
@@ -376,12 +376,12 @@ def warn_of_units(standardise: Standardise, samples: Samples, name: str) -> None
     if not isinstance(samples, ArraySamples) or samples.convert or not samples.layout.is_image:
         return
     some = samples.array[:: -(-len(samples) // COMPARED)].astype(np.float64)
-    given = math.sqrt(np.square(some).mean())
+    size = math.sqrt(np.square(some).mean())
     mean, scale = standardise.mean.cpu().double(), standardise.scale.cpu().double()
     fitted = math.sqrt((mean.square() + scale.square()).mean())
-    if given and not 1 / OTHER_UNITS < given / fitted < OTHER_UNITS:
+    if size and not 1 / OTHER_UNITS < size / fitted < OTHER_UNITS:
         warn_user(
-            f"The values of X are on average {given / fitted:.3g} times those that {name} was "
+            f"The values of X are on average {size / fitted:.3g} times those that {name} was "
             "fitted on. Give images in the same units, such as bytes from 0 to 255, or floats from "
             "0 to 1."
         )

@@ -236,7 +236,9 @@ def test_augmenting_vectors_is_refused():
     ],
 )
 def test_a_view_that_gives_no_looks_is_refused_in_words(view, given):
-    with pytest.raises(ValueError, match=f"view=.* gave {given}.* must give a tuple of tensors"):
+    with pytest.raises(
+        ValueError, match=f"view=.* returned {given}.* must return a tuple of tensors"
+    ):
         make(view=view).fit(VECTORS)
 
 
@@ -287,7 +289,7 @@ def test_a_module_for_other_samples_is_refused_by_its_name():
 @pytest.mark.parametrize("made", [3, None, nn.Linear])
 def test_a_callable_that_makes_no_module_is_refused(made):
     with pytest.raises(
-        TypeError, match=r"encoder=.* gave an object of type \w+. It must give a to"
+        TypeError, match=r"encoder=.* returned an object of type \w+. It must return a to"
     ):
         make(encoder=lambda input_shape, n_components: made).fit(VECTORS)
 
@@ -314,7 +316,7 @@ def test_a_callable_that_makes_no_critic_is_refused():
 
 
 def test_what_makes_no_optimizer_is_refused():
-    with pytest.raises(TypeError, match="optimizer gave an object of type NoneType"):
+    with pytest.raises(TypeError, match="optimizer returned an object of type NoneType"):
         make(optimizer=lambda weights, lr: None).fit(VECTORS)
 
 
