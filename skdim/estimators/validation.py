@@ -265,15 +265,11 @@ def open_stream(
 ) -> tuple[Callable[..., Samples], tuple[int, ...], np.dtype[Any]]:
     """Validate a stream by its first sample; the others are checked when they are read."""
     make, shape, dtype = stream.open(n_looks)
-    n_features = math.prod(shape[1:])
-    if n_features == 0:
-        name = type(estimator).__name__
-        raise ValueError(f"X has 0 feature(s) while a minimum of 1 is required by {name}.")
     if fitted is not None and min(len(shape) - 1, len(fitted.shape)) > 1:
         fitted.check_same(shape[1:])
     # A table without memory, for the number and the names of features.
-    table = np.broadcast_to(np.float32(0), (shape[0], n_features))
-    validate_data(estimator, table, reset=fitted is None, skip_check_array=True)
+    table = np.broadcast_to(np.float32(0), (shape[0], math.prod(shape[1:])))
+    validate_data(estimator, table, reset=fitted is None, dtype=None, ensure_all_finite=False)
     return make, shape, dtype
 
 

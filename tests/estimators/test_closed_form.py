@@ -595,6 +595,16 @@ def test_what_was_refused_is_not_fitted(how):
     assert not dim.__sklearn_is_fitted__()
 
 
+def test_a_warm_start_that_is_not_valid_keeps_the_solver_and_its_attributes():
+    dim = make(encoder="patches", warm_start=True).fit(SMALL)
+    dim.set_params(max_epochs=1, validation_fraction=0.001)
+
+    with pytest.raises(ValueError, match="holds out 0"):
+        dim.fit(SMALL)
+    assert dim.solver_ == "closed form"
+    assert len(dim.canonical_correlations_) == len(dim.directions_)
+
+
 UNSOLVABLE = [
     {"prior_weight": 1.0},
     {"coordinate_weight": 0.5},

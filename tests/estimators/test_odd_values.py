@@ -223,7 +223,7 @@ def test_labels_without_numbers_are_refused(y):
 def test_labels_whose_minus_one_was_wrapped_are_refused(dtype):
     y = np.where(np.arange(N) < 3, -1, Y).astype(dtype)
 
-    with pytest.raises(ValueError, match=rf"dtype {dtype.__name__} and holds {y[0]}, which -1"):
+    with pytest.raises(ValueError, match=rf"dtype {dtype.__name__} and holds {y[0]}, which is -1"):
         make(classifier_weight=1.0).fit(VECTORS, y)
     make(classifier_weight=1.0).fit(VECTORS, y[3:].repeat(2)[:N])
 
