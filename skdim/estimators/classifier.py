@@ -300,6 +300,22 @@ class DeepInfoMaxClassifier(ClassifierMixin, NestedParametersMixin, BaseEstimato
         logits = self._logits(X)
         return np.asarray(self.classes_[logits.argmax(axis=1)])
 
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Return the accuracy.
+
+        Parameters
+        ----------
+        X : array-like, Dataset or Stream
+        y : array-like of shape (n,)
+            True classes; -1 is never predicted.
+        sample_weight : array-like of shape (n,), default=None
+
+        Returns
+        -------
+        float
+        """
+        return float(super().score(X, y, sample_weight))
+
     def _logits(self, X: ArrayLike) -> NDArray[np.float32]:
         """Return the logits (n, n_classes)."""
         check_is_fitted(self)
