@@ -24,18 +24,6 @@ from typing import Self
 import torch
 from torch import Tensor
 
-__all__ = [
-    "RIDGE",
-    "Directions",
-    "Estimate",
-    "Sums",
-    "information_of",
-    "principal_axes",
-    "rotation",
-    "scale_of",
-    "solve",
-]
-
 # Least share of the mean variance that is added to all variances.
 RIDGE = 0.03
 # Correlations above are clipped: a signal-to-noise ratio of 10,000.

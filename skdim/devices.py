@@ -5,18 +5,6 @@ import warnings
 import torch
 from torch import Generator, Tensor
 
-__all__ = [
-    "UNUSABLE",
-    "check_device",
-    "device_or_cpu",
-    "find_accelerator",
-    "first_line",
-    "free_memory",
-    "generator_state",
-    "seed_generator",
-    "set_generator_state",
-]
-
 # Errors that backends raise for a device that cannot be used.
 UNUSABLE = (AssertionError, ImportError, RuntimeError, TypeError)
 

@@ -12,8 +12,6 @@ from torch import Generator, Tensor, nn
 from skdim.encoders import layer_of
 from skdim.inputs import Samples
 
-__all__ = ["chunk_size", "encode_rows", "features_of", "filled_up"]
-
 # Rows that are encoded at once on the CPU, and on accelerators, which need more to be busy.
 CHUNK = 64
 LARGE_CHUNK = 256

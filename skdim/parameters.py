@@ -12,31 +12,6 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from torch import nn
 
-__all__ = [
-    "LONGEST_ERROR",
-    "Rule",
-    "any_of",
-    "boolean",
-    "check_parameters",
-    "check_positive",
-    "choice",
-    "cut",
-    "dict_of",
-    "instance",
-    "integer",
-    "is_callable",
-    "is_integer",
-    "is_number",
-    "is_same",
-    "none",
-    "real",
-    "shown",
-    "stacklevel_of_user",
-    "tuple_of_integers",
-    "warn_user",
-]
-
-
 # Maximum length of an error message that is quoted in another one.
 LONGEST_ERROR = 1000
 

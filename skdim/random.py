@@ -14,16 +14,6 @@ from sklearn.utils import check_random_state
 
 from skdim.devices import generator_state, seed_generator, set_generator_state
 
-__all__ = [
-    "SEEDING",
-    "draw_seed",
-    "drawing",
-    "pack_states",
-    "seeded",
-    "unlocked",
-    "unpack_states",
-]
-
 # How long the lock is released for other threads, and how long a fork waits for it.
 SECONDS_FOR_OTHERS = 5e-4
 SECONDS_FOR_FORKS = 2.0

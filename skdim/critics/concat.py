@@ -8,8 +8,6 @@ from torch import Tensor, nn
 
 from skdim.critics.abstract import AbstractCritic, as_sequence, at_positions
 
-__all__ = ["ConcatCritic"]
-
 
 class ConcatCritic(AbstractCritic):
     """Score pairs by a network on the concatenation of code and local feature.

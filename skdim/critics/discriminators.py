@@ -7,8 +7,6 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Discriminator", "JointDiscriminator", "keras_discriminator"]
-
 # Negative slope of the ReLUs of JointDiscriminator.
 SLOPE = 0.2
 

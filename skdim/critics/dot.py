@@ -7,8 +7,6 @@ from torch import Tensor, nn
 
 from skdim.critics.abstract import AbstractCritic, as_sequence, at_positions
 
-__all__ = ["DotCritic"]
-
 
 class Network(nn.Module):
     """A network of one hidden layer with batch normalisation, at each position."""

@@ -5,8 +5,6 @@ from torch import Tensor, nn
 
 from skdim.critics.abstract import AbstractCritic, as_sequence, at_positions
 
-__all__ = ["GaussianCritic"]
-
 
 class GaussianCritic(AbstractCritic):
     r"""Score pairs by the log ratio of their joint density to the product of the marginals.

@@ -7,8 +7,6 @@ from torch import Tensor, nn
 from skdim.critics.abstract import AbstractCritic
 from skdim.critics.concat import ConcatCritic
 
-__all__ = ["MapCritic"]
-
 
 class MapCritic(AbstractCritic):
     """Score pairs of a code and a whole local map, summarised by convolutions.

@@ -6,8 +6,6 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-__all__ = ["MIN_SIDE", "Conv1dDecoder", "DCGANDecoder"]
-
 MIN_SIDE = 8
 MAX_CHANNELS = 512
 # Of the largest map of long signals.

@@ -4,8 +4,6 @@ import math
 
 from torch import Tensor, nn
 
-__all__ = ["MLPDecoder"]
-
 
 class MLPDecoder(nn.Module):
     """Decode codes by a multilayer perceptron of two hidden layers with batch normalisation.

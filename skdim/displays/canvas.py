@@ -18,19 +18,6 @@ from skdim.parameters import shown
 if TYPE_CHECKING:
     import matplotlib.axes
 
-__all__ = [
-    "AbstractDisplay",
-    "Axes",
-    "are_integers",
-    "as_pictures",
-    "as_transformer",
-    "check_rows",
-    "count_samples",
-    "import_pyplot",
-    "open_encoder",
-    "read_samples",
-]
-
 # A string, because matplotlib is optional.
 Axes: TypeAlias = "matplotlib.axes.Axes"
 

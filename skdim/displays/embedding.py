@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from matplotlib.colors import Colormap
     from matplotlib.image import AxesImage
 
-__all__ = ["EmbeddingDisplay"]
-
 MARKERS = "os^vD*PX<>phd8H"
 MAX_CLASSES = 30
 # Side of a thumbnail, as a share of the range of the points.

@@ -9,8 +9,6 @@ from numpy.typing import ArrayLike, NDArray
 from skdim.displays.canvas import AbstractDisplay, Axes, import_pyplot
 from skdim.information import InformationEstimate, mutual_information
 
-__all__ = ["InformationCurveDisplay", "InformationPlaneDisplay"]
-
 N_SIZES, FEWEST_ROWS = 4, 100
 
 

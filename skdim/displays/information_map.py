@@ -18,8 +18,6 @@ from skdim.displays.canvas import (
 )
 from skdim.objectives import find_local_term, pointwise_information
 
-__all__ = ["InformationMapDisplay"]
-
 N_QUERIES = 6
 CHUNK = 64
 

@@ -14,8 +14,6 @@ from sklearn.preprocessing import StandardScaler
 from skdim.displays.canvas import AbstractDisplay, Axes, are_integers, import_pyplot
 from skdim.parameters import check_positive
 
-__all__ = ["LabelEfficiencyDisplay"]
-
 COUNTS = (20, 50, 100, 200, 500, 1000)
 
 

@@ -19,8 +19,6 @@ from skdim.displays.canvas import (
 from skdim.parameters import check_positive
 from skdim.views import view_of_one
 
-__all__ = ["LooksDisplay"]
-
 N_QUERIES = 4
 
 

@@ -19,8 +19,6 @@ from skdim.displays.canvas import (
 )
 from skdim.inputs import find_layout
 
-__all__ = ["NeighborsDisplay"]
-
 METRICS = ("cosine", "euclidean")
 N_QUERIES = 5
 TEXT_HEIGHT = 0.26

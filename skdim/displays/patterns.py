@@ -12,8 +12,6 @@ from skdim.encoders import PatchNetworkEncoder
 from skdim.encoders.patches import PatchLayer
 from skdim.parameters import check_positive
 
-__all__ = ["PatternsDisplay"]
-
 
 class PatternsDisplay(AbstractDisplay):
     """The filters of the first layer of an encoder of images.

@@ -9,8 +9,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from skdim.displays.canvas import AbstractDisplay, import_pyplot, open_encoder
 
-__all__ = ["TermsDisplay"]
-
 # Entries of the history that are not drawn by default.
 LEFT_OUT = ("learning_rate", "seconds")
 

@@ -8,8 +8,6 @@ from torch import Tensor, nn
 
 from skdim.encoders.layers import Features
 
-__all__ = ["Adaptable", "UserEncoder", "check_features", "describe_output", "takes_signals"]
-
 
 @runtime_checkable
 class Adaptable(Protocol):

@@ -4,8 +4,6 @@ from torch import nn
 
 from skdim.encoders.layers import Shape, Stages, check_images, convolution, hidden_layer
 
-__all__ = ["AlexNetEncoder", "alexnet_layers", "pooled"]
-
 MAP_UNITS = 192
 
 

@@ -7,8 +7,6 @@ from torch.nn.functional import linear, relu
 from skdim.encoders.layers import Shape, check_vectors
 from skdim.encoders.linear import AbstractStem, LinearEncoder
 
-__all__ = ["ColumnEncoder", "ColumnStem"]
-
 # Number of standard deviations at which values are clipped.
 LIMIT = 10.0
 

@@ -10,8 +10,6 @@ from skdim.encoders.layers import Features, Shape, Stages
 from skdim.encoders.linear import LinearEncoder
 from skdim.encoders.mlp import MLPEncoder
 
-__all__ = ["ContextEncoder"]
-
 # Number of rows of a causal layer's filters, and of columns if there are several.
 WINDOW = 3
 

@@ -7,8 +7,6 @@ from torch import nn
 
 from skdim.encoders.layers import Shape, Stages, check_signals, hidden_layer
 
-__all__ = ["Conv1dEncoder"]
-
 # Channels of the first map for long signals, and of the last map.
 FEWEST_CHANNELS = 16
 MOST_CHANNELS = 512

@@ -7,8 +7,6 @@ from torch import nn
 
 from skdim.encoders.layers import Shape, Stages, check_images, convolution, hidden_layer
 
-__all__ = ["DCGANEncoder"]
-
 MOST_CHANNELS = 512
 
 

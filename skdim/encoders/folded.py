@@ -10,8 +10,6 @@ from skdim.encoders.layers import Features, Shape, Stages, check_images, convolu
 from skdim.encoders.resnet import MAP_UNITS as RESNET_UNITS
 from skdim.encoders.resnet import RESNET19, RESNET34, residual_layers
 
-__all__ = ["Crops", "FoldedAlexNetEncoder", "FoldedAlexNetMultiEncoder", "FoldedResNetEncoder"]
-
 # Sides of crops that the trunks map to one location.
 ALEXNET_CROP = 16
 RESNET_CROP = 8

@@ -11,8 +11,6 @@ from torch import Tensor, nn
 from skdim.encoders.adapter import describe_output
 from skdim.encoders.layers import Features, Shape
 
-__all__ = ["HookedEncoder"]
-
 # Outputs of the layers of the running backbone, a dict per thread. Not attributes of modules, so
 # that copies and pickles hold no activations.
 running = threading.local()

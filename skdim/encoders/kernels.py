@@ -9,8 +9,6 @@ from torch.nn.functional import conv1d
 from skdim.encoders.layers import Shape, check_signals, in_parts
 from skdim.encoders.linear import AbstractStem, LinearEncoder
 
-__all__ = ["KernelEncoder", "KernelStem"]
-
 # Length of a kernel.
 SIZE = 9
 # Maximal number of channels of a kernel.

@@ -7,22 +7,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, relu, softshrink
 
-__all__ = [
-    "LAYERS",
-    "Features",
-    "Shape",
-    "Stages",
-    "check_images",
-    "check_signals",
-    "check_vectors",
-    "convolution",
-    "cut_patches",
-    "hidden_layer",
-    "in_parts",
-    "layer_of",
-    "pool_both_signs",
-]
-
 # torch 2.6 has no is_exporting.
 is_exporting = getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)
 

@@ -11,8 +11,6 @@ from torch import Generator, Tensor, nn
 from skdim.closed_form import RIDGE, Directions, principal_axes, rotation, scale_of
 from skdim.encoders.layers import Features, Shape, in_parts
 
-__all__ = ["AbstractStem", "Basis", "LinearEncoder"]
-
 # Added to the standard deviation of features.
 SMALLEST_SPREAD = 1e-4
 # Divides constant features; finite, so that it can be saved.

@@ -7,8 +7,6 @@ from torch.nn.utils.rnn import pad_sequence
 
 from skdim.encoders.layers import Features, Shape, check_vectors
 
-__all__ = ["MLPEncoder"]
-
 
 class MLPEncoder(nn.Module):
     """Encode vectors by a multilayer perceptron over groups of columns.

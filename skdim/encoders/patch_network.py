@@ -15,8 +15,6 @@ from skdim.encoders.layers import (
     pool_both_signs,
 )
 
-__all__ = ["PatchNetworkEncoder"]
-
 # Cells of the grid in each direction.
 GRID = 4
 # Number of patches that filters are set from.

@@ -7,8 +7,6 @@ from torch.nn.functional import avg_pool2d, conv2d, normalize
 from skdim.encoders.layers import Shape, check_images, cut_patches, in_parts, pool, pool_both_signs
 from skdim.encoders.linear import AbstractStem, LinearEncoder
 
-__all__ = ["PatchEncoder", "PatchLayer", "PatchStem"]
-
 # Numbers of patches that are drawn per image, in total, and per round of k-means.
 DRAWN_EACH = 10
 DRAWN = 30_000

@@ -6,8 +6,6 @@ from torch import Tensor, nn
 
 from skdim.encoders.layers import Shape, Stages, check_images, convolution, hidden_layer
 
-__all__ = ["RESNET19", "RESNET34", "ResNetEncoder", "residual_layers"]
-
 # Number of blocks of each of three widths: 19 and 37 convolutions with the first.
 RESNET19 = (2, 2, 2)
 RESNET34 = (3, 6, 3)

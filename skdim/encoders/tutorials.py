@@ -4,8 +4,6 @@ from torch import nn
 
 from skdim.encoders.layers import Shape, Stages, check_images, convolution
 
-__all__ = ["Stride5CNNEncoder", "ValidCNNEncoder"]
-
 # Size and stride of the first convolution of Stride5CNNEncoder.
 SIDE, STRIDE = 6, 5
 

@@ -67,8 +67,6 @@ from skdim.training import (
 )
 from skdim.views import GivenLooks, Identity, View
 
-__all__ = ["AbstractLearner"]
-
 NEED = "classifier_weight > 0 needs labels (without them, set it to 0)"
 
 

@@ -30,25 +30,6 @@ from skdim.random import seeded
 from skdim.training import SETTINGS, EncoderNet, choose_net, find_own_device
 from skdim.views import VIEWS, Identity, Pairs, Stretch, View, find_pairs, view_of_one
 
-__all__ = [
-    "NOT_BUILT_FROM",
-    "OPTIMIZERS",
-    "Built",
-    "EncoderSpec",
-    "Spec",
-    "adapt_encoder",
-    "assemble",
-    "build_criterion",
-    "build_encoder",
-    "build_net",
-    "find_device",
-    "find_device_here",
-    "find_view",
-    "measure",
-    "parse_device",
-    "wrap_encoder",
-]
-
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adam": partial(torch.optim.Adam, fused=True),
     "adamw": partial(torch.optim.AdamW, fused=True),

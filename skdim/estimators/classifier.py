@@ -39,8 +39,6 @@ from skdim.parameters import check_parameters
 from skdim.random import draw_seed
 from skdim.saving import Transforming, export, to_bytes, write_atomically
 
-__all__ = ["TUNED", "DeepInfoMaxClassifier"]
-
 TUNED = " then labels"  # Suffix of ``solver_`` of a fine-tuned transformer.
 NEED = "Without labels, fit a DeepInfoMaxTransformer"
 

@@ -13,8 +13,6 @@ from skdim.estimators.validation import COMMON_RULES
 from skdim.objectives import InfoMax
 from skdim.priors import Prior
 
-__all__ = ["DeepInfoMaxTransformer"]
-
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class DeepInfoMaxTransformer(EncoderTransformer):

@@ -16,8 +16,6 @@ from skdim.estimators.transformer import EncoderTransformer
 from skdim.random import seeded
 from skdim.views import view_of_one
 
-__all__ = ["FineTuner", "best_epoch"]
-
 # Number of samples that are classified at once.
 CHUNK = 256
 

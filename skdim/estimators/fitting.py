@@ -19,20 +19,6 @@ from skdim.objectives import AbstractObjective
 from skdim.parameters import is_same, shown, warn_user
 from skdim.training import EncoderNet
 
-__all__ = [
-    "ATTRIBUTES",
-    "OPTIONAL",
-    "auto_epochs",
-    "check_net",
-    "choose_solver",
-    "explained_errors",
-    "forget",
-    "forgetting",
-    "is_linear",
-    "split",
-    "warn_of_failure",
-]
-
 MOST_EPOCHS = 100
 
 # Standard deviation of codes below which they have collapsed.

@@ -23,18 +23,6 @@ from skdim.estimators.validation import COMMON_RULES
 from skdim.parameters import Rule, any_of, boolean, choice, integer, real
 from skdim.saving import Stored, check_finite, decode, encode
 
-__all__ = [
-    "HEAD",
-    "HEAD_RULES",
-    "Head",
-    "choose_head",
-    "feature_statistics",
-    "fit_head",
-    "head_contents",
-    "read_head",
-    "stratified_split",
-]
-
 # Candidates for C, and its value if there are too few labels for cross-validation, which is also
 # the minimum in self-training if rows without a label have the larger total weight.
 STRENGTHS = (0.001, 0.003, 0.01, 0.03, 0.1)

@@ -14,8 +14,6 @@ from torch.utils.data import Dataset, Subset
 from skdim.inputs import Stream, as_plain, check_kind, separate_looks
 from skdim.parameters import shown
 
-__all__ = ["count_rows", "read_labels", "take_rows"]
-
 UNLABELLED = -1
 MISSING = (
     "-1 marks rows without a label, and classes are integers or strings. Replace missing labels by "

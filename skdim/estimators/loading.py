@@ -31,8 +31,6 @@ from skdim.parameters import (
 from skdim.saving import Stored, check_finite, decode, open_container
 from skdim.training import SETTINGS
 
-__all__ = ["TRANSFORMERS", "load", "update_header"]
-
 # All transformers that a file can name.
 TRANSFORMERS: dict[str, type[EncoderTransformer]] = {
     kind.__name__: kind for kind in (DeepInfoMaxTransformer, EncoderTransformer)

@@ -41,16 +41,6 @@ from skdim.saving import (
 )
 from skdim.training import SETTINGS, EncoderNet, choose_net
 
-__all__ = [
-    "LEFT_OUT",
-    "PACKED",
-    "PARTS",
-    "PersistentLearner",
-    "encode_parameters",
-    "file_contents",
-    "named_weights",
-]
-
 # Entries of a pickled state beside attributes.
 VERSIONS, PACKED = "_versions", "_packed"
 CONSEQUENCE = (

@@ -28,8 +28,6 @@ from skdim.random import draw_seed, seeded
 from skdim.training import Checkpoints
 from skdim.training.callbacks import CallbackSupport, reported, reports
 
-__all__ = ["EncoderTransformer"]
-
 SCORING_SEED = 0
 
 

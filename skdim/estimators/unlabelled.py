@@ -10,8 +10,6 @@ from scipy.sparse import csr_array, diags
 from sklearn.neighbors import kneighbors_graph
 from torch import Tensor
 
-__all__ = ["Unlabelled", "shrunken_frequencies", "thin_out"]
-
 # Number of neighbours, and the steps and the share in which labels spread to them. These and the
 # constants of self-training were chosen on CIFAR-10, Fashion-MNIST (validation rows) and digits.
 NEIGHBOURS = 5

@@ -52,16 +52,6 @@ from skdim.parameters import (
 from skdim.training import PRECISIONS, SCHEDULES
 from skdim.views import VIEWS
 
-__all__ = [
-    "COMMON_RULES",
-    "NestedParametersMixin",
-    "choose_conversion",
-    "open_looks",
-    "open_samples",
-    "sample_numbers",
-    "warn_of_units",
-]
-
 # Images whose root mean square is larger or smaller by this factor than that of the fitted ones are
 # in other units: bytes and floats from 0 to 1 differ by 255.
 OTHER_UNITS = 100

@@ -11,20 +11,6 @@ from scipy.special import ndtr, ndtri
 from scipy.stats import rankdata
 from torch import Tensor
 
-__all__ = [
-    "ROWS_PER_VALUE",
-    "Columns",
-    "Discrete",
-    "Labels",
-    "Variable",
-    "combine_codes",
-    "drop_constant",
-    "normal_scores",
-    "rank_cosines",
-    "read_columns",
-    "read_pair",
-]
-
 Columns: TypeAlias = NDArray[np.float64]
 Labels: TypeAlias = NDArray[np.intp]
 Discrete: TypeAlias = str | bool | ArrayLike

@@ -17,16 +17,6 @@ from torch import Tensor, nn
 from skdim.critics import AbstractCritic
 from skdim.information.columns import Columns
 
-__all__ = [
-    "MIN_VARIANCE",
-    "CopulaCritic",
-    "copula_bias",
-    "denoise_correlations",
-    "fit_copula",
-    "normal_information",
-    "whitening_matrix",
-]
-
 # Variances below this share of the largest one, or of 1 (about the variance of a column without
 # ties), are treated as rounding errors.
 MIN_VARIANCE = 1e-9

@@ -16,15 +16,6 @@ from skdim.information.fitting import Fitted, Fold, Training, fit_network
 from skdim.pairs import Join, bound_of_pairs, pair_blocks
 from skdim.random import seeded
 
-__all__ = [
-    "MakeCritic",
-    "critic_inputs",
-    "evaluate_critic",
-    "find_critic",
-    "fit_critic",
-    "two_layer_network",
-]
-
 # From the numbers of input features of x and of z.
 MakeCritic = Callable[[int, int], AbstractCritic]
 

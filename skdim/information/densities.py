@@ -14,8 +14,6 @@ from skdim.information.fitting import Fitted, Fold, Training, fit_network
 from skdim.information.neighbours import heavy_tailed
 from skdim.random import seeded
 
-__all__ = ["elliptical_information", "fit_density"]
-
 # Hidden units and mixture components of the network.
 DENSITY_UNITS, COMPONENTS = 256, 4
 # Weight, mean and scale of a component.

@@ -25,8 +25,6 @@ from skdim.information.estimate import (
 )
 from skdim.information.neighbours import MAX_COLUMNS, class_information
 
-__all__ = ["discrete_information", "entropy"]
-
 # Inverse strengths of the penalty of the logistic regressions that are compared.
 INVERSE_PENALTIES = (1.0, 0.01)
 # Smallest predicted probability in the log loss, times the number of rows.

@@ -14,8 +14,6 @@ from skdim.information.columns import Columns
 from skdim.information.fitting import Curve, UntrustedEstimateWarning
 from skdim.parameters import stacklevel_of_user
 
-__all__ = ["SIGNIFICANT", "BestEstimate", "InformationEstimate", "exceeds", "standard_error"]
-
 # Standard errors by which a method must exceed another estimate, and an estimate of zero.
 SIGNIFICANT, DEPENDENT = 2.0, 4.0
 

@@ -13,16 +13,6 @@ from sklearn.model_selection import KFold
 from torch import Generator, Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-__all__ = [
-    "Curve",
-    "Fitted",
-    "Fold",
-    "Training",
-    "UntrustedEstimateWarning",
-    "fit_network",
-    "make_folds",
-]
-
 # Decay of the running mean of the trained weights. The mean is what is evaluated, because its
 # values fluctuate less.
 DECAY = 0.9

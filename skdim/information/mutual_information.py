@@ -18,8 +18,6 @@ from skdim.information.fitting import Fitted, Training, make_folds
 from skdim.information.numeric import numeric_information
 from skdim.random import draw_seed
 
-__all__ = ["mutual_information"]
-
 Values: TypeAlias = ArrayLike | Tensor
 
 

@@ -9,16 +9,6 @@ from scipy.stats import t
 from skdim.information.columns import Columns
 from skdim.information.estimate import standard_error
 
-__all__ = [
-    "MAX_COLUMNS",
-    "MORE_NEIGHBOURS",
-    "class_information",
-    "heavy_tailed",
-    "levelled_information",
-    "neighbour_information",
-    "radii",
-]
-
 # Number of neighbours. Fewer have a smaller bias where variables depend strongly.
 N_NEIGHBOURS = 3
 # Number of neighbours for estimates from norms.

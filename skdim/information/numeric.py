@@ -28,8 +28,6 @@ from skdim.information.neighbours import (
     radii,
 )
 
-__all__ = ["nonlinear_information", "numeric_information"]
-
 # Gap between training and held-out value that is warned of: share of the training value, and nats.
 GAP_SHARE, GAP_NATS = 0.5, 0.2
 # Largest correction for overfitting, relative to the value on held-out rows.

@@ -11,8 +11,6 @@ from typing import Self
 import torch
 from torch import Generator, Tensor
 
-__all__ = ["CorrelatedNormals", "JointTable"]
-
 
 @dataclass(frozen=True)
 class CorrelatedNormals:

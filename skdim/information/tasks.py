@@ -22,17 +22,6 @@ from scipy.stats import multivariate_t
 
 from skdim.information.samplers import CorrelatedNormals
 
-__all__ = [
-    "BMI_TASKS",
-    "FURTHER_TASKS",
-    "TASKS",
-    "AdditiveUniform",
-    "BenchmarkTask",
-    "NormalPairs",
-    "StudentPairs",
-    "dense_normal",
-]
-
 Array: TypeAlias = NDArray[np.float64]
 Pairs: TypeAlias = tuple[Array, Array]
 Map: TypeAlias = Callable[[Array], Array]

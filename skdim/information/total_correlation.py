@@ -15,8 +15,6 @@ from skdim.information.fitting import Training, make_folds
 from skdim.information.neighbours import MAX_COLUMNS, levelled_information
 from skdim.random import draw_seed
 
-__all__ = ["total_correlation"]
-
 # A warning is issued if a coordinate is determined to within this number of ranks.
 RANK_WIDTH = 10
 

@@ -11,8 +11,6 @@ from skdim.inputs.layout import Layout
 from skdim.inputs.samples import ArraySamples, Samples
 from skdim.inputs.standardise import NUMBERS_AT_ONCE, channel_statistics
 
-__all__ = ["Conversion", "as_given", "find_conversion", "find_equal_values", "rounded"]
-
 # Rounding to float32 loses digits if the mean exceeds this number of standard deviations: at this
 # limit, the error is 6e-5 standard deviations.
 FAR = 1000.0

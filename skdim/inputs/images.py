@@ -15,8 +15,6 @@ from torch.utils.data import Dataset
 
 from skdim.parameters import is_integer, shown, stacklevel_of_user
 
-__all__ = ["ImageFolder", "Images", "as_images"]
-
 ENDINGS = {
     *(".bmp", ".gif", ".jpeg", ".jpg", ".pbm", ".pgm"),
     *(".png", ".ppm", ".tif", ".tiff", ".webp"),

@@ -15,8 +15,6 @@ from torch.utils.data import Dataset, get_worker_info
 from skdim.inputs.layout import as_plain
 from skdim.random import SEEDING, drawing
 
-__all__ = ["SEED", "BatchReader", "Convert", "Failure", "ReadTask", "find_map"]
-
 # Kinds of dtypes that are real numbers: bool, integers, floats.
 NUMBERS = "buif"
 

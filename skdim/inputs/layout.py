@@ -12,16 +12,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-__all__ = [
-    "Layout",
-    "as_plain",
-    "check_kind",
-    "count_axes",
-    "find_layout",
-    "flatten_rows",
-    "stack_samples",
-]
-
 # Floating-point types that NumPy has, too.
 FLOATS = (torch.float16, torch.float32, torch.float64)
 

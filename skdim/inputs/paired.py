@@ -15,8 +15,6 @@ from skdim.inputs.layout import MOST_COLOURS, as_plain, count_axes, stack_sample
 from skdim.inputs.samples import Samples
 from skdim.inputs.streams import Stream, check_data
 
-__all__ = ["PairedDataset", "PairedSamples", "separate_looks"]
-
 
 class PairedDataset(Dataset[tuple[Any, ...]]):
     """Several looks at each sample: item ``i`` is a tuple of one item of each data set.

@@ -16,8 +16,6 @@ from skdim.devices import free_memory
 from skdim.inputs.items import Convert, find_map
 from skdim.inputs.layout import Layout
 
-__all__ = ["ArraySamples", "Samples", "numbers_on_cpu"]
-
 
 class Samples(ABC):
     """Samples that are read in batches by their numbers, in memory or not.

@@ -10,8 +10,6 @@ from torch import Generator, Tensor, nn
 
 from skdim.inputs.samples import Samples
 
-__all__ = ["Standardise", "channel_statistics"]
-
 # Maximal number of values in a block, whose float64 copy fits the processor's cache.
 NUMBERS_AT_ONCE = 2**18
 # Maximal number of samples in a block, so that workers share a stream of small samples.

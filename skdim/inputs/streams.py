@@ -19,8 +19,6 @@ from skdim.inputs.samples import Samples, numbers_on_cpu
 from skdim.parameters import is_integer, is_number, shown
 from skdim.random import SEEDING, drawing
 
-__all__ = ["Stream", "StreamSamples"]
-
 # Maximal number of samples that are read at once in this process, or by a worker.
 FEW = 64
 

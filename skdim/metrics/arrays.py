@@ -14,17 +14,6 @@ from torch import Tensor
 
 from skdim.encoders import LAYERS
 
-__all__ = [
-    "check_layers",
-    "check_lengths",
-    "count_batches",
-    "encode_labels",
-    "frozen_features",
-    "hold_out",
-    "read_names",
-    "resolve_device",
-]
-
 BATCH_SIZE = 64
 
 

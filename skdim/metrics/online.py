@@ -23,8 +23,6 @@ from skdim.metrics.arrays import check_lengths, encode_labels, hold_out
 from skdim.random import drawing, seeded
 from skdim.training import EncoderNet
 
-__all__ = ["OnlineProbe"]
-
 HELD_OUT = 0.25
 
 

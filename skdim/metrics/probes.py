@@ -36,8 +36,6 @@ from skdim.metrics.arrays import (
 from skdim.parameters import check_positive
 from skdim.random import draw_seed, seeded
 
-__all__ = ["PROBES", "probe_scores"]
-
 LEARNING_RATE = 1e-3
 # Number of epochs without a better log-likelihood of the held-out samples after which training
 # stops, and the improvement in nats that counts as better.

@@ -19,8 +19,6 @@ from skdim.parameters import check_positive
 from skdim.random import draw_seed, seeded
 from skdim.training import SCHEDULES
 
-__all__ = ["find_scales", "multi_scale_similarity", "reconstruction_quality"]
-
 LEARNING_RATE = 2e-3
 CHUNK = 256
 

@@ -13,8 +13,6 @@ from skdim.objectives.information import Information
 from skdim.objectives.together import Together
 from skdim.parameters import Rule, any_of, choice, instance, integer, real
 
-__all__ = ["AMDIM", "LayerInformation"]
-
 
 class LayerInformation(Information):
     """Maximise a bound on the information between a layer of a look and one of another look.

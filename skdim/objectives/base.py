@@ -15,8 +15,6 @@ from skdim.inputs import Layout
 from skdim.parameters import Rule, check_parameters
 from skdim.views import VIEWS, Identity, View
 
-__all__ = ["AbstractCriterion", "AbstractObjective", "Batch", "Defaults", "Setting", "frozen"]
-
 
 @dataclass(frozen=True)
 class Setting:

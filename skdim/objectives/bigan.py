@@ -16,8 +16,6 @@ from skdim.pairs import in_full
 from skdim.parameters import Rule, real
 from skdim.priors import Prior
 
-__all__ = ["BiGAN", "BidirectionalGAN"]
-
 
 class BidirectionalGAN(AbstractCriterion):
     """Train an encoder and a generator until their pairs cannot be discriminated.

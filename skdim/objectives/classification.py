@@ -10,8 +10,6 @@ from skdim.encoders import Features, layer_of
 from skdim.objectives.base import AbstractCriterion, Batch
 from skdim.pairs import in_full
 
-__all__ = ["Classification"]
-
 UNKNOWN = -1
 
 

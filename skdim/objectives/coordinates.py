@@ -12,8 +12,6 @@ from skdim.encoders import Features, layer_of
 from skdim.objectives.base import AbstractCriterion, Batch
 from skdim.pairs import in_full
 
-__all__ = ["AbsoluteCoordinates", "RelativeCoordinates"]
-
 
 class AxisClassifier(nn.Module):
     """Predict a class on each axis of a grid from several inputs, by one hidden layer.

@@ -15,8 +15,6 @@ from skdim.objectives.base import AbstractCriterion, AbstractObjective, Batch, S
 from skdim.pairs import bound_of_pairs, in_full
 from skdim.parameters import Rule, integer
 
-__all__ = ["CPC", "ContextPrediction", "unseen_rows"]
-
 # Samples of noise on which dependencies are computed.
 NOISES = 8
 

@@ -14,8 +14,6 @@ from skdim.encoders import Basis, Features
 from skdim.objectives.base import Batch
 from skdim.objectives.information import Information
 
-__all__ = ["GaussianInformation"]
-
 
 class GaussianInformation(Information):
     """Information between the code and a layer, by a Gaussian critic.

@@ -30,8 +30,6 @@ from skdim.parameters import (
 from skdim.priors import Prior
 from skdim.views import VIEWS, Augment, Identity
 
-__all__ = ["InfoMax", "infomax"]
-
 # From the size of the code and that of a local feature, or the shape of a whole map.
 CriticFactory = Callable[[int, Any], AbstractCritic]
 CriticSpec = str | AbstractCritic | CriticFactory

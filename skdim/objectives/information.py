@@ -11,8 +11,6 @@ from skdim.encoders import Features
 from skdim.objectives.base import AbstractCriterion, Batch
 from skdim.pairs import bound_of_pairs
 
-__all__ = ["Information"]
-
 
 class Information(AbstractCriterion):
     """Maximise a bound on the information between a code and a layer.

@@ -16,8 +16,6 @@ from skdim.pairs import in_full, uncompiled
 from skdim.parameters import any_of, choice, instance
 from skdim.priors import PRIORS, Prior
 
-__all__ = ["PRIOR_RULE", "PriorMatching", "adversarial_loss", "find_prior", "make_discriminator"]
-
 PRIOR_RULE = any_of(choice(PRIORS), instance("a skdim.priors.Prior", Prior))
 
 

@@ -11,8 +11,6 @@ from skdim.encoders import Features, layer_of
 from skdim.objectives.base import AbstractCriterion, AbstractObjective, Batch, Setting
 from skdim.pairs import in_full, uncompiled
 
-__all__ = ["NAT", "NoiseAsTargets"]
-
 
 class NoiseAsTargets(AbstractCriterion):
     """Pull the code of each sample to a point of its own, drawn once on the sphere.

@@ -11,8 +11,6 @@ from skdim.objectives.base import AbstractCriterion
 from skdim.objectives.information import Information
 from skdim.pairs import in_full
 
-__all__ = ["find_local_term", "pointwise_information"]
-
 # Ratios of densities below it are clipped before the logarithm.
 SMALLEST_RATIO = 1e-6
 

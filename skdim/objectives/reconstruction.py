@@ -16,8 +16,6 @@ from skdim.pairs import in_full
 from skdim.parameters import Rule, real
 from skdim.priors import Prior
 
-__all__ = ["AAE", "Autoencoder", "Reconstruction"]
-
 # With it, the discriminator's loss on 1,200 digits after 8 epochs with 64 components is 1.17,
 # without it 0.16 (at chance 1.39); the error of reconstruction is that of an autoencoder.
 PENALTY = 1.0

@@ -8,8 +8,6 @@ from torch import Generator, Tensor, nn
 from skdim.encoders import Features
 from skdim.objectives.base import AbstractCriterion, Batch
 
-__all__ = ["Together"]
-
 
 class Together(AbstractCriterion):
     """Several criteria as one: the union of their terms, and the first score.

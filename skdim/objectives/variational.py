@@ -15,8 +15,6 @@ from skdim.pairs import in_full
 from skdim.parameters import Rule, real
 from skdim.priors import PRIORS
 
-__all__ = ["VAE", "Variational", "gaussian_divergence", "gaussian_log_density"]
-
 # Largest absolute log variance: standard deviations lie between exp(-5) and exp(5).
 MAX_LOG_VARIANCE = 10.0
 

@@ -5,8 +5,6 @@ from typing import Any
 
 from skdim.priors import PRIORS
 
-__all__ = ["dim_global", "dim_local", "dim_local_global", "reference_cifar10", "reference_stl10"]
-
 # Shared by the trainings of the paper and its reference code.
 REFERENCE: dict[str, Any] = {
     "n_components": 64,

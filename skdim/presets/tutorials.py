@@ -6,8 +6,6 @@ from typing import Any
 from skdim.critics import keras_discriminator
 from skdim.priors import PRIORS
 
-__all__ = ["KERAS_WEIGHTS", "keras_tutorial", "pytorch_tutorial"]
-
 # Shared by both tutorials.
 TUTORIAL: dict[str, Any] = {
     "bound": "jsd",

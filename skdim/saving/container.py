@@ -32,20 +32,6 @@ from torch import Tensor
 from skdim.about import __version__
 from skdim.parameters import cut, shown, stacklevel_of_user
 
-__all__ = [
-    "FORMAT",
-    "Stored",
-    "VersionWarning",
-    "check_finite",
-    "check_regular",
-    "open_container",
-    "remove_partial_files",
-    "to_bytes",
-    "versions",
-    "warn_of_versions",
-    "write_atomically",
-]
-
 # Incremented with each change after which older versions of skdim would misread a file.
 FORMAT = 5
 

@@ -16,8 +16,6 @@ from torch import Tensor, nn
 
 from skdim.inputs import ArraySamples, Samples, StreamSamples
 
-__all__ = ["describe_training"]
-
 # Parameters without influence on the results; the number of epochs is hashed separately.
 OMITTED = ("callbacks", "checkpoint_dir", "checkpoint_every", "device", "max_epochs", "verbose")
 

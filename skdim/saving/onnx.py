@@ -10,8 +10,6 @@ from torch import Tensor, nn
 from skdim.encoders import layer_of
 from skdim.saving.container import check_regular, write_atomically
 
-__all__ = ["Transforming", "export"]
-
 
 class Transforming(nn.Module):
     """Module that returns the layer that ``transform`` returns."""

@@ -21,8 +21,6 @@ from skdim import bounds, critics, encoders, objectives, priors, views
 from skdim.inputs import Layout
 from skdim.parameters import cut, shown
 
-__all__ = ["EncodeError", "decode", "encode", "flatten", "mapped", "unflatten"]
-
 
 class EncodeError(TypeError):
     """A value cannot be encoded."""

@@ -16,8 +16,6 @@ try:
 except ImportError:  # scikit-learn < 1.9
     callback = None
 
-__all__ = ["CallbackSupport", "EarlyStopping", "StopTraining", "TaskEvents", "reported", "reports"]
-
 # Not object itself, which cannot precede other base classes.
 CallbackSupport: type = (
     type("CallbackSupport", (), {}) if callback is None else callback.CallbackSupportMixin

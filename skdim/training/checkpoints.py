@@ -32,8 +32,6 @@ from skdim.saving import (
 from skdim.training.callbacks import EarlyStopping
 from skdim.training.distributed import is_shared
 
-__all__ = ["Checkpoints", "find_checkpoint", "pack_checkpoint", "read_checkpoint"]
-
 LAST = "last.skdim-checkpoint"
 BEST = "best.skdim-checkpoint"
 LOCK = "lock"

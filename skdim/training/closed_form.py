@@ -19,8 +19,6 @@ from skdim.training.steps import computing_in
 from skdim.views import Pairs, View, find_pairs
 from skdim.views.base import all_pairs
 
-__all__ = ["ClosedFormMixin", "LookSums"]
-
 # Maximal number of samples from which the basis is computed.
 BASIS_ROWS = 3000
 # Maximal number of samples from whose looks the expanded features are set.

@@ -21,8 +21,6 @@ from skdim.objectives import Batch
 from skdim.training.net import EncoderNet
 from skdim.training.steps import Batches, Looks, Terms
 
-__all__ = ["AcceleratedNet", "agree_on_seed", "choose_net", "find_own_device", "is_shared"]
-
 # Samples that are compared over processes.
 COMPARED_ROWS = 64
 

@@ -36,8 +36,6 @@ from skdim.training.steps import (
 )
 from skdim.views import View, view_of_one
 
-__all__ = ["SETTINGS", "EncoderNet"]
-
 # Training has diverged if a mean term is larger; sums are divided by the number of addends.
 DIVERGED = 1e6
 

@@ -11,8 +11,6 @@ from tqdm.auto import tqdm
 from skdim.bounds import BOUNDS
 from skdim.objectives import AbstractCriterion, Information
 
-__all__ = ["Progress", "summary_of"]
-
 LOGGER = logging.getLogger("skdim")
 
 # Seconds between two lines in a log.

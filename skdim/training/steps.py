@@ -15,22 +15,6 @@ from torch.overrides import TorchFunctionMode
 from skdim.inputs import Samples
 from skdim.objectives import Batch
 
-__all__ = [
-    "PRECISIONS",
-    "SCHEDULES",
-    "Batches",
-    "Looks",
-    "Schedule",
-    "Step",
-    "Terms",
-    "check_precision",
-    "compiled",
-    "computing_in",
-    "drawing_before",
-    "has_bfloat16",
-    "mean_of",
-]
-
 Looks = tuple[Tensor, ...]
 # Terms of the loss, and the codes of the first look.
 Terms = tuple[dict[str, Tensor], Tensor]

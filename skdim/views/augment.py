@@ -17,8 +17,6 @@ from skdim.views.base import (
     turned,
 )
 
-__all__ = ["Augment"]
-
 
 @dataclass(frozen=True)
 class Augment:

@@ -11,26 +11,6 @@ from torch.nn.functional import affine_grid, grid_sample
 
 from skdim.parameters import is_number
 
-__all__ = [
-    "GivenLooks",
-    "Identity",
-    "Mirror",
-    "Pairs",
-    "View",
-    "all_pairs",
-    "check_image_batch",
-    "check_shares",
-    "cropped",
-    "factors",
-    "find_pairs",
-    "grey_of",
-    "segments",
-    "shifted",
-    "sometimes",
-    "turned",
-    "view_of_one",
-]
-
 View = Callable[[Tensor, Generator], "tuple[Tensor, ...]"]
 Pairs = tuple[tuple[int, int], ...]
 

@@ -8,8 +8,6 @@ from torch import Generator, Tensor
 from skdim.views.base import check_shares, segments
 from skdim.views.stretch import Stretch
 
-__all__ = ["Distort"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Distort(Stretch):

@@ -10,8 +10,6 @@ from torch import Generator, Tensor
 from skdim.parameters import is_number
 from skdim.views.base import Pairs, View, check_image_batch, check_shares, segments
 
-__all__ = ["Occlude"]
-
 
 @dataclass(frozen=True)
 class Occlude:

@@ -8,8 +8,6 @@ from torch.nn.functional import grid_sample
 
 from skdim.views.base import Pairs, check_shares
 
-__all__ = ["Stretch"]
-
 
 @dataclass(frozen=True)
 class Stretch:
