@@ -47,12 +47,13 @@ def chosen_settings(
 
 
 def groups(rows: list[Row]) -> list[list[Row]]:
-    """Rows that differ in nothing but the seed, of candidates that ran with all seeds."""
-    found = defaultdict(list)
+    """Rows that differ in nothing but the seed, of candidates with all seeds of their method."""
+    found, most = defaultdict(list), defaultdict(int)
     for row in rows:
         found[row["method"], json.dumps(row["setting"]), row["how"], row["size"]].append(row)
-    most = max(len(group) for group in found.values())
-    return [group for group in found.values() if len(group) == most]
+    for (method, *_), group in found.items():
+        most[method] = max(most[method], len(group))
+    return [group for (method, *_), group in found.items() if len(group) == most[method]]
 
 
 def mean(group: list[Row], name: str) -> float:
@@ -60,34 +61,34 @@ def mean(group: list[Row], name: str) -> float:
     return float(np.mean([row[name] for row in group]))
 
 
-def line(label: str, group: list[Row]) -> str:
+def line(label: str, group: list[Row], n_seeds: int) -> str:
     """One line of the table."""
     accuracies = [row["report"] for row in group]
     error = np.std(accuracies, ddof=1) / np.sqrt(len(group)) if len(group) > 1 else float("nan")
+    seeds = "" if len(group) == n_seeds else f"{len(group)} seed(s)"
     setting = ", ".join(
         f"{name} {value}" for name, value in group[0]["setting"].items() if name != "loss"
     )
     return (
         f"{label:<24}{group[0]['size']:>6}{np.mean(accuracies):>9.3f}{error:>8.3f}"
-        f"{mean(group, 'cpu_seconds'):>8.1f}{mean(group, 'clock_seconds'):>8.1f}"
-        f"{mean(group, 'encode_cpu_ms'):>9.2f}  {group[0]['how']}"
-        f"{'; ' + setting if setting else ''}"
+        f"{mean(group, 'cpu_seconds'):>8.1f}{mean(group, 'encode_cpu_ms'):>9.2f}"
+        f"  {'; '.join(part for part in (group[0]['how'], setting, seeds) if part)}"
     )
 
 
-def section(candidates: list[list[Row]], size: int, limit: float) -> list[str]:
+def section(candidates: list[list[Row]], size: int, limit: float, n_seeds: int) -> list[str]:
     """Our line, then the best of each rival, and the best of those at most as slow as ours."""
     sized = [group for group in candidates if group[0]["size"] == size]
     ours = [group for group in sized if group[0]["method"] == OURS]
-    lines = [line(OURS, group) for group in ours]
+    lines = [line(OURS, group, n_seeds) for group in ours]
     for method in dict.fromkeys(g[0]["method"] for g in sized if g[0]["method"] != OURS):
         mine = [group for group in sized if group[0]["method"] == method]
         fast = [group for group in mine if mean(group, "cpu_seconds") <= limit * SLACK]
         best = max(mine, key=lambda group: mean(group, "choose"))
-        lines.append(line(method, best))
+        lines.append(line(method, best, n_seeds))
         if fast and limit and best not in fast:
             quick = max(fast, key=lambda group: mean(group, "choose"))
-            lines.append(line(f"  {method}, as fast"[:24], quick))
+            lines.append(line(f"  {method}, as fast"[:24], quick, n_seeds))
     return lines
 
 
@@ -97,15 +98,15 @@ def tabulate(rows: list[Row], data: str) -> str:
     if not rows:
         return f"{data}: nothing"
     candidates = groups(rows)
-    first = rows[0]
+    first, n_seeds = rows[0], max(map(len, candidates))
     lines = [
         f"{data}: {first['n_fit']} to fit, {first['n_labelled']} of them labelled, "
-        f"{first['n_report']} to report, {len(candidates[0])} seed(s)",
-        f"{'features':<24}{'size':>6}{'accuracy':>9}{'error':>8}{'CPU s':>8}{'clock s':>8}"
+        f"{first['n_report']} to report, {n_seeds} seed(s)",
+        f"{'features':<24}{'size':>6}{'accuracy':>9}{'error':>8}{'CPU s':>8}"
         f"{'ms/image':>9}  setting",
     ]
     sizes = {row["size"] for row in rows}
     for size in (*SIZES, *sorted(sizes - set(SIZES))):
-        found = section(candidates, size, our_seconds(rows, data, size=size))
+        found = section(candidates, size, our_seconds(rows, data, size=size), n_seeds)
         lines += ["", *found] if found else []
     return "\n".join(lines)
