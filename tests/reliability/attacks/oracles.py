@@ -9,6 +9,8 @@ import joblib
 import numpy as np
 import torch
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.utils.validation import check_is_fitted
 
 from skdim import DeepInfoMaxClassifier
 
@@ -19,6 +21,7 @@ __all__ = [
     "check_unfitted",
     "codes_of",
     "global_states",
+    "is_fitted",
     "quiet",
     "same_bits",
 ]
@@ -74,10 +77,19 @@ def check_message(error, names):
         raise Wrong(f"the message names none of {sorted(names)[:9]}: {text}")
 
 
+def is_fitted(model):
+    """Return whether scikit-learn takes an estimator for fitted."""
+    try:
+        check_is_fitted(model)
+    except NotFittedError:
+        return False
+    return True
+
+
 def check_unfitted(model):
     """Check that nothing looks fitted."""
     left = [name for name in vars(model) if name.endswith("_") and not name.startswith("__")]
-    if left or model.__sklearn_is_fitted__():
+    if left or is_fitted(model):
         raise Wrong(f"it looks fitted: {left}")
 
 

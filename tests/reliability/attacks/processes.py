@@ -16,6 +16,7 @@ from tests.reliability.attacks.oracles import (
     Wrong,
     check_unfitted,
     global_states,
+    is_fitted,
     quiet,
     same_bits,
 )
@@ -97,7 +98,7 @@ def interrupts(rng):
             while True:  # The interrupt is late: it comes outside of the training.
                 time.sleep(0.01)
     except KeyboardInterrupt:
-        late = model.__sklearn_is_fitted__()
+        late = is_fitted(model)
     if global_states() != before:
         raise Wrong("the global generators have changed")
     if not late:
