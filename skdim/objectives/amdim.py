@@ -1,6 +1,7 @@
 """Augmented multiscale Deep InfoMax: layers of several scales are compared between looks."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from torch import Tensor
@@ -54,6 +55,7 @@ class LayerInformation(Information):
         return layer
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class AMDIM(AbstractObjective):
     """Augmented multiscale Deep InfoMax (AMDIM).
 
@@ -104,22 +106,12 @@ class AMDIM(AbstractObjective):
     }
     score_hint = "Give local_weight, conv_weight or conv_conv_weight a value above 0"
 
-    def __init__(
-        self,
-        *,
-        local_weight: float = 1.0,
-        conv_weight: float = 1.0,
-        conv_conv_weight: float = 1.0,
-        bound: str | Bound = "infonce",
-        critic: str = "dot",
-        negatives: int | str = "all",
-    ) -> None:
-        self.local_weight = local_weight
-        self.conv_weight = conv_weight
-        self.conv_conv_weight = conv_conv_weight
-        self.bound = bound
-        self.critic = critic
-        self.negatives = negatives
+    local_weight: float = 1.0
+    conv_weight: float = 1.0
+    conv_conv_weight: float = 1.0
+    bound: str | Bound = "infonce"
+    critic: str = "dot"
+    negatives: int | str = "all"
 
     def build(self, setting: Setting) -> Together:
         """Build the terms whose weight is not 0; see ``AbstractObjective.build``."""

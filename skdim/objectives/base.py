@@ -170,10 +170,11 @@ class AbstractCriterion(nn.Module, ABC):
 class AbstractObjective(BaseEstimator):  # type: ignore[misc]
     """Parameters of what an encoder is trained with, which build a criterion.
 
-    A subclass stores its parameters in ``__init__``, as estimators of scikit-learn do. It
-    implements ``terms`` (and ``score``) if its loss has no weights of its own, else ``build``. It
-    is passed to :class:`~skdim.EncoderTransformer` as ``objective``; its parameters are then set
-    and searched as ``objective__NAME``.
+    A subclass stores its parameters in ``__init__``, as estimators of scikit-learn do, or declares
+    them as fields of a dataclass with ``eq=False`` and ``repr=False``. It implements ``terms`` (and
+    ``score``) if its loss has no weights of its own, else ``build``. It is passed to
+    :class:`~skdim.EncoderTransformer` as ``objective``; its parameters are then set and searched as
+    ``objective__NAME``.
 
     Attributes
     ----------

@@ -1,6 +1,7 @@
 """Bidirectional GAN: an encoder and a generator against a discriminator of pairs."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -109,6 +110,7 @@ class BidirectionalGAN(AbstractCriterion):
         return -mse_loss(in_full(made), self.standardise(batch.x.float()))
 
 
+@dataclass(eq=False, repr=False)
 class BiGAN(AbstractObjective):
     """Bidirectional GAN (BiGAN; adversarially learned inference).
 
@@ -153,9 +155,8 @@ class BiGAN(AbstractObjective):
     augments_images = False
     default_optimizer = "adam_gan"
 
-    def __init__(self, prior: str | Prior = "normal", gradient_penalty: float = 1.0) -> None:
-        self.prior = prior
-        self.gradient_penalty = gradient_penalty
+    prior: str | Prior = "normal"
+    gradient_penalty: float = 1.0
 
     @property
     def has_sampler(self) -> bool:

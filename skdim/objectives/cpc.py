@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import ClassVar
 
@@ -156,6 +157,7 @@ def pixels_read(layer: Tensor, x: Tensor) -> Tensor:
     return torch.stack(read)
 
 
+@dataclass(eq=False, repr=False)
 class CPC(AbstractObjective):
     """Contrastive predictive coding (CPC): rows of the local map are predicted from those before.
 
@@ -194,9 +196,8 @@ class CPC(AbstractObjective):
 
     rules: ClassVar[Mapping[str, Rule]] = {"n_predicted": integer(1), "critic_units": integer(1)}
 
-    def __init__(self, n_predicted: int = 5, critic_units: int = 256) -> None:
-        self.n_predicted = n_predicted
-        self.critic_units = critic_units
+    n_predicted: int = 5
+    critic_units: int = 256
 
     def build(self, setting: Setting) -> ContextPrediction:
         """Find which rows can be predicted, and build the critics."""

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
 
@@ -132,6 +133,7 @@ def infomax(
     return Together(terms)
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class InfoMax(AbstractObjective):
     """Deep InfoMax: information between the code and maps of the same sample.
 
@@ -184,34 +186,18 @@ default=0.0
     }
     score_hint = "Give local_weight or global_weight a value above 0"
 
-    def __init__(
-        self,
-        *,
-        global_weight: float | str = "auto",
-        local_weight: float | str = "auto",
-        prior_weight: float = 0.0,
-        coordinate_weight: float = 0.0,
-        relative_coordinate_weight: float = 0.0,
-        classifier_weight: float = 0.0,
-        classifier_layer: str = "code",
-        bound: str | Bound = "auto",
-        critic: CriticSpec | Mapping[str, CriticSpec] = "auto",
-        critic_units: Units | Mapping[str, Units] = "auto",
-        negatives: int | str = "all",
-        prior: str | Prior = "uniform",
-    ) -> None:
-        self.global_weight = global_weight
-        self.local_weight = local_weight
-        self.prior_weight = prior_weight
-        self.coordinate_weight = coordinate_weight
-        self.relative_coordinate_weight = relative_coordinate_weight
-        self.classifier_weight = classifier_weight
-        self.classifier_layer = classifier_layer
-        self.bound = bound
-        self.critic = critic
-        self.critic_units = critic_units
-        self.negatives = negatives
-        self.prior = prior
+    global_weight: float | str = "auto"
+    local_weight: float | str = "auto"
+    prior_weight: float = 0.0
+    coordinate_weight: float = 0.0
+    relative_coordinate_weight: float = 0.0
+    classifier_weight: float = 0.0
+    classifier_layer: str = "code"
+    bound: str | Bound = "auto"
+    critic: CriticSpec | Mapping[str, CriticSpec] = "auto"
+    critic_units: Units | Mapping[str, Units] = "auto"
+    negatives: int | str = "all"
+    prior: str | Prior = "uniform"
 
     def build(self, setting: Setting) -> Together:
         """Build the terms whose weight is not 0; see ``AbstractObjective.build``."""

@@ -1,6 +1,7 @@
 """Autoencoders: the sample is decoded from its code."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -108,6 +109,7 @@ class Autoencoder(AbstractObjective):
         return Reconstruction(decoder, setting.standardise)
 
 
+@dataclass(eq=False, repr=False)
 class AAE(Autoencoder):
     """Adversarial autoencoder: an autoencoder whose codes are matched to a prior.
 
@@ -142,9 +144,8 @@ class AAE(Autoencoder):
 
     rules: ClassVar[Mapping[str, Rule]] = {"prior": PRIOR_RULE, "prior_weight": real(0)}
 
-    def __init__(self, prior: str | Prior = "normal", prior_weight: float = 0.1) -> None:
-        self.prior = prior
-        self.prior_weight = prior_weight
+    prior: str | Prior = "normal"
+    prior_weight: float = 0.1
 
     @property
     def has_sampler(self) -> bool:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -142,6 +143,7 @@ def gaussian_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
     return 0.5 * (mean.square() + log_variance.expm1() - log_variance).sum(dim=-1)
 
 
+@dataclass(eq=False, repr=False)
 class VAE(Autoencoder):
     """Variational autoencoder (VAE, beta-VAE).
 
@@ -179,8 +181,7 @@ class VAE(Autoencoder):
 
     rules: ClassVar[Mapping[str, Rule]] = {"beta": real(0)}
 
-    def __init__(self, beta: float = 1.0) -> None:
-        self.beta = beta
+    beta: float = 1.0
 
     @property
     def has_sampler(self) -> bool:
