@@ -28,7 +28,7 @@ estimation and maximization, arXiv:1808.06670.
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -71,7 +71,8 @@ class Bound:
     >>> positive, negative = torch.ones(4, 1), torch.zeros(4, 3)
     >>> bound(positive, negative)
     tensor(1.)
-    >>> bound.from_blocks([(positive[:3], negative[:3]), (positive[3:], negative[3:])])
+    >>> blocks = [bound.anchors(positive[rows], negative[rows]) for rows in ([0, 1, 2], [3])]
+    >>> bound.total(*(torch.cat(parts) for parts in zip(*blocks)))
     tensor(1.)
     """
 
@@ -91,49 +92,19 @@ class Bound:
         positive, negative : Tensor of shape (n_anchors, n_positives), (n_anchors, n_negatives)
             Scores of positive and of negative pairs.
         """
-        return self.from_blocks([(positive, negative)])
-
-    def from_blocks(self, blocks: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
-        """Compute the bound from scores in blocks of whole anchors.
-
-        Parameters
-        ----------
-        blocks : iterable of (Tensor, Tensor)
-            Positive and negative scores, shaped as in a call; the number of anchors may vary.
-
-        Returns
-        -------
-        Tensor of shape ()
-            The same value, and the same gradient, as from all anchors in one call.
-
-        Raises
-        ------
-        ValueError
-            If there is no block, or its scores are not two tables with the same anchors.
-        """
-        statistics = []
-        for positive, negative in blocks:
-            check_scores(positive, negative)
-            statistics.append(self.anchors(positive, negative))
-        if not statistics:
-            raise ValueError("no block of scores was given; a bound needs at least one anchor.")
-        gains, costs = zip(*statistics, strict=True)
-        return self.total(torch.cat(gains), torch.cat(costs))
-
-
-def check_scores(positive: Tensor, negative: Tensor) -> None:
-    """Raise a ValueError unless both are non-empty tables with the same anchors."""
-    for name, scores in (("positive", positive), ("negative", negative)):
-        if scores.ndim != 2 or scores.numel() == 0:
+        for name, scores in (("positive", positive), ("negative", negative)):
+            if scores.ndim != 2 or scores.numel() == 0:
+                raise ValueError(
+                    f"{name} scores have shape {tuple(scores.shape)}; a table (n_anchors, "
+                    f"n_{name}s) with at least one of each is needed, such as "
+                    "skdim.pairs.pair_blocks returns."
+                )
+        if len(positive) != len(negative):
             raise ValueError(
-                f"{name} scores have shape {tuple(scores.shape)}; a table (n_anchors, n_{name}s) "
-                "with at least one of each is needed, such as skdim.pairs.split_pairs returns."
+                f"positive scores have {len(positive)} anchors and negative scores "
+                f"{len(negative)}; row i of both must belong to the same anchor."
             )
-    if len(positive) != len(negative):
-        raise ValueError(
-            f"positive scores have {len(positive)} anchors and negative scores {len(negative)}; "
-            "row i of both must belong to the same anchor."
-        )
+        return self.total(*self.anchors(positive, negative))
 
 
 def difference_of_means(gain: Tensor, cost: Tensor) -> Tensor:

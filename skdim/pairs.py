@@ -26,42 +26,9 @@ from torch.autograd.function import once_differentiable
 
 from skdim.bounds import Bound
 
-__all__ = ["bound_of_pairs", "draw_negatives", "in_full", "pair_blocks", "split_pairs"]
+__all__ = ["bound_of_pairs", "in_full", "pair_blocks"]
 
 Join = Callable[[Tensor, Tensor], Tensor]
-
-
-def split_pairs(scores: Tensor) -> tuple[Tensor, Tensor]:
-    """Split the scores of all pairs into those of positive and negative pairs.
-
-    Parameters
-    ----------
-    scores : Tensor of shape (n, g, n, l)
-        Entry ``[i, a, j, k]`` scores global a of sample i against location k of sample j.
-
-    Returns
-    -------
-    positive, negative : Tensor of shape (n * g, l), (n * g, (n - 1) * l)
-        Scores with the locations of the same sample and of all other samples.
-
-    Raises
-    ------
-    ValueError
-        If the scores have another shape, or there are fewer than two samples.
-
-    Examples
-    --------
-    >>> positive, negative = split_pairs(torch.tensor([[1.0, 2.0], [3.0, 4.0]])[:, None, :, None])
-    >>> positive.tolist(), negative.tolist()
-    ([[1.0], [4.0]], [[2.0], [3.0]])
-    """
-    if scores.ndim != 4 or scores.shape[0] != scores.shape[2]:
-        raise ValueError(
-            f"scores have shape {tuple(scores.shape)}; (n, g, n, l) is needed: g globals of each "
-            "of n samples against l locations of each of the same n samples."
-        )
-    check_samples(len(scores))
-    return split_own(scores, 0)
 
 
 def pair_blocks(
@@ -147,7 +114,7 @@ def split_own(scores: Tensor, first: int) -> tuple[Tensor, Tensor]:
 
 
 def rows_of_negatives(
-    code: Tensor, local: Tensor, negatives: str | int | Tensor, generator: Generator | None
+    code: Tensor, local: Tensor, negatives: str | int, generator: Generator | None
 ) -> Tensor | None:
     """Return the negatives of each sample, (n, m), as rows of all locations (n * l, u).
 
@@ -160,9 +127,11 @@ def rows_of_negatives(
             "(n, g, u) and (n, l, u) of the same n samples are needed."
         )
     n, n_locations = local.shape[:2]
-    check_samples(n)
-    if isinstance(negatives, Tensor):
-        return negatives
+    if n < 2:
+        raise ValueError(
+            f"the batch has {n} sample(s); negatives need another sample, so at least 2. "
+            "Use larger batches, or drop the last one if it is too small."
+        )
     if negatives == "all":
         return None
     if negatives == "shift":
@@ -179,23 +148,11 @@ def rows_of_negatives(
 def draw_negatives(
     shape: Sequence[int], count: int, device: torch.device, generator: Generator | None
 ) -> Tensor:
-    """Draw a location of another sample ``count`` times for each location.
+    """Draw a location of another sample ``count`` times for each of l locations of n samples.
 
-    Parameters
-    ----------
-    shape : (int, int)
-        Numbers of samples n, at least 2, and of locations l of each.
-    count : int
-    device : torch.device
-    generator : Generator or None
-
-    Returns
-    -------
-    Tensor of shape (n, l * count)
-        Rows of all locations (n * l, u).
+    Return rows of all locations (n * l, u), of shape (n, l * count).
     """
     n, n_locations = shape
-    check_samples(n)
     # Steps of 1 to n - 1 around the batch exclude the sample itself.
     drawn_on = device if generator is None else generator.device
     step = torch.randint(1, n, (n, n_locations, count), generator=generator, device=drawn_on)
@@ -203,15 +160,6 @@ def draw_negatives(
     other = (sample + step.to(device, non_blocking=True)) % n
     location = torch.arange(n_locations, device=device)[:, None]
     return (other * n_locations + location).flatten(1)
-
-
-def check_samples(n: int) -> None:
-    """Raise a ValueError if there are fewer than two samples."""
-    if n < 2:
-        raise ValueError(
-            f"the batch has {n} sample(s); negatives need another sample, so at least 2. "
-            "Use larger batches, or drop the last one if it is too small."
-        )
 
 
 @dataclass(frozen=True)
@@ -229,7 +177,7 @@ def bound_of_pairs(
     join: Join,
     code: Tensor,
     local: Tensor,
-    negatives: str | int | Tensor = "all",
+    negatives: str | int = "all",
     *,
     generator: Generator | None = None,
     pair_floats: int = 1,
@@ -250,8 +198,8 @@ def bound_of_pairs(
         own tensors require a gradient, they must be leaves, such as the weights of a module.
     code, local : Tensor of shape (n, g, u), (n, l, u)
         Projected globals and locations.
-    negatives : {"all", "shift"}, int or Tensor, default="all"
-        Which pairs are negative; see :mod:`skdim.pairs`. A tensor is one of ``draw_negatives``.
+    negatives : {"all", "shift"} or int, default="all"
+        Which pairs are negative; see :mod:`skdim.pairs`.
     generator : Generator or None, default=None
         For an int. None is torch's global generator.
     pair_floats : int, default=1

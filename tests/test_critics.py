@@ -18,7 +18,7 @@ from skdim.critics import (
     takes_map,
 )
 from skdim.critics.abstract import at_positions
-from skdim.pairs import bound_of_pairs, pair_blocks, split_pairs
+from skdim.pairs import bound_of_pairs, pair_blocks, split_own
 
 N, CODE, LOCAL, UNITS = 5, 6, 4, 8
 
@@ -156,7 +156,7 @@ def test_a_sample_moves_its_own_scores_only(name, code_grid, local_grid):
 def test_blocks_of_pairs_hold_the_scores_of_forward(name):
     critic = make_critic(name)
     code, local = features((2,), (2, 2))
-    positive, negative = split_pairs(critic(code, local))
+    positive, negative = split_own(critic(code, local), 0)
     projections = critic.project_code(code), critic.project_local(local)
     (block,) = pair_blocks(critic.join, *projections, "all")
 

@@ -12,7 +12,7 @@ from scipy.stats import chisquare
 from torch import nn
 
 from skdim.bounds import BOUNDS
-from skdim.pairs import bound_of_pairs, in_full, pair_blocks, split_pairs
+from skdim.pairs import bound_of_pairs, in_full, pair_blocks, split_own
 
 MODES = ["all", "shift", 1, 3]
 
@@ -164,7 +164,7 @@ def test_own_scores_reach_neither_negatives_nor_their_gradient(nonsense):
     scores[range(n), 0, range(n)] = nonsense
     scores.requires_grad_()
 
-    negative = split_pairs(scores)[1]
+    negative = split_own(scores, 0)[1]
     negative.sum().backward()
 
     assert (negative == 0).all()
@@ -172,11 +172,11 @@ def test_own_scores_reach_neither_negatives_nor_their_gradient(nonsense):
     assert scores.grad.sum() == negative.numel()
 
 
-def test_split_pairs_agrees_with_pairs_scored_at_once():
+def test_split_scores_agree_with_pairs_scored_at_once():
     code, local = projections(5, 2, 3)
     scores = torch.einsum("iau,jku->iajk", code, local)
 
-    torch.testing.assert_close(split_pairs(scores), tables(dot, code, local, "all"))
+    torch.testing.assert_close(split_own(scores, 0), tables(dot, code, local, "all"))
 
 
 @pytest.mark.parametrize(("batch", "side"), [(32, 8), (64, 8), (64, 4)])
@@ -574,11 +574,6 @@ def test_a_single_sample_has_no_negatives(negatives):
         bound_of_pairs(BOUNDS["jsd"], dot, code, local, negatives)
 
 
-def test_scores_of_a_single_sample_cannot_be_split():
-    with pytest.raises(ValueError, match="negatives need another sample"):
-        split_pairs(torch.zeros(1, 1, 1, 4))
-
-
 @pytest.mark.parametrize("negatives", ["none", 0, -1, 2.0, True, None])
 def test_unknown_negatives_are_told_with_what_is_allowed(negatives):
     with pytest.raises(ValueError, match=r"negatives=.* is not known.*'all'.*'shift'.*int"):
@@ -599,12 +594,6 @@ def test_projections_that_do_not_fit_are_told(shapes):
         ValueError, match=r"code has shape \(4, .* and local \([45], .*same n samples"
     ):
         pair_blocks(dot, *map(torch.zeros, shapes))
-
-
-@pytest.mark.parametrize("shape", [(4, 4), (4, 1, 5, 2)])
-def test_scores_that_cannot_be_split_are_told(shape):
-    with pytest.raises(ValueError, match=r"scores have shape .*\(n, g, n, l\) is needed"):
-        split_pairs(torch.zeros(shape))
 
 
 def test_a_block_of_no_sample_is_told():

@@ -9,7 +9,7 @@ from skorch.callbacks import Callback
 from skdim import DeepInfoMaxTransformer
 from skdim.bounds import BOUNDS
 from skdim.estimators.fitting import auto_epochs
-from skdim.pairs import split_pairs
+from skdim.pairs import split_own
 from tests.estimators.helpers import weights_of
 
 # Six columns that come from two: there is something to learn.
@@ -41,7 +41,7 @@ def test_score_is_the_bound_of_the_trained_term_on_samples_as_they_are(bound, te
     with torch.no_grad():
         features = dim.encoder_(torch.from_numpy(ROWS))
         layer = features.local if term == "local" else features.conv.flatten(1)
-        expected = BOUNDS[bound](*split_pairs(information.critic(features.code, layer)))
+        expected = BOUNDS[bound](*split_own(information.critic(features.code, layer), 0))
 
     assert isinstance(dim.score(ROWS), float)
     assert dim.score(ROWS) == pytest.approx(expected.item(), rel=1e-5, abs=1e-6)
