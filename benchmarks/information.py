@@ -176,7 +176,6 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    tasks = TASKS | BMI_TASKS
     first = [bound for bound in options.bounds if bound == DEFAULT]
     others = [bound for bound in options.bounds if bound != DEFAULT]
     rows: list[dict] = []
@@ -184,7 +183,7 @@ def main() -> None:
         if not bounds:
             continue
         for name in options.tasks:
-            rows += measure(name, tasks[name], bounds, options.seeds)
+            rows += measure(name, TASKS[name], bounds, options.seeds)
             write(rows)
     print("\n" + tabulate(rows))
 
