@@ -225,7 +225,7 @@ def find_neighbors(
         )
     query_rows = check_rows(queries, n, N_QUERIES)
     distances = pairwise_distances(codes[query_rows], codes, metric=metric)
-    # The query comes first, whatever its rounded distance from itself.
+    # The query comes first, even if its distance from itself is rounded to more than 0.
     distances[np.arange(len(query_rows)), query_rows] = -1
     order = np.argsort(distances, axis=1, kind="stable")
     rows = np.concatenate([order[:, : 1 + n_neighbors], order[:, -n_neighbors:]], axis=1)

@@ -38,7 +38,7 @@ class TermsDisplay(AbstractDisplay):
     ----------
     curves : mapping of str to array-like of shape (n_epochs,)
         One value per epoch, by name.
-    kept_epoch : int, default=None
+    best_epoch : int, default=None
         Epoch, counted from 1, whose weights early stopping has restored, marked by a dotted line;
         None if it is the last one.
 
@@ -62,9 +62,9 @@ class TermsDisplay(AbstractDisplay):
     ['local', 'spread']
     """
 
-    def __init__(self, curves: Mapping[str, ArrayLike], *, kept_epoch: int | None = None) -> None:
+    def __init__(self, curves: Mapping[str, ArrayLike], *, best_epoch: int | None = None) -> None:
         self.curves = {name: np.asarray(curve, np.float64) for name, curve in curves.items()}
-        self.kept_epoch = kept_epoch
+        self.best_epoch = best_epoch
         shapes = {curve.shape for curve in self.curves.values()}
         if len(shapes) != 1 or len(next(iter(shapes))) != 1:
             raise ValueError(
@@ -115,14 +115,14 @@ class TermsDisplay(AbstractDisplay):
                 f"It has {', '.join(map(repr, history))}."
             )
         n_epochs = len(next(iter(history.values())))
-        kept = estimator.n_iter_ if estimator.n_iter_ < n_epochs else None
+        best = estimator.n_iter_ if estimator.n_iter_ < n_epochs else None
         curves: dict[str, ArrayLike] = {}
         for name in names:
             if name in bounds:
                 curves[f"{name} bound"] = -np.array(history[name]) / bounds[name]
             else:
                 curves[name] = history[name]
-        return cls(curves, kept_epoch=kept).plot(ax=ax, **line_kwargs)
+        return cls(curves, best_epoch=best).plot(ax=ax, **line_kwargs)
 
     def plot(self, *, ax: Any = None, **line_kwargs: Any) -> Self:
         """Draw the curves, and return the display.
@@ -155,8 +155,8 @@ class TermsDisplay(AbstractDisplay):
             panel.tick_params(labelsize="small")
             panel.xaxis.set_major_locator(plt.MaxNLocator(5, integer=True, min_n_ticks=1))
             panel.grid(alpha=0.3)
-            if self.kept_epoch is not None:
-                panel.axvline(self.kept_epoch, color="0.3", linestyle=":", zorder=0)
+            if self.best_epoch is not None:
+                panel.axvline(self.best_epoch, color="0.3", linestyle=":", zorder=0)
             finite = curve[np.isfinite(curve)]
             if finite.size and finite.min() > 0 and finite.max() > WIDE_RANGE * finite.min():
                 panel.set_yscale("log")

@@ -155,7 +155,7 @@ def fit_critic(
         pointwise.append(values)
         return halves
 
-    # Ours draw from the generator alone; other networks may draw from the global ones.
+    # Networks of skdim draw from the generator alone, others may draw from the global ones.
     draws = make is not None and make not in CRITICS.values()
     with seeded(own_seed, torch.device(device)) if draws else nullcontext():
         curve = fit_network(
@@ -172,7 +172,8 @@ def fit_critic(
         )
     half = len(fold.held_out) // 2
     first, second = (
-        pointwise[epoch] * counts for epoch, counts in zip(curve.kept, curve.counts, strict=True)
+        pointwise[epoch] * positive
+        for epoch, positive in zip(curve.selected, curve.is_positive, strict=True)
     )
     return curve, pointwise[0], np.concatenate([first[:half], second[half:]])
 

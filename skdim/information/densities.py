@@ -49,7 +49,7 @@ class AutoregressiveMixture(nn.Module):
     """A mixture of normals for each coordinate, conditional on the coordinates before it.
 
     One masked network computes the parameters of all mixtures. The densities integrate to one
-    whatever the weights, so their expected log-likelihood is at most that of the true density.
+    for any weights, so their expected log-likelihood is at most that of the true density.
     They are initially standard normal, up to about 1e-4 nats per coordinate. Each coordinate has
     ``n_inputs`` inputs, and components whose scales are above ``min_scales`` (n_coordinates,).
 
@@ -141,7 +141,7 @@ def fit_density(
         training,
         generator,
     )
-    first, second = curve.kept
+    first, second = curve.selected
     chosen = torch.cat([epochs[first][0], epochs[second][1]])
     return curve, torch.cat(epochs[0]).numpy(), chosen.numpy()
 

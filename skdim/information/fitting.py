@@ -71,22 +71,22 @@ class Curve:
     halves: list[tuple[float, float]] = field(default_factory=list)
 
     @property
-    def kept(self) -> tuple[int, int]:
+    def selected(self) -> tuple[int, int]:
         """Epochs whose weights are evaluated on the first half, and on the second."""
         first, second = np.argmax(self.halves, axis=0)
         return int(second), int(first)
 
     @property
-    def counts(self) -> tuple[bool, bool]:
-        """Whether a half counts: it is 0 where the best value on the other is not positive."""
-        first, second = self.kept
+    def is_positive(self) -> tuple[bool, bool]:
+        """Whether the best value on the other half is positive; if not, that of a half is 0."""
+        first, second = self.selected
         return self.halves[first][1] > 0, self.halves[second][0] > 0
 
     @property
     def held_out(self) -> float:
         """Mean of the values on the two halves, each of the weights selected by the other half."""
-        values = (self.halves[epoch][half] for half, epoch in enumerate(self.kept))
-        return sum(value for value, counts in zip(values, self.counts, strict=True) if counts) / 2
+        values = (self.halves[epoch][half] for half, epoch in enumerate(self.selected))
+        return sum(v for v, positive in zip(values, self.is_positive, strict=True) if positive) / 2
 
 
 # The curve of a network, and pointwise values on the held-out rows of a fold: of the normal copula

@@ -104,8 +104,8 @@ def mutual_information(
     information : InformationEstimate
         A float, in nats, with ``standard_error``, ``interval(level)``, ``pointwise_``,
         ``method_``, ``curve_``, ``ceiling`` and ``warnings_``. ``curve_`` has one entry per part,
-        with ``training``, ``halves``, ``kept`` and ``held_out``. The ceiling is the entropy of a
-        discrete variable; for numeric variables it is the log of the number of rows of a part.
+        with ``training``, ``halves``, ``selected`` and ``held_out``. The ceiling is the entropy of
+        a discrete variable; for numeric variables it is the log of the number of rows of a part.
         Above that, critics may separate all true pairs from all false ones.
 
     Raises

@@ -15,7 +15,7 @@ N_NEIGHBOURS = 3
 MORE_NEIGHBOURS = 12
 # Largest number of neighbours of an estimate corrected for their distance: more have less variance.
 # The estimate is compared with that of FACTOR times as many.
-LEVELLED_NEIGHBOURS, FACTOR = 6, 4
+EXTRAPOLATED_NEIGHBOURS, FACTOR = 6, 4
 # Fewest rows per neighbour where there are more than N_NEIGHBOURS.
 ROWS_PER_NEIGHBOUR = 50
 # Largest number of columns for which neighbours are near.
@@ -24,7 +24,7 @@ MAX_COLUMNS = 4
 DEGREES = 2
 
 
-def levelled_information(blocks: list[Columns]) -> tuple[Columns, float, Columns]:
+def extrapolated_information(blocks: list[Columns]) -> tuple[Columns, float, Columns]:
     """Compute the pointwise total correlation (n,) of blocks of columns, corrected for its bias.
 
     If the estimate is lower with more neighbours, which are farther away, distances bias it, about
@@ -35,7 +35,7 @@ def levelled_information(blocks: list[Columns]) -> tuple[Columns, float, Columns
     correction, and the lower of both estimates (n,). The latter has less variance than the
     corrected one, and should exceed another estimate before the corrected one replaces it.
     """
-    k = min(LEVELLED_NEIGHBOURS, max(N_NEIGHBOURS, len(blocks[0]) // ROWS_PER_NEIGHBOUR))
+    k = min(EXTRAPOLATED_NEIGHBOURS, max(N_NEIGHBOURS, len(blocks[0]) // ROWS_PER_NEIGHBOUR))
     few, more = (neighbour_information(blocks, n) for n in (k, FACTOR * k))
     fall = float(few.mean() - more.mean())
     uncorrected = more if fall > 0 else few

@@ -23,7 +23,7 @@ from skdim.information.fitting import Fitted, Fold
 from skdim.information.neighbours import (
     MAX_COLUMNS,
     MORE_NEIGHBOURS,
-    levelled_information,
+    extrapolated_information,
     neighbour_information,
     radii,
 )
@@ -64,7 +64,7 @@ def numeric_information(
     fits = fit(directions)
     best = combine(directions, folds, fits)
     curves = [curve for curve, _, _ in fits]
-    trained = [(c.training[max(c.kept) - 1], c.held_out) for c in curves if max(c.kept)]
+    trained = [(c.training[max(c.selected) - 1], c.held_out) for c in curves if max(c.selected)]
     training_value, held_out_value = np.mean(trained, axis=0).tolist() if trained else (0.0, 0.0)
     if best.method == "critic":
         # Where networks are close to their optimum, training rows err as much to one side as
@@ -119,7 +119,7 @@ def neighbour_candidates(
     scores = [normal_scores(side, draws) for side in sides]
     candidates = []
     if sum(side.shape[1] for side in scores) <= MAX_COLUMNS:
-        candidates.append(("neighbours", *levelled_information(scores)))
+        candidates.append(("neighbours", *extrapolated_information(scores)))
     if max(side.shape[1] for side in scores) > 1:
         norms = [normal_scores(radii(side), draws) for side in scores]
         # The dependence of norms is smooth.

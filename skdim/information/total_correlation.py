@@ -12,7 +12,7 @@ from skdim.information.copulas import copula_bias, fit_copula
 from skdim.information.densities import elliptical_information, fit_density
 from skdim.information.estimate import BestEstimate, InformationEstimate, exceeds, standard_error
 from skdim.information.fitting import Training, make_folds
-from skdim.information.neighbours import MAX_COLUMNS, levelled_information
+from skdim.information.neighbours import MAX_COLUMNS, extrapolated_information
 from skdim.random import draw_seed
 
 # A warning is issued if a coordinate is determined to within this number of ranks.
@@ -45,8 +45,8 @@ def total_correlation(
     Here s are the normal scores of the codes, :math:`\phi` is the standard normal density, which is
     the density of each score, and q is a normal copula combined with a masked network that models
     deviations from normality. The right-hand side is evaluated on rows that q was not fitted on: a
-    lower bound of any size, up to sampling error. It is tight for jointly normal codes, whatever
-    their margins. The information that the copula lacks because it is fitted to a sample is added.
+    lower bound of any size, up to sampling error. It is tight for jointly normal codes with
+    any margins. The information that the copula lacks because it is fitted to a sample is added.
     A density of elliptical symmetry, which describes a scale that coordinates share, replaces the
     estimate where it finds significantly more; so do nearest neighbours among up to four
     coordinates.
@@ -140,7 +140,7 @@ def total_correlation(
     if max_epochs > 0 and scores.shape[1] <= MAX_COLUMNS:
         for sides in (scores, ndtr(scores)):
             blocks = [column[:, None] for column in sides.T]
-            best = best.or_larger("neighbours", *levelled_information(blocks))
+            best = best.or_larger("neighbours", *extrapolated_information(blocks))
     messages = [
         *describe_near_functions(ratios[1].mean(axis=0), len(scores)),
         *describe_linear_functions(columns, z, best.value),

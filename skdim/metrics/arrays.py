@@ -113,7 +113,7 @@ def encode_labels(
 def hold_out(
     labels: NDArray[np.int64], fraction: float, seed: int
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Draw a stratified split; return the indices of the samples to keep and to hold out.
+    """Draw a stratified split; return the indices of the training and the held-out samples.
 
     At least one sample per class is held out. Raise a ValueError if a class has a single sample, or
     if there are too few samples for both parts.
@@ -127,7 +127,7 @@ def hold_out(
             "samples are to be held out. Each class needs a sample in both parts: pass more "
             "samples, or remove rare classes."
         )
-    kept, held_out = train_test_split(
+    train, held_out = train_test_split(
         np.arange(n), test_size=n_held, stratify=labels, random_state=seed
     )
-    return kept, held_out
+    return train, held_out

@@ -177,7 +177,7 @@ def probe_scores(
         Share of X in the validation split; at least one sample per class.
     max_epochs : int, default=100
         Maximum number of epochs of the networks. Training stops when the cross entropy of the split
-        has not decreased for ten epochs, and the best epoch is kept.
+        has not decreased for ten epochs; the weights of the best epoch are used.
     random_state : int, RandomState or None, default=None
     device : str or torch.device, default="auto"
         Device of the networks; "auto" is the device of the transformer.

@@ -185,7 +185,7 @@ def train_decoder(
     """Train a decoder with the squared error, and switch it to evaluation mode.
 
     It learns the differences from the mean image: a decoder of a code without information then
-    returns the mean image, whatever its layers. They are divided by the scale of all pixels, so
+    returns the mean image, for any layers. They are divided by the scale of all pixels, so
     that the loss is proportional to their squared error.
     """
     n = len(codes)

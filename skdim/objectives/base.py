@@ -189,8 +189,8 @@ class AbstractObjective(BaseEstimator):  # type: ignore[misc]
     score_hint : str
         Advice in the error for a missing score.
     has_decoder, has_sampler : bool, default=False
-        Whether the criterion has a decoder, and a prior of what it decodes: transformers then have
-        ``inverse_transform``, and ``sample``.
+        Whether the criterion has a decoder, and a prior of the codes that it decodes: transformers
+        then have ``inverse_transform``, and ``sample``.
     augments_images : bool, default=True
         Whether there are random views of images by default.
     default_optimizer : str, default="adam"

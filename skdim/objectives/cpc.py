@@ -17,7 +17,7 @@ from skdim.pairs import bound_of_pairs, in_full
 from skdim.parameters import Rule, integer
 
 # Samples of noise on which dependencies are computed.
-NOISES = 8
+N_NOISE = 8
 
 # Most scores that are computed at once: 64 MiB in single precision.
 MAX_FLOATS = 2**24
@@ -131,7 +131,7 @@ def unseen_rows(encoder: nn.Module, shape: tuple[int, ...], most: int = 5) -> li
         Pairs (row of the context, row to be predicted) that share no pixel.
     """
     weight = next(encoder.parameters())
-    x = torch.randn(NOISES, *shape, device="cpu").to(weight).requires_grad_()
+    x = torch.randn(N_NOISE, *shape, device="cpu").to(weight).requires_grad_()
     training = encoder.training
     encoder.eval()
     # Convolutions by Fourier transforms would return rounding errors in place of 0.
@@ -152,7 +152,7 @@ def pixels_read(layer: Tensor, x: Tensor) -> Tensor:
     read = []
     for row in layer.unbind(dim=2):
         (gradient,) = torch.autograd.grad(row, x, torch.randn_like(row), retain_graph=True)
-        pixels = gradient != 0  # (NOISES, *shape)
+        pixels = gradient != 0  # (N_NOISE, *shape)
         read.append((pixels.any(dim=1) if x.ndim > 2 else pixels).any(dim=0).flatten())
     return torch.stack(read)
 

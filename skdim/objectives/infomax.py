@@ -255,14 +255,14 @@ default=0.0
 
     def without_closed_form(self) -> list[str]:
         """Return the parameters that have no closed form."""
-        plain = {
+        solvable = {
             "bound": self.bound == "auto",
             "critic": isinstance(self.critic, str) and self.critic in ("auto", "gaussian"),
             "critic_units": self.critic_units == "auto",
             "negatives": self.negatives == "all",
             **{name: not getattr(self, name) for name in OTHER_WEIGHTS},
         }
-        return [name for name, is_plain in plain.items() if not is_plain]
+        return [name for name, is_solvable in solvable.items() if not is_solvable]
 
     def defaults(self, layout: Layout, *, closed_form: bool) -> Defaults:
         """Return the fixed features and views of the closed form, or those for gradients."""

@@ -16,12 +16,12 @@ class NoiseAsTargets(AbstractCriterion):
     """Pull the code of each sample to a point of its own, drawn once on the sphere.
 
     Each sample of the training set has one point, by its index. In each batch, its points are
-    assigned anew to its samples, with the least sum of squared distances to their codes. The term
+    reassigned to its samples, with the least sum of squared distances to their codes. The term
     ``targets`` is half the mean squared distance: one minus the cosine.
 
     Codes are normalised in this term only. All looks of a sample are pulled to its one point;
     several globals are averaged, as in ``transform``. The assignment is solved on the CPU: on an
-    accelerator, each batch waits for it once.
+    accelerator, each batch is synchronised once.
 
     Parameters
     ----------

@@ -34,7 +34,7 @@ def dim_local(bound: str = "infonce") -> dict[str, Any]:
       about 45.
     - "infonce" excludes a sample's own pairs from its negatives, where the code sets them to -10.
       "dv" uses all negatives; in the code it fails.
-    - Incomplete batches are used, and the last weights are kept, not those of the lowest loss.
+    - Incomplete batches are used, and the last weights are used, not those of the lowest loss.
 
     Parameters
     ----------

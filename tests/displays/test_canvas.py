@@ -145,7 +145,7 @@ def test_a_display_says_what_it_holds_and_no_address(pyplot):
         LabelEfficiencyDisplay([10, 20], {"code": [[0.5, 0.6]]}),
     ]
     assert list(map(repr, displays)) == [
-        "TermsDisplay(curves=<local, spread>, kept_epoch=None)",
+        "TermsDisplay(curves=<local, spread>, best_epoch=None)",
         "EmbeddingDisplay(points=<array of shape (3, 2)>, labels=<array of shape (3,)>, "
         "axis_names=('', ''))",
         "LabelEfficiencyDisplay(counts=<array of shape (2,)>, accuracies=<code>)",

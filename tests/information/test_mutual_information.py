@@ -20,7 +20,7 @@ from skdim.information import (
 from skdim.information.columns import normal_scores
 from skdim.information.copulas import CopulaCritic, denoise_correlations, whitening_matrix
 from skdim.information.fitting import make_folds
-from skdim.information.neighbours import levelled_information, neighbour_information
+from skdim.information.neighbours import extrapolated_information, neighbour_information
 from skdim.information.numeric import nonlinear_information
 from skdim.information.tasks import StudentPairs, dense_normal
 from tests.information.normals import CorrelatedNormals
@@ -148,11 +148,11 @@ def test_more_neighbours_correct_the_bias_of_few():
     truth = StudentPairs(2, 1).information
 
     plain = neighbour_information(sides).mean()
-    levelled, spread, uncorrected = levelled_information(sides)
+    extrapolated, spread, uncorrected = extrapolated_information(sides)
 
-    assert uncorrected.mean() < levelled.mean()
+    assert uncorrected.mean() < extrapolated.mean()
     assert plain < truth - 0.03
-    assert levelled.mean() == pytest.approx(truth, abs=0.03)
+    assert extrapolated.mean() == pytest.approx(truth, abs=0.03)
     assert spread > 0.01
 
 
@@ -320,8 +320,8 @@ def test_every_row_is_held_out_once_and_never_trained_on_then(n):
 def test_halves_choose_the_epoch_that_the_other_is_judged_at():
     for curve in mutual_information(*pairs(), max_epochs=4, random_state=0).curve_:
         halves = np.array(curve.halves)
-        assert curve.kept == (halves[:, 1].argmax(), halves[:, 0].argmax())
-        assert curve.held_out == halves[curve.kept, [0, 1]].mean()
+        assert curve.selected == (halves[:, 1].argmax(), halves[:, 0].argmax())
+        assert curve.held_out == halves[curve.selected, [0, 1]].mean()
 
 
 @pytest.mark.filterwarnings("ignore:Products of columns explain")
@@ -333,7 +333,7 @@ def test_critics_are_corrected_for_half_of_what_only_training_rows_show():
 
     assert found.method_ == "critic"
     held_out = np.mean([curve.held_out for curve in curves])
-    gap = np.mean([curve.training[max(curve.kept) - 1] for curve in curves]) - held_out
+    gap = np.mean([curve.training[max(curve.selected) - 1] for curve in curves]) - held_out
     assert found == pytest.approx(held_out + min(gap / 2, held_out / 10))
     assert found.interval(0.9)[1] > held_out + gap
     assert [len(curve.training) for curve in curves] == [10] * 5
