@@ -22,15 +22,12 @@ from skorch.callbacks import Callback
 from torch import nn
 
 from skdim import DeepInfoMaxTransformer
-from skdim.bounds import BOUNDS
-from skdim.critics import DotCritic
 from skdim.encoders import Features
 from skdim.inputs import ArraySamples, Layout, Standardise, Stream, channel_statistics
-from skdim.objectives import infomax
-from skdim.priors import PRIORS
 from skdim.training import agree_on_seed
 from skdim.training.distributed import AcceleratedNet, broadcast_value
 from skdim.views import Identity
+from tests.objectives.helpers import build_infomax
 
 ROOT = Path(__file__).parents[1]
 FEATURES = 6
@@ -194,13 +191,9 @@ def train_net(kind, case, view=None):
     with torch.random.fork_rng():
         torch.manual_seed(0)
         module = nn.Sequential(standardise, PlainEncoder((FEATURES,), 4))
-        objective = infomax(
-            module(rows[torch.arange(2)]),
-            **weights,
-            bound=BOUNDS["jsd"],
-            critics={"local": partial(DotCritic, units=8), "global": partial(DotCritic, units=8)},
-            negatives=negatives,
-            prior=PRIORS["uniform"],
+        sizes = module(rows[torch.arange(2)])
+        objective = build_infomax(
+            sizes, **weights, bound="jsd", critic_units=8, negatives=negatives
         )
     settings = {"batch_size": 8, "lr": 0.1}
     net = kind(

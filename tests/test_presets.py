@@ -11,12 +11,10 @@ from torch.nn.functional import conv2d, linear, softplus
 
 from benchmarks.tutorial_loop import Encoder, Loss, TutorialLoop, shapes
 from skdim import DeepInfoMaxTransformer, presets
-from skdim.bounds import BOUNDS
 from skdim.encoders import Features
-from skdim.objectives import Batch, infomax
-from skdim.objectives.infomax import find_critics
+from skdim.objectives import Batch
 from skdim.presets import pytorch_tutorial
-from skdim.priors import PRIORS
+from tests.objectives.helpers import build_infomax
 
 N = 4
 IMAGES = np.random.default_rng(0).integers(0, 256, (10, 3, 13, 14), np.uint8)
@@ -39,13 +37,13 @@ def make_objective(features):
     weights = {name: settings[name] for name in settings if name.endswith("_weight")}
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return infomax(
+        return build_infomax(
             features,
             **weights,
-            bound=BOUNDS[settings["bound"]],
-            critics=find_critics(settings["critic"], "auto"),
+            bound=settings["bound"],
+            critic=settings["critic"],
             negatives=settings["negatives"],
-            prior=PRIORS[settings["prior"]],
+            prior=settings["prior"],
         ).double()
 
 

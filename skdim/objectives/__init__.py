@@ -5,7 +5,7 @@ An objective (:class:`InfoMax`, :class:`VAE`, ...) is given to
 terms, whose sum is the loss.
 """
 
-from skdim.objectives.amdim import AMDIM, LayerInformation
+from skdim.objectives.amdim import AMDIM
 from skdim.objectives.base import (
     AbstractCriterion,
     AbstractObjective,
@@ -19,7 +19,7 @@ from skdim.objectives.classification import Classification
 from skdim.objectives.coordinates import AbsoluteCoordinates, RelativeCoordinates
 from skdim.objectives.cpc import CPC, ContextPrediction, unseen_rows
 from skdim.objectives.gaussian import GaussianInformation
-from skdim.objectives.infomax import InfoMax, infomax
+from skdim.objectives.infomax import InfoMax
 from skdim.objectives.information import Information
 from skdim.objectives.matching import PriorMatching
 from skdim.objectives.nat import NAT, NoiseAsTargets
@@ -47,7 +47,6 @@ __all__ = [
     "GaussianInformation",
     "InfoMax",
     "Information",
-    "LayerInformation",
     "NoiseAsTargets",
     "PriorMatching",
     "Reconstruction",
@@ -57,7 +56,6 @@ __all__ = [
     "Variational",
     "find_local_term",
     "frozen",
-    "infomax",
     "pointwise_information",
     "unseen_rows",
 ]

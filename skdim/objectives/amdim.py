@@ -2,57 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
-
-from torch import Tensor
+from typing import ClassVar
 
 from skdim.bounds import BOUNDS, Bound
-from skdim.critics import CRITICS, AbstractCritic
-from skdim.encoders import Features
+from skdim.critics import CRITICS
 from skdim.objectives.base import AbstractObjective, Setting
 from skdim.objectives.information import Information
 from skdim.objectives.together import Together
 from skdim.parameters import Rule, any_of, choice, instance, integer, real
-
-
-class LayerInformation(Information):
-    """Maximise a bound on the information between a layer of a look and one of another look.
-
-    Parameters
-    ----------
-    name : str
-    critic : AbstractCritic
-        For codes of the size of a location of ``first``, and locations of ``second``.
-    bound : Bound
-    first, second : {"code", "conv", "local"}
-        Each location of ``first`` is compared with each location of ``second``.
-    **kwargs : Any
-        ``weight``, ``negatives`` and ``looks`` of :class:`Information`.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        critic: AbstractCritic,
-        bound: Bound,
-        *,
-        first: str,
-        second: str,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(name, critic, bound, **kwargs)
-        self.first = first
-        self.second = second
-
-    def code_of(self, features: Features) -> Tensor:
-        """Return the first layer, (n, c, *grid)."""
-        layer: Tensor = getattr(features, self.first)
-        return layer
-
-    def layer_of(self, features: Features) -> Tensor:
-        """Return the second layer, (n, c, *grid)."""
-        layer: Tensor = getattr(features, self.second)
-        return layer
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -130,7 +87,7 @@ class AMDIM(AbstractObjective):
                 continue
             sizes = [getattr(setting.sizes, layer).shape[1] for layer in (first, second)]
             terms.append(
-                LayerInformation(
+                Information(
                     name,
                     CRITICS[self.critic](*sizes),
                     bound,

@@ -1,14 +1,14 @@
 """The objective of Deep InfoMax."""
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
 
 from skdim.bounds import BOUNDS, Bound
 from skdim.critics import CRITICS, AbstractCritic, GaussianCritic, takes_map
-from skdim.encoders import LAYERS, Features, LinearEncoder
+from skdim.encoders import LAYERS, LinearEncoder
 from skdim.inputs import Layout
 from skdim.objectives.base import AbstractCriterion, AbstractObjective, Defaults, Setting
 from skdim.objectives.classification import Classification
@@ -50,87 +50,6 @@ CRITIC_RULE = any_of(
     is_callable("a callable (code_features, local_features) -> critic"),
 )
 UNITS_RULE = any_of(integer(1), tuple_of_integers(), choice(["auto"]))
-
-
-def infomax(
-    sizes: Features,
-    *,
-    global_weight: float,
-    local_weight: float,
-    prior_weight: float,
-    bound: Bound | None,
-    critics: Mapping[str, AbstractCritic | CriticFactory],
-    negatives: str | int,
-    prior: Prior,
-    coordinate_weight: float = 0.0,
-    relative_coordinate_weight: float = 0.0,
-    looks: Sequence[tuple[int, int]] = ((0, 0),),
-) -> Together:
-    """Build the terms of Deep InfoMax whose weight is not zero.
-
-    Parameters
-    ----------
-    sizes : Features
-        Features of any samples, from which the sizes are read.
-    global_weight, local_weight, prior_weight : float
-        Alpha, beta and gamma of the paper.
-    bound : Bound or None
-        Maps scores to a number to maximise. None, with Gaussian critics only, is their exact
-        information; see :class:`~skdim.objectives.GaussianInformation`.
-    critics : mapping of {"local", "global"} to AbstractCritic or callable
-        A critic is copied. A callable ``(code_features, local_features) -> AbstractCritic`` of the
-        global term is called with the size of the last map or, if its ``whole_map`` is True, with
-        the shape ``(c, *grid)`` of the local map.
-    negatives : {"all", "shift"} or int
-        Which pairs are negatives.
-    prior : Prior
-        Distribution that codes are matched to.
-    coordinate_weight, relative_coordinate_weight : float, default=0.0
-        Weights of the coordinate tasks.
-    looks : sequence of (int, int), default=((0, 0),)
-        Pairs ``(look of the code, look of the map)``.
-
-    Returns
-    -------
-    Together
-        The local term comes first: its bound is the score.
-
-    Raises
-    ------
-    ValueError
-        If a coordinate task has a weight, but the map has a single location.
-
-    References
-    ----------
-    Hjelm et al. (2019), equation 8. arXiv:1808.06670.
-    """
-    code_features = sizes.code.shape[1]
-    local_shape = tuple(sizes.local.shape[1:])
-    whole: Any = local_shape if takes_map(critics.get("global")) else sizes.conv[0].numel()
-    terms: list[AbstractCriterion] = []
-    for name, weight, layer in (
-        ("local", local_weight, local_shape[0]),
-        ("global", global_weight, whole),
-    ):
-        if weight > 0:
-            shared: dict[str, Any] = {"weight": weight, "looks": looks, "whole": name == "global"}
-            if bound is None:
-                gaussian = GaussianCritic(code_features, layer)
-                terms.append(GaussianInformation(name, gaussian, **shared))
-            else:
-                critic = build_critic(critics[name], code_features, layer)
-                terms.append(Information(name, critic, bound, negatives=negatives, **shared))
-    if prior_weight > 0:
-        discriminator = make_discriminator(prior, code_features)
-        terms.append(PriorMatching(prior, discriminator, weight=prior_weight))
-    channels, *grid = local_shape
-    for task, weight in (
-        (AbsoluteCoordinates, coordinate_weight),
-        (RelativeCoordinates, relative_coordinate_weight),
-    ):
-        if weight > 0:
-            terms.append(task(code_features, channels, tuple(grid), weight=weight, looks=looks))
-    return Together(terms)
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -201,6 +120,35 @@ default=0.0
 
     def build(self, setting: Setting) -> Together:
         """Build the terms whose weight is not 0; see ``AbstractObjective.build``."""
+        terms = self.information_terms(setting)
+        code_features = setting.sizes.code.shape[1]
+        if self.prior_weight > 0:
+            prior = find_prior(self.prior)
+            discriminator = make_discriminator(prior, code_features)
+            terms.append(PriorMatching(prior, discriminator, weight=self.prior_weight))
+        channels, *grid = setting.sizes.local.shape[1:]
+        for task, weight in (
+            (AbsoluteCoordinates, self.coordinate_weight),
+            (RelativeCoordinates, self.relative_coordinate_weight),
+        ):
+            if weight > 0:
+                looks = setting.looks
+                terms.append(task(code_features, channels, tuple(grid), weight=weight, looks=looks))
+        if setting.sizes.code.device.type != "meta":
+            for term in terms:
+                if isinstance(term, Information):
+                    term.check(setting.sizes)
+        if self.takes_labels:
+            layer, weight = self.classifier_layer, self.classifier_weight
+            terms.append(Classification(layer, setting.sizes, setting.n_classes, weight=weight))
+        return Together(terms)
+
+    def information_terms(self, setting: Setting) -> list[AbstractCriterion]:
+        """Build the local and the global term, if their weights are not 0.
+
+        With Gaussian critics that the closed form sets, their exact information is maximised; see
+        :class:`~skdim.objectives.GaussianInformation`.
+        """
         solvable = isinstance(setting.encoder, LinearEncoder) and not self.without_closed_form()
         solved = solvable and not setting.gradients
         weights = self.weights(closed_form=solved)
@@ -213,29 +161,26 @@ default=0.0
         bound = self.bound
         if isinstance(bound, str):
             bound = BOUNDS["infonce" if bound == "auto" else bound]
-        terms = infomax(
-            setting.sizes,
-            global_weight=weights["global"],
-            local_weight=weights["local"],
-            prior_weight=self.prior_weight,
-            bound=None if solved or (solvable and self.critic == "gaussian") else bound,
-            critics=find_critics(self.critic, self.critic_units),
-            negatives=self.negatives,
-            prior=find_prior(self.prior),
-            coordinate_weight=self.coordinate_weight,
-            relative_coordinate_weight=self.relative_coordinate_weight,
-            looks=setting.looks,
-        )
-        if setting.sizes.code.device.type != "meta":
-            for term in terms:
-                if isinstance(term, Information):
-                    term.check(setting.sizes)
-        if not self.takes_labels:
-            return terms
-        classifier = Classification(
-            self.classifier_layer, setting.sizes, setting.n_classes, weight=self.classifier_weight
-        )
-        return Together([*terms, classifier])
+        critics = find_critics(self.critic, self.critic_units)
+        sizes = setting.sizes
+        code_features, local_shape = sizes.code.shape[1], tuple(sizes.local.shape[1:])
+        whole: Any = local_shape if takes_map(critics["global"]) else sizes.conv[0].numel()
+        terms: list[AbstractCriterion] = []
+        for name, layer in (("local", local_shape[0]), ("global", whole)):
+            if weights[name] == 0:
+                continue
+            shared: dict[str, Any] = {
+                "weight": weights[name],
+                "looks": setting.looks,
+                "whole": name == "global",
+            }
+            if solved or (solvable and self.critic == "gaussian"):
+                gaussian = GaussianCritic(code_features, layer)
+                terms.append(GaussianInformation(name, gaussian, **shared))
+            else:
+                critic = build_critic(critics[name], code_features, layer)
+                terms.append(Information(name, critic, bound, negatives=self.negatives, **shared))
+        return terms
 
     def weights(self, *, closed_form: bool) -> dict[str, float]:
         """Return the weights of the terms of information, "auto" resolved."""

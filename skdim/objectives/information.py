@@ -36,9 +36,11 @@ class Information(AbstractCriterion):
         Which pairs are negatives; see :mod:`skdim.pairs`.
     looks : sequence of (int, int), default=((0, 0),)
         ``(look of the code, look of the layer)``; the bounds of all entries are averaged.
+    first, second : {"code", "conv", "local"}, default="code", "local"
+        Layers whose locations are compared with each other.
     whole : bool, default=False
-        False compares with each location of ``Features.local``, True with the flattened
-        ``Features.conv``, or with all of ``Features.local`` if the critic takes maps.
+        False compares with each location of ``second``, True with the flattened
+        ``Features.conv``, or with all of ``second`` if the critic takes maps.
 
     Raises
     ------
@@ -61,6 +63,8 @@ class Information(AbstractCriterion):
         weight: float = 1.0,
         negatives: str | int = "all",
         looks: Sequence[tuple[int, int]] = ((0, 0),),
+        first: str = "code",
+        second: str = "local",
         whole: bool = False,
     ) -> None:
         super().__init__()
@@ -77,6 +81,8 @@ class Information(AbstractCriterion):
         self.weights_of_bounds = {name: weight}
         self.negatives = negatives
         self.looks = tuple(looks)
+        self.first = first
+        self.second = second
         self.whole = whole
 
     @torch.no_grad()
@@ -125,14 +131,16 @@ class Information(AbstractCriterion):
         return self.compare(codes, self.layer_of(of_layer), batch)
 
     def code_of(self, features: Features) -> Tensor:
-        """Return the codes that are compared, (n, d, *grid): those of the encoder."""
-        return features.code
+        """Return the codes that are compared, (n, d, *grid)."""
+        code: Tensor = getattr(features, self.first)
+        return code
 
     def layer_of(self, features: Features) -> Tensor:
         """Return the layer that codes are compared with, (n, c, *grid)."""
         if self.whole and not self.critic.whole_map:
             return features.conv.flatten(1)
-        return features.local
+        layer: Tensor = getattr(features, self.second)
+        return layer
 
     def draw_locations(self, layer: Tensor, batch: Batch) -> Tensor:
         """Draw locations (n, c, samples) of a layer if the critic has ``samples``."""

@@ -36,7 +36,6 @@ class Reconstruction(AbstractCriterion):
         Maps codes (n, d) to samples (n, *shape).
     standardise : Module
         Maps samples as given to standardised ones.
-    weight : float, default=1.0
 
     References
     ----------
@@ -45,15 +44,14 @@ class Reconstruction(AbstractCriterion):
     autoencoders. ICML.
     """
 
-    def __init__(self, decoder: nn.Module, standardise: nn.Module, *, weight: float = 1.0) -> None:
+    def __init__(self, decoder: nn.Module, standardise: nn.Module) -> None:
         super().__init__()
         self.decoder = decoder
         self.standardise = standardise
-        self.weight = weight
 
     def forward(self, looks: Sequence[Features], batch: Batch) -> dict[str, Tensor]:
         """Return the one term; see ``AbstractCriterion.forward``."""
-        return {"reconstruction": self.weight * self.error(looks, batch)}
+        return {"reconstruction": self.error(looks, batch)}
 
     def score(self, features: Features, batch: Batch) -> Tensor:
         """Return minus the mean squared error; see ``AbstractCriterion.score``."""

@@ -15,7 +15,6 @@ from torch import Generator
 
 from skdim import DeepInfoMaxTransformer
 from skdim.bounds import BOUNDS
-from skdim.critics import DotCritic
 from skdim.encoders import (
     ENCODERS,
     LAYERS,
@@ -26,9 +25,9 @@ from skdim.encoders import (
     layer_of,
 )
 from skdim.encoders.adapter import Adaptable
-from skdim.objectives import Batch, infomax
-from skdim.priors import PRIORS
+from skdim.objectives import Batch
 from tests.encoders.helpers import adapt, draw, on_paper, seeded
+from tests.objectives.helpers import build_infomax
 
 # Shapes of samples, and narrow layers where the encoder's own are wide.
 NARROW = {"hidden_units": 16}
@@ -139,17 +138,14 @@ def test_samples_are_not_written_to(name):
 def test_terms_of_every_bound_are_finite_and_move_every_weight(name, bound):
     encoder, x = make(name), samples(name)
     features = seeded(encoder, x)
-    critic = partial(DotCritic, units=8)
     objective = seeded(
-        infomax,
+        build_infomax,
         features,
         global_weight=0.5,
         local_weight=1.0,
         prior_weight=0.1,
-        bound=BOUNDS[bound],
-        critics={"local": critic, "global": critic},
-        negatives="all",
-        prior=PRIORS["uniform"],
+        bound=bound,
+        critic_units=8,
     )
     batch = Batch(x, torch.arange(N), torch.full((N,), -1), Generator().manual_seed(0))
     terms = objective([features], batch)

@@ -1,9 +1,10 @@
 """What the tests of objectives share: draws, features as if encoded, batches."""
 
 import torch
+from torch import nn
 
 from skdim.encoders import Features
-from skdim.objectives import Batch
+from skdim.objectives import Batch, InfoMax, Setting
 
 
 def seeded(seed=0):
@@ -25,6 +26,14 @@ def make_batch(n, y=None, seed=5):
     """A batch whose samples are known by their number only."""
     classes = torch.full((n,), -1) if y is None else torch.as_tensor(y)
     return Batch(torch.zeros(n, 1), torch.arange(n), classes, seeded(seed))
+
+
+def build_infomax(sizes, looks=((0, 0),), **parameters):
+    """Build the terms of Deep InfoMax for features of these sizes, in single precision."""
+    layers = (sizes.local, sizes.conv, sizes.hidden, sizes.code)
+    sizes = Features(*(layer.detach().float() for layer in layers))
+    setting = Setting(sizes, looks, nn.Identity(), nn.Identity(), (1,), len(sizes.code))
+    return InfoMax(**parameters).build(setting)
 
 
 def make_features(local, code):

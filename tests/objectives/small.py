@@ -4,12 +4,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from skdim.bounds import BOUNDS
-from skdim.critics import DotCritic
 from skdim.encoders import Features
-from skdim.objectives import Batch, infomax
-from skdim.priors import PRIORS
-from tests.objectives.helpers import made, seeded
+from skdim.objectives import Batch
+from tests.objectives.helpers import build_infomax, made, seeded
 
 N, INPUTS, LOCAL, CODE = 6, 10, 4, 3
 BOTH_WAYS = ((0, 1), (1, 0))
@@ -59,17 +56,11 @@ def leaves(n_looks=1, code_grid=(), dtype=torch.float64):
 
 
 def make_objective(global_weight=0.0, local_weight=0.0, prior_weight=0.0, sizes=None, **kwargs):
-    settings = {
-        "bound": BOUNDS["infonce"],
-        "critics": {"local": DotCritic, "global": DotCritic},
-        "negatives": "all",
-        "prior": PRIORS["uniform"],
-    }
     return made(
-        infomax,
+        build_infomax,
         made(Encoder)(normals(2, INPUTS)) if sizes is None else sizes,
         global_weight=global_weight,
         local_weight=local_weight,
         prior_weight=prior_weight,
-        **settings | kwargs,
+        **kwargs,
     )

@@ -57,7 +57,7 @@ def make_objective(name):
     decoder = made(make_decoder, (INPUTS,), CODE)
     if name == "variational":
         return made(Variational, decoder, Halved(), sizes, beta=0.7).double()
-    reconstruction = Reconstruction(decoder, Halved(), weight=0.8)
+    reconstruction = Reconstruction(decoder, Halved())
     if name == "plain":
         return reconstruction.double()
     discriminator = made(Discriminator, CODE, (8, 5))
@@ -121,9 +121,9 @@ def test_score_is_minus_what_is_minimised_without_weights(name):
     (features,) = look_at(encoder_of())
     terms = objective([features], make_batch())
     weightless = {
-        "plain": {"reconstruction": 1 / 0.8},
+        "plain": {"reconstruction": 1.0},
         "variational": {"reconstruction": 1.0, "kl": 1 / 0.7},
-        "adversarial": {"reconstruction": 1 / 0.8},
+        "adversarial": {"reconstruction": 1.0},
     }[name]
     expected = -sum(terms[term] * factor for term, factor in weightless.items())
 
@@ -215,7 +215,7 @@ def test_reconstruction_is_the_mean_squared_error_of_a_number_of_the_sample_as_g
     ]
 
     assert len(errors) == 2 * N * INPUTS
-    expected = 0.8 * sum(errors) / len(errors)
+    expected = sum(errors) / len(errors)
     assert objective(looks, batch)["reconstruction"].item() == pytest.approx(expected)
 
 

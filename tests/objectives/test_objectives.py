@@ -38,7 +38,7 @@ OBJECTIVES = {
     "prior": {"prior_weight": 0.5},
     "all three": {"local_weight": 1.0, "global_weight": 0.5, "prior_weight": 0.1},
     "concat": {"local_weight": 1.0, "global_weight": 1.0}
-    | {"critics": {"local": ConcatCritic, "global": ConcatCritic}},
+    | {"critic": {"local": ConcatCritic, "global": ConcatCritic}},
     "shift": {"local_weight": 1.0, "negatives": "shift"},
     "draws": {"local_weight": 1.0, "negatives": 3},
     "two looks": {"local_weight": 1.0, "prior_weight": 0.1, "looks": BOTH_WAYS},
@@ -137,7 +137,7 @@ def test_each_term_moves_the_networks_it_should_and_no_other(of_local, of_global
     encoder = made(Encoder, local_grid=(5, 6))
     (sizes,) = look_at(encoder)
     objective = make_objective(
-        1.0, 1.0, 1.0, sizes=sizes, critics={"local": of_local, "global": of_global}
+        1.0, 1.0, 1.0, sizes=sizes, critic={"local": of_local, "global": of_global}
     )
     of_local, of_global, matching = objective
     terms = objective(look_at(encoder), make_batch())
@@ -233,7 +233,7 @@ def test_loss_of_infomax_equals_a_slow_reference_in_numpy(bound, code_grid):
         2.0,
         sizes=looks[0],
         bound=BOUNDS[bound],
-        critics=dict.fromkeys(("local", "global"), lambda code_features, features: Plain()),
+        critic=dict.fromkeys(("local", "global"), lambda code_features, features: Plain()),
         looks=BOTH_WAYS,
     )
     terms = objective(looks, make_batch())
@@ -289,11 +289,11 @@ def test_global_term_compares_with_the_whole_local_map_where_its_critic_takes_ma
     features = Features(local, conv, hidden, code)
     critics = {"local": DotCritic, "global": make}
     objective = make_objective(
-        0.0, 1.0, sizes=features, bound=BOUNDS["jsd"], critics=critics
+        0.0, 1.0, sizes=features, bound=BOUNDS["jsd"], critic=critics
     ).double()
     assert [term.name for term in objective] == ["local"]
     objective = make_objective(
-        0.5, 0.0, sizes=features, bound=BOUNDS["jsd"], critics=critics
+        0.5, 0.0, sizes=features, bound=BOUNDS["jsd"], critic=critics
     ).double()
     (of_global,) = objective
     terms = objective([features], make_batch())
@@ -311,7 +311,7 @@ def test_critics_of_whole_maps_are_refused_for_the_local_term():
     with pytest.raises(ValueError, match=r"local term.*MapCritic scores whole maps.*global"):
         Information("local", critic, BOUNDS["jsd"])
     with pytest.raises(ValueError, match=r"critic='map'.*serves the global term only"):
-        make_objective(local_weight=1.0, critics={"local": MapCritic, "global": MapCritic})
+        make_objective(local_weight=1.0, critic={"local": MapCritic, "global": MapCritic})
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,10 @@ from torch import nn
 from torch.nn.functional import softplus
 
 from skdim import DeepInfoMaxTransformer
-from skdim.bounds import BOUNDS
 from skdim.encoders import Stride5CNNEncoder
-from skdim.objectives import Batch, infomax
-from skdim.objectives.infomax import find_critics
+from skdim.objectives import Batch
 from skdim.presets import KERAS_WEIGHTS, keras_tutorial
+from tests.objectives.helpers import build_infomax
 
 N = 4
 
@@ -32,11 +31,12 @@ def made(make, *args, **kwargs):
 def make_objective(features, weights):
     settings = keras_tutorial(weights)
     return made(
-        infomax,
+        build_infomax,
         features,
         **{name: value for name, value in settings.items() if name.endswith("_weight")},
-        bound=BOUNDS[settings["bound"]],
-        critics=find_critics(settings["critic"], settings["critic_units"]),
+        bound=settings["bound"],
+        critic=settings["critic"],
+        critic_units=settings["critic_units"],
         negatives=settings["negatives"],
         prior=settings["prior"],
     )

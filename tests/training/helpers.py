@@ -1,21 +1,17 @@
 """What the tests of the loop share: rows, nets ready to train, a scripted objective."""
 
-from functools import partial
-
 import numpy as np
 import torch
 from hypothesis import settings
 from skorch.callbacks import Callback
 from torch import nn
 
-from skdim.bounds import BOUNDS
-from skdim.critics import DotCritic
 from skdim.encoders import MLPEncoder
 from skdim.inputs import ArraySamples, Layout, Standardise, channel_statistics
-from skdim.objectives import AbstractCriterion, infomax
-from skdim.priors import PRIORS
+from skdim.objectives import AbstractCriterion
 from skdim.training import EncoderNet
 from skdim.views import Identity
+from tests.objectives.helpers import build_infomax
 
 patient = settings(deadline=None)  # The machine may be busy.
 N, FEATURES, BATCH = 20, 9, 8
@@ -34,14 +30,7 @@ def make_infomax(encoder, features, **kwargs):
     with torch.no_grad():
         sizes = encoder.eval()(torch.zeros(2, features))
     settings = {"global_weight": 0.5, "local_weight": 1.0, "prior_weight": 0.1}
-    return infomax(
-        sizes,
-        **settings | kwargs,
-        bound=BOUNDS["jsd"],
-        critics={"local": partial(DotCritic, units=8), "global": partial(DotCritic, units=8)},
-        negatives="all",
-        prior=PRIORS["uniform"],
-    )
+    return build_infomax(sizes, **settings | kwargs, bound="jsd", critic_units=8)
 
 
 def make_net(rows, objective=None, *, n_components=4, callbacks=(), view=None, **kwargs):
