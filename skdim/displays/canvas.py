@@ -214,7 +214,7 @@ class Tiles:
     gaps: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        """Set the limits of the axes."""
+        """Set the limits of the axes, which drawing then leaves unchanged."""
         right = self.left(self.n_columns - 1) + 1
         bottom = self.top(self.n_rows - 1) + self.aspect + self.below
         self.ax.set(xlim=(0, right), ylim=(bottom, -self.above), aspect="equal")
@@ -265,11 +265,7 @@ class Tiles:
         """Draw a picture (H, W) or (H, W, colours), of any resolution, that fills a tile."""
         left, top = self.left(column), self.top(row)
         extent = (left, left + 1, top + self.aspect, top)
-        # imshow changes the limits.
-        limits = self.ax.get_xlim(), self.ax.get_ylim()
-        drawn = self.ax.imshow(values, extent=extent, interpolation="nearest", **kwargs)
-        self.ax.set(xlim=limits[0], ylim=limits[1])
-        return drawn
+        return self.ax.imshow(values, extent=extent, interpolation="nearest", **kwargs)
 
     def curves(self, shares: NDArray[Any], place: tuple[int, int], **kwargs: Any) -> list[Any]:
         """Draw each channel of a signal (C, L), of values from 0 to 1, as a curve in a tile."""

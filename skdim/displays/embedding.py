@@ -1,5 +1,6 @@
 """Codes in the plane, coloured by label."""
 
+from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -32,6 +33,7 @@ NAME_BOX = {"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "no
 NAME_STYLE: dict[str, Any] = {"ha": "center", "va": "center", "weight": "bold", "zorder": 3}
 
 
+@dataclass(eq=False, repr=False)
 class EmbeddingDisplay(AbstractDisplay):
     """Codes as points in the plane, coloured by label.
 
@@ -75,19 +77,18 @@ class EmbeddingDisplay(AbstractDisplay):
     ['cat', 'dog']
     """
 
-    def __init__(
-        self,
-        points: NDArray[np.float64],
-        labels: ArrayLike | None = None,
-        *,
-        axis_names: tuple[str, str] = ("", ""),
-    ) -> None:
-        self.points = np.asarray(points)
-        self.labels = None if labels is None else np.asarray(labels)
-        self.axis_names = axis_names
+    points: NDArray[np.float64]
+    labels: NDArray[Any] | None = None
+    _: KW_ONLY
+    axis_names: tuple[str, str] = ("", "")
+
+    def __post_init__(self) -> None:
+        """Convert and check points and labels."""
+        self.points = np.asarray(self.points)
         if self.points.ndim != 2 or self.points.shape[1] != 2:
             raise ValueError(f"points have shape {self.points.shape}; (n, 2) is needed.")
         if self.labels is not None:
+            self.labels = np.asarray(self.labels)
             check_labels(self.labels, len(self.points))
 
     @classmethod
@@ -159,10 +160,11 @@ class EmbeddingDisplay(AbstractDisplay):
         """
         import_pyplot(cls.__name__)
         codes = np.asarray(codes)
-        if y is not None:
-            check_labels(np.asarray(y), len(codes))
+        labels = None if y is None else np.asarray(y)
+        if labels is not None:
+            check_labels(labels, len(codes))
         points, axis_names = project_codes(codes, reducer)
-        return cls(points, y, axis_names=axis_names).plot(ax=ax, **scatter_kwargs)
+        return cls(points, labels, axis_names=axis_names).plot(ax=ax, **scatter_kwargs)
 
     def plot(
         self,

@@ -68,7 +68,6 @@ class InformationCurveDisplay(AbstractDisplay):
         sizes: Sequence[int] | None = None,
         ax: "Axes | None" = None,
         level: float = 0.9,
-        plot_kwargs: Mapping[str, Any] | None = None,
         **settings: Any,
     ) -> Self:
         """Estimate the information of the first rows, for several numbers of rows, and draw.
@@ -81,8 +80,6 @@ class InformationCurveDisplay(AbstractDisplay):
             Numbers of rows. None: four from 100 to n.
         ax, level
             As in :meth:`plot`.
-        plot_kwargs : mapping, default=None
-            Other arguments of :meth:`plot`.
         **settings
             Of :func:`skdim.information.mutual_information`.
         """
@@ -91,7 +88,7 @@ class InformationCurveDisplay(AbstractDisplay):
             spaced = np.geomspace(min(FEWEST_ROWS, len(x)), len(x), N_SIZES)
             sizes = spaced.round().astype(int).tolist()
         estimates = [mutual_information(x[:n], z[:n], **settings) for n in sizes]
-        return cls(sizes, estimates).plot(ax=ax, level=level, **(plot_kwargs or {}))
+        return cls(sizes, estimates).plot(ax=ax, level=level)
 
     @classmethod
     def from_codes(
@@ -101,7 +98,6 @@ class InformationCurveDisplay(AbstractDisplay):
         *,
         ax: "Axes | None" = None,
         level: float = 0.9,
-        plot_kwargs: Mapping[str, Any] | None = None,
         **settings: Any,
     ) -> Self:
         """Estimate the information of codes of several epochs about one variable, and draw.
@@ -112,13 +108,12 @@ class InformationCurveDisplay(AbstractDisplay):
             Codes of the same samples, by epoch.
         z : array-like of shape (n,) or (n, *axes)
             Labels or other values of the samples.
-        ax, level, plot_kwargs, **settings
+        ax, level, **settings
             As in :meth:`from_samples`.
         """
         import_pyplot(cls.__name__)
         estimates = [mutual_information(code, z, **settings) for code in codes.values()]
-        display = cls(list(codes), estimates, xlabel="epochs")
-        return display.plot(ax=ax, level=level, **(plot_kwargs or {}))
+        return cls(list(codes), estimates, xlabel="epochs").plot(ax=ax, level=level)
 
     def plot(self, *, ax: "Axes | None" = None, level: float = 0.9, **kwargs: Any) -> Self:
         """Draw the estimates with their intervals, and return the display.

@@ -40,13 +40,11 @@ def test_epochs_are_drawn_on_given_axes(pyplot):
     x, z = pairs()
     _, ax = pyplot.subplots()
 
-    display = InformationCurveDisplay.from_codes(
-        {0: z, 10: x}, x, ax=ax, plot_kwargs={"label": "about x"}, **FAST
-    )
+    display = InformationCurveDisplay.from_codes({0: z, 10: x}, x, ax=ax, **FAST)
 
     assert display.ax_ is ax
     assert ax.get_xlabel() == "epochs"
-    assert display.bars_.get_label() == "about x"
+    assert display.plot(ax=ax, label="about x").bars_.get_label() == "about x"
     # A copy reaches the ceiling, whose interval has no upper end.
     assert display.estimates[1].interval()[1] == math.inf
     assert np.isfinite(display.ax_.dataLim.get_points()).all()
