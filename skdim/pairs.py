@@ -17,7 +17,6 @@ A sample is never its own negative: these scores are left out, not masked.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any
 
 import torch
@@ -25,6 +24,7 @@ from torch import Generator, Tensor
 from torch.autograd.function import once_differentiable
 
 from skdim.bounds import Bound
+from skdim.parameters import is_integer
 
 __all__ = ["bound_of_pairs", "in_full", "pair_blocks"]
 
@@ -136,26 +136,16 @@ def rows_of_negatives(
         return None
     if negatives == "shift":
         return torch.arange(n * n_locations, device=local.device).reshape(n, -1).roll(-1, 0)
-    if isinstance(negatives, Integral) and not isinstance(negatives, bool) and negatives >= 1:
-        return draw_negatives((n, n_locations), int(negatives), local.device, generator)
-    raise ValueError(
-        f"negatives={negatives!r} is not known. Allowed are 'all' (every location of every "
-        "other sample), 'shift' (the locations of the next sample) and an int of at least 1 "
-        "(that many draws a location)."
-    )
-
-
-def draw_negatives(
-    shape: Sequence[int], count: int, device: torch.device, generator: Generator | None
-) -> Tensor:
-    """Draw a location of another sample ``count`` times for each of l locations of n samples.
-
-    Return rows of all locations (n * l, u), of shape (n, l * count).
-    """
-    n, n_locations = shape
+    if not is_integer(negatives, 1):
+        raise ValueError(
+            f"negatives={negatives!r} is not known. Allowed are 'all' (every location of every "
+            "other sample), 'shift' (the locations of the next sample) and an int of at least 1 "
+            "(that many draws a location)."
+        )
     # Steps of 1 to n - 1 around the batch exclude the sample itself.
+    size, device = (n, n_locations, int(negatives)), local.device
     drawn_on = device if generator is None else generator.device
-    step = torch.randint(1, n, (n, n_locations, count), generator=generator, device=drawn_on)
+    step = torch.randint(1, n, size, generator=generator, device=drawn_on)
     sample = torch.arange(n, device=device)[:, None, None]
     other = (sample + step.to(device, non_blocking=True)) % n
     location = torch.arange(n_locations, device=device)[:, None]
