@@ -176,7 +176,7 @@ def bound_of_pairs(
     """Compute a bound on the pairs of a batch, with memory linear in the batch.
 
     If all pairs fit ``max_floats``, they are scored at once. Otherwise they are scored in blocks,
-    whose gradients are computed immediately, so that no scores are kept for backward. Values and
+    whose gradients are computed immediately, so that no scores are stored for backward. Values and
     gradients are the same.
 
     Parameters
@@ -280,7 +280,7 @@ class InBlocks(torch.autograd.Function):
     """A bound whose gradient is computed in the forward pass, block by block.
 
     The total's gradient in an anchor's statistics is known before its block is scored: constant if
-    the total is linear, else from a first pass. So no scores are kept, and none computed again.
+    the total is linear, else from a first pass. So scores are neither stored nor recomputed.
     """
 
     @staticmethod

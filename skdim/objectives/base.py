@@ -18,7 +18,7 @@ from skdim.views import VIEWS, Identity, View
 
 @dataclass(frozen=True)
 class Setting:
-    """What a criterion is built from, in addition to the parameters of its objective.
+    """Data that a criterion is built from, in addition to the parameters of its objective.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ class Defaults:
 
 @dataclass(frozen=True)
 class Batch:
-    """What a criterion receives of a batch in addition to its features.
+    """Data of a batch that a criterion receives in addition to features.
 
     Parameters
     ----------
@@ -134,7 +134,6 @@ class AbstractCriterion(nn.Module, ABC):
             To be minimised.
         """
 
-    @abstractmethod
     def score(self, features: Features, batch: Batch) -> Tensor | None:
         """Score an encoder on samples as they are, for early stopping and ``score``.
 
@@ -147,8 +146,9 @@ class AbstractCriterion(nn.Module, ABC):
         Returns
         -------
         Tensor of shape () or None
-            To be maximised, without weights; None if this criterion has no score.
+            To be maximised, without weights; None, as by default, if there is no score.
         """
+        return None
 
     def decode_codes(self, codes: Tensor) -> Tensor | None:
         """Decode codes (n, d) to standardised samples (n, *shape); None without a decoder."""

@@ -18,7 +18,7 @@ class Classification(AbstractCriterion):
 
     The network has one hidden layer with batch normalisation over all samples, labelled or not.
     The term is the mean cross-entropy in nats over labelled samples, 0 if the batch has none. All
-    looks are classified.
+    looks are classified. There is no score, which must not need labels.
 
     Parameters
     ----------
@@ -62,6 +62,3 @@ class Classification(AbstractCriterion):
         n_correct = (logits.detach().argmax(dim=1) == classes).sum()
         batch.notes["classifier_accuracy"] = torch.stack([n_correct, count]).to(logits.dtype)
         return {"classifier": self.weight * total / count.clamp(min=1)}
-
-    def score(self, features: Features, batch: Batch) -> None:
-        """Return None: a score must not need labels."""

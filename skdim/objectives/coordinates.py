@@ -44,7 +44,10 @@ class AxisClassifier(nn.Module):
 
 
 class AbstractCoordinates(AbstractCriterion):
-    """Predict coordinates from local features and the code; several globals are averaged."""
+    """Predict coordinates from local features and the code; several globals are averaged.
+
+    There is no score, since the accuracy does not measure the quality of a code.
+    """
 
     name: ClassVar[str]
     n_locations: ClassVar[int]
@@ -95,9 +98,6 @@ class AbstractCoordinates(AbstractCriterion):
     @abstractmethod
     def task(self, here: Tensor, batch: Batch) -> tuple[Sequence[Tensor], Tensor]:
         """Return the inputs, of locations (n, l, c), and their true classes (n, l, axes)."""
-
-    def score(self, features: Features, batch: Batch) -> None:
-        """Return None: the accuracy does not measure the quality of a code."""
 
 
 class AbsoluteCoordinates(AbstractCoordinates):

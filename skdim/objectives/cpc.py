@@ -16,10 +16,10 @@ from skdim.objectives.base import AbstractCriterion, AbstractObjective, Batch, S
 from skdim.pairs import bound_of_pairs, in_full
 from skdim.parameters import Rule, integer
 
-# Samples of noise on which dependencies are computed.
+# Number of samples of noise on which dependencies are computed.
 N_NOISE = 8
 
-# Most scores that are computed at once: 64 MiB in single precision.
+# Maximum number of scores computed at once: 64 MiB in single precision.
 MAX_FLOATS = 2**24
 
 
@@ -123,7 +123,7 @@ def unseen_rows(encoder: nn.Module, shape: tuple[int, ...], most: int = 5) -> li
     shape : tuple of int
         Shape of a sample: ``(C, H, W)``, ``(C, L)`` or ``(d,)``.
     most : int, default=5
-        Most rows that are predicted from one context: the first ones.
+        Maximum number of rows predicted from one context: the first ones.
 
     Returns
     -------
@@ -168,7 +168,7 @@ class CPC(AbstractObjective):
     Parameters
     ----------
     n_predicted : int, default=5
-        Most rows that are predicted from one context.
+        Maximum number of rows predicted from one context.
     critic_units : int, default=256
         Size of the projections of codes and local features that are compared.
 

@@ -29,7 +29,8 @@ class PriorMatching(AbstractCriterion):
 
     Two terms. ``discriminator`` is the loss of the discriminator on detached codes. ``prior`` is
     the non-saturating loss of the encoder against a frozen discriminator. A single loss for both
-    players, as in public ports, would train the encoder to be discriminated from the prior.
+    players, as in public ports, would train the encoder to be discriminated from the prior. There
+    is no score, since the losses of adversaries do not measure the quality of a code.
 
     Parameters
     ----------
@@ -71,9 +72,6 @@ class PriorMatching(AbstractCriterion):
     def draw_codes(self, size: tuple[int, int], generator: Generator) -> Tensor | None:
         """Return codes from the prior; see ``AbstractCriterion.draw_codes``."""
         return self.prior.draw_codes(size, generator)
-
-    def score(self, features: Features, batch: Batch) -> None:
-        """Return None: the losses of adversaries do not measure the quality of a code."""
 
 
 def adversarial_loss(

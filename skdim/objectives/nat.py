@@ -21,7 +21,8 @@ class NoiseAsTargets(AbstractCriterion):
 
     Codes are normalised in this term only. All looks of a sample are pulled to its one point;
     several globals are averaged, as in ``transform``. The assignment is solved on the CPU: on an
-    accelerator, each batch is synchronised once.
+    accelerator, each batch is synchronised once. There is no score, since samples that were not
+    trained on have no point.
 
     Parameters
     ----------
@@ -51,9 +52,6 @@ class NoiseAsTargets(AbstractCriterion):
         points = points[uncompiled(assign)(codes.detach().sum(dim=0), points)]
         self.targets[batch.index] = points
         return {"targets": 0.5 * (codes - points).square().sum(dim=2).mean()}
-
-    def score(self, features: Features, batch: Batch) -> None:
-        """Return None: samples that were not trained on have no point."""
 
 
 def assign(codes: Tensor, points: Tensor) -> Tensor:
