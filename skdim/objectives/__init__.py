@@ -17,7 +17,7 @@ from skdim.objectives.base import (
 from skdim.objectives.bigan import BidirectionalGAN, BiGAN
 from skdim.objectives.classification import Classification
 from skdim.objectives.coordinates import AbsoluteCoordinates, RelativeCoordinates
-from skdim.objectives.cpc import CPC, ContextPrediction, unseen_rows
+from skdim.objectives.cpc import CPC, ContextPrediction
 from skdim.objectives.gaussian import GaussianInformation
 from skdim.objectives.infomax import InfoMax
 from skdim.objectives.information import Information
@@ -57,5 +57,4 @@ __all__ = [
     "find_local_term",
     "frozen",
     "pointwise_information",
-    "unseen_rows",
 ]

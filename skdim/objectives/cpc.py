@@ -36,7 +36,7 @@ class ContextPrediction(AbstractCriterion):
     Parameters
     ----------
     rows : sequence of (int, int)
-        Pairs ``(r, t)``; see :func:`unseen_rows`.
+        Pairs ``(r, t)``; see ``predictable_rows``.
     code_features : int
         Channels of the codes.
     local_features : int
@@ -110,7 +110,9 @@ def info_nce_of(codes: Tensor, locations: Tensor) -> Tensor:
     return torch.stack(bounds)
 
 
-def unseen_rows(encoder: nn.Module, shape: tuple[int, ...], most: int = 5) -> list[tuple[int, int]]:
+def predictable_rows(
+    encoder: nn.Module, shape: tuple[int, ...], n_predicted: int = 5
+) -> list[tuple[int, int]]:
     """Find the rows whose local features do not depend on the same pixels as earlier codes.
 
     Dependencies are computed from gradients on noise, in evaluation mode: an output does not depend
@@ -122,7 +124,7 @@ def unseen_rows(encoder: nn.Module, shape: tuple[int, ...], most: int = 5) -> li
         Maps samples to features with ``local`` and ``code`` of the same grid.
     shape : tuple of int
         Shape of a sample: ``(C, H, W)``, ``(C, L)`` or ``(d,)``.
-    most : int, default=5
+    n_predicted : int, default=5
         Maximum number of rows predicted from one context: the first ones.
 
     Returns
@@ -137,24 +139,24 @@ def unseen_rows(encoder: nn.Module, shape: tuple[int, ...], most: int = 5) -> li
     # Convolutions by Fourier transforms would return rounding errors in place of 0.
     with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
         features = encoder(x)
-        context, local = (pixels_read(layer, x) for layer in (features.code, features.local))
+        context, local = (receptive_fields(layer, x) for layer in (features.code, features.local))
     encoder.train(training)
     shared = context.cpu().double() @ local.cpu().double().T > 0
     pairs = []
     for r in range(len(shared)):
         ahead = (~shared[r, r + 1 :]).nonzero().flatten().tolist()
-        pairs += [(r, r + 1 + distance) for distance in ahead[:most]]
+        pairs += [(r, r + 1 + distance) for distance in ahead[:n_predicted]]
     return pairs
 
 
-def pixels_read(layer: Tensor, x: Tensor) -> Tensor:
-    """Return which pixels each row of a layer depends on, bool (rows, pixels)."""
-    read = []
+def receptive_fields(layer: Tensor, x: Tensor) -> Tensor:
+    """Return the pixels that each row of a layer depends on, bool (rows, pixels)."""
+    fields = []
     for row in layer.unbind(dim=2):
         (gradient,) = torch.autograd.grad(row, x, torch.randn_like(row), retain_graph=True)
         pixels = gradient != 0  # (N_NOISE, *shape)
-        read.append((pixels.any(dim=1) if x.ndim > 2 else pixels).any(dim=0).flatten())
-    return torch.stack(read)
+        fields.append((pixels.any(dim=1) if x.ndim > 2 else pixels).any(dim=0).flatten())
+    return torch.stack(fields)
 
 
 @dataclass(eq=False, repr=False)
@@ -201,7 +203,7 @@ class CPC(AbstractObjective):
 
     def build(self, setting: Setting) -> ContextPrediction:
         """Find which rows can be predicted, and build the critics."""
-        rows = unseen_rows(setting.encoder, setting.shape, most=self.n_predicted)
+        rows = predictable_rows(setting.encoder, setting.shape, self.n_predicted)
         if not rows:
             n_rows, n_features = setting.sizes.local.shape[2], math.prod(setting.shape)
             raise ValueError(

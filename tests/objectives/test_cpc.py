@@ -9,7 +9,8 @@ from torch.nn.functional import cross_entropy
 
 from skdim.encoders import ENCODERS, ContextEncoder, Features
 from skdim.encoders.adapter import Adaptable
-from skdim.objectives import ContextPrediction, unseen_rows
+from skdim.objectives import ContextPrediction
+from skdim.objectives.cpc import predictable_rows
 from tests.encoders.helpers import adapt
 from tests.objectives.helpers import made, make_batch, normals
 
@@ -51,7 +52,7 @@ def test_a_context_has_seen_no_pixel_of_what_it_predicts(name):
     """On other samples than those by which the rows were found."""
     shape = SHAPES[name]
     encoder = context_of(name, shape).eval()
-    rows = unseen_rows(encoder, shape)
+    rows = predictable_rows(encoder, shape)
     assert rows
 
     for r, t in rows:
@@ -69,18 +70,20 @@ def test_a_context_has_seen_no_pixel_of_what_it_predicts(name):
 
 def test_every_pair_of_rows_without_a_common_pixel_is_found():
     """Groups of columns share none; crops overlap by half; so many of them at most."""
-    assert unseen_rows(context_of("mlp", (8,)), (8,), most=8) == [
+    assert predictable_rows(context_of("mlp", (8,)), (8,), n_predicted=8) == [
         (r, t) for r in range(8) for t in range(r + 1, 8)
     ]
     crops = context_of("folded_resnet19", (1, 24, 12))
-    assert unseen_rows(crops, (1, 24, 12)) == [(r, t) for r in range(5) for t in range(r + 2, 5)]
-    assert unseen_rows(crops, (1, 24, 12), most=1) == [(0, 2), (1, 3), (2, 4)]
+    assert predictable_rows(crops, (1, 24, 12)) == [
+        (r, t) for r in range(5) for t in range(r + 2, 5)
+    ]
+    assert predictable_rows(crops, (1, 24, 12), n_predicted=1) == [(0, 2), (1, 3), (2, 4)]
 
 
 def test_looking_leaves_the_encoder_as_it_was():
     encoder = context_of("mlp", (6,)).train()
     before = {name: value.clone() for name, value in encoder.state_dict().items()}
-    unseen_rows(encoder, (6,))
+    predictable_rows(encoder, (6,))
 
     assert encoder.training
     assert all(torch.equal(before[name], value) for name, value in encoder.state_dict().items())
@@ -90,7 +93,7 @@ def test_looking_leaves_the_encoder_as_it_was():
 def test_an_encoder_that_sees_all_everywhere_leaves_nothing():
     encoder = context_of("dcgan", (1, 8, 8))
 
-    assert unseen_rows(encoder, (1, 8, 8)) == []
+    assert predictable_rows(encoder, (1, 8, 8)) == []
 
 
 # ---------------------------------------------------------------------------------------------
