@@ -59,7 +59,7 @@ class AbstractDisplay:
 
     def __repr__(self) -> str:
         """Return the name of the class and its parameters."""
-        names = (name for name in inspect.signature(type(self)).parameters if hasattr(self, name))
+        names = inspect.signature(type(self)).parameters
         parts = [f"{name}={size_of(getattr(self, name))}" for name in names]
         return f"{type(self).__name__}({', '.join(parts)})"
 
@@ -104,6 +104,16 @@ def check_rows(queries: ArrayLike | None, n: int, default: int) -> NDArray[np.in
             "one. Convert a mask by numpy.flatnonzero."
         )
     return rows.astype(np.intp)
+
+
+def as_labels(y: ArrayLike, n: int) -> NDArray[Any]:
+    """Convert labels to an array (n,); raise a ValueError if it has another shape."""
+    labels = np.asarray(y)
+    if labels.shape != (n,):
+        raise ValueError(
+            f"y has shape {labels.shape}, but there are {n} samples. Give one label each."
+        )
+    return labels
 
 
 def as_transformer(estimator: Any, display: type) -> Any:

@@ -12,6 +12,7 @@ from sklearn.manifold import TSNE
 from skdim.displays.canvas import (
     AbstractDisplay,
     Axes,
+    as_labels,
     as_pictures,
     as_transformer,
     import_pyplot,
@@ -88,8 +89,7 @@ class EmbeddingDisplay(AbstractDisplay):
         if self.points.ndim != 2 or self.points.shape[1] != 2:
             raise ValueError(f"points have shape {self.points.shape}; (n, 2) is needed.")
         if self.labels is not None:
-            self.labels = np.asarray(self.labels)
-            check_labels(self.labels, len(self.points))
+            self.labels = read_classes(self.labels, len(self.points))
 
     @classmethod
     def from_estimator(
@@ -160,9 +160,7 @@ class EmbeddingDisplay(AbstractDisplay):
         """
         import_pyplot(cls.__name__)
         codes = np.asarray(codes)
-        labels = None if y is None else np.asarray(y)
-        if labels is not None:
-            check_labels(labels, len(codes))
+        labels = None if y is None else read_classes(y, len(codes))
         points, axis_names = project_codes(codes, reducer)
         return cls(points, labels, axis_names=axis_names).plot(ax=ax, **scatter_kwargs)
 
@@ -314,18 +312,16 @@ def named_reducer(name: str) -> Any:
     return UMAP(n_components=2, random_state=0)
 
 
-def check_labels(labels: NDArray[Any], n: int) -> None:
-    """Raise a ValueError if labels do not match the points, or have too many classes."""
-    if labels.shape != (n,):
-        raise ValueError(
-            f"y has shape {labels.shape}, but there are {n} codes. Give one label each."
-        )
+def read_classes(y: ArrayLike, n: int) -> NDArray[Any]:
+    """Convert labels to an array (n,); raise a ValueError if there are too many classes."""
+    labels = as_labels(y, n)
     n_classes = len(np.unique(labels[find_known(labels)]))
     if n_classes > MAX_CLASSES and not are_numbers(labels):
         raise ValueError(
             f"y has {n_classes} different labels, and at most {MAX_CLASSES} are allowed. Group "
             "them, for example by numpy.digitize; or give numbers as floats, for a colour bar."
         )
+    return labels
 
 
 def class_colours(cmap: "Colormap", n: int) -> NDArray[np.float64]:

@@ -11,6 +11,7 @@ from torch import Tensor
 from skdim.displays.canvas import (
     AbstractDisplay,
     Axes,
+    as_labels,
     as_transformer,
     check_rows,
     import_pyplot,
@@ -113,7 +114,7 @@ class NeighborsDisplay(AbstractDisplay):
         rows, distances = find_neighbors(codes, queries, n_neighbors, metric)
         images = read_samples(encoder, samples, rows.ravel(), cls)
         images = images.reshape(*rows.shape, *images.shape[1:])
-        labels = select_labels(y, rows, len(codes))
+        labels = None if y is None else as_labels(y, len(codes))[rows]
         return cls(images, rows, distances, labels=labels, metric=metric).plot(
             ax=ax, **image_kwargs
         )
@@ -176,7 +177,7 @@ class NeighborsDisplay(AbstractDisplay):
         taken = pictures[rows.ravel()].reshape(-1, *layout.given_shape)
         taken = np.moveaxis(taken, -1, 1) if layout.channels_last else taken
         taken = taken.reshape(*rows.shape, *layout.shape)
-        labels = select_labels(y, rows, len(codes))
+        labels = None if y is None else as_labels(y, len(codes))[rows]
         return cls(taken, rows, distances, labels=labels, metric=metric).plot(ax=ax, **image_kwargs)
 
     def plot(self, *, ax: "Axes | None" = None, **image_kwargs: Any) -> Self:
@@ -230,15 +231,3 @@ def find_neighbors(
     order = np.argsort(distances, axis=1, kind="stable")
     rows = np.concatenate([order[:, : 1 + n_neighbors], order[:, -n_neighbors:]], axis=1)
     return rows, np.take_along_axis(distances, rows, axis=1).clip(min=0)
-
-
-def select_labels(y: ArrayLike | None, rows: NDArray[np.intp], n: int) -> NDArray[Any] | None:
-    """Return the labels of some rows."""
-    if y is None:
-        return None
-    labels = np.asarray(y)
-    if labels.shape != (n,):
-        raise ValueError(
-            f"y has shape {labels.shape}, but there are {n} samples. Give one label each."
-        )
-    return labels.take(rows)
