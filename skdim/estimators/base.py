@@ -48,7 +48,6 @@ from skdim.inputs import (
     Conversion,
     ImageFolder,
     Layout,
-    PairedSamples,
     Samples,
     Stream,
     as_images,
@@ -355,12 +354,10 @@ class AbstractLearner(BaseEstimator):
         convert = None
         if self._conversion is not None:
             convert = Conversion.of(self._conversion, self._layout)
-        samples = make(
-            self._layout, device, labels=labels if n_looks == 1 else None, convert=convert
-        )
+        samples = make(self._layout, device, labels=labels, convert=convert, n_looks=n_looks)
         if not reset:
             warn_of_units(self.net_.module_[0], samples, type(self).__name__)
-        return samples if n_looks == 1 else PairedSamples(samples, n_looks, labels)
+        return samples
 
 
 def is_folder(X: object) -> bool:

@@ -205,7 +205,7 @@ def open_samples(
 ) -> tuple[Callable[..., Samples], tuple[int, ...], np.dtype[Any]]:
     """Validate X, with all looks as samples, and return ``make``, and its shape and dtype.
 
-    ``make(layout, device, labels=..., convert=...)`` returns the samples, float32 or uint8. The
+    ``make(layout, device, labels=..., ...)`` returns the samples, float32 or uint8. The
     number and the names of features are compared with those of the estimator, and shapes with the
     ``fitted`` layout; if that is None, they are stored in the estimator. ``hold`` is whether to
     copy an array in memory to the device.
@@ -361,7 +361,7 @@ def warn_of_units(standardise: Standardise, samples: Samples, name: str) -> None
     """Warn if images in memory have other units than those that an encoder was fitted on."""
     if not isinstance(samples, ArraySamples) or samples.convert or not samples.layout.is_image:
         return
-    some = samples.array[:: -(-len(samples) // COMPARED)].astype(np.float64)
+    some = samples.array[:: -(-len(samples.array) // COMPARED)].astype(np.float64)
     size = math.sqrt(np.square(some).mean())
     mean, scale = standardise.mean.cpu().double(), standardise.scale.cpu().double()
     fitted = math.sqrt((mean.square() + scale.square()).mean())

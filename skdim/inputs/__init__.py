@@ -10,7 +10,7 @@ from skdim.inputs.conversion import (
 from skdim.inputs.images import ImageFolder, as_images
 from skdim.inputs.items import find_map
 from skdim.inputs.layout import Layout, as_plain, check_kind, find_layout, flatten_rows
-from skdim.inputs.paired import PairedDataset, PairedSamples, separate_looks
+from skdim.inputs.paired import PairedDataset, separate_looks
 from skdim.inputs.samples import ArraySamples, Samples
 from skdim.inputs.standardise import NUMBERS_AT_ONCE, Standardise, channel_statistics
 from skdim.inputs.streams import Stream, StreamSamples
@@ -22,7 +22,6 @@ __all__ = [
     "ImageFolder",
     "Layout",
     "PairedDataset",
-    "PairedSamples",
     "Samples",
     "Standardise",
     "Stream",

@@ -1,18 +1,12 @@
 """Several looks at each sample that are given in the data, such as two frames of a film."""
 
-import copy
-from collections.abc import Generator as Reading
-from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Generator, Tensor
 from torch.utils.data import ConcatDataset, Dataset, Subset
 
 from skdim.inputs.layout import MOST_COLOURS, as_plain, count_axes, stack_samples
-from skdim.inputs.samples import Samples
 from skdim.inputs.streams import Stream, check_data
 
 
@@ -120,55 +114,6 @@ def read_look(data: Any, sample: int, look: int) -> Any:
     if isinstance(data, Subset):
         return read_look(data.dataset, data.indices[sample], look)
     return data[sample][look]
-
-
-class PairedSamples(Samples):
-    """Samples of which several looks are given; a batch has the shape (b, n_looks, *shape).
-
-    Parameters
-    ----------
-    looks : Samples
-        All looks, those at a sample one after the other.
-    n_looks : int
-    labels : Tensor of shape (n,), default=None
-        See :class:`Samples`.
-    """
-
-    def __init__(self, looks: Samples, n_looks: int, labels: Tensor | None = None) -> None:
-        super().__init__(len(looks) // n_looks, looks.layout, looks.device, labels, looks.convert)
-        self.looks = looks
-        self.n_looks = n_looks
-        self.workers = looks.workers
-
-    def looks_at(self, numbers: Tensor) -> Tensor:
-        """Return the numbers of the looks at some samples, (b * n_looks,)."""
-        look = torch.arange(self.n_looks, device=numbers.device)
-        return (numbers[:, None] * self.n_looks + look).flatten()
-
-    def grouped(self, looks: Tensor) -> Tensor:
-        """Reshape looks (b * n_looks, *shape) to (b, n_looks, *shape)."""
-        return looks.reshape(-1, self.n_looks, *self.layout.shape)
-
-    def __getitem__(self, numbers: Tensor) -> Tensor:
-        """Return all looks at some samples; see :class:`Samples`."""
-        return self.grouped(self.looks[self.looks_at(numbers)])
-
-    def read(self, batches: Sequence[Tensor], generator: Generator) -> Reading[Tensor, None, None]:
-        """Read all looks of each batch; see :class:`Samples`."""
-        for x in self.looks.read([self.looks_at(numbers) for numbers in batches], generator):
-            yield self.grouped(x)
-
-    def single(self) -> Samples:
-        """Return all looks as separate samples."""
-        shared = copy.copy(self.looks)
-        shared.numbers = self.looks_at(self.numbers)
-        return shared
-
-    def on_cpu(self) -> Self:
-        """Return the same samples with batches on the CPU; see :class:`Samples`."""
-        shared = super().on_cpu()
-        shared.looks = self.looks.on_cpu()
-        return shared
 
 
 def separate_looks(X: Any, channel_axis: int | None = None) -> tuple[Any, int]:

@@ -24,10 +24,10 @@ class Samples(ABC):
 
     Parameters
     ----------
-    n : int
-        Number of samples.
+    n_rows : int
+        Number of looks at all samples.
     layout : Layout
-        Shape of a sample.
+        Shape of a look.
     device : torch.device, default=cpu
         Device of batches.
     labels : Tensor of shape (n,), default=None
@@ -35,6 +35,9 @@ class Samples(ABC):
     convert : callable, default=None
         Converts rows as given; see :class:`~skdim.inputs.Conversion`. None rounds them to float32,
         except uint8.
+    n_looks : int, default=1
+        Number of looks at each sample, which are consecutive rows. If there are several, a batch
+        has the shape (b, n_looks, *layout.shape).
 
     Attributes
     ----------
@@ -42,23 +45,22 @@ class Samples(ABC):
         Numbers of all samples, or of those of a part.
     labels : Tensor of shape (n,)
         Indexed by the numbers of the samples.
-    n_looks : int, default=1
-        How many looks at each sample are given. Where there are several, a batch has the shape
-        (b, n_looks, *layout.shape).
     """
 
-    n_looks = 1
-    # A context in which worker processes, if any, are kept; shared by copies and parts.
+    # A context that keeps worker processes, if any; shared by copies and parts.
     workers: AbstractContextManager[object] = nullcontext()
 
     def __init__(
         self,
-        n: int,
+        n_rows: int,
         layout: Layout,
         device: torch.device | None = None,
         labels: Tensor | None = None,
         convert: Convert | None = None,
+        n_looks: int = 1,
     ) -> None:
+        n = n_rows // n_looks
+        self.n_looks = n_looks
         self.layout = layout
         self.convert = convert
         self.device = device or torch.device("cpu")
@@ -70,7 +72,7 @@ class Samples(ABC):
         return len(self.numbers)
 
     def __getitem__(self, numbers: Tensor) -> Tensor:
-        """Return a copy of the samples of some numbers, (b, *layout.shape), on the device."""
+        """Return a copy of the samples of some numbers, as a batch on the device."""
         return next(self.read([numbers], Generator()))
 
     @abstractmethod
@@ -86,15 +88,29 @@ class Samples(ABC):
 
         Yields
         ------
-        Tensor of shape (b, *layout.shape)
+        Tensor of shape (b, *layout.shape) or (b, n_looks, *layout.shape)
         """
 
-    def place(self, batch: Tensor) -> Tensor:
-        """Copy a batch of flat samples to the device, and arrange it."""
+    def rows_of(self, numbers: Tensor) -> Tensor:
+        """Return the numbers of the looks at some samples, (b * n_looks,)."""
+        if self.n_looks == 1:
+            return numbers
+        look = torch.arange(self.n_looks, device=numbers.device)
+        return (numbers[:, None] * self.n_looks + look).flatten()
+
+    def arrange(self, rows: Tensor) -> Tensor:
+        """Arrange flat looks in the layout, those at a sample together."""
+        looks = self.layout.arrange(rows)
+        if self.n_looks == 1:
+            return looks
+        return looks.reshape(-1, self.n_looks, *self.layout.shape)
+
+    def place(self, rows: Tensor) -> Tensor:
+        """Copy flat looks to the device, and arrange them."""
         is_cuda = self.device.type == "cuda"
-        if is_cuda and not batch.is_pinned():
-            batch = batch.pin_memory()  # A copy from unpinned memory would wait for the device.
-        return self.layout.arrange(batch.to(self.device, non_blocking=is_cuda))
+        if is_cuda and not rows.is_pinned():
+            rows = rows.pin_memory()  # A copy from unpinned memory would wait for the device.
+        return self.arrange(rows.to(self.device, non_blocking=is_cuda))
 
     def chunks(self, size: int) -> list[Tensor]:
         """Split the numbers, in order, into parts of ``size``; the last one may be smaller."""
@@ -115,9 +131,12 @@ class Samples(ABC):
         shared.numbers = self.numbers[torch.as_tensor(positions, device=self.device)]
         return shared
 
-    def single(self) -> "Samples":
-        """Return all looks as separate samples; self if there is one look at each sample."""
-        return self
+    def single(self) -> Self:
+        """Return all looks as separate samples; the data is shared."""
+        shared = copy.copy(self)
+        shared.numbers, shared.n_looks = self.rows_of(self.numbers), 1
+        shared.labels = self.labels.repeat_interleave(self.n_looks)
+        return shared
 
     def on_cpu(self) -> Self:
         """Return the same samples with batches on the CPU; the data is shared."""
@@ -143,7 +162,7 @@ class ArraySamples(Samples):
     ----------
     array : ndarray of shape (n, n_features)
         It may be a read-only memory map, and is never written to.
-    layout, device, labels, convert
+    layout, device, labels, convert, n_looks
         See :class:`Samples`.
     given : ndarray of shape (n, n_features), default=None
         The same numbers before they were rounded to float32, which ``convert`` needs.
@@ -160,10 +179,11 @@ class ArraySamples(Samples):
         *,
         labels: Tensor | None = None,
         convert: Convert | None = None,
+        n_looks: int = 1,
         given: NDArray[Any] | None = None,
         hold: bool = False,
     ) -> None:
-        super().__init__(len(array), layout, device, labels, convert)
+        super().__init__(len(array), layout, device, labels, convert, n_looks)
         self.array = array if given is None or convert is None else given
         self.held: Tensor | None = None
         # A memory map may exceed the memory.
@@ -187,12 +207,13 @@ class ArraySamples(Samples):
 
     def read(self, batches: Sequence[Tensor], generator: Generator) -> Reading[Tensor, None, None]:
         """Read batches; see :class:`Samples`."""
+        looks = [self.rows_of(batch) for batch in batches]
         if self.held is not None:
-            for numbers in batches:
-                yield self.layout.arrange(self.held.index_select(0, numbers))
+            for rows in looks:
+                yield self.arrange(self.held.index_select(0, rows))
         else:
-            for rows in numbers_on_cpu(batches):
-                yield self.place(self.take(rows))
+            for numbers in numbers_on_cpu(looks):
+                yield self.place(self.take(numbers))
 
     def on_cpu(self) -> Self:
         """Return the same samples with batches on the CPU; see :class:`Samples`."""

@@ -19,7 +19,7 @@ from skdim.inputs.samples import Samples, numbers_on_cpu
 from skdim.parameters import is_integer, is_number, shown
 from skdim.random import SEEDING, drawing
 
-# Maximal number of samples that are read at once in this process, or by a worker.
+# Maximal number of looks that are read at once in this process, or by a worker.
 FEW = 64
 
 
@@ -99,7 +99,7 @@ class Stream:
         """Read the first sample; raise a ValueError or TypeError if it is not valid.
 
         Return ``make``, the shape of all samples together, and the dtype of the first one.
-        ``make(layout, device, labels=..., convert=...)`` returns a :class:`StreamSamples`.
+        ``make(layout, device, labels=..., ...)`` returns a :class:`StreamSamples`.
         ``n_looks`` items are looks at one sample.
         """
         with SEEDING, drawing(SEED):
@@ -119,7 +119,7 @@ class StreamSamples(Samples):
     data : BatchReader
     stream : Stream
         Parameters of the workers.
-    layout, device, labels, convert
+    layout, device, labels, convert, n_looks
         See :class:`Samples`.
     """
 
@@ -132,8 +132,9 @@ class StreamSamples(Samples):
         *,
         labels: Tensor | None = None,
         convert: Convert | None = None,
+        n_looks: int = 1,
     ) -> None:
-        super().__init__(len(data), layout, device, labels, convert)
+        super().__init__(len(data), layout, device, labels, convert, n_looks)
         self.data = data if convert is None else data.converting(convert)
         if stream.n_workers:
             pin = self.device.type == "cuda"
@@ -141,15 +142,16 @@ class StreamSamples(Samples):
 
     def __getitem__(self, numbers: Tensor) -> Tensor:
         """Read few samples in this process, many as ``read``; see :class:`Samples`."""
-        if len(numbers) <= FEW:
-            return self.place(self.data.read(numbers.cpu().numpy()))
-        parts = numbers.tensor_split(-(-len(numbers) // FEW))
+        n_rows = len(numbers) * self.n_looks
+        if n_rows <= FEW:
+            return self.place(self.data.read(self.rows_of(numbers).cpu().numpy()))
+        parts = numbers.tensor_split(-(-n_rows // FEW))
         return torch.cat(list(self.read(parts, Generator().manual_seed(SEED))))
 
     def read(self, batches: Sequence[Tensor], generator: Generator) -> Reading[Tensor, None, None]:
         """Read batches; see :class:`Samples`."""
-        numbers = numbers_on_cpu(batches)
-        tasks = list(zip(numbers, seeds_of(generator, numbers), strict=True))
+        rows = numbers_on_cpu([self.rows_of(numbers) for numbers in batches])
+        tasks = list(zip(rows, seeds_of(generator, rows), strict=True))
         if isinstance(self.workers, Workers):
             yield from map(self.place, self.workers.read(tasks))
         else:

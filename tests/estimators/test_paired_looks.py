@@ -13,7 +13,7 @@ from torch.utils.data import ConcatDataset, Subset, TensorDataset
 
 import skdim
 from skdim import DeepInfoMaxClassifier, DeepInfoMaxTransformer, EncoderTransformer
-from skdim.inputs import ArraySamples, Layout, PairedDataset, PairedSamples, Stream
+from skdim.inputs import ArraySamples, Layout, PairedDataset, Stream
 from skdim.objectives import NAT, VAE, AbstractObjective
 from skdim.training.steps import Batches
 from skdim.views import GivenLooks, Identity, find_pairs
@@ -262,8 +262,9 @@ def test_a_view_that_returns_other_shapes_is_named():
 
 
 def test_parts_of_paired_samples_have_their_own_looks():
-    each = ArraySamples(X.reshape(2 * N, -1), Layout((1, 8, 8)))
-    rows = PairedSamples(each, 2, torch.arange(N)).part(np.array([3, 1]))
+    looks, layout = X.reshape(2 * N, -1), Layout((1, 8, 8))
+    samples = ArraySamples(looks, layout, labels=torch.arange(N), n_looks=2)
+    rows = samples.part(np.array([3, 1]))
     assert len(rows) == 2
     assert torch.equal(rows[rows.numbers], torch.tensor(X[[3, 1]]))
     assert torch.equal(rows.single()[rows.single().numbers], torch.tensor(X[[3, 1]]).flatten(0, 1))
