@@ -2,7 +2,6 @@
 
 import os
 import sys
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from os import PathLike
@@ -13,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from skdim.parameters import is_integer, shown, stacklevel_of_user
+from skdim.parameters import is_integer, shown, warn_user
 
 ENDINGS = {
     *(".bmp", ".gif", ".jpeg", ".jpg", ".pbm", ".pgm"),
@@ -128,11 +127,9 @@ class ImageFolder(Images):
         if self.broken:
             listed = ", ".join(repr(str(file)) for file in self.broken[:5])
             more = f" and {len(self.broken) - 5} more" * (len(self.broken) > 5)
-            warnings.warn(
+            warn_user(
                 f"{len(self.broken)} files cannot be read as images, and are left out: "
                 f"{listed}{more}.",
-                UserWarning,
-                stacklevel=stacklevel_of_user(),
             )
 
 

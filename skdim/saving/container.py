@@ -16,7 +16,6 @@ import secrets
 import stat
 import struct
 import sys
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,7 +29,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from skdim.about import __version__
-from skdim.parameters import cut, shown, stacklevel_of_user
+from skdim.parameters import cut, shown, warn_user
 
 # Incremented with each change after which older versions of skdim would misread a file.
 FORMAT = 5
@@ -263,11 +262,7 @@ def warn_of_versions(name: str, then: Mapping[str, str], consequence: str) -> No
         if then.get(package) != version
     ]
     if differing:
-        warnings.warn(
-            f"{name} was written with {', '.join(differing)}. {consequence}",
-            VersionWarning,
-            stacklevel=stacklevel_of_user(),
-        )
+        warn_user(f"{name} was written with {', '.join(differing)}. {consequence}", VersionWarning)
 
 
 def check_regular(path: str | os.PathLike[str]) -> int | None:

@@ -1,7 +1,6 @@
 """Write checkpoints of a training to its folder, and resume from them."""
 
 import errno
-import warnings
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,7 +13,7 @@ from skorch.callbacks import Callback
 from torch import Generator, Tensor
 
 from skdim.inputs import Samples
-from skdim.parameters import LONGEST_ERROR, cut, is_integer, stacklevel_of_user
+from skdim.parameters import LONGEST_ERROR, cut, is_integer, warn_user
 from skdim.random import pack_states, unpack_states
 from skdim.saving import (
     EncodeError,
@@ -195,11 +194,9 @@ class Checkpoints(ExitStack, Callback):
         except OSError as error:
             if error.errno not in NO_LOCKS:
                 raise
-            warnings.warn(
+            warn_user(
                 f"The file system of {str(folder)!r} has no locks: a second training in the same "
                 "folder is not detected.",
-                UserWarning,
-                stacklevel=stacklevel_of_user(),
             )
         remove_partial_files(folder)
 
