@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 from skdim import DeepInfoMaxTransformer
+from skdim.devices import check_launch
 from skdim.inputs import ArraySamples, Layout
-from skdim.training.distributed import AcceleratedNet, Shares, check_launch, sizes_of_parts
+from skdim.training.distributed import AcceleratedNet, Shares, sizes_of_parts
 from skdim.training.net import EncoderNet
 from skdim.training.steps import Batches
 from tests.several_processes import (

@@ -15,6 +15,7 @@ from torch import Generator, nn
 from torch.utils.data import Subset
 
 from skdim.closed_form import rotation
+from skdim.devices import find_device, parse_device
 from skdim.encoders import ENCODERS, LinearEncoder, takes_signals
 from skdim.estimators.build import (
     OPTIMIZERS,
@@ -22,9 +23,7 @@ from skdim.estimators.build import (
     EncoderSpec,
     Spec,
     build_net,
-    find_device,
     find_view,
-    parse_device,
 )
 from skdim.estimators.fitting import (
     auto_epochs,

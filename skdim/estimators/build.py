@@ -11,7 +11,6 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from torch import Generator, Tensor, nn
 
-from skdim.devices import UNUSABLE, check_device, find_accelerator, first_line
 from skdim.encoders import (
     ENCODERS,
     LAYERS,
@@ -27,7 +26,7 @@ from skdim.inputs import Layout, Samples, Standardise, channel_statistics
 from skdim.objectives import AbstractCriterion, AbstractObjective, Setting
 from skdim.parameters import is_same, shown, warn_user
 from skdim.random import seeded
-from skdim.training import SETTINGS, EncoderNet, choose_net, find_own_device
+from skdim.training import SETTINGS, EncoderNet, choose_net
 from skdim.views import VIEWS, Identity, Pairs, Stretch, View, find_pairs, view_of_one
 
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
@@ -116,48 +115,6 @@ class Built:
                 f"{', '.join(changed)}: training cannot continue with other parameters. Restore "
                 "them, or fit with warm_start=False to start again."
             )
-
-
-def find_device(name: str | torch.device) -> torch.device:
-    """Return the device of a parameter; raise a ValueError if it cannot be used."""
-    if name == "auto":
-        return find_accelerator()
-    device = parse_device(name)
-    try:
-        check_device(device)
-    except UNUSABLE as error:
-        seen = f" torch sees {torch.cuda.device_count()} CUDA devices." * (device.type == "cuda")
-        raise ValueError(
-            f"device={shown(name)} cannot be used here: {first_line(error)}.{seen} "
-            "Use device='auto' or 'cpu', or a torch that was built for this device."
-        ) from error
-    return device
-
-
-def parse_device(name: str | torch.device) -> torch.device:
-    """Return the device of a name other than "auto"; raise a ValueError if it is invalid."""
-    if name == "accelerate":
-        name = find_own_device()
-    try:
-        return torch.device(name)
-    except (RuntimeError, TypeError) as error:
-        raise ValueError(
-            f"device={shown(name)} is not a valid device. Use 'auto', 'cpu', 'cuda', 'cuda:0', "
-            "'accelerate', ..."
-        ) from error
-
-
-def find_device_here(name: str, wanted: str | torch.device) -> torch.device:
-    """Return the device of a saved net, or else the CPU; warn if ``fit`` would fail there."""
-    try:
-        return find_device(name)
-    except ValueError as error:
-        if wanted != "auto":
-            warn_user(
-                f"The transformer was fitted on device={wanted!r} and is now on the CPU: {error} "
-                "To fit it again here, call set_params(device='auto') first."
-            )
-        return torch.device("cpu")
 
 
 def find_view(view: str | View | None, layout: Layout, automatic: View) -> View:

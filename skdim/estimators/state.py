@@ -12,6 +12,7 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
+from skdim.devices import find_device_here
 from skdim.encoders import LAYERS, Features
 from skdim.estimators.base import AbstractLearner
 from skdim.estimators.build import (
@@ -20,7 +21,6 @@ from skdim.estimators.build import (
     assemble,
     build_criterion,
     build_encoder,
-    find_device_here,
     wrap_encoder,
 )
 from skdim.estimators.fitting import ATTRIBUTES, OPTIONAL

@@ -2,7 +2,7 @@
 
 from skdim.training.callbacks import EarlyStopping, StopTraining, TaskEvents
 from skdim.training.checkpoints import Checkpoints, find_checkpoint
-from skdim.training.distributed import agree_on_seed, choose_net, find_own_device
+from skdim.training.distributed import agree_on_seed, choose_net
 from skdim.training.net import SETTINGS, EncoderNet
 from skdim.training.steps import (
     PRECISIONS,
@@ -28,6 +28,5 @@ __all__ = [
     "check_precision",
     "choose_net",
     "find_checkpoint",
-    "find_own_device",
     "has_bfloat16",
 ]

@@ -1,6 +1,5 @@
 """One model on several processes: each encodes its share of a batch."""
 
-import os
 import warnings
 from collections.abc import Generator as Reading
 from collections.abc import Iterable, Sequence
@@ -15,6 +14,7 @@ from torch.nn.functional import pad
 from torch.nn.parallel import DistributedDataParallel
 
 from skdim.closed_form import Sums
+from skdim.devices import start_accelerate
 from skdim.encoders import LAYERS, Basis, Features
 from skdim.inputs import ArraySamples, Samples
 from skdim.objectives import Batch
@@ -227,47 +227,6 @@ def check_same_rows(rows: Samples) -> None:
             f"X differs between processes: {listed}. Pass all of X to fit on each process, which "
             "divides it itself."
         )
-
-
-def start_accelerate() -> Any:
-    """Join the other processes, and return an ``accelerate.Accelerator``.
-
-    Raise a ValueError if accelerate is not set up for whole models on all processes.
-    """
-    try:
-        from accelerate import Accelerator  # noqa: PLC0415 - an optional package
-    except ImportError as error:
-        raise ImportError(
-            "device='accelerate' needs the package accelerate. Install it with "
-            "pip install 'scikit-deepinfomax[distributed]', or use device='auto'."
-        ) from error
-    # By default, it does not connect launched processes where there is no accelerator.
-    accelerator = Accelerator(cpu=not torch.accelerator.is_available(), mixed_precision="no")
-    check_launch(accelerator)
-    return accelerator
-
-
-def check_launch(accelerator: Any) -> None:
-    """Raise a ValueError for launches that split a model, or train one model per process."""
-    kind = accelerator.distributed_type.value
-    if kind != "NO" and not kind.startswith("MULTI_"):
-        raise ValueError(
-            f"accelerate is set up for {kind}. device='accelerate' trains whole models on several "
-            "processes. Launch with --multi_gpu, without FSDP, DeepSpeed or Megatron-LM."
-        )
-    launched = int(os.environ.get("WORLD_SIZE", "1"))
-    if accelerator.num_processes != launched:
-        raise ValueError(
-            f"{launched} processes were launched, but accelerate sees {accelerator.num_processes}. "
-            "Set the environment variable ACCELERATE_USE_CPU=true to run on the CPU, and create no "
-            "Accelerator with other settings before fit."
-        )
-
-
-def find_own_device() -> torch.device:
-    """Return the device that accelerate has chosen for this process."""
-    device: torch.device = start_accelerate().device
-    return torch.device("cpu") if device.type == "cpu" else device  # without an index
 
 
 def is_shared(device: str | torch.device) -> bool:
