@@ -1,21 +1,17 @@
 """Training without gradients: two passes over the samples, and an eigenproblem."""
 
-import time
 from collections.abc import Callable, Collection
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Self
 
 import torch
-from skorch import NeuralNet
 from torch import Generator, Tensor, nn
 
 from skdim.closed_form import Sums, rotation, scale_of, solve
 from skdim.encoders import Basis, LinearEncoder
 from skdim.inputs import Samples
 from skdim.objectives import AbstractCriterion, GaussianInformation, Information
-from skdim.training.progress import summary_of
-from skdim.training.steps import computing_in
 from skdim.views import Pairs, View, find_pairs
 from skdim.views.base import all_pairs
 
@@ -48,50 +44,6 @@ class LookSums:
         """Add the sums over more samples."""
         sums = {name: self.sums[name] + part if self.sums else part for name, part in other.items()}
         return replace(self, sums=sums)
-
-
-class ClosedFormMixin(NeuralNet):
-    """Set the encoder and the Gaussian critics of a net by the closed form."""
-
-    look_sums: LookSums | None
-
-    def solve(self, rows: Samples, generator: Generator) -> tuple[dict[str, float], float]:
-        """Solve with the sums over these samples and those of earlier calls; see ``solve_for``.
-
-        ``generator`` is that of the view.
-        """
-        self._set_training(False)
-        with computing_in(self.precision, rows.device):
-            if self.look_sums is None:
-                self.look_sums = LookSums(find_basis(self.module_, self.view, rows, generator), {})
-            self.look_sums += self.sums_of_all(rows, generator, self.look_sums.basis)
-        return solve_for(self.module_, self.criterion_, self.look_sums)
-
-    def run_closed_form(self, rows: Samples, generator: Generator) -> None:
-        """Solve the closed form as one epoch, with a learning rate of 0."""
-        started = time.perf_counter()
-        self.notify("on_epoch_begin", dataset_train=rows, dataset_valid=self.held_out)
-        terms, spread = self.solve(rows, generator)
-        self.record(
-            {
-                **terms,
-                "loss": sum(terms.values()),
-                "spread": spread,
-                "learning_rate": 0.0,
-                "seconds": time.perf_counter() - started,
-            }
-        )
-        self.progress.describe(summary_of(self.criterion_, terms))
-        self.check_finite(terms)
-        if self.held_out is not None:
-            held_out = self.get_iterator(self.held_out)
-            self.run_single_epoch(held_out, False, "valid", self.validation_step)
-        self.notify("on_epoch_end", dataset_train=rows, dataset_valid=self.held_out)
-
-    def sums_of_all(self, rows: Samples, generator: Generator, basis: Basis) -> dict[str, Sums]:
-        """Return the sums over the looks of all samples, on one process."""
-        names, advance = weights_of(self.criterion_), self.progress.advance
-        return sum_looks(self.module_, self.view, rows, generator, basis, names, advance)
 
 
 def solve_for(

@@ -132,11 +132,11 @@ class AcceleratedNet(EncoderNet):
             n_processes=self.accelerator.num_processes,
         )
 
-    def sums_of_all(self, rows: Samples, generator: Generator, basis: Basis) -> dict[str, Sums]:
+    def sum_all_looks(self, rows: Samples, generator: Generator, basis: Basis) -> dict[str, Sums]:
         """Return the sums over the looks of all samples, each process with its share."""
         n, rank = self.accelerator.num_processes, self.accelerator.process_index
         share = rows.part(np.arange(rank, len(rows), n))
-        own = super().sums_of_all(share, self.own_generator, basis)
+        own = super().sum_all_looks(share, self.own_generator, basis)
         if self.is_single:
             return own
         return {

@@ -1,10 +1,9 @@
-"""A skorch net that trains an encoder, and its schedules of the learning rate."""
+"""A skorch net that trains an encoder, by gradients or by the closed form."""
 
 import copy
 import math
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -13,28 +12,27 @@ from skorch.callbacks import Callback, PrintLog
 from skorch.utils import TeeGenerator
 from torch import Generator, Tensor, nn
 
+from skdim.closed_form import Sums
 from skdim.devices import device_or_cpu
-from skdim.encoders import LAYERS, Features
+from skdim.encoders import LAYERS, Basis, Features
 from skdim.inputs import Samples
 from skdim.objectives import AbstractCriterion, Batch
 from skdim.random import seeded, unlocked
 from skdim.saving import mapped
 from skdim.training.callbacks import StopTraining
-from skdim.training.closed_form import ClosedFormMixin, LookSums
+from skdim.training.closed_form import LookSums, find_basis, solve_for, sum_looks, weights_of
 from skdim.training.progress import Progress, summary_of
 from skdim.training.steps import (
     SCHEDULES,
     Batches,
     Looks,
     Schedule,
-    Step,
     Terms,
-    compiled,
+    compile_terms,
     computing_in,
-    drawing_before,
     mean_of,
 )
-from skdim.views import View, view_of_one
+from skdim.views import View
 
 # Training has diverged if a mean term is larger; sums are divided by the number of addends.
 DIVERGED = 1e6
@@ -54,7 +52,7 @@ SETTINGS = {
 }
 
 
-class EncoderNet(ClosedFormMixin, NeuralNet):
+class EncoderNet(NeuralNet):
     """Train an encoder together with a criterion.
 
     The parts of skorch's loop that read numbers from the device in every batch are replaced: terms
@@ -184,7 +182,6 @@ class EncoderNet(ClosedFormMixin, NeuralNet):
         Parameters
         ----------
         rows : Samples
-            Samples to train on.
         held_out : Samples or None
             Samples to score after each epoch.
         epochs : int
@@ -208,7 +205,7 @@ class EncoderNet(ClosedFormMixin, NeuralNet):
             self.make_optimizer()
         n_before = len(self.history)
         compiling = self.compiling and epochs
-        self.compute_terms = self.compiled_terms(rows.device) if compiling else self.terms
+        self.compute_terms = compile_terms(self, rows.device) if compiling else self.terms
         self.notify("on_train_begin", X=rows, y=None)
         try:
             # The history is longer, and the steps are fewer, if a callback resumed a training.
@@ -227,15 +224,37 @@ class EncoderNet(ClosedFormMixin, NeuralNet):
         self.notify("on_train_end", X=rows, y=None)
         self.check_encoder(rows)
 
+    def solve(self, rows: Samples, generator: Generator) -> tuple[dict[str, float], float]:
+        """Set encoder and criterion by the closed form of all samples so far; see ``solve_for``."""
+        self._set_training(False)
+        with computing_in(self.precision, rows.device):
+            if self.look_sums is None:
+                self.look_sums = LookSums(find_basis(self.module_, self.view, rows, generator), {})
+            self.look_sums += self.sum_all_looks(rows, generator, self.look_sums.basis)
+        return solve_for(self.module_, self.criterion_, self.look_sums)
+
+    def sum_all_looks(self, rows: Samples, generator: Generator, basis: Basis) -> dict[str, Sums]:
+        """Return the sums over the looks of all samples."""
+        names, advance = weights_of(self.criterion_), self.progress.advance
+        return sum_looks(self.module_, self.view, rows, generator, basis, names, advance)
+
+    def run_closed_form(self, rows: Samples, generator: Generator) -> None:
+        """Solve the closed form as one epoch, with a learning rate of 0."""
+        started = time.perf_counter()
+        self.notify("on_epoch_begin", dataset_train=rows, dataset_valid=self.held_out)
+        terms, spread = self.solve(rows, generator)
+        values = {**terms, "loss": sum(terms.values()), "spread": spread, "learning_rate": 0.0}
+        self.history[-1].update(values, seconds=time.perf_counter() - started)
+        self.progress.describe(summary_of(self.criterion_, terms))
+        self.check_finite(terms)
+        held_out = None if self.held_out is None else self.get_iterator(self.held_out)
+        self.run_single_epoch(held_out, False, "valid", self.validation_step)
+        self.notify("on_epoch_end", dataset_train=rows, dataset_valid=self.held_out)
+
     def notify(self, method_name: str, **kwargs: Any) -> None:
         """Call the callbacks, which may wait for other threads that train."""
         with unlocked():
             super().notify(method_name, **kwargs)
-
-    def record(self, values: dict[str, float]) -> None:
-        """Record values in the history of this epoch."""
-        for name, value in values.items():
-            self.history.record(name, value)
 
     def get_split_datasets(
         self, X: Samples, y: Any = None, **fit_params: Any
@@ -270,7 +289,7 @@ class EncoderNet(ClosedFormMixin, NeuralNet):
             if training:
                 self.progress.advance(len(batch.index))
         means = self.agree(mean_of(steps, sizes))
-        self.record(means)
+        self.history[-1].update(means)
         if training:
             self.history.record("learning_rate", self.optimizer_.param_groups[0]["lr"])
             self.history.record("seconds", time.perf_counter() - started)
@@ -354,22 +373,6 @@ class EncoderNet(ClosedFormMixin, NeuralNet):
     def gather(self, looks: Sequence[Features], batch: Batch) -> tuple[Sequence[Features], Batch]:
         """Return the features and the samples of the whole batch: here the given ones."""
         return looks, batch
-
-    def compiled_terms(self, device: torch.device) -> Callable[[Batch], Terms]:
-        """Compile ``terms``; the looks of a user's own view are drawn outside of it."""
-
-        def trial(batch: Batch, looks: Looks | None) -> Terms:
-            parts = copy.deepcopy((self.module_, self.criterion_))
-            batch, looks = replace(batch, notes={}), looks or self.look(batch)
-            with seeded(0, device):
-                return self.compare(*parts, looks, batch)
-
-        if self.is_single:
-            run: Step = drawing_before(self.terms, self.compiling, device, trial)
-        else:  # Several processes have several generators.
-            run = compiled(self.terms, self.compiling, device)
-        inside = self.is_single and type(view_of_one(self.view)).__module__.startswith("skdim.")
-        return lambda batch: run(batch, None if inside else self.look(batch))
 
     @torch.no_grad()
     def validation_step(self, batch: Batch, **fit_params: Any) -> dict[str, Tensor]:

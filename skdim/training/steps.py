@@ -1,19 +1,24 @@
 """Batches of an epoch; learning rate, precision and compilation of a step, and its draws."""
 
+import copy
 import math
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Generator as Reading
 from contextlib import AbstractContextManager, closing
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import torch
+from skorch import NeuralNet
 from torch import Generator, Tensor
 from torch.overrides import TorchFunctionMode
 
 from skdim.inputs import Samples
 from skdim.objectives import Batch
+from skdim.random import seeded
+from skdim.views import view_of_one
 
 Looks = tuple[Tensor, ...]
 # Terms of the loss, and the codes of the first look.
@@ -255,3 +260,21 @@ def drawing_before(run: Step, mode: bool | str, device: torch.device, trial: Ste
         return terms
 
     return step
+
+
+def compile_terms(net: NeuralNet, device: torch.device) -> Callable[[Batch], Terms]:
+    """Compile ``terms`` of an ``EncoderNet``; looks of a user's own view are drawn before it."""
+
+    def trial(batch: Batch, looks: Looks | None) -> Terms:
+        parts = copy.deepcopy((net.module_, net.criterion_))
+        batch, looks = replace(batch, notes={}), looks or net.look(batch)
+        with seeded(0, device):
+            terms: Terms = net.compare(*parts, looks, batch)
+        return terms
+
+    if net.is_single:
+        run: Step = drawing_before(net.terms, net.compiling, device, trial)
+    else:  # Several processes have several generators.
+        run = compiled(net.terms, net.compiling, device)
+    inside = net.is_single and type(view_of_one(net.view)).__module__.startswith("skdim.")
+    return lambda batch: run(batch, None if inside else net.look(batch))

@@ -715,7 +715,7 @@ def test_a_second_fit_takes_up_the_checkpoint(kind, tmp_path, monkeypatch):
     def fail(*args, **kwargs):
         raise AssertionError("it was solved again")
 
-    monkeypatch.setattr("skdim.training.closed_form.solve_for", fail)
+    monkeypatch.setattr("skdim.training.net.solve_for", fail)
     again = make(kind, checkpoint_dir=tmp_path).fit(TRAINING[kind])
 
     assert weights_of(again) == weights_of(dim) == without
@@ -788,6 +788,7 @@ def test_expanded_features_are_set_from_looks_at_a_part_of_the_samples(monkeypat
         return original(module, view, rows, *args)
 
     monkeypatch.setattr(closed_form, "sum_looks", watched)
+    monkeypatch.setattr("skdim.training.net.sum_looks", watched)
     make().fit(TRAINING["images"])
 
     assert calls == [10, N]
