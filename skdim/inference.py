@@ -35,7 +35,7 @@ def encode_rows(module: nn.Module, rows: Samples, *layers: str) -> Iterator[tupl
     generator = Generator(device=rows.device).manual_seed(SEED)
     with closing(rows.read(rows.chunks(size), generator)) as chunks:
         for x in chunks:
-            features = module(filled_up(x, size))
+            features = module(pad_rows(x, size))
             yield tuple(layer_of(features, layer)[: len(x)] for layer in layers)
 
 
@@ -58,7 +58,7 @@ def features_of(module: nn.Module, rows: Samples, layer: str) -> NDArray[np.floa
     return features
 
 
-def filled_up(x: Tensor, size: int) -> Tensor:
+def pad_rows(x: Tensor, size: int) -> Tensor:
     """Pad rows (n, ...) to a size with copies of the last one."""
     return x.index_select(0, torch.arange(size, device=x.device).clamp(max=len(x) - 1))
 

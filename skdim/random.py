@@ -140,7 +140,7 @@ def seeded(seed: int, device: torch.device = CPU) -> Iterator[None]:
     with SEEDING:
         if device.type != "cpu":
             DEVICES.add(device)
-        LIVE[0].states = take_states(*DEVICES)
+        LIVE[0].states = get_states(*DEVICES)
         outer, LIVE[0] = OWN.draws, Draws()
         OWN.draws = LIVE[0]
         try:
@@ -150,7 +150,7 @@ def seeded(seed: int, device: torch.device = CPU) -> Iterator[None]:
             yield
         finally:
             OWN.draws = LIVE[0] = outer
-            put_states(outer.states)
+            set_states(outer.states)
 
 
 @contextmanager
@@ -170,19 +170,19 @@ def unlocked() -> Iterator[None]:
 @contextmanager
 def drawing(seed: int) -> Iterator[None]:
     """Return a context as ``seeded``, on the CPU, for a thread that is alone or holds the lock."""
-    states = take_states()
+    states = get_states()
     set_seed(seed)
     try:
         yield
     finally:
-        put_states(states)
+        set_states(states)
 
 
 def pack_states(device: torch.device) -> dict[str, Any]:
     """Return the states of the global generators, and of ``device``, as tensors and primitives."""
     with SEEDING:
         resume(OWN.draws)
-        states = take_states()
+        states = get_states()
         if device.type != "cpu":
             states[device.type] = generator_state(device)
     kind, key, *others = states["numpy"]
@@ -203,7 +203,7 @@ def unpack_states(states: Mapping[str, Any], device: torch.device) -> None:
         found["numpy"] = (kind, key.numpy().astype(np.uint32), *others)
     with SEEDING:
         resume(OWN.draws)
-        put_states(found)
+        set_states(found)
         if device.type != "cpu" and device.type in states:
             set_generator_state(device, states[device.type])
 
@@ -211,8 +211,8 @@ def unpack_states(states: Mapping[str, Any], device: torch.device) -> None:
 def resume(draws: Draws) -> None:
     """Restore the states of a sequence, and keep those of the current one."""
     if LIVE[0] is not draws:
-        LIVE[0].states = take_states(*DEVICES)
-        put_states(draws.states)
+        LIVE[0].states = get_states(*DEVICES)
+        set_states(draws.states)
         LIVE[0] = draws
 
 
@@ -224,7 +224,7 @@ def set_seed(seed: int) -> None:
     torch.default_generator.manual_seed(seed)
 
 
-def take_states(*devices: torch.device) -> dict[Any, Any]:
+def get_states(*devices: torch.device) -> dict[Any, Any]:
     """Return the states of the global generators and of accelerators."""
     return {
         "python": random.getstate(),
@@ -234,8 +234,8 @@ def take_states(*devices: torch.device) -> dict[Any, Any]:
     }
 
 
-def put_states(states: Mapping[Any, Any]) -> None:
-    """Restore the states that ``take_states`` returned."""
+def set_states(states: Mapping[Any, Any]) -> None:
+    """Restore the states that ``get_states`` returned."""
     setters: dict[Any, Callable[[Any], None]] = {
         "python": random.setstate,
         "numpy": np.random.set_state,

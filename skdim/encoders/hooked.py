@@ -52,7 +52,7 @@ class HookedEncoder(nn.Module):
         Name of the layer before the code, which is flattened; None is the backbone's output.
     head : bool, default=True
         Whether a linear layer on ``hidden`` computes the code. Otherwise the code is the backbone's
-        output (n, d), whatever ``n_components``.
+        output (n, d), for any ``n_components``.
     channel_axis : {1, -1}, default=1
         Axis of the channels of maps: -1 for the tokens (n, positions, c) of a transformer.
 

@@ -65,7 +65,7 @@ from skdim.training import (
 )
 from skdim.views import GivenLooks, Identity, View
 
-NEED = "classifier_weight > 0 needs labels (without them, set it to 0)"
+LABELS_HINT = "classifier_weight > 0 needs labels (without them, set it to 0)"
 
 
 @dataclass(eq=False, repr=False)
@@ -348,7 +348,7 @@ class AbstractLearner(BaseEstimator):
         labels, known = None, getattr(self, "classes_", None)
         if fit and (self._get_objective().takes_labels if reset else known is not None):
             labels, self.classes_ = read_labels(
-                y, shape[0] // n_looks, device, type(self).__name__, NEED, known
+                y, shape[0] // n_looks, device, type(self).__name__, LABELS_HINT, known
             )
         convert = None
         if self._conversion is not None:

@@ -37,10 +37,10 @@ from skdim.estimators.unlabelled import Unlabelled, thin_out
 from skdim.estimators.validation import NestedParametersMixin
 from skdim.parameters import check_parameters
 from skdim.random import draw_seed
-from skdim.saving import Transforming, export, to_bytes, write_atomically
+from skdim.saving import LayerOutput, export, to_bytes, write_atomically
 
 TUNED = " then labels"  # Suffix of ``solver_`` of a fine-tuned transformer.
-NEED = "Without labels, fit a DeepInfoMaxTransformer"
+LABELS_HINT = "Without labels, fit a DeepInfoMaxTransformer"
 
 
 @dataclass(eq=False, repr=False)
@@ -177,7 +177,7 @@ class DeepInfoMaxClassifier(ClassifierMixin, NestedParametersMixin, BaseEstimato
     def _fit(self, X: ArrayLike, y: ArrayLike, seed: int) -> None:
         """Fit the transformer and the head, and fine-tune both."""
         cpu, name = torch.device("cpu"), type(self).__name__
-        classes, self.classes_ = read_labels(y, count_rows(X), cpu, name, NEED)
+        classes, self.classes_ = read_labels(y, count_rows(X), cpu, name, LABELS_HINT)
         self.transformer_ = self._fit_transformer(X, y, seed)
         known, unknown = np.flatnonzero(classes >= 0), thin_out(np.flatnonzero(classes < 0))
         features, codes = self.transformer_.encode_layers(
@@ -370,7 +370,7 @@ class DeepInfoMaxClassifier(ClassifierMixin, NestedParametersMixin, BaseEstimato
         head = nn.Linear(self.coef_.shape[1], len(self.classes_))
         weight, bias = torch.from_numpy(self.coef_), torch.from_numpy(self.intercept_)
         head.load_state_dict({"weight": weight, "bias": bias})
-        features = Transforming(self.transformer_.encoder_, self.transformer_.output_)
+        features = LayerOutput(self.transformer_.encoder_, self.transformer_.output_)
         model = nn.Sequential(features, head, nn.Softmax(dim=1))
         export(model, self.transformer_.sample_shape_, path, output="probabilities")
 

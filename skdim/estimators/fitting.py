@@ -216,8 +216,8 @@ def why_not_closed(estimator: BaseEstimator, objective: AbstractObjective) -> st
         for name in names or ["encoder"]
     )
     return (
-        f"{text} cannot honour {listed}. Give at least one epoch to train by gradients, or leave "
-        "these at their defaults."
+        f"{text} does not support {listed}. Give at least one epoch to train by gradients, or "
+        "leave these at their defaults."
     )
 
 

@@ -275,7 +275,7 @@ def read_head(
     """
     parameters = {name: decode(value) for name, value in encoded["parameters"].items()}
     attributes = {name: decode(encoded["attributes"][name]) for name in FITTED}
-    if not is_sound(attributes):
+    if not are_valid(attributes):
         raise ValueError("Its head has invalid attributes.")
     n_classes = len(attributes["classes_"])
     for name, shape in zip(ARRAYS, ((n_classes, n_features), (n_classes,)), strict=True):
@@ -290,7 +290,7 @@ def read_head(
     return parameters, attributes
 
 
-def is_sound(attributes: Mapping[str, Any]) -> bool:
+def are_valid(attributes: Mapping[str, Any]) -> bool:
     """Whether these attributes could be those of a fit."""
     classes, strength, self_training, scores, n_iter = (attributes[name] for name in FITTED)
     return (

@@ -11,7 +11,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from torch import Tensor
 from torch.utils.data import Dataset, Subset
 
-from skdim.inputs import Stream, as_plain, check_kind, separate_looks
+from skdim.inputs import Stream, check_kind, convert_tensor, separate_looks
 from skdim.parameters import shown
 
 UNLABELLED = -1
@@ -26,7 +26,7 @@ def read_labels(
     n: int,
     device: torch.device,
     name: str,
-    need: str,
+    hint: str,
     classes: NDArray[Any] | None = None,
 ) -> tuple[Tensor, NDArray[Any]]:
     """Convert labels to positions in their classes.
@@ -38,7 +38,7 @@ def read_labels(
     n : int
         Number of samples.
     device : torch.device
-    name, need : str
+    name, hint : str
         For messages: the class of the estimator, and what to do without labels.
     classes : ndarray or None, default=None
         Known classes; None takes those of ``y``, which must be at least two.
@@ -53,11 +53,11 @@ def read_labels(
     if y is None:
         raise ValueError(
             f"{name} requires y to be passed, but the target y is None. Give one label for each "
-            f"row of X, -1 where there is none. {need}."
+            f"row of X, -1 where there is none. {hint}."
         )
-    y = as_plain(y, "y")
+    y = convert_tensor(y, "y")
     if isinstance(y, list | tuple):
-        y = [as_plain(label, f"Label {number} of y") for number, label in enumerate(y)]
+        y = [convert_tensor(label, f"Label {number} of y") for number, label in enumerate(y)]
         if len({isinstance(label, str) for label in y}) > 1:
             y = np.array(y, dtype=object)  # NumPy would convert numbers to strings.
     labels = column_or_1d(y, warn=True)
@@ -73,12 +73,12 @@ def read_labels(
         if len(classes) < 2:
             raise ValueError(
                 f"y has {len(classes)} class(es) in {known.sum()} labelled rows of {len(labels)}; "
-                f"-1 marks a row without a label. At least two classes are needed. {need}."
+                f"-1 marks a row without a label. At least two classes are needed. {hint}."
             )
     unseen = sorted(set(values.tolist()) - set(classes.tolist()))
     if unseen:
         raise ValueError(
-            f"y has classes that the first fit did not see: {shown(unseen[:5])}. It saw "
+            f"y has classes that were not in the first fit: {shown(unseen[:5])}. Its classes were "
             f"{shown(classes.tolist()[:20])}; the classifier has one output for each of these."
         )
     numbers = np.full(len(labels), UNLABELLED)

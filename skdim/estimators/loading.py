@@ -38,7 +38,7 @@ TRANSFORMERS: dict[str, type[EncoderTransformer]] = {
 
 Tensors = Mapping[str, Stored]
 
-# The values that ``solver_`` can have, but for a suffix.
+# Values of ``solver_``, without the suffix of fine-tuning.
 SOLVERS = ("closed form", "gradients", "closed form then gradients")
 
 # In format 1, "patches" and PatchEncoder are the network that now has its own name.

@@ -28,8 +28,8 @@ from skdim.parameters import LONGEST_ERROR, cut, is_number
 from skdim.random import seeded
 from skdim.saving import (
     EncodeError,
+    LayerOutput,
     Stored,
-    Transforming,
     check_finite,
     encode,
     export,
@@ -41,7 +41,7 @@ from skdim.saving import (
 )
 from skdim.training import SETTINGS, EncoderNet, choose_net
 
-# Entries of a pickled state beside attributes.
+# Entries of a pickled state in addition to attributes.
 VERSIONS, PACKED = "_versions", "_packed"
 CONSEQUENCE = (
     "Its codes may differ, or it may fail. Fit it again, or use its save() and skdim.load(), whose "
@@ -80,7 +80,8 @@ class PersistentLearner(AbstractLearner):
         ValueError
             If there are weights of a dtype that cannot be saved, or this class is not one of skdim.
         OSError
-            If the file cannot be written, or what exists is not a regular file: it is untouched.
+            If the file cannot be written, or a path that is not a regular file exists: it is not
+            changed.
 
         Notes
         -----
@@ -110,10 +111,11 @@ class PersistentLearner(AbstractLearner):
         ValueError
             If ONNX does not support an operation of the encoder.
         OSError
-            If the file cannot be written, or what exists is not a regular file: it is untouched.
+            If the file cannot be written, or a path that is not a regular file exists: it is not
+            changed.
         """
         check_is_fitted(self)
-        export(Transforming(self.net_.module_, self._layer), self._layout.shape, path)
+        export(LayerOutput(self.net_.module_, self._layer), self._layout.shape, path)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state for pickling: attributes, versions, and the net as arrays.

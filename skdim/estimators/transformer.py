@@ -21,7 +21,7 @@ from skdim.estimators.validation import (
     open_looks,
     sample_numbers,
 )
-from skdim.inference import chunk_size, encode_rows, features_of, filled_up
+from skdim.inference import chunk_size, encode_rows, features_of, pad_rows
 from skdim.inputs import Conversion
 from skdim.parameters import check_positive, shown
 from skdim.random import draw_seed, seeded
@@ -363,7 +363,7 @@ loss_curve_, device_, classes_, canonical_correlations_, directions_
         standardise, decode = self.net_.module_[0], self.net_.criterion_.decode_codes
         size, parts = chunk_size(self.device_), []
         for chunk in () if codes is None else codes.split(size):
-            whole = decode(filled_up(chunk, size))
+            whole = decode(pad_rows(chunk, size))
             if whole is not None:
                 decoded = whole[: len(chunk)].float()
                 parts.append((decoded * standardise.scale + standardise.mean).cpu())

@@ -9,7 +9,7 @@ from skdim.inputs.conversion import (
 )
 from skdim.inputs.images import ImageFolder, as_images
 from skdim.inputs.items import find_map
-from skdim.inputs.layout import Layout, as_plain, check_kind, find_layout, flatten_rows
+from skdim.inputs.layout import Layout, check_kind, convert_tensor, find_layout, flatten_rows
 from skdim.inputs.paired import PairedDataset, separate_looks
 from skdim.inputs.samples import ArraySamples, Samples
 from skdim.inputs.standardise import NUMBERS_AT_ONCE, Standardise, channel_statistics
@@ -28,9 +28,9 @@ __all__ = [
     "StreamSamples",
     "as_given",
     "as_images",
-    "as_plain",
     "channel_statistics",
     "check_kind",
+    "convert_tensor",
     "find_conversion",
     "find_equal_values",
     "find_layout",

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, get_worker_info
 
-from skdim.inputs.layout import as_plain
+from skdim.inputs.layout import convert_tensor
 from skdim.random import SEEDING, drawing
 
 # Kinds of dtypes that are real numbers: bool, integers, floats.
@@ -180,7 +180,7 @@ class BatchReader(Dataset["Tensor | Failure"]):
     def as_array(self, item: Any, number: int) -> NDArray[Any]:
         """Convert an item to an array; raise a TypeError if it has no numbers."""
         first = item[0] if isinstance(item, tuple) and item else item
-        sample = as_plain(first, self.title_of(number))
+        sample = convert_tensor(first, self.title_of(number))
         if getattr(sample, "mode", None) == "P" and hasattr(sample, "convert"):
             sample = sample.convert("RGB")  # Pixels are indices of a palette.
         # NumPy would convert other types to arrays of objects. The type is tested, since these

@@ -109,11 +109,11 @@ class Layout:
         return samples.movedim(1, -1).contiguous() if self.channels_last else samples
 
 
-def as_plain(value: Any, name: str) -> Any:
-    """Convert a tensor of any device to an array; return anything else as it is.
+def convert_tensor(value: Any, name: str) -> Any:
+    """Convert a tensor of any device to an array; return other values unchanged.
 
-    Raise a TypeError, which gives the value's ``name``, for masked arrays, and for tensors that are
-    not dense or have no memory.
+    Raise a TypeError with the value's ``name`` for masked arrays, and for tensors that are not
+    dense or have no memory.
     """
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(
@@ -283,7 +283,7 @@ def flatten_rows(X: Any) -> tuple[Any, tuple[int, ...] | None]:
     ValueError
         If a list has arrays of different shapes.
     """
-    X = as_plain(X, "X")
+    X = convert_tensor(X, "X")
     check_kind(X)
     if not len(getattr(X, "columns", "X")):
         X = np.empty(X.shape)  # scikit-learn finds no type of the columns.
@@ -326,11 +326,11 @@ def stack_samples(X: Any, n_axes: int) -> Any:
 
     Raise a ValueError if the shapes of samples differ.
     """
-    plain = (as_plain(sample_of(x), f"Sample {number} of X") for number, x in enumerate(X))
-    first: Any = next(plain, None)
+    arrays = (convert_tensor(sample_of(x), f"Sample {number} of X") for number, x in enumerate(X))
+    first: Any = next(arrays, None)
     if np.ndim(first) < n_axes:
         return X
-    samples = [first, *plain]
+    samples = [first, *arrays]
     for number, sample in enumerate(samples):
         if np.shape(sample) != np.shape(first):
             raise ValueError(

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import ConcatDataset, Dataset, Subset
 
-from skdim.inputs.layout import MOST_COLOURS, as_plain, count_axes, stack_samples
+from skdim.inputs.layout import MOST_COLOURS, convert_tensor, count_axes, stack_samples
 from skdim.inputs.streams import Stream, check_data
 
 
@@ -54,7 +54,7 @@ class PairedDataset(Dataset[tuple[Any, ...]]):
                 "The data sets of PairedDataset must have one length: item i of each is a look at "
                 f"the same sample. Got {', '.join(map(str, lengths))}."
             )
-        self.data = tuple(as_plain(part, "X") for part in data)
+        self.data = tuple(convert_tensor(part, "X") for part in data)
 
     def __len__(self) -> int:
         """Count the samples."""
@@ -149,7 +149,7 @@ def separate_looks(X: Any, channel_axis: int | None = None) -> tuple[Any, int]:
     n_looks = count_looks(X)
     if n_looks > 1:
         return Stream(SingleLooks(X, n_looks)), n_looks
-    X = as_plain(X, "X")
+    X = convert_tensor(X, "X")
     if isinstance(X, list | tuple):
         X = stack_samples(X, 4)
     if count_axes(X) != 5:

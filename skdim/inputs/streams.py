@@ -14,7 +14,7 @@ from torch import Generator, Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from skdim.inputs.items import SEED, BatchReader, Convert, Failure, ReadTask
-from skdim.inputs.layout import Layout, as_plain
+from skdim.inputs.layout import Layout, convert_tensor
 from skdim.inputs.samples import Samples, numbers_on_cpu
 from skdim.parameters import is_integer, is_number, shown
 from skdim.random import SEEDING, drawing
@@ -103,7 +103,7 @@ class Stream:
         ``n_looks`` items are looks at one sample.
         """
         with SEEDING, drawing(SEED):
-            reader = BatchReader(as_plain(self.data, "X"), n_looks)
+            reader = BatchReader(convert_tensor(self.data, "X"), n_looks)
         shape = (len(reader), *reader.shape)
         return partial(StreamSamples, reader, self), shape, reader.given_dtype
 
@@ -216,7 +216,7 @@ class BatchLoader(DataLoader["Tensor | Failure"]):
 
 
 class Workers:
-    """The loaders of a stream and of its parts, kept between readings while entered."""
+    """The loaders of a stream and of its parts, reused by later readings while entered."""
 
     def __init__(self, make: Callable[[], BatchLoader]) -> None:
         self.make = make

@@ -13,9 +13,7 @@ from skdim.saving.container import (
     warn_of_versions,
     write_atomically,
 )
-from skdim.saving.fingerprints import describe_training
-from skdim.saving.onnx import Transforming, export
-from skdim.saving.plain import (
+from skdim.saving.encoding import (
     EncodeError,
     decode,
     encode,
@@ -23,12 +21,14 @@ from skdim.saving.plain import (
     mapped,
     unflatten,
 )
+from skdim.saving.fingerprints import describe_training
+from skdim.saving.onnx import LayerOutput, export
 
 __all__ = [
     "FORMAT",
     "EncodeError",
+    "LayerOutput",
     "Stored",
-    "Transforming",
     "VersionWarning",
     "check_finite",
     "check_regular",

@@ -284,10 +284,10 @@ def check_regular(path: str | os.PathLike[str]) -> int | None:
 
 
 def write_atomically(path: str | os.PathLike[str], content: bytes | memoryview) -> None:
-    """Write a file such that, whatever happens, its name refers to the old or the new content.
+    """Write a file atomically: at any time, its path has the old or the new content.
 
     The content is written to a temporary file in the same folder, synchronised with the disk, and
-    renamed. The permissions of a file that is replaced are kept. If the path is a symbolic link,
+    renamed. The permissions of a replaced file are preserved. If the path is a symbolic link,
     its target is replaced. After an error, no temporary file is left.
     """
     mode = check_regular(path)

@@ -85,7 +85,7 @@ def text_of(value: object) -> str:
 
 
 def text_of_primitive(value: object) -> str:
-    """Describe a number or a string; equal numbers have equal descriptions, of whatever type."""
+    """Describe a number or a string; equal numbers of any types have equal descriptions."""
     if isinstance(value, bool | np.bool_):
         return repr(bool(value))
     if isinstance(value, Integral):
@@ -121,8 +121,8 @@ def simplified(value: object, visited: Visited) -> Any:
 def contents_of(value: object) -> list[Any]:
     """Return the contents of an object that determine its digest.
 
-    For functions, these are code, defaults and closure, but nothing that is called by a global
-    name. Hooks of modules are left out, since torch numbers them in the order of creation.
+    For functions, these are code, defaults and closure, without objects of global names. Hooks of
+    modules are ignored, since torch numbers them in the order of creation.
     """
     match value:
         case torch.Generator():

@@ -11,7 +11,7 @@ from skdim.encoders import layer_of
 from skdim.saving.container import check_regular, write_atomically
 
 
-class Transforming(nn.Module):
+class LayerOutput(nn.Module):
     """Module that returns the layer that ``transform`` returns."""
 
     def __init__(self, encoder: nn.Module, layer: str) -> None:

@@ -181,8 +181,9 @@ class Checkpoints(ExitStack, Callback):
     def hold(self, folder: Path) -> None:
         """Lock a folder, and remove temporary files of killed trainings.
 
-        The system releases the lock when this process ends, in whatever way. RuntimeError is raised
-        if another thread or process holds it; on file systems without locks, that is not detected.
+        The system releases the lock when this process ends, even if it is killed. RuntimeError is
+        raised if another thread or process holds it; on file systems without locks, that is not
+        detected.
         """
         try:
             self.enter_context(FileLock(folder / LOCK).acquire(blocking=False))

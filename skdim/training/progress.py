@@ -65,7 +65,7 @@ class Progress:
                 self.print(text)
 
     def describe(self, text: str) -> None:
-        """Set the text beside the bar: the number and the terms of the epoch that has ended."""
+        """Set the text next to the bar: the number and the terms of the epoch that has ended."""
         self.epoch += 1
         self.text = f"epoch {self.epoch}/{self.n_epochs}, {text}"
         if self.bar is not None:
@@ -80,7 +80,7 @@ class Progress:
         self.print(", ".join(part for part in parts if part))
 
     def print(self, text: str) -> None:
-        """Print a line beside the bar, if there is one."""
+        """Print a line above the bar, if there is one."""
         if self.bar is None:
             print(text, flush=True)
         else:

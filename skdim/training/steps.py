@@ -138,7 +138,7 @@ SCHEDULES: dict[str, Schedule] = {
 def computing_in(precision: str, device: torch.device) -> AbstractContextManager[None]:
     """Return a context in which networks compute in a precision.
 
-    With bfloat16, matrix products, convolutions and what lies between them are computed in it;
+    With bfloat16, matrix products, convolutions and the layers between them are computed in it;
     weights, the optimizer and the bounds stay in float32.
     """
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")

@@ -93,7 +93,7 @@ def test_no_epochs_are_refused_where_nothing_has_a_closed_form(params, method):
     model = DeepInfoMaxTransformer(4, max_epochs=0, **params)
     ((name, value),) = params.items()
 
-    with pytest.raises(ValueError, match=f"max_epochs=0 .* cannot honour {name}={value!r}"):
+    with pytest.raises(ValueError, match=f"max_epochs=0 .* does not support {name}={value!r}"):
         getattr(model, method)(VECTORS)
     assert not hasattr(model, "net_")
 

@@ -193,7 +193,9 @@ def test_classes_are_those_of_the_first_call():
     dim.partial_fit(ROWS[:10], np.where(np.arange(10) > 7, 2, -1))
     assert dim.classes_.tolist() == [0, 1, 2]
 
-    with pytest.raises(ValueError, match=r"did not see: \[3, 5\]. It saw \[0, 1, 2\]"):
+    with pytest.raises(
+        ValueError, match=r"not in the first fit: \[3, 5\]. Its classes were \[0, 1, 2\]"
+    ):
         dim.partial_fit(ROWS[:4], [3, 1, 5, -1])
     with pytest.raises(ValueError, match="requires y to be passed"):
         dim.partial_fit(ROWS)
