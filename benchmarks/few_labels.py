@@ -46,8 +46,14 @@ from timing import STATIC
 
 from skdim import DeepInfoMaxClassifier, DeepInfoMaxTransformer
 from skdim.displays import LabelEfficiencyDisplay
-from skdim.estimators.heads import STRENGTH, choose_head, feature_statistics, fit_head
-from skdim.estimators.unlabelled import Unlabelled, thin_out
+from skdim.estimators.heads import (
+    STRENGTH,
+    Unlabelled,
+    choose_head,
+    feature_statistics,
+    fit_head,
+    thin_out,
+)
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt

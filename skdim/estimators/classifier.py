@@ -24,16 +24,17 @@ from skdim.estimators.heads import (
     HEAD,
     HEAD_RULES,
     Head,
+    Unlabelled,
     choose_head,
     feature_statistics,
     fit_head,
     head_contents,
     stratified_split,
+    thin_out,
 )
 from skdim.estimators.labels import count_rows, read_labels, take_rows
 from skdim.estimators.state import file_contents
 from skdim.estimators.transformer import EncoderTransformer
-from skdim.estimators.unlabelled import Unlabelled, thin_out
 from skdim.estimators.validation import NestedParametersMixin
 from skdim.parameters import check_parameters
 from skdim.random import draw_seed

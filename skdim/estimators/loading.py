@@ -9,13 +9,14 @@ from math import prod
 from typing import Any
 
 import numpy as np
+import torch
 
 from skdim.encoders import LAYERS
 from skdim.estimators.build import NOT_BUILT_FROM, Built
 from skdim.estimators.classifier import TUNED, DeepInfoMaxClassifier
 from skdim.estimators.deep_infomax import DeepInfoMaxTransformer
 from skdim.estimators.fitting import ATTRIBUTES
-from skdim.estimators.heads import HEAD, HEAD_RULES, read_head
+from skdim.estimators.heads import ARRAYS, FITTED, HEAD, HEAD_RULES
 from skdim.estimators.state import LEFT_OUT, PACKED, PARTS, named_weights
 from skdim.estimators.transformer import EncoderTransformer
 from skdim.estimators.validation import COMMON_RULES
@@ -143,6 +144,50 @@ def make_classifier(
     for name, value in {**attributes, "transformer_": transformer}.items():
         setattr(classifier, name, value)
     return classifier
+
+
+def read_head(
+    encoded: Any, tensors: Mapping[str, Stored], n_features: int
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return parameters and attributes of the classifier of a file.
+
+    Raises
+    ------
+    AttributeError, KeyError, TypeError, ValueError
+        If the file is invalid.
+    """
+    parameters = {name: decode(value) for name, value in encoded["parameters"].items()}
+    attributes = {name: decode(encoded["attributes"][name]) for name in FITTED}
+    if not are_valid(attributes):
+        raise ValueError("Its head has invalid attributes.")
+    n_classes = len(attributes["classes_"])
+    for name, shape in zip(ARRAYS, ((n_classes, n_features), (n_classes,)), strict=True):
+        stored = tensors[name]
+        if stored.shape != shape or stored.dtype != torch.float32:
+            raise ValueError(
+                f"Its {name} is {stored.dtype} of {stored.shape}, not float32 of {shape}."
+            )
+        values = stored.read()
+        check_finite({name: values}, "It cannot be used")
+        attributes[name] = values.numpy()
+    return parameters, attributes
+
+
+def are_valid(attributes: Mapping[str, Any]) -> bool:
+    """Whether these attributes could be those of a fit."""
+    classes, strength, self_training, scores, n_iter = (attributes[name] for name in FITTED)
+    return (
+        isinstance(classes, np.ndarray)
+        and classes.ndim == 1
+        and len(classes) >= 2
+        and isinstance(strength, float)
+        and strength > 0
+        and type(self_training) is bool
+        and isinstance(scores, list)
+        and all(isinstance(score, float) for score in scores)
+        and type(n_iter) is int
+        and 0 <= n_iter <= len(scores)
+    )
 
 
 def make_state(

@@ -20,8 +20,15 @@ from torch.utils.data import TensorDataset
 import skdim
 from skdim import DeepInfoMaxClassifier, DeepInfoMaxTransformer, EncoderTransformer
 from skdim.estimators.finetuning import FineTuner, best_epoch
-from skdim.estimators.heads import Head, choose_head, fit_head, minimise, stratified_split
-from skdim.estimators.unlabelled import Unlabelled, shrunken_frequencies
+from skdim.estimators.heads import (
+    Head,
+    Unlabelled,
+    choose_head,
+    fit_head,
+    minimise,
+    shrunken_frequencies,
+    stratified_split,
+)
 from skdim.inputs import Stream
 from skdim.objectives import VAE
 
