@@ -167,7 +167,7 @@ def solve(
     n_cells : int
         Number of cells of the layer of the local term.
     n_directions : int
-        Maximal number of directions.
+        Maximum number of directions.
     ridge : float, default=0.03
         Share of the mean variance that is added to all variances.
     """

@@ -103,13 +103,13 @@ class CausalLayer(nn.Module):
 
     def __init__(self, units: int, *, dilation: int, wide: bool) -> None:
         super().__init__()
-        self.beside = WINDOW // 2 if wide else 0
+        self.margin = WINDOW // 2 if wide else 0
         self.before = (WINDOW - 1) * dilation
         self.norm = nn.LayerNorm(units)
-        self.look = nn.Conv2d(units, units, (WINDOW, 1 + 2 * self.beside), dilation=(dilation, 1))
+        self.look = nn.Conv2d(units, units, (WINDOW, 1 + 2 * self.margin), dilation=(dilation, 1))
 
     def forward(self, context: Tensor) -> Tensor:
         """Map contexts (n, rows, columns, units), independently of later rows."""
         normal = self.norm(context).relu().movedim(3, 1)
-        change: Tensor = self.look(pad(normal, (self.beside, self.beside, self.before, 0)))
+        change: Tensor = self.look(pad(normal, (self.margin, self.margin, self.before, 0)))
         return context + change.movedim(1, 3)

@@ -18,7 +18,7 @@ running = threading.local()
 # Name of the backbone among its layers.
 WHOLE = ""
 
-# Maximal number of names in an error message.
+# Maximum number of names in an error message.
 MOST_NAMED = 8
 
 

@@ -11,7 +11,7 @@ from skdim.encoders.linear import AbstractStem, LinearEncoder
 
 # Length of a kernel.
 SIZE = 9
-# Maximal number of channels of a kernel.
+# Maximum number of channels of a kernel.
 MOST_CHANNELS = 9
 # Number of samples that thresholds are drawn from.
 THRESHOLD_SAMPLES = 32

@@ -103,7 +103,7 @@ class LinearEncoder(nn.Module):
     hidden_units : int, default=1024
         Size of the hidden layer, at least that of the code.
     n_coordinates : int, default=1024
-        Maximal number of coordinates that the closed form is solved in.
+        Maximum number of coordinates that the closed form is solved in.
     n_expanded : int, default=0
         Channels of the expanded features.
     uncertainty : float, default=0.0
@@ -201,7 +201,7 @@ class LinearEncoder(nn.Module):
         generator : Generator
             On the CPU.
         n_coordinates : int, default=None
-            Maximal number of coordinates; None is that of the encoder.
+            Maximum number of coordinates; None is that of the encoder.
         """
         if self.n_expanded:
             n = conv.shape[1] - self.n_expanded

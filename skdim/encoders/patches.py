@@ -27,7 +27,7 @@ POSITIONS = 6
 UNCERTAINTY = 0.25
 # Images per part.
 IN_CACHE = 16
-# Maximal number of responses of an image that are computed at once.
+# Maximum number of responses of an image that are computed at once.
 RESPONSES = 2**17
 
 

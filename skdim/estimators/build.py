@@ -246,10 +246,14 @@ def assemble(
     module: nn.Sequential,
     criterion: AbstractCriterion,
     device: torch.device,
-    kind: type[EncoderNet],
+    wanted: str | torch.device,
     **settings: Any,
 ) -> EncoderNet:
-    """Build an initialised net of an encoder and a criterion on a device."""
+    """Build an initialised net of an encoder and a criterion on a device.
+
+    ``wanted`` is the transformer's parameter, which determines the class of the net.
+    """
+    kind = choose_net(wanted)
     settings |= {"device": str(device), "callbacks": None, "verbose": 0}
     net = kind(module, criterion, view=spec.view, optimizer=spec.optimizer, **settings)
     net.initialize()
@@ -265,9 +269,8 @@ def build_net(
 ) -> tuple[EncoderNet, Spec, Features]:
     """Build a net for training: draw initial weights, and adapt the encoder to the samples.
 
-    ``device`` is the transformer's parameter, which determines the class of the net; ``settings``
-    are ``lr`` and ``batch_size``. Return the net, the spec with ``pairs``, and features of two
-    samples.
+    ``device`` is the transformer's parameter; ``settings`` are ``lr`` and ``batch_size``. Return
+    the net, the spec with ``pairs``, and features of two samples.
     """
     with seeded(entropy, rows.device):
         module = build_encoder(spec.encoder, spec.n_components, spec.layout).cpu()
@@ -280,7 +283,7 @@ def build_net(
             sizes = measure(module.to(rows.device), two)
         spec = replace(spec, pairs=compared_looks(spec.view, rows))
         criterion = build_criterion(spec, module, sizes)
-    net = assemble(spec, module, criterion, rows.device, choose_net(device), **settings)
+    net = assemble(spec, module, criterion, rows.device, device, **settings)
     return net, spec, sizes
 
 

@@ -21,7 +21,7 @@ from torch.nn.functional import one_hot
 from skdim.estimators.state import encode_parameters
 from skdim.estimators.transformer import EncoderTransformer
 from skdim.estimators.validation import COMMON_RULES
-from skdim.parameters import Rule, any_of, boolean, choice, integer, real
+from skdim.parameters import Rule, any_of, boolean, choice, instance, integer, none, real
 from skdim.saving import encode
 
 # Candidates for C, and its value if there are too few labels for cross-validation, which is also
@@ -56,15 +56,15 @@ ARRAYS = ("coef_", "intercept_")
 HEAD = "head"
 
 HEAD_RULES: dict[str, Rule] = {
-    "transformer": Rule(
-        "an EncoderTransformer, a FrozenEstimator of one, or None",
-        lambda value: (
-            isinstance(value, EncoderTransformer | None)
-            or (
-                isinstance(value, FrozenEstimator)
-                and isinstance(value.estimator, EncoderTransformer)
-            )
+    "transformer": any_of(
+        instance("an EncoderTransformer", EncoderTransformer),
+        Rule(
+            "a FrozenEstimator of one",
+            lambda v: (
+                isinstance(v, FrozenEstimator) and isinstance(v.estimator, EncoderTransformer)
+            ),
         ),
+        none(),
     ),
     "C": any_of(real(0, low_open=True), choice(["auto"])),
     "self_training": any_of(boolean(), choice(["auto"])),

@@ -136,31 +136,15 @@ def load(path: str | os.PathLike[str], **given: Any) -> EncoderTransformer | Dee
 def make_classifier(
     transformer: EncoderTransformer, head: Any, tensors: Tensors
 ) -> DeepInfoMaxClassifier:
-    """Build the classifier of a file from its transformer."""
-    n_features = len(transformer.get_feature_names_out())
-    parameters, attributes = read_head(head, tensors, n_features)
-    classifier = DeepInfoMaxClassifier.from_transformer(transformer, **parameters)
-    check_parameters(classifier, HEAD_RULES)
-    for name, value in {**attributes, "transformer_": transformer}.items():
-        setattr(classifier, name, value)
-    return classifier
+    """Build the classifier of a file from its transformer.
 
-
-def read_head(
-    encoded: Any, tensors: Mapping[str, Stored], n_features: int
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return parameters and attributes of the classifier of a file.
-
-    Raises
-    ------
-    AttributeError, KeyError, TypeError, ValueError
-        If the file is invalid.
+    AttributeError, KeyError, TypeError or ValueError are raised if the head is not valid.
     """
-    parameters = {name: decode(value) for name, value in encoded["parameters"].items()}
-    attributes = {name: decode(encoded["attributes"][name]) for name in FITTED}
-    if not are_valid(attributes):
+    parameters = {name: decode(value) for name, value in head["parameters"].items()}
+    attributes = {name: decode(head["attributes"][name]) for name in FITTED}
+    if not is_valid_head(attributes):
         raise ValueError("Its head has invalid attributes.")
-    n_classes = len(attributes["classes_"])
+    n_classes, n_features = len(attributes["classes_"]), len(transformer.get_feature_names_out())
     for name, shape in zip(ARRAYS, ((n_classes, n_features), (n_classes,)), strict=True):
         stored = tensors[name]
         if stored.shape != shape or stored.dtype != torch.float32:
@@ -170,10 +154,14 @@ def read_head(
         values = stored.read()
         check_finite({name: values}, "It cannot be used")
         attributes[name] = values.numpy()
-    return parameters, attributes
+    classifier = DeepInfoMaxClassifier.from_transformer(transformer, **parameters)
+    check_parameters(classifier, HEAD_RULES)
+    for name, value in {**attributes, "transformer_": transformer}.items():
+        setattr(classifier, name, value)
+    return classifier
 
 
-def are_valid(attributes: Mapping[str, Any]) -> bool:
+def is_valid_head(attributes: Mapping[str, Any]) -> bool:
     """Whether these attributes could be those of a fit."""
     classes, strength, self_training, scores, n_iter = (attributes[name] for name in FITTED)
     return (

@@ -39,7 +39,7 @@ from skdim.saving import (
     warn_of_versions,
     write_atomically,
 )
-from skdim.training import SETTINGS, EncoderNet, choose_net
+from skdim.training import SETTINGS, EncoderNet
 
 # Entries of a pickled state in addition to attributes.
 VERSIONS, PACKED = "_versions", "_packed"
@@ -266,7 +266,7 @@ def load_net(
             raise ValueError(f"A net cannot be built from the parameters: {error}") from error
         load_weights(criterion, weights["criterion"], "objective")
     device = find_device_here(packed["device"], wanted)
-    net = assemble(spec, module, criterion, device, choose_net(wanted))
+    net = assemble(spec, module, criterion, device, wanted)
     for name in SETTINGS:
         setattr(net, name, packed["settings"][name])
     # skorch expects a list of batches in each epoch.

@@ -19,7 +19,7 @@ TINY = 1e-30
 # Standard deviations below this share of the mean are rounding errors of float64.
 NOISE = 1e-14
 
-# Maximal number of samples whose values are compared.
+# Maximum number of samples whose values are compared.
 COMPARED_ROWS = 2000
 
 

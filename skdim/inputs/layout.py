@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 # Floating-point types that NumPy has, too.
 FLOATS = (torch.float16, torch.float32, torch.float64)
 
-# Maximal number of channels of an image: RGBA.
+# Maximum number of channels of an image: RGBA.
 MOST_COLOURS = 4
 # Ratio of the sides above which samples may be signals.
 MOST_ELONGATED = 4

@@ -10,9 +10,9 @@ from torch import Generator, Tensor, nn
 
 from skdim.inputs.samples import Samples
 
-# Maximal number of values in a block, whose float64 copy fits the processor's cache.
+# Maximum number of values in a block, whose float64 copy fits the processor's cache.
 NUMBERS_AT_ONCE = 2**18
-# Maximal number of samples in a block, so that workers share a stream of small samples.
+# Maximum number of samples in a block, so that workers share a stream of small samples.
 SAMPLES_AT_ONCE = 512
 
 # Per channel: count, mean, and sum of squared deviations.

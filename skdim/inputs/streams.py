@@ -19,7 +19,7 @@ from skdim.inputs.samples import Samples, numbers_on_cpu
 from skdim.parameters import is_integer, is_number, shown
 from skdim.random import SEEDING, drawing
 
-# Maximal number of looks that are read at once in this process, or by a worker.
+# Maximum number of looks that are read at once in this process, or by a worker.
 FEW = 64
 
 
@@ -37,7 +37,7 @@ class Stream:
     n_workers : int, default=0
         Processes that read ahead; 0 reads in this process.
     ahead : int, default=2
-        Maximal number of batches that each worker reads ahead.
+        Maximum number of batches that each worker reads ahead.
     start_method : {None, "fork", "forkserver", "spawn"}, default=None
         How workers are started; None is the default of Python. All but "fork" pickle ``data``.
 

@@ -15,13 +15,13 @@ from skdim.objectives import AbstractCriterion, GaussianInformation, Information
 from skdim.views import Pairs, View, find_pairs
 from skdim.views.base import all_pairs
 
-# Maximal number of samples from which the basis is computed.
+# Maximum number of samples from which the basis is computed.
 BASIS_ROWS = 3000
-# Maximal number of samples from whose looks the expanded features are set.
+# Maximum number of samples from whose looks the expanded features are set.
 EXPANSION_ROWS = 1500
 # Number of coordinates of that solution.
 EXPANSION_COORDINATES = 256
-# Maximal numbers of samples whose looks are encoded at once, and of their values, to limit memory.
+# Maximum numbers of samples whose looks are encoded at once, and of their values, to limit memory.
 CHUNK = 128
 NUMBERS = 2**22
 

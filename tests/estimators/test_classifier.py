@@ -367,7 +367,7 @@ def test_a_failed_fit_leaves_nothing_that_looks_fitted(digits):
         classifier.fit(IMAGES[:100], np.where(np.arange(100) < 3, 7, -1))
     with pytest.raises(NotFittedError):
         classifier.predict(IMAGES)
-    with pytest.raises(ValueError, match="must be an EncoderTransformer, a FrozenEstimator"):
+    with pytest.raises(ValueError, match="must be an EncoderTransformer or a FrozenEstimator"):
         DeepInfoMaxClassifier(LogisticRegression()).fit(IMAGES, CLASSES)
 
 
