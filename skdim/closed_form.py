@@ -27,7 +27,7 @@ from torch import Tensor
 # Least share of the mean variance that is added to all variances.
 RIDGE = 0.03
 # Correlations above are clipped: a signal-to-noise ratio of 10,000.
-LARGEST_CORRELATION = 0.9999
+MAX_CORRELATION = 0.9999
 
 
 @dataclass(frozen=True)
@@ -192,12 +192,12 @@ def solve(
         layers[name] = cell_roots, crosses, middle.reshape(n, 1, width)
     strengths, axes = torch.linalg.eigh(shared)
     weight = torch.linalg.solve_triangular(root.T, axes.flip(1)[:, :n_directions], upper=True)
-    correlations = strengths.flip(0)[:n_directions].clamp(0, LARGEST_CORRELATION**2).sqrt()
+    correlations = strengths.flip(0)[:n_directions].clamp(0, MAX_CORRELATION**2).sqrt()
     estimates = {}
     for name, (cell_roots, crosses, middle) in layers.items():
         products = crosses @ weight
         estimate = torch.cholesky_solve(products, cell_roots)
-        share = (products * estimate).sum(dim=1).mean(dim=0).clamp(0, LARGEST_CORRELATION**2).sqrt()
+        share = (products * estimate).sum(dim=1).mean(dim=0).clamp(0, MAX_CORRELATION**2).sqrt()
         estimates[name] = Estimate(estimate, -(middle @ estimate)[:, 0], share)
     return Directions(mean, weight, correlations, estimates)
 

@@ -13,10 +13,10 @@ from sklearn.base import BaseEstimator
 from torch import nn
 
 # Maximum length of an error message that is quoted in another one.
-LONGEST_ERROR = 1000
+MAX_ERROR_LENGTH = 1000
 
 # Integer parameters are sizes and counts, which torch and its libraries hold in 32 bits.
-LARGEST = 2**31 - 1
+MAX_INTEGER = 2**31 - 1
 
 INTERNAL = ("contextlib", "skdim", "sklearn")
 
@@ -55,7 +55,7 @@ def is_number(value: object, *kinds: type) -> bool:
     return isinstance(value, kinds) and not isinstance(value, bool | np.timedelta64)
 
 
-def is_integer(value: Any, low: int, high: int = LARGEST) -> bool:
+def is_integer(value: Any, low: int, high: int = MAX_INTEGER) -> bool:
     """Whether a value is an integer in ``[low, high]``."""
     return is_number(value, int, np.integer) and low <= value <= high
 
@@ -67,9 +67,9 @@ def check_positive(**counts: object) -> None:
             raise ValueError(f"{name}={shown(value)}. It must be an integer of at least 1.")
 
 
-def integer(low: int, high: int = LARGEST) -> Rule:
+def integer(low: int, high: int = MAX_INTEGER) -> Rule:
     """Allow integers in ``[low, high]``."""
-    text = f"an int >= {low} and < 2**31" if high == LARGEST else f"an int in [{low}, {high}]"
+    text = f"an int >= {low} and < 2**31" if high == MAX_INTEGER else f"an int in [{low}, {high}]"
     return Rule(text, lambda v: is_integer(v, low, high))
 
 

@@ -8,8 +8,8 @@ from torch import nn
 from skdim.encoders.layers import Shape, Stages, check_signals, hidden_layer
 
 # Channels of the first map for long signals, and of the last map.
-FEWEST_CHANNELS = 16
-MOST_CHANNELS = 512
+MIN_CHANNELS = 16
+MAX_CHANNELS = 512
 # Positions of the last map for long signals; the local features have twice as many.
 POSITIONS = 16
 
@@ -49,9 +49,9 @@ class Conv1dEncoder(Stages):
         channels, length = check_signals("conv1d", input_shape)
         stages: list[nn.Module] = []
         n_stages = max(3, round(math.log2(length / POSITIONS)))
-        last = min(64 * 2 ** (n_stages - 1), MOST_CHANNELS)
+        last = min(64 * 2 ** (n_stages - 1), MAX_CHANNELS)
         for i in reversed(range(n_stages)):
-            wider = max(last // 2**i, FEWEST_CHANNELS)
+            wider = max(last // 2**i, MIN_CHANNELS)
             stages.append(
                 nn.Sequential(
                     nn.Conv1d(channels, wider, 4, stride=2, padding=1, bias=False),

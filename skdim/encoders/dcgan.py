@@ -7,7 +7,7 @@ from torch import nn
 
 from skdim.encoders.layers import Shape, Stages, check_images, convolution, hidden_layer
 
-MOST_CHANNELS = 512
+MAX_CHANNELS = 512
 
 
 class DCGANEncoder(Stages):
@@ -64,7 +64,7 @@ class DCGANEncoder(Stages):
         padding = (kernel_size - 1) // 2
         stages = []
         for i in range(n_stages or max(3, round(math.log2(min(height, width) / 4)))):
-            wider = min(64 * 2**i, MOST_CHANNELS)
+            wider = min(64 * 2**i, MAX_CHANNELS)
             stages.append(convolution(channels, wider, kernel_size, stride=2, padding=padding))
             channels = wider
             height, width = (

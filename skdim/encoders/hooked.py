@@ -19,7 +19,7 @@ running = threading.local()
 WHOLE = ""
 
 # Maximum number of names in an error message.
-MOST_NAMED = 8
+MAX_NAMES = 8
 
 
 class HookedEncoder(nn.Module):
@@ -137,7 +137,7 @@ def layer_named(backbone: nn.Module, name: str) -> nn.Module:
         return backbone.get_submodule(name)
     except AttributeError:
         names = [known for known, _ in backbone.named_modules() if known]
-        close = get_close_matches(name, names, n=MOST_NAMED) or names[:MOST_NAMED]
+        close = get_close_matches(name, names, n=MAX_NAMES) or names[:MAX_NAMES]
         raise ValueError(
             f"The backbone {type(backbone).__name__} has no layer {name!r}. Among its "
             f"{len(names)} layers are {', '.join(map(repr, close))}; "

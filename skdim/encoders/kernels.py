@@ -12,7 +12,7 @@ from skdim.encoders.linear import AbstractStem, LinearEncoder
 # Length of a kernel.
 SIZE = 9
 # Maximum number of channels of a kernel.
-MOST_CHANNELS = 9
+MAX_CHANNELS = 9
 # Number of samples that thresholds are drawn from.
 THRESHOLD_SAMPLES = 32
 # Samples per part.
@@ -52,7 +52,7 @@ class KernelStem(AbstractStem):
         high = torch.rand(n, per_dilation, self.size).argsort(dim=-1) < self.size // 3
         steps = torch.where(high, 2.0, -1.0)
         steps = steps - steps.mean(dim=-1, keepdim=True)
-        count = 1 + (torch.rand(n, per_dilation, 1) * min(channels, MOST_CHANNELS)).long()
+        count = 1 + (torch.rand(n, per_dilation, 1) * min(channels, MAX_CHANNELS)).long()
         used = torch.rand(n, per_dilation, channels).argsort(dim=-1).argsort(dim=-1) < count
         mixture = (
             used * torch.randn(n, per_dilation, channels)

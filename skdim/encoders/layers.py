@@ -13,7 +13,7 @@ is_exporting = getattr(torch.compiler, "is_exporting", torch.compiler.is_compili
 Shape = tuple[int, ...]
 
 # Smallest side of images, and length of signals, for which most encoders are defined.
-LEAST_SIDE = 8
+MIN_SIDE = 8
 
 # Hints for smaller images.
 VECTORS = "encode their pixels as vectors: flat rows without image_shape, and encoder='mlp'"
@@ -103,21 +103,21 @@ def hidden_layer(n_inputs: int, units: int, *, dropout: float = 0.0) -> nn.Seque
     )
 
 
-def check_images(name: str, input_shape: Shape, least: int = LEAST_SIDE) -> None:
+def check_images(name: str, input_shape: Shape, least: int = MIN_SIDE) -> None:
     """Raise a ValueError if samples are not images with sides of at least ``least``."""
     if len(input_shape) != 3 or min(input_shape[1:]) < least:
         raise ValueError(
             f"encoder={name!r} encodes images (C, H, W) of at least {least}x{least} pixels, but "
             f"the samples have shape {input_shape}. Enlarge the images, or "
-            f"{VECTORS if least == LEAST_SIDE else SMALLER}."
+            f"{VECTORS if least == MIN_SIDE else SMALLER}."
         )
 
 
 def check_signals(name: str, input_shape: Shape) -> tuple[int, int]:
     """Return channels and length; raise a ValueError if samples are not long enough signals."""
-    if len(input_shape) != 2 or input_shape[1] < LEAST_SIDE:
+    if len(input_shape) != 2 or input_shape[1] < MIN_SIDE:
         raise ValueError(
-            f"encoder={name!r} encodes signals (C, L) of at least {LEAST_SIDE} values a channel, "
+            f"encoder={name!r} encodes signals (C, L) of at least {MIN_SIDE} values a channel, "
             f"but the samples have shape {input_shape}. Give X as (n, C, L), or use "
             "encoder='columns' or 'mlp' for vectors and 'dcgan' or 'patches' for images."
         )

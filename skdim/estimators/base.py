@@ -330,7 +330,7 @@ class AbstractLearner(BaseEstimator):
             at_least=2 if fit or compare else 1,
             n_looks=n_looks,
             fitted=None if reset else self._layout,
-            hold=fit,
+            preload=fit,
         )
         if reset:
             if n_looks > 1:

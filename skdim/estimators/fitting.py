@@ -19,7 +19,7 @@ from skdim.objectives import AbstractObjective
 from skdim.parameters import is_same, shown, warn_user
 from skdim.training import EncoderNet
 
-MOST_EPOCHS = 100
+MAX_EPOCHS = 100
 
 # Standard deviation of codes below which they have collapsed.
 COLLAPSED = 1e-5
@@ -44,7 +44,7 @@ def auto_epochs(n: int) -> int:
     10,000 small images come near their best in about a minute on two cores
     (benchmarks/features.py).
     """
-    return min(math.ceil(800 / math.sqrt(n)), MOST_EPOCHS)
+    return min(math.ceil(800 / math.sqrt(n)), MAX_EPOCHS)
 
 
 def check_net(net: EncoderNet, epochs: int, held_out: Samples | None, hint: str) -> None:

@@ -30,14 +30,14 @@ STRENGTHS = (0.001, 0.003, 0.01, 0.03, 0.1)
 STRENGTH = 0.03
 FOLDS = 5
 # Maximum number of labelled rows in cross-validation.
-MOST_CHOSEN_ON = 2000
+MAX_CV_ROWS = 2000
 # Rounds of self-training, and the exponent of probabilities before they become targets.
 ROUNDS = 5
 SHARPNESS = 1.5
 # Total weight of the rows without a label, in labelled rows per class, and its maximum relative to
 # the weight of the labelled rows.
 ROWS_A_CLASS = 30
-MOST_SHARE = 10
+MAX_SHARE = 10
 # Maximum number of steps of L-BFGS: in a fit, and in a round, which starts from the round before.
 STEPS, STEPS_OF_ROUND = 50, 10
 
@@ -46,9 +46,9 @@ STEPS, STEPS_OF_ROUND = 50, 10
 NEIGHBOURS = 5
 SPREADING_STEPS, SPREADING_SHARE = 100, 0.9
 # Minimum probability of a class after spreading.
-LEAST = 1e-6
+MIN_PROBABILITY = 1e-6
 # Maximum number of rows without a label that are used, and of labelled rows in the graph.
-MOST_ROWS = 5000
+MAX_ROWS = 5000
 
 # Fitted attributes of a classifier in addition to its transformer: in the header, and as tensors.
 FITTED = ("classes_", "C_", "self_training_", "validation_scores_", "n_iter_")
@@ -149,7 +149,7 @@ class Unlabelled:
         for _ in range(SPREADING_STEPS):
             spread = SPREADING_SHARE * (self.graph @ spread) + (1 - SPREADING_SHARE) * start
         reached = torch.from_numpy(spread[len(self.sources) :]).to(self.x) + 1e-9
-        return (reached / reached.sum(dim=1, keepdim=True)).clamp(min=LEAST).log()
+        return (reached / reached.sum(dim=1, keepdim=True)).clamp(min=MIN_PROBABILITY).log()
 
 
 def shrunken_frequencies(counts: Tensor) -> Tensor:
@@ -170,8 +170,8 @@ def shrunken_frequencies(counts: Tensor) -> Tensor:
 
 
 def thin_out(rows: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Return at most MOST_ROWS rows, evenly spaced."""
-    n = min(len(rows), MOST_ROWS)
+    """Return at most MAX_ROWS rows, evenly spaced."""
+    n = min(len(rows), MAX_ROWS)
     return rows[np.arange(n) * len(rows) // max(n, 1)]
 
 
@@ -230,7 +230,7 @@ def fit_head(
 
 def weight_of_unlabelled(n: int, n_classes: int) -> int:
     """Return the total weight of rows without a label, beside ``n`` labelled rows of weight 1."""
-    return min(ROWS_A_CLASS * n_classes, MOST_SHARE * n)
+    return min(ROWS_A_CLASS * n_classes, MAX_SHARE * n)
 
 
 # Threads of SciPy and of torch would wait for each other, on a busy machine for minutes.
@@ -314,7 +314,7 @@ def choose_head(
 def find_folds(y: Tensor, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield numbers of training and test rows; nothing if classes are too small."""
     classes: NDArray[np.int64] = y.cpu().numpy()
-    rows = np.random.default_rng(seed).permutation(len(classes))[:MOST_CHOSEN_ON]
+    rows = np.random.default_rng(seed).permutation(len(classes))[:MAX_CV_ROWS]
     counts = np.bincount(classes[rows])
     if (counts >= 2).sum() < 2:
         return

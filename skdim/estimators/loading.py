@@ -22,7 +22,7 @@ from skdim.estimators.transformer import EncoderTransformer
 from skdim.estimators.validation import COMMON_RULES
 from skdim.inputs import Layout
 from skdim.parameters import (
-    LONGEST_ERROR,
+    MAX_ERROR_LENGTH,
     check_parameters,
     cut,
     is_integer,
@@ -126,7 +126,7 @@ def load(path: str | os.PathLike[str], **given: Any) -> EncoderTransformer | Dee
             classifier = None if head is None else make_classifier(transformer, head, parts[HEAD])
         except INVALID as error:
             text = str(error) if isinstance(error, ValueError) else f"It is not valid: {error!r}."
-            text = cut(text, LONGEST_ERROR)
+            text = cut(text, MAX_ERROR_LENGTH)
             raise ValueError(f"{os.fspath(path)!r} cannot be loaded. {text}") from error
         check()
     check_finite(named_weights(transformer.net_), f"{path} cannot be used")

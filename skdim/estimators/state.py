@@ -24,7 +24,7 @@ from skdim.estimators.build import (
     wrap_encoder,
 )
 from skdim.estimators.fitting import ATTRIBUTES, OPTIONAL
-from skdim.parameters import LONGEST_ERROR, cut, is_number
+from skdim.parameters import MAX_ERROR_LENGTH, cut, is_number
 from skdim.random import seeded
 from skdim.saving import (
     EncodeError,
@@ -55,7 +55,7 @@ LEFT_OUT = ("checkpoint_dir",)
 PARTS = ("module", "criterion")
 
 # Most numbers in one sample or in one layer of its features: far above any that fit.
-LARGEST_SAMPLE = 2**28
+MAX_SAMPLE_SIZE = 2**28
 
 
 class PersistentLearner(AbstractLearner):
@@ -248,7 +248,7 @@ def load_net(
     is raised if the net cannot be built, or the weights do not fit it.
     """
     largest = max(spec.layout.n_features, *(getattr(sizes, layer)[0].numel() for layer in LAYERS))
-    if largest > LARGEST_SAMPLE:
+    if largest > MAX_SAMPLE_SIZE:
         raise ValueError(f"A sample or its features have {largest} numbers: too many.")
     own, weights = packed.get("given", ()), as_tensors(packed["weights"])
     meta = torch.device("meta")
@@ -291,7 +291,7 @@ def load_weights(module: nn.Module, tensors: Mapping[str, Tensor | Stored], owne
         if found.get(name) != expected.get(name)
     ]
     if differing:
-        text = cut("; ".join(differing), LONGEST_ERROR)
+        text = cut("; ".join(differing), MAX_ERROR_LENGTH)
         raise ValueError(f"The weights are not those of this {owner}; {text}.")
     read = {name: v.read() if isinstance(v, Stored) else v for name, v in tensors.items()}
     module.load_state_dict(read, assign=True)

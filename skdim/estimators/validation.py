@@ -201,13 +201,13 @@ def open_samples(
     at_least: int,
     n_looks: int,
     fitted: Layout | None,
-    hold: bool,
+    preload: bool,
 ) -> tuple[Callable[..., Samples], tuple[int, ...], np.dtype[Any]]:
     """Validate X, with all looks as samples, and return ``make``, and its shape and dtype.
 
     ``make(layout, device, labels=..., ...)`` returns the samples, float32 or uint8. The
     number and the names of features are compared with those of the estimator, and shapes with the
-    ``fitted`` layout; if that is None, they are stored in the estimator. ``hold`` is whether to
+    ``fitted`` layout; if that is None, they are stored in the estimator. ``preload`` is whether to
     copy an array in memory to the device.
     """
     if isinstance(X, Dataset):
@@ -228,7 +228,7 @@ def open_samples(
     reset = fitted is None
     if find_map(flat) is not None and flat.dtype.kind in "iuf" and is_wide(flat.dtype):
         check_blocks(estimator, flat, at_least=at_least, reset=reset)
-        return partial(ArraySamples, flat, hold=hold), shape or flat.shape, flat.dtype
+        return partial(ArraySamples, flat, preload=preload), shape or flat.shape, flat.dtype
     try:
         # Numbers beyond float32 become infinite, which is an error.
         with np.errstate(over="ignore", invalid="ignore"):
@@ -247,7 +247,8 @@ def open_samples(
         raise
     exact = array.dtype == np.float32 and (reset or "_conversion" in vars(estimator))
     given = array_as_given(flat) if exact else array
-    return partial(ArraySamples, array, given=given, hold=hold), shape or array.shape, given.dtype
+    make = partial(ArraySamples, array, given=given, preload=preload)
+    return make, shape or array.shape, given.dtype
 
 
 def open_stream(

@@ -16,9 +16,9 @@ from torch.utils.data import DataLoader
 FLOATS = (torch.float16, torch.float32, torch.float64)
 
 # Maximum number of channels of an image: RGBA.
-MOST_COLOURS = 4
+MAX_CHANNELS = 4
 # Ratio of the sides above which samples may be signals.
-MOST_ELONGATED = 4
+MAX_ASPECT_RATIO = 4
 
 NOT_SAMPLES = (str, bytes, Mapping, Set, Iterator, PathLike, DataLoader)
 HINTS: tuple[tuple[tuple[type, ...], str], ...] = (
@@ -149,7 +149,7 @@ def channels_come_last(shape: Sequence[int], channel_axis: int | None) -> bool:
     if channel_axis is not None:
         return channel_axis == -1
     first, middle, last = shape
-    small_first, small_last = first <= MOST_COLOURS, last <= MOST_COLOURS
+    small_first, small_last = first <= MAX_CHANNELS, last <= MAX_CHANNELS
     if small_first != small_last:
         return small_last
     square_first, square_last = middle == last, first == middle
@@ -207,7 +207,7 @@ def find_layout(
     if len(sample) == 1:
         return Layout(sample)
     if len(sample) == 2:
-        if image_shape is None and max(sample) > MOST_ELONGATED * min(sample):
+        if image_shape is None and max(sample) > MAX_ASPECT_RATIO * min(sample):
             raise ValueError(
                 f"X has shape {tuple(shape)}: its samples can be signals or narrow images. For "
                 "signals, give encoder='kernels' or 'conv1d', and channel_axis=1 or -1; for images "

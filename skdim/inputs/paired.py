@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import ConcatDataset, Dataset, Subset
 
-from skdim.inputs.layout import MOST_COLOURS, convert_tensor, count_axes, stack_samples
+from skdim.inputs.layout import MAX_CHANNELS, convert_tensor, count_axes, stack_samples
 from skdim.inputs.streams import Stream, check_data
 
 
@@ -156,10 +156,10 @@ def separate_looks(X: Any, channel_axis: int | None = None) -> tuple[Any, int]:
         return X, 1
     array: NDArray[Any] = np.asarray(X)
     n, n_looks, *sample = array.shape
-    if n_looks < 2 or (channel_axis is None and min(sample[0], sample[-1]) > MOST_COLOURS):
+    if n_looks < 2 or (channel_axis is None and min(sample[0], sample[-1]) > MAX_CHANNELS):
         raise ValueError(
             f"X has shape {array.shape}. Five axes are read as (n, n_looks, C, H, W) or "
             "(n, n_looks, H, W, C): two or more looks at each image, with at most "
-            f"{MOST_COLOURS} channels unless channel_axis is given. Volumes are not supported."
+            f"{MAX_CHANNELS} channels unless channel_axis is given. Volumes are not supported."
         )
     return array.reshape(n * n_looks, *sample), n_looks

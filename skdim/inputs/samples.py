@@ -166,7 +166,7 @@ class ArraySamples(Samples):
         See :class:`Samples`.
     given : ndarray of shape (n, n_features), default=None
         The same numbers before they were rounded to float32, which ``convert`` needs.
-    hold : bool, default=False
+    preload : bool, default=False
         Whether to copy all samples to the device, unless the array is a memory map, or would take
         more than half of the device's free memory.
     """
@@ -181,17 +181,17 @@ class ArraySamples(Samples):
         convert: Convert | None = None,
         n_looks: int = 1,
         given: NDArray[Any] | None = None,
-        hold: bool = False,
+        preload: bool = False,
     ) -> None:
         super().__init__(len(array), layout, device, labels, convert, n_looks)
         self.array = array if given is None or convert is None else given
-        self.held: Tensor | None = None
+        self.preloaded: Tensor | None = None
         # A memory map may exceed the memory.
-        if hold and self.device.type != "cpu" and find_map(self.array) is None:
+        if preload and self.device.type != "cpu" and find_map(self.array) is None:
             free = free_memory(self.device)
             # Rows are read as float32, or as uint8.
             if free is None or array.size * min(array.itemsize, 4) <= free / 2:
-                self.held = self.take(np.arange(len(array))).to(self.device)
+                self.preloaded = self.take(np.arange(len(array))).to(self.device)
 
     def take(self, numbers: NDArray[np.intp]) -> Tensor:
         """Return a copy of rows of the array."""
@@ -208,9 +208,9 @@ class ArraySamples(Samples):
     def read(self, batches: Sequence[Tensor], generator: Generator) -> Reading[Tensor, None, None]:
         """Read batches; see :class:`Samples`."""
         looks = [self.rows_of(batch) for batch in batches]
-        if self.held is not None:
+        if self.preloaded is not None:
             for rows in looks:
-                yield self.arrange(self.held.index_select(0, rows))
+                yield self.arrange(self.preloaded.index_select(0, rows))
         else:
             for numbers in numbers_on_cpu(looks):
                 yield self.place(self.take(numbers))
@@ -218,7 +218,7 @@ class ArraySamples(Samples):
     def on_cpu(self) -> Self:
         """Return the same samples with batches on the CPU; see :class:`Samples`."""
         shared = super().on_cpu()
-        shared.held = None
+        shared.preloaded = None
         return shared
 
 

@@ -20,7 +20,7 @@ from skdim.parameters import is_integer, is_number, shown
 from skdim.random import SEEDING, drawing
 
 # Maximum number of looks that are read at once in this process, or by a worker.
-FEW = 64
+ROWS_AT_ONCE = 64
 
 
 class Stream:
@@ -143,9 +143,9 @@ class StreamSamples(Samples):
     def __getitem__(self, numbers: Tensor) -> Tensor:
         """Read few samples in this process, many as ``read``; see :class:`Samples`."""
         n_rows = len(numbers) * self.n_looks
-        if n_rows <= FEW:
+        if n_rows <= ROWS_AT_ONCE:
             return self.place(self.data.read(self.rows_of(numbers).cpu().numpy()))
-        parts = numbers.tensor_split(-(-n_rows // FEW))
+        parts = numbers.tensor_split(-(-n_rows // ROWS_AT_ONCE))
         return torch.cat(list(self.read(parts, Generator().manual_seed(SEED))))
 
     def read(self, batches: Sequence[Tensor], generator: Generator) -> Reading[Tensor, None, None]:

@@ -71,7 +71,7 @@ CALLABLES: dict[str, Any] = {
     },
 }
 # Largest position in the state of the Mersenne Twister.
-MOST_POSITION = 624
+MAX_POSITION = 624
 
 
 def encode(value: object) -> Any:
@@ -167,7 +167,7 @@ def decode_random_state(encoded: Mapping[str, Any]) -> np.random.RandomState:
     """Build a RandomState."""
     key, position = encoded["state"]["key"], encoded["state"]["pos"]
     # NumPy would read beyond the state.
-    if not 0 <= position <= MOST_POSITION:
+    if not 0 <= position <= MAX_POSITION:
         raise TypeError(f"position {position} is outside the state")
     random_state = np.random.RandomState(0)
     random_state.set_state(

@@ -13,7 +13,7 @@ from skorch.callbacks import Callback
 from torch import Generator, Tensor
 
 from skdim.inputs import Samples
-from skdim.parameters import LONGEST_ERROR, cut, is_integer, warn_user
+from skdim.parameters import MAX_ERROR_LENGTH, cut, is_integer, warn_user
 from skdim.random import pack_states, unpack_states
 from skdim.saving import (
     EncodeError,
@@ -163,7 +163,7 @@ class Checkpoints(ExitStack, Callback):
         name, description = describe_training(estimator, rows, epochs, seed)
         self.folder = Path(estimator.checkpoint_dir) / name
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.hold(self.folder)
+        self.lock(self.folder)
         self.every = estimator.checkpoint_every
         self.n_epochs = max(epochs, 1)  # The closed form alone counts as one epoch.
         self.found = find_checkpoint(self.folder)
@@ -178,7 +178,7 @@ class Checkpoints(ExitStack, Callback):
         self.run = {**description, "entropy": seed, "n_epochs": epochs}
         return int(seed)
 
-    def hold(self, folder: Path) -> None:
+    def lock(self, folder: Path) -> None:
         """Lock a folder, and remove temporary files of killed trainings.
 
         The system releases the lock when this process ends, even if it is killed. RuntimeError is
@@ -230,7 +230,7 @@ class Checkpoints(ExitStack, Callback):
         FloatingPointError is raised if the training has diverged, TypeError if the state of the
         optimizer has more than tensors and primitives.
         """
-        state = self.take(net)
+        state = self.get_state(net)
         try:
             net.check_encoder(self.rows)
         finally:
@@ -248,7 +248,7 @@ class Checkpoints(ExitStack, Callback):
             write_atomically(self.folder / name, content)
         self.written = len(net.history)
 
-    def take(self, net: NeuralNet) -> dict[str, Any]:
+    def get_state(self, net: NeuralNet) -> dict[str, Any]:
         """Return the state of the training as tensors and primitives."""
         return self.run | {
             "epoch": len(net.history),
@@ -285,7 +285,7 @@ class Checkpoints(ExitStack, Callback):
         except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
             raise ValueError(
                 f"The checkpoint in {str(self.folder)!r} does not hold the tensors of this "
-                f"training: {cut(str(error), LONGEST_ERROR)}"
+                f"training: {cut(str(error), MAX_ERROR_LENGTH)}"
             ) from error
         net.history.extend(state["history"])
         self.written, self.ended = state["epoch"], state["ended"]

@@ -629,7 +629,7 @@ def test_what_has_no_closed_form_is_refused_by_name_without_epochs(params):
 def test_what_has_no_closed_form_is_trained_by_gradients_for_a_number_of_epochs(
     params, monkeypatch
 ):
-    monkeypatch.setattr("skdim.estimators.fitting.MOST_EPOCHS", 3)
+    monkeypatch.setattr("skdim.estimators.fitting.MAX_EPOCHS", 3)
     dim = make("vectors", n_components=2, **params).fit(TRAINING["vectors"][:16])
 
     assert dim.solver_ == "gradients"

@@ -41,7 +41,7 @@ class DeepInfoMaxOfTiles(DeepInfoMaxTransformer):
             tiles,
             rows.device,
             labels=rows.labels,
-            hold=how.get("fit", False),
+            preload=how.get("fit", False),
         )
 
 

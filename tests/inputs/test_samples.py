@@ -51,15 +51,15 @@ def test_batches_are_copies_in_the_type_of_the_array(source, dtype, tmp_path):
 
 
 def test_rows_held_on_the_device_are_those_of_the_array():
-    rows, held = ArraySamples(TABLE, LAYOUT), ArraySamples(TABLE, LAYOUT, hold=True)
-    held.held = torch.from_numpy(TABLE)
+    rows, held = ArraySamples(TABLE, LAYOUT), ArraySamples(TABLE, LAYOUT, preload=True)
+    held.preloaded = torch.from_numpy(TABLE)
 
     assert held[PICKED].dtype == torch.uint8
     assert torch.equal(held[PICKED], rows[PICKED])
 
 
 def test_holding_samples_on_the_cpu_copies_nothing():
-    assert ArraySamples(TABLE, LAYOUT, hold=True).held is None
+    assert ArraySamples(TABLE, LAYOUT, preload=True).preloaded is None
 
 
 def test_parts_share_the_array_and_count_their_rows_only():
@@ -95,7 +95,7 @@ def streamed(array, n_workers=0):
 
 def held():
     rows = ArraySamples(TABLE, LAYOUT)
-    rows.held = torch.from_numpy(TABLE)
+    rows.preloaded = torch.from_numpy(TABLE)
     return rows
 
 
@@ -161,20 +161,21 @@ META = torch.device("meta")  # A device that holds no numbers: every machine has
 def test_arrays_in_memory_are_held_on_the_device_but_no_memory_map_and_no_stream(tmp_path):
     stored = on_disk(TABLE, tmp_path / "rows.npy")
 
-    assert ArraySamples(TABLE, LAYOUT, META, hold=True).held.shape == TABLE.shape
-    assert ArraySamples(TABLE, LAYOUT, META).held is None
-    assert ArraySamples(stored, LAYOUT, META, hold=True).held is None
-    assert ArraySamples(np.asarray(stored)[2:], LAYOUT, META, hold=True).held is None
-    assert ArraySamples(stored[[4, 2]], LAYOUT, META, hold=True).held is not None  # This is a copy.
-    assert not hasattr(open_stream(Stream(TABLE), LAYOUT, META), "held")
+    assert ArraySamples(TABLE, LAYOUT, META, preload=True).preloaded.shape == TABLE.shape
+    assert ArraySamples(TABLE, LAYOUT, META).preloaded is None
+    assert ArraySamples(stored, LAYOUT, META, preload=True).preloaded is None
+    assert ArraySamples(np.asarray(stored)[2:], LAYOUT, META, preload=True).preloaded is None
+    # This is a copy.
+    assert ArraySamples(stored[[4, 2]], LAYOUT, META, preload=True).preloaded is not None
+    assert not hasattr(open_stream(Stream(TABLE), LAYOUT, META), "preloaded")
 
 
 def test_rows_of_a_device_can_be_read_on_the_cpu():
-    part = ArraySamples(TABLE, LAYOUT, hold=True).part(np.array([8, 3]))
-    part.held = torch.zeros(10, 60, device=META)
+    part = ArraySamples(TABLE, LAYOUT, preload=True).part(np.array([8, 3]))
+    part.preloaded = torch.zeros(10, 60, device=META)
     home = part.on_cpu()
 
-    assert part.held is not None
+    assert part.preloaded is not None
     assert home.device == torch.device("cpu")
     assert torch.equal(home[home.numbers], ArraySamples(TABLE, LAYOUT)[torch.tensor([8, 3])])
 

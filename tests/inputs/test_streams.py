@@ -13,7 +13,7 @@ import torch
 from torch.utils.data import Subset
 
 from skdim.inputs import Stream
-from skdim.inputs.streams import FEW
+from skdim.inputs.streams import ROWS_AT_ONCE
 from tests.inputs.datasets import (
     Endless,
     Items,
@@ -197,11 +197,11 @@ def test_a_samples_that_is_dropped_leaves_no_workers():
     assert_no_workers()
 
 
-@pytest.mark.parametrize("n", [3, FEW, FEW + 1, 3 * FEW])
+@pytest.mark.parametrize("n", [3, ROWS_AT_ONCE, ROWS_AT_ONCE + 1, 3 * ROWS_AT_ONCE])
 @any_number_of_workers
 def test_samples_are_taken_at_once_however_many(n, n_workers):
-    array = images(4 * FEW, (3,))
-    numbers = torch.from_numpy(np.random.default_rng(1).permutation(4 * FEW)[:n])
+    array = images(4 * ROWS_AT_ONCE, (3,))
+    numbers = torch.from_numpy(np.random.default_rng(1).permutation(4 * ROWS_AT_ONCE)[:n])
     taken = open_stream(Stream(Items(array), n_workers))[numbers]
 
     assert np.array_equal(taken, array[numbers])
@@ -209,10 +209,10 @@ def test_samples_are_taken_at_once_however_many(n, n_workers):
 
 
 def test_a_few_are_taken_here_and_many_by_workers():
-    samples = open_stream(Stream(Whereabouts(images(2 * FEW, (3,))), 1))
+    samples = open_stream(Stream(Whereabouts(images(2 * ROWS_AT_ONCE, (3,))), 1))
 
     assert (samples[torch.arange(3)] == os.getpid() % 2**20).all()
-    assert (samples[torch.arange(2 * FEW)] != os.getpid() % 2**20).all()
+    assert (samples[torch.arange(2 * ROWS_AT_ONCE)] != os.getpid() % 2**20).all()
 
 
 STARTED = multiprocessing.get_all_start_methods()

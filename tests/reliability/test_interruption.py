@@ -180,28 +180,28 @@ def test_what_killed_writers_have_left_is_removed(tmp_path):
 
 def test_a_lock_is_held_once_and_given_back(tmp_path):
     with Checkpoints() as one:
-        one.hold(tmp_path)
+        one.lock(tmp_path)
         for folder in (tmp_path, tmp_path / "."):
             with pytest.raises(RuntimeError, match="is in use"), Checkpoints() as other:
-                other.hold(folder)
+                other.lock(folder)
     with Checkpoints() as again:
-        again.hold(tmp_path)
+        again.lock(tmp_path)
 
 
 @forks
 def test_a_forked_process_neither_holds_nor_gives_back_a_lock(tmp_path):
     held = Checkpoints()
-    held.hold(tmp_path)
+    held.lock(tmp_path)
     ending = kills.fork(held.close)
     os.waitpid(ending, 0)
     with pytest.raises(RuntimeError, match="is in use"), Checkpoints() as other:
-        other.hold(tmp_path)
+        other.lock(tmp_path)
 
     child = kills.fork(lambda: time.sleep(60))
     try:
         held.close()
         with Checkpoints() as other:
-            other.hold(tmp_path)
+            other.lock(tmp_path)
     finally:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
@@ -217,7 +217,7 @@ def test_a_file_system_without_locks_is_said(number, tmp_path, monkeypatch):
 
     monkeypatch.setattr(fcntl, "flock", fail)
     with pytest.warns(UserWarning, match="has no locks"), Checkpoints() as run:
-        run.hold(tmp_path)
+        run.lock(tmp_path)
 
 
 # --- Damaged checkpoints ---

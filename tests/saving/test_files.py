@@ -188,6 +188,6 @@ def test_a_lock_that_is_a_symbolic_link_overwrites_nothing(tmp_path):
     (tmp_path / LOCK).symlink_to(tmp_path / "mine")
 
     with pytest.raises(OSError, match=LOCK), Checkpoints() as run:
-        run.hold(tmp_path)
+        run.lock(tmp_path)
 
     assert (tmp_path / "mine").read_text() == "mine"

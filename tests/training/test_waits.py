@@ -37,7 +37,7 @@ class Waits(Callback):
 
 def held_on_device(rows):
     """Index rows as on a device: the CPU holds none of its own accord."""
-    rows.held = torch.from_numpy(rows.array)
+    rows.preloaded = torch.from_numpy(rows.array)
     return rows
 
 
