@@ -105,7 +105,7 @@ def test_messages_are_short(params):
 
 def test_messages_on_labels_and_changes_are_short():
     model = make(classifier_weight=1.0, warm_start=True).fit(VECTORS, Y)
-    with pytest.raises(ValueError, match="y has classes that the first fit did not") as error:
+    with pytest.raises(ValueError, match="y has classes that were not in the first fit") as error:
         model.fit(VECTORS, np.array(["c" * 10**5, "d"])[Y])
     assert len(str(error.value)) < 1000
     model.set_params(view=lambda x, generator: (x,), encoder="x" * 10**6)
