@@ -13,7 +13,7 @@ from scipy.special import roots_genlaguerre
 
 from skdim import bounds
 from skdim.bounds import BOUNDS
-from tests.information.normals import CorrelatedNormals
+from skdim.information import CorrelatedNormals
 
 # The best critic of each bound, as a function of the log density ratio r.
 BEST_CRITICS = {

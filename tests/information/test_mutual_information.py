@@ -13,6 +13,7 @@ from skdim.information import (
     BMI_TASKS,
     TASKS,
     BenchmarkTask,
+    CorrelatedNormals,
     UntrustedEstimateWarning,
     critics,
     mutual_information,
@@ -23,7 +24,6 @@ from skdim.information.fitting import make_folds
 from skdim.information.neighbours import extrapolated_information, neighbour_information
 from skdim.information.numeric import nonlinear_information
 from skdim.information.tasks import StudentPairs, dense_normal
-from tests.information.normals import CorrelatedNormals
 
 SHORT = {"max_epochs": 2, "random_state": 0}
 

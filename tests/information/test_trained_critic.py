@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from skdim.bounds import BOUNDS
+from skdim.information import CorrelatedNormals
 from skdim.pairs import bound_of_pairs
-from tests.information.normals import CorrelatedNormals
 
 DIMS = 2
 STEPS, BATCH = 200, 128

@@ -1,4 +1,4 @@
-"""Correlated normals have the information and the density ratio that they state."""
+"""Samplers know the truth about what they draw."""
 
 import math
 
@@ -8,13 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import multivariate_normal, norm
 
-from tests.information.normals import CorrelatedNormals
+from skdim.information import CorrelatedNormals, JointTable
 
 patient = settings(deadline=None)  # The machine may be busy.
+TABLE = torch.tensor([[4, 1, 0], [2, 1, 2]], dtype=torch.float64) / 10
 SAMPLERS = {
     "normals": CorrelatedNormals(0.6, dims=2),
     "negative": CorrelatedNormals(-0.8, dims=1),
     "independent": CorrelatedNormals(0.0, dims=3),
+    "table": JointTable(TABLE),
 }
 
 each_sampler = pytest.mark.parametrize("sampler", SAMPLERS.values(), ids=SAMPLERS)
@@ -86,3 +88,48 @@ def test_normals_are_standard_and_correlated_coordinate_by_coordinate():
 
     assert x.dtype == y.dtype == torch.float64
     torch.testing.assert_close(covariance, truth, atol=4 * math.sqrt(2 / n), rtol=0)
+
+
+def test_table_is_drawn_as_often_as_it_says():
+    n = 50_000
+    x, y = JointTable(TABLE).draw(n, seeded())
+    shares = torch.bincount(3 * x + y, minlength=6).reshape(2, 3) / n
+
+    torch.testing.assert_close(shares, TABLE.float(), atol=4 * math.sqrt(0.25 / n), rtol=0)
+
+
+def test_information_of_a_table_is_that_of_its_entropies():
+    def entropy(p):
+        return -torch.xlogy(p, p).sum().item()
+
+    joint, of_x, of_y = entropy(TABLE), entropy(TABLE.sum(1)), entropy(TABLE.sum(0))
+
+    assert JointTable(TABLE).information == pytest.approx(of_x + of_y - joint)
+
+
+def test_pairs_that_cannot_occur_have_a_ratio_of_zero():
+    assert JointTable(TABLE).log_ratio(torch.tensor(0), torch.tensor(2)).item() == -math.inf
+
+
+@pytest.mark.parametrize("correlation", [1.0, -1.0, 2.0, math.nan])
+def test_no_correlation_is_told(correlation):
+    with pytest.raises(ValueError, match=r"correlation=.* is not inside \(-1, 1\)"):
+        CorrelatedNormals(correlation)
+
+
+@pytest.mark.parametrize("make", [CorrelatedNormals, CorrelatedNormals.from_information])
+def test_no_dimension_is_told(make):
+    with pytest.raises(ValueError, match="dims=0"):
+        make(0.5, dims=0)
+
+
+@pytest.mark.parametrize("information", [-0.1, math.inf, math.nan])
+def test_impossible_information_is_told(information):
+    with pytest.raises(ValueError, match=r"information=.*; a non-negative finite number"):
+        CorrelatedNormals.from_information(information)
+
+
+@pytest.mark.parametrize("table", [[0.5, 0.5], [[0.5, 0.6]], [[-0.5, 1.5]], [[math.nan, 1.0]]])
+def test_no_distribution_is_told(table):
+    with pytest.raises(ValueError, match="are not a joint distribution"):
+        JointTable(torch.tensor(table))
