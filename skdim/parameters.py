@@ -4,7 +4,7 @@ import inspect
 import math
 import warnings
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from functools import partial
 from typing import Any
 
@@ -155,9 +155,11 @@ def is_same(now: object, before: object) -> bool:
     scalars = (bool, int, float, str, np.generic)
     if isinstance(now, scalars) and isinstance(before, scalars):
         return bool(now == before)
-    parts, others = named_parts(now), named_parts(before)
-    if now is before or type(now) is not type(before) or parts is None or others is None:
+    if now is before or type(now) is not type(before):
         return now is before
+    parts, others = named_parts(now), named_parts(before)
+    if parts is None or others is None:
+        return False
     return parts.keys() == others.keys() and all(is_same(parts[k], others[k]) for k in parts)
 
 
@@ -172,7 +174,9 @@ def named_parts(value: Any) -> Mapping[Any, Any] | None:
             return value
         case list() | tuple():
             return dict(enumerate(value))
-    return vars(value) if is_dataclass(value) else None
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: getattr(value, field.name) for field in fields(value)}
+    return None
 
 
 def warn_user(message: str, category: type[Warning] = UserWarning) -> None:

@@ -230,3 +230,8 @@ def test_loop_of_the_benchmark_trains_in_steps_and_in_epochs():
 def test_loop_of_the_benchmark_refuses_other_images():
     with pytest.raises(ValueError, match=r"uint8 images \(n, 3, 32, 32\) are needed, at least 64"):
         TutorialLoop(IMAGES)
+
+
+def test_weights_of_the_tutorial_cannot_be_changed():
+    with pytest.raises(TypeError):
+        presets.KERAS_WEIGHTS["local"] = (9, 9, 9)

@@ -137,7 +137,7 @@ class LabelEfficiencyDisplay(AbstractDisplay):
                     rows = train[:count]
                     fitted = clone(classifier).fit(x[rows], labels[rows])
                     accuracies[name][draw, column] = fitted.score(x[test], labels[test])
-        return cls(counts, accuracies).plot(ax=ax, **line_kwargs)
+        return cls(np.array(counts, dtype=np.intp), accuracies).plot(ax=ax, **line_kwargs)
 
     def plot(self, *, ax: "Axes | None" = None, **line_kwargs: Any) -> Self:
         """Draw the curves, and return the display.

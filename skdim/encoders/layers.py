@@ -105,11 +105,12 @@ def hidden_layer(n_inputs: int, units: int, *, dropout: float = 0.0) -> nn.Seque
 
 def check_images(name: str, input_shape: Shape, least: int = MIN_SIDE) -> None:
     """Raise a ValueError if samples are not images with sides of at least ``least``."""
-    if len(input_shape) != 3 or min(input_shape[1:]) < least:
+    is_image = len(input_shape) == 3
+    if not is_image or min(input_shape[1:]) < least:
         raise ValueError(
             f"encoder={name!r} encodes images (C, H, W) of at least {least}x{least} pixels, but "
             f"the samples have shape {input_shape}. Enlarge the images, or "
-            f"{VECTORS if least == MIN_SIDE else SMALLER}."
+            f"{SMALLER if is_image and min(input_shape[1:]) >= MIN_SIDE else VECTORS}."
         )
 
 

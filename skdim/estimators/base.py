@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import KW_ONLY, dataclass
 from os import PathLike
 from typing import Any, cast
@@ -31,6 +32,7 @@ from skdim.estimators.fitting import (
     choose_solver,
     explained_errors,
     forget,
+    is_auto,
     is_linear,
     split,
     warn_of_failure,
@@ -64,6 +66,9 @@ from skdim.training import (
     check_precision,
 )
 from skdim.views import GivenLooks, Identity, View
+
+# Of fits without callbacks of scikit-learn.
+NOT_REPORTED = nullcontext(())
 
 LABELS_HINT = "classifier_weight > 0 needs labels (without them, set it to 0)"
 
@@ -226,10 +231,10 @@ class AbstractLearner(BaseEstimator):
         """Resolve the parameters from which a net is built."""
         objective = self._get_objective()
         automatic = objective.defaults(layout, closed_form=self._has_closed_form())
-        optimizer = automatic.optimizer if self.optimizer == "auto" else self.optimizer
+        optimizer = automatic.optimizer if is_auto(self.optimizer) else self.optimizer
         view = find_view(self.view, layout, Identity() if self._n_looks > 1 else automatic.view)
         return Spec(
-            encoder=automatic.encoder if self.encoder == "auto" else self.encoder,
+            encoder=automatic.encoder if is_auto(self.encoder) else self.encoder,
             n_components=self.n_components,
             objective=objective,
             view=GivenLooks(view, self._n_looks) if self._n_looks > 1 else view,
@@ -254,7 +259,7 @@ class AbstractLearner(BaseEstimator):
     def _train(
         self,
         rows: Samples,
-        events: Sequence[Any] = (),
+        reporting: AbstractContextManager[Sequence[Any]] = NOT_REPORTED,
         checkpoints: Checkpoints | None = None,
         *,
         continues: bool,
@@ -282,26 +287,30 @@ class AbstractLearner(BaseEstimator):
         check_precision(self.precision, rows.device)
         check_net(net, epochs, held_out, objective.score_hint)
         generator = Generator(device=rows.device).manual_seed(int(draws.integers(2**63)))
-        callbacks = [*(self.callbacks or []), *events, *([stopping] if stopping else [])]
-        if checkpoints is not None:
-            checkpoints.stopping = stopping
-            callbacks.append(checkpoints)
-        self.solver_ = solver
-        try:
-            net.plan(callbacks, settings)
-            with explained_errors(net, rows.device), seeded(self._entropy + n_done, rows.device):
-                net.train(part, held_out, epochs=epochs, generator=generator, solving=solving)
-            self.n_iter_ = stopping.best_epoch_ if stopping else len(net.history)
-        except KeyboardInterrupt:
-            if continues:
-                self.n_iter_ = len(net.history)
-            raise
-        except BaseException:
-            forget(self)
-            raise
-        finally:
-            net.clear_callbacks()
-        warn_of_failure(self)
+        with reporting as events:
+            self.solver_ = solver
+            callbacks = [*(self.callbacks or []), *events, *([stopping] if stopping else [])]
+            if checkpoints is not None:
+                checkpoints.stopping = stopping
+                callbacks.append(checkpoints)
+            try:
+                net.plan(callbacks, settings)
+                with (
+                    explained_errors(net, rows.device),
+                    seeded(self._entropy + n_done, rows.device),
+                ):
+                    net.train(part, held_out, epochs=epochs, generator=generator, solving=solving)
+                self.n_iter_ = stopping.best_epoch_ if stopping else len(net.history)
+            except KeyboardInterrupt:
+                if continues:
+                    self.n_iter_ = len(net.history)
+                raise
+            except BaseException:
+                forget(self)
+                raise
+            finally:
+                net.clear_callbacks()
+            warn_of_failure(self)
 
     def _read(
         self,

@@ -375,6 +375,10 @@ class DeepInfoMaxClassifier(ClassifierMixin, NestedParametersMixin, BaseEstimato
         model = nn.Sequential(features, head, nn.Softmax(dim=1))
         export(model, self.transformer_.sample_shape_, path, output="probabilities")
 
+    def __sklearn_is_fitted__(self) -> bool:
+        """Whether there is a head."""
+        return hasattr(self, "coef_")
+
     def __sklearn_tags__(self) -> Tags:
         """Return the tags: images are accepted."""
         tags = super().__sklearn_tags__()

@@ -195,9 +195,14 @@ def choose_solver(
     return solving, " then ".join(["closed form"] * closed + ["gradients"] * (epochs > 0))
 
 
+def is_auto(value: object) -> bool:
+    """Whether a parameter is "auto"; objects of users may compare in their own ways."""
+    return isinstance(value, str) and value == "auto"
+
+
 def is_linear(encoder: EncoderSpec, *, automatic: bool) -> bool:
     """Whether an encoder is linear in fixed features; ``automatic`` is the answer for "auto"."""
-    if encoder == "auto":
+    if is_auto(encoder):
         return automatic
     kind: Any = ENCODERS[encoder] if isinstance(encoder, str) else encoder
     while isinstance(kind, partial):

@@ -121,8 +121,9 @@ loss_curve_, device_, classes_, canonical_correlations_, directions_
         ):
             rows = self._continue(X, y) if continues else self._start(X, y, checkpoints)
             n_epochs = max(self._count_epochs(len(rows)), 1)
-            with rows, reported(self, X, y, n_epochs) as events:
-                self._train(rows, events, checkpoints, continues=continues)
+            with rows:
+                reporting = reported(self, X, y, n_epochs)
+                self._train(rows, reporting, checkpoints, continues=continues)
         if not self.warm_start:
             self.net_.drop_state()
         return self

@@ -128,7 +128,7 @@ class ImageFolder(Images):
             listed = ", ".join(repr(str(file)) for file in self.broken[:5])
             more = f" and {len(self.broken) - 5} more" * (len(self.broken) > 5)
             warn_user(
-                f"{len(self.broken)} files cannot be read as images, and are left out: "
+                f"{len(self.broken)} files cannot be read as images, and are skipped: "
                 f"{listed}{more}.",
             )
 

@@ -188,7 +188,7 @@ class BatchReader(Dataset["Tensor | Failure"]):
         known = any(hasattr(type(sample), name) for name in ("__array__", "__array_interface__"))
         array = np.asarray(sample) if known else None
         if array is None or array.dtype.kind not in NUMBERS + "c":
-            hint = " If it is a dict, let the data set return the sample alone."
+            hint = " Let the data set return the sample alone."
             raise TypeError(
                 f"{self.title_of(number)} is of type {type(sample).__name__}. It must be a tensor, "
                 "an array of numbers, a PIL image, or a tuple that begins with one."

@@ -329,6 +329,8 @@ def stack_samples(X: Any, n_axes: int) -> Any:
     arrays = (convert_tensor(sample_of(x), f"Sample {number} of X") for number, x in enumerate(X))
     first: Any = next(arrays, None)
     if np.ndim(first) < n_axes:
+        if np.ndim(first) == 0:
+            list(arrays)  # Raises a TypeError for those that cannot be converted.
         return X
     samples = [first, *arrays]
     for number, sample in enumerate(samples):

@@ -277,7 +277,7 @@ def check_data(data: object) -> None:
         return
     raise TypeError(
         f"X is a {type(data).__name__}{reason}. Use an array, a memory map or a map-style torch "
-        "Dataset, with __getitem__ and __len__."
+        "Dataset that has __getitem__ and __len__."
     )
 
 

@@ -1,6 +1,6 @@
 """The local and the global term: information between the code and a map of a sample."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -78,12 +78,16 @@ class Information(AbstractCriterion):
         self.critic = critic
         self.bound = bound
         self.weight = weight
-        self.weights_of_bounds = {name: weight}
         self.negatives = negatives
         self.looks = tuple(looks)
         self.first = first
         self.second = second
         self.whole = whole
+
+    @property
+    def weights_of_bounds(self) -> Mapping[str, float]:  # type: ignore[override]
+        """Weight of the bound."""
+        return {self.name: self.weight}
 
     @torch.no_grad()
     def check(self, sizes: Features) -> None:

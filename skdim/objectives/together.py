@@ -1,6 +1,6 @@
 """Several criteria as one."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import cast
 
 from torch import Generator, Tensor, nn
@@ -23,11 +23,6 @@ class Together(AbstractCriterion):
         self.objectives = nn.ModuleList(criteria)  # The name is part of saved states.
         self.n_summed = max((criterion.n_summed for criterion in criteria), default=1)
         self.scores_looks = any(criterion.scores_looks for criterion in criteria)
-        self.weights_of_bounds = {
-            name: weight
-            for criterion in criteria
-            for name, weight in criterion.weights_of_bounds.items()
-        }
 
     def __iter__(self) -> Iterator[AbstractCriterion]:
         """Yield the criteria in their order."""
@@ -41,6 +36,15 @@ class Together(AbstractCriterion):
     def compares_samples(self) -> bool:  # type: ignore[override]
         """Whether the score of any criterion depends on the number of samples."""
         return any(criterion.compares_samples for criterion in self)
+
+    @property
+    def weights_of_bounds(self) -> Mapping[str, float]:  # type: ignore[override]
+        """Weights of the bounds of all criteria."""
+        return {
+            name: weight
+            for criterion in self
+            for name, weight in criterion.weights_of_bounds.items()
+        }
 
     def forward(self, looks: Sequence[Features], batch: Batch) -> dict[str, Tensor]:
         """Return the terms of all criteria."""

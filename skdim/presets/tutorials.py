@@ -1,6 +1,8 @@
 """Trainings of widely read tutorials."""
 
+from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 from skdim.critics import keras_discriminator
@@ -17,12 +19,14 @@ TUTORIAL: dict[str, Any] = {
 }
 
 #: The weights that the Keras tutorial trains with: global, local, prior.
-KERAS_WEIGHTS: dict[str, tuple[float, float, float]] = {
-    "global": (1.0, 0.0, 1.0),
-    "local": (0.0, 1.0, 0.1),
-    "mixed": (0.6, 0.4, 0.0),
-    "mixed with prior": (0.6, 0.4, 0.2),
-}
+KERAS_WEIGHTS: Mapping[str, tuple[float, float, float]] = MappingProxyType(
+    {
+        "global": (1.0, 0.0, 1.0),
+        "local": (0.0, 1.0, 0.1),
+        "mixed": (0.6, 0.4, 0.0),
+        "mixed with prior": (0.6, 0.4, 0.2),
+    }
+)
 
 
 def pytorch_tutorial() -> dict[str, Any]:

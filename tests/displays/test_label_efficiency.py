@@ -114,3 +114,11 @@ def test_of_few_rows_all_are_labelled(pyplot):
         {"pixels": X[:30]}, Y[:30] % 2, classifier=DummyClassifier(), random_state=0
     )
     assert display.counts.tolist() == [15]
+
+
+def test_counts_are_integers_of_the_display(pyplot):
+    counts = np.array([20, 50], dtype=np.int8)
+    display = LabelEfficiencyDisplay.from_features(
+        {"pixels": X}, Y, counts=counts, classifier=DummyClassifier(), random_state=0
+    )
+    assert display.counts.dtype == np.intp

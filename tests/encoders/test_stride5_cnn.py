@@ -60,3 +60,11 @@ def test_samples_that_are_no_image_or_too_small_are_refused(sample):
     with pytest.raises(ValueError, match=r"images \(C, H, W\) of at least 11x11 pixels") as raised:
         Stride5CNNEncoder(sample, 16)
     assert str(sample) in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("shape", "advice"), [((6,), "encode their pixels as vectors"), ((1, 9, 9), "use 'dcgan' or")]
+)
+def test_what_is_no_large_image_is_refused_with_advice_for_it(shape, advice):
+    with pytest.raises(ValueError, match=advice):
+        Stride5CNNEncoder(shape, 4)

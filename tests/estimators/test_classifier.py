@@ -383,3 +383,10 @@ def test_onnx_gives_the_probabilities(tmp_path):
     samples = fitted.transformer_.read_samples(X).float().numpy()
     (probabilities,) = session.run(["probabilities"], {"samples": samples})
     np.testing.assert_allclose(probabilities, fitted.predict_proba(X), atol=1e-4)
+
+
+def test_an_attribute_of_the_user_makes_no_classifier_look_fitted():
+    model = DeepInfoMaxClassifier()
+    model.note_ = "of the user"
+    with pytest.raises(NotFittedError):
+        model.predict(IMAGES[:2])

@@ -1,6 +1,7 @@
 """Bounds and schedules of the user's own."""
 
 import pickle
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -82,3 +83,46 @@ def test_own_parts_are_cloned_pickled_searched_and_given_again_on_loading(tmp_pa
 def test_what_is_neither_a_name_nor_a_part_is_refused(settings):
     with pytest.raises(ValueError, match=f"'{next(iter(settings))}' parameter"):
         make(**settings).fit(VECTORS)
+
+
+@dataclass(frozen=True, slots=True)
+class Shifted:
+    """A view whose attributes are slots."""
+
+    by: float = 0.1
+
+    def __call__(self, x, generator):
+        return (x, x + self.by)
+
+
+def test_training_goes_on_with_a_view_of_slots():
+    model = make(view=Shifted(), warm_start=True).fit(VECTORS)
+    model.set_params(view=Shifted()).fit(VECTORS)
+
+    assert model.n_iter_ == 4
+    with pytest.raises(ValueError, match="view="):
+        model.set_params(view=Shifted(0.2)).fit(VECTORS)
+
+
+class Compared(torch.nn.Linear):
+    """A network that compares with anything by a tensor."""
+
+    __hash__ = torch.nn.Module.__hash__
+
+    def __eq__(self, other):
+        return torch.tensor([True, False])
+
+    def forward(self, x):
+        code = super().forward(x)
+        return code[:, :, None], code
+
+
+def test_parts_that_compare_in_their_own_way_are_used_as_they_are():
+    assert make(encoder=Compared(6, 3)).fit(VECTORS).transform(VECTORS).shape == (40, 3)
+
+
+def test_a_weight_that_a_callback_changes_is_that_of_the_bound():
+    model = make().fit(VECTORS)
+    model.net_.criterion_.members()[0].weight = 0.25
+
+    assert model.net_.criterion_.weights_of_bounds == {"local": 0.25}

@@ -94,6 +94,14 @@ def test_callbacks_are_torn_down_after_an_error():
     assert VISITS[-1] == "torn down"
 
 
+def test_no_task_begins_for_a_fit_that_cannot_be_completed():
+    VISITS.clear()
+    with pytest.raises(ValueError, match="max_epochs=0"):
+        make(max_epochs=0, encoder="mlp").set_callbacks(Visits()).fit(X)
+
+    assert VISITS == []
+
+
 @pytest.mark.parametrize("event", ["on_fit_task_begin", "on_fit_task_end"])
 def test_nothing_looks_fitted_after_an_error_of_a_callback(event, monkeypatch):
     """On the tasks of the fit itself, before and after the training."""

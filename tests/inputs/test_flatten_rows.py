@@ -165,3 +165,11 @@ def test_bfloat16_is_read():
     rows, _ = flatten_rows(X)
 
     np.testing.assert_array_equal(rows, [[1.5, -2.0]])
+
+
+@pytest.mark.parametrize(
+    "item", [np.ma.array([1.0], mask=[1]), torch.tensor(2.0).to_sparse()], ids=["masked", "sparse"]
+)
+def test_an_item_after_a_number_is_named_if_it_cannot_be_read(item):
+    with pytest.raises(TypeError, match="Sample 1 of X"):
+        flatten_rows([torch.tensor(1.0), item])
