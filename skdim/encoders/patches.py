@@ -202,7 +202,7 @@ class PatchStem(AbstractStem):
     def respond(self, x: Tensor) -> Tensor:
         """Return the features of some images."""
         grid = (self.out_shape[1], self.out_shape[2])
-        maps = self.first(self.reduce(x, len(x)), self.map)
+        maps = self.first(self.reduce(x, x.shape[0]), self.map)
         pooled = self.first.averaged(pool(maps, grid))
         second = self.second.averaged(self.second(self.reduced(maps), grid))
         return torch.cat([pooled, second], dim=1).clamp(min=0).sqrt()
