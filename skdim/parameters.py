@@ -175,7 +175,8 @@ def named_parts(value: Any) -> Mapping[Any, Any] | None:
         case list() | tuple():
             return dict(enumerate(value))
     if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: getattr(value, field.name) for field in fields(value)}
+        parts = {f.name: getattr(value, f.name) for f in fields(value) if hasattr(value, f.name)}
+        return parts | getattr(value, "__dict__", {})  # Slots are not in it.
     return None
 
 

@@ -59,9 +59,9 @@ class AbstractCritic(nn.Module, ABC):
     def project_local(self, local: Tensor) -> Tensor:
         """Project local features (n, c, *grid) to (n, l, u), one per location."""
 
+    @abstractmethod
     def join(self, code: Tensor, local: Tensor) -> Tensor:
-        """Score (*batch, g, u) with (*batch, l, u), to (*batch, g, l), by inner products."""
-        return code @ local.mT
+        """Score projections (*batch, g, u) with (*batch, l, u), to (*batch, g, l)."""
 
     def forward(self, code: Tensor, local: Tensor) -> Tensor:
         """Score codes (n, d, *grid) against local features (n, c, *grid).

@@ -98,3 +98,7 @@ class DotCritic(AbstractCritic):
         """Project local features (n, c, *grid) to (n, l, units)."""
         projected: Tensor = self.local_projection(as_sequence(local))
         return projected
+
+    def join(self, code: Tensor, local: Tensor) -> Tensor:
+        """Score (*batch, g, u) with (*batch, l, u), to (*batch, g, l)."""
+        return code @ local.mT

@@ -58,6 +58,10 @@ class GaussianCritic(AbstractCritic):
         sinh, cosh = torch.sinh(self.fisher_z), torch.cosh(self.fisher_z)
         return sinh.square() / 2, sinh * cosh
 
+    def join(self, code: Tensor, local: Tensor) -> Tensor:
+        """Score (*batch, g, u) with (*batch, l, u), to (*batch, g, l)."""
+        return code @ local.mT
+
     @torch.no_grad()
     def set_pairs(
         self, code: tuple[Tensor, Tensor], local: tuple[Tensor, Tensor], correlations: Tensor

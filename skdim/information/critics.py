@@ -86,6 +86,10 @@ class SeparableCritic(AbstractCritic):
         scaled = embedded / math.sqrt(embedded.shape[1])
         return torch.cat([scaled, torch.ones_like(alone), alone], dim=1)[:, None]
 
+    def join(self, code: Tensor, local: Tensor) -> Tensor:
+        """Score (*b, g, u) with (*b, l, u); the result has shape (*b, g, l)."""
+        return code @ local.mT
+
 
 def concat_critic(x_features: int, z_features: int) -> AbstractCritic:
     """Build a network of both variables concatenated; all scores are initially zero."""

@@ -145,7 +145,7 @@ class StreamSamples(Samples):
         n_rows = len(numbers) * self.n_looks
         if n_rows <= ROWS_AT_ONCE:
             return self.place(self.data.read(self.rows_of(numbers).cpu().numpy()))
-        parts = numbers.tensor_split(-(-n_rows // ROWS_AT_ONCE))
+        parts = numbers.tensor_split(min(len(numbers), -(-n_rows // ROWS_AT_ONCE)))
         return torch.cat(list(self.read(parts, Generator().manual_seed(SEED))))
 
     def read(self, batches: Sequence[Tensor], generator: Generator) -> Reading[Tensor, None, None]:

@@ -12,6 +12,7 @@ from sklearn.model_selection import GridSearchCV
 import skdim
 from skdim import DeepInfoMaxTransformer
 from skdim.bounds import BOUNDS, Bound
+from skdim.views import Mirror
 
 VECTORS = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)
 
@@ -102,6 +103,21 @@ def test_training_goes_on_with_a_view_of_slots():
     assert model.n_iter_ == 4
     with pytest.raises(ValueError, match="view="):
         model.set_params(view=Shifted(0.2)).fit(VECTORS)
+
+
+class Stronger(Mirror):
+    """A view with an attribute that is not a field."""
+
+    def __init__(self, strength):
+        super().__init__()
+        self.strength = strength
+
+
+def test_training_does_not_go_on_with_another_attribute_of_a_view():
+    X = np.random.default_rng(0).integers(0, 256, (30, 8, 8), dtype=np.uint8)
+    model = make(view=Stronger(1), warm_start=True, max_epochs=1).fit(X)
+    with pytest.raises(ValueError, match="view="):
+        model.set_params(view=Stronger(2)).fit(X)
 
 
 class Compared(torch.nn.Linear):
