@@ -102,6 +102,11 @@ class AdditiveUniform:
 HALVINGS = 64
 
 
+def identity(x: Array) -> Array:
+    """Return x."""
+    return x
+
+
 def half_cube(x: Array) -> Array:
     """Compute the power 3/2 of the absolute value, with the sign; it lengthens the tails."""
     return x * np.sqrt(np.abs(x))
@@ -207,8 +212,8 @@ class BenchmarkTask:
     """
 
     pairs: Distribution
-    map_x: Map = np.positive
-    map_y: Map = np.positive
+    map_x: Map = identity
+    map_y: Map = identity
 
     @property
     def information(self) -> float:
