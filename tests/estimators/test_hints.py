@@ -34,7 +34,7 @@ class Dicts(Dataset):
         ("photographs", "skdim.inputs.ImageFolder"),
         (Path("photographs"), "skdim.inputs.ImageFolder"),
         (DataLoader(TensorDataset(torch.as_tensor(IMAGES))), r"X\.dataset.*n_workers"),
-        (Dicts(), "let the data set return the sample alone"),
+        (Dicts(), "Let the data set return the sample alone"),
     ],
 )
 def test_data_of_other_kinds_name_what_to_give(X, hint):
