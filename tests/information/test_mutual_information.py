@@ -475,7 +475,7 @@ class Dropping(ConcatCritic):
 
 
 @pytest.mark.timeout(60)
-@pytest.mark.parametrize("backend", ["threading", "loky"])
+@pytest.mark.parametrize("backend", ["threading", pytest.param("loky", marks=pytest.mark.slow)])
 def test_a_critic_that_draws_gives_the_same_on_several_threads_or_processes(backend):
     given = {"critic": Dropping, "max_epochs": 2, "random_state": 0}
     alone = mutual_information(*pairs(n=60), **given)
