@@ -79,7 +79,8 @@ class Stream:
         check_number("n_workers", n_workers, 0)
         check_number("ahead", ahead, 1)
         known = multiprocessing.get_all_start_methods()
-        if start_method is not None and start_method not in known:
+        is_known = isinstance(start_method, str) and start_method in known
+        if start_method is not None and not is_known:
             raise ValueError(
                 f"start_method={shown(start_method)} is not valid here. Allowed are None, "
                 f"{', '.join(map(repr, known))}."

@@ -78,6 +78,8 @@ def test_what_gives_no_samples_by_number_is_refused(data, said):
         ({"ahead": 0}, ValueError, "ahead=0 must be at least 1"),
         ({"ahead": None}, TypeError, "ahead=None must be an integer"),
         ({"start_method": "clone"}, ValueError, "start_method='clone' is not valid.*'spawn'"),
+        # As NumPy's arrays, which compare entry by entry.
+        ({"start_method": np.zeros(2)}, ValueError, "start_method=array.* is not valid.*'spawn'"),
     ],
 )
 def test_settings_are_checked(setting, error, said):
