@@ -215,7 +215,7 @@ class AbstractLearner(BaseEstimator):
     def _continue(self, X: ArrayLike, y: ArrayLike | None) -> Samples:
         """Validate ``X`` for further training of the fitted net."""
         self._built.check_unchanged(self)
-        if self.device != "auto":
+        if not is_auto(self.device):
             parse_device(self.device)  # Validated only: the net is not moved.
         rows = self._read(X, y, fit=True)
         n_before = self._built.n_samples

@@ -1,21 +1,19 @@
 """Deep InfoMax as a scikit-learn transformer."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 
-from skdim.bounds import Bound
-from skdim.critics import AbstractCritic
 from skdim.estimators.transformer import EncoderTransformer
 from skdim.estimators.validation import COMMON_RULES
 from skdim.objectives import InfoMax
-from skdim.priors import Prior
+from skdim.objectives.infomax import InfoMaxParameters
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
-class DeepInfoMaxTransformer(EncoderTransformer):
+class DeepInfoMaxTransformer(EncoderTransformer, InfoMaxParameters):
     r"""Learn representations of unlabelled data by Deep InfoMax.
 
     The code of a sample is trained to have much information about the sample's local features (each
@@ -221,18 +219,6 @@ class DeepInfoMaxTransformer(EncoderTransformer):
     (100,)
     """
 
-    global_weight: float | str = "auto"
-    local_weight: float | str = "auto"
-    prior_weight: float = 0.0
-    coordinate_weight: float = 0.0
-    relative_coordinate_weight: float = 0.0
-    classifier_weight: float = 0.0
-    classifier_layer: str = "code"
-    bound: str | Bound = "auto"
-    critic: str | AbstractCritic | Callable[..., AbstractCritic] | Mapping[str, Any] = "auto"
-    critic_units: int | tuple[int, ...] | str | Mapping[str, Any] = "auto"
-    negatives: int | str = "all"
-    prior: str | Prior = "uniform"
     optimizer: str | Callable[..., torch.optim.Optimizer] = "adam"
     # Not a parameter of this class, which has those of InfoMax.
     objective: ClassVar[None] = None  # type: ignore[misc]

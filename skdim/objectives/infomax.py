@@ -53,7 +53,25 @@ UNITS_RULE = any_of(integer(1), tuple_of_integers(), choice(["auto"]))
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
-class InfoMax(AbstractObjective):
+class InfoMaxParameters:
+    """The parameters of Deep InfoMax, of the objective and of its own transformer."""
+
+    global_weight: float | str = "auto"
+    local_weight: float | str = "auto"
+    prior_weight: float = 0.0
+    coordinate_weight: float = 0.0
+    relative_coordinate_weight: float = 0.0
+    classifier_weight: float = 0.0
+    classifier_layer: str = "code"
+    bound: str | Bound = "auto"
+    critic: CriticSpec | Mapping[str, CriticSpec] = "auto"
+    critic_units: Units | Mapping[str, Units] = "auto"
+    negatives: int | str = "all"
+    prior: str | Prior = "uniform"
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class InfoMax(InfoMaxParameters, AbstractObjective):
     """Deep InfoMax: information between the code and maps of the same sample.
 
     The parameters are described in :class:`~skdim.DeepInfoMaxTransformer`.
@@ -104,19 +122,6 @@ default=0.0
         "prior": PRIOR_RULE,
     }
     score_hint = "Give local_weight or global_weight a value above 0"
-
-    global_weight: float | str = "auto"
-    local_weight: float | str = "auto"
-    prior_weight: float = 0.0
-    coordinate_weight: float = 0.0
-    relative_coordinate_weight: float = 0.0
-    classifier_weight: float = 0.0
-    classifier_layer: str = "code"
-    bound: str | Bound = "auto"
-    critic: CriticSpec | Mapping[str, CriticSpec] = "auto"
-    critic_units: Units | Mapping[str, Units] = "auto"
-    negatives: int | str = "all"
-    prior: str | Prior = "uniform"
 
     def build(self, setting: Setting) -> Together:
         """Build the terms whose weight is not 0; see ``AbstractObjective.build``."""

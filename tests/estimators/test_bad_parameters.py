@@ -25,6 +25,18 @@ NO_NAME = [-1, 0, 1, "x", "", NAN, INF, True, *ARRAYS]
 
 WRONG = {
     "n_components": NO_INT,
+    "global_weight": NO_FLOAT,
+    "local_weight": NO_FLOAT,
+    "prior_weight": NO_FLOAT,
+    "coordinate_weight": NO_FLOAT,
+    "relative_coordinate_weight": NO_FLOAT,
+    "classifier_weight": NO_FLOAT,
+    "classifier_layer": [*NO_NAME, None],
+    "bound": [*NO_NAME, None, len],
+    "critic": [*NO_NAME, None, {"local": "x"}, {"else": "dot"}, nn.Linear(2, 2)],
+    "critic_units": NO_INT,
+    "negatives": NO_INT,
+    "prior": [*NO_NAME, None, len],
     "image_shape": [
         *[-1, 0, "x", NAN, INF, True, np.array([8, 8])],
         *[(), (8,), (8, 0), [-8, 8], (8, 8.0), (8, True), (8, "x"), (1, 1, 8, 8)],
@@ -51,18 +63,6 @@ WRONG = {
     "verbose": [-1, 1.5, "x", NAN, INF, None, *ARRAYS],
     "checkpoint_dir": [-1, 0, 1.5, NAN, True, len, *ARRAYS],
     "checkpoint_every": NO_INT,
-    "global_weight": NO_FLOAT,
-    "local_weight": NO_FLOAT,
-    "prior_weight": NO_FLOAT,
-    "coordinate_weight": NO_FLOAT,
-    "relative_coordinate_weight": NO_FLOAT,
-    "classifier_weight": NO_FLOAT,
-    "classifier_layer": [*NO_NAME, None],
-    "bound": [*NO_NAME, None, len],
-    "critic": [*NO_NAME, None, {"local": "x"}, {"else": "dot"}, nn.Linear(2, 2)],
-    "critic_units": NO_INT,
-    "negatives": NO_INT,
-    "prior": [*NO_NAME, None, len],
 }
 
 
