@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 from scipy.stats import multivariate_t
 
+from skdim.information.samplers import CorrelatedNormals
+
 Array: TypeAlias = NDArray[np.float64]
 Pairs: TypeAlias = tuple[Array, Array]
 Map: TypeAlias = Callable[[Array], Array]
@@ -293,7 +295,7 @@ BMI_TASKS: dict[str, BenchmarkTask] = {
 TASKS: dict[str, BenchmarkTask] = BMI_TASKS | {
     # The correlation of each of 20 pairs of coordinates.
     f"normal-20-20-{nats}": BenchmarkTask(
-        sparse_normal(20, 20, math.sqrt(-math.expm1(-2 * nats / 20)))
+        sparse_normal(20, 20, CorrelatedNormals.from_information(nats, 20).correlation)
     )
     for nats in (1, 2, 4, 6)
 }
