@@ -1,7 +1,6 @@
 """The result of an estimate of information: a float with its uncertainty."""
 
 import math
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
@@ -12,7 +11,7 @@ from scipy.special import ndtri
 
 from skdim.information.columns import Columns
 from skdim.information.fitting import Curve, UntrustedEstimateWarning
-from skdim.parameters import stacklevel_of_user
+from skdim.parameters import warn_user
 
 # Standard errors by which a method must exceed another estimate, and an estimate of zero.
 SIGNIFICANT, DEPENDENT = 2.0, 4.0
@@ -73,7 +72,7 @@ class BestEstimate:
     ) -> "InformationEstimate":
         """Return the result, which is not negative, and issue its warnings."""
         for message in messages:
-            warnings.warn(message, UntrustedEstimateWarning, stacklevel=stacklevel_of_user())
+            warn_user(message, UntrustedEstimateWarning)
         return InformationEstimate(
             max(self.value, 0.0),
             pointwise=self.pointwise,
